@@ -1,0 +1,119 @@
+"""Attacks that come from outside, a story each.
+
+The number in a story's docstring is the directive's id in configs/directives_example.json. A
+finished attack has just the events that the stages ask for: more would open a second backlog.
+"""
+
+from collections.abc import Iterator
+from random import Random
+
+from scenario import company as co
+from scenario.event import Event, beats, local, tcp, udp
+from scenario.sensors import APACHE, ASA, IDS, INTEGRITY, OPENVPN, SSHD, WINDOWS
+
+_GUESSED_NAMES = ("root", "admin", "test", "oracle", "ubuntu", "git", "postgres", "backup")
+_UPLOADED = "/var/www/shop/uploads/img_0417.php"
+
+
+def ssh_brute_force(at: float, rng: Random) -> Iterator[Event]:
+    """1001: 41 wrong passwords, then the right one."""
+    yield from _ssh_guesses(rng, at, co.SSH_ATTACKER, 41)
+    yield SSHD.log(at + 190, tcp(rng, co.SSH_ATTACKER, co.JUMP, 22), 7, user="backup")
+
+
+def ssh_brute_force_gives_up(at: float, rng: Random) -> Iterator[Event]:
+    """1001, partly: 20 wrong passwords, and on to somebody else."""
+    yield from _ssh_guesses(rng, at, co.SSH_PASSER_BY, 20)
+
+
+def _ssh_guesses(rng: Random, at: float, src: str, count: int) -> Iterator[Event]:
+    for time in beats(rng, at, count, 3):
+        user = rng.choice(_GUESSED_NAMES)
+        sid = 5 if user == "root" else rng.choice((1, 3))
+        yield SSHD.log(time, tcp(rng, src, co.JUMP, 22), sid, user=user)
+
+
+def port_scan(at: float, rng: Random) -> Iterator[Event]:
+    """1002: 56 ports of the shop, then a knock at its database that the IDS sees too."""
+    yield from _denied_ports(rng, at, co.PORT_SCANNER, 56)
+    yield IDS.log(at + 60, tcp(rng, co.PORT_SCANNER, co.SHOP, 3306), 2010937)
+
+
+def port_scan_breaks_off(at: float, rng: Random) -> Iterator[Event]:
+    """1002, partly: 24 ports."""
+    yield from _denied_ports(rng, at, co.PORT_SCANNER_IN_A_HURRY, 24)
+
+
+def _denied_ports(rng: Random, at: float, src: str, count: int) -> Iterator[Event]:
+    """Every seventh port is tried twice, which a sticky DST_PORT counts once."""
+    ports = rng.sample(range(20, 9000), count)
+    for number, (time, port) in enumerate(zip(beats(rng, at, count, 0.5), ports, strict=True)):
+        yield ASA.log(time, tcp(rng, src, co.SHOP, port), 106023)
+        if number % 7 == 6:
+            yield ASA.log(time + 0.1, tcp(rng, src, co.SHOP, port), 106023)
+
+
+def web_shell(at: float, rng: Random) -> Iterator[Event]:
+    """1004: a PHP file is posted, appears on the disk, and the web server calls out."""
+    yield IDS.log(at, tcp(rng, co.WEB_SHELL_ATTACKER, co.SHOP, 443), 2011768, url="/upload.php")
+    yield INTEGRITY.at("shop").log(at + 4, local(co.SHOP), 554, file=_UPLOADED)
+    yield IDS.log(at + 95, tcp(rng, co.SHOP, co.WEB_SHELL_DROP, 80), 2013028, url="/x/stage2.sh")
+
+
+def web_shell_upload_blocked(at: float, rng: Random) -> Iterator[Event]:
+    """1004, partly: the upload is seen, but no file appears."""
+    yield IDS.log(at, tcp(rng, co.WEB_SHELL_AMATEUR, co.WWW, 443), 2011768, url="/contact.php")
+
+
+def web_attack_campaign(at: float, rng: Random) -> Iterator[Event]:
+    """1007: sqlmap finds a form, injects, and the server begins to fail."""
+    yield from _web_campaign(rng, at, co.SQL_ATTACKER, co.SHOP, "shop")
+
+
+def web_attack_campaign_over_ipv6(at: float, rng: Random) -> Iterator[Event]:
+    """1007 once more, over IPv6."""
+    yield from _web_campaign(rng, at, co.SQL_ATTACKER_V6, co.WWW_V6, "www")
+
+
+def _web_campaign(rng: Random, at: float, src: str, dst: str, web: str) -> Iterator[Event]:
+    """The scanner's own signature (stage 1) goes on firing between the later stages."""
+    apache = APACHE.at(web)
+    yield IDS.log(at, tcp(rng, src, dst, 443), 2008538, url="/product?id=1")
+    for number, time in enumerate(beats(rng, at + 5, 5, 6)):
+        url = f"/product?id=1+union+select+{number}"
+        yield IDS.log(time, tcp(rng, src, dst, 443), rng.choice((2006445, 2006446)), url=url)
+        yield IDS.log(time + 1, tcp(rng, src, dst, 443), 2008538, url=url)
+    for number, time in enumerate(beats(rng, at + 60, 5, 8)):
+        url = f"/product?id=1+union+select+{number},password"
+        yield IDS.log(time - 1, tcp(rng, src, dst, 443), 2006446, url=url)
+        yield apache.log(time, tcp(rng, src, dst, 443), 500, url=url)
+
+
+def password_spraying(at: float, rng: Random) -> Iterator[Event]:
+    """1013: one password against 16 mailboxes; the seventeenth opens."""
+    names = rng.sample(co.USERS, 17)
+    for user, time in zip(names[:16], beats(rng, at, 16, 25), strict=True):
+        yield _mail_logon(rng, time, 4625, user)
+    yield _mail_logon(rng, at + 540, 4624, names[16])
+
+
+def password_forgotten(at: float, rng: Random) -> Iterator[Event]:
+    """1013, hardly: one person, one mailbox, six tries from home."""
+    for time in beats(rng, at, 6, 9):
+        flow = tcp(rng, co.TRAVELLER_AT_HOME, co.MAIL, 443)
+        yield WINDOWS.at("mail01").log(time, flow, 4625, user="v.kumar")
+
+
+def _mail_logon(rng: Random, time: float, sid: int, user: str) -> Event:
+    flow = tcp(rng, co.SPRAYER, co.MAIL, 443)
+    return WINDOWS.at("mail01").log(time, flow, sid, user=user)
+
+
+def impossible_travel(at: float, rng: Random) -> Iterator[Event]:
+    """1014: at home and abroad within half an hour, then on the jump host."""
+    home = udp(rng, co.TRAVELLER_AT_HOME, co.VPN, 1194)
+    abroad = udp(rng, co.TRAVELLER_ABROAD, co.VPN, 1194)
+    yield OPENVPN.log(at, home, 1, user=co.TRAVELLER, country="DE")
+    yield OPENVPN.log(at + 1500, abroad, 1, user=co.TRAVELLER, country="BR")
+    flow = tcp(rng, co.VPN_CLIENTS[7], co.JUMP, 22)
+    yield SSHD.log(at + 1720, flow, 7, user=co.TRAVELLER)

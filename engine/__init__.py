@@ -1,0 +1,1 @@
+"""What correlation is: pure functions and state machines, no clock, no file, no socket."""

@@ -1,0 +1,98 @@
+"""IP addresses and networks: parsed once, compared as packed bytes, found by longest prefix.
+
+IPv4-mapped IPv6 becomes IPv4 here, so nothing else ever sees it. No assets, no conditions.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Generic, TypeVar
+
+from radix import Radix
+
+V = TypeVar("V")
+Network = IPv4Network | IPv6Network
+
+_MAPPED = ip_network("::ffff:0:0/96")
+_CACHED_ADDRESSES = 65536
+"""Distinct addresses that parsing remembers; events repeat few addresses many times."""
+
+
+@lru_cache(maxsize=_CACHED_ADDRESSES)
+def canonical(text: str) -> str:
+    """The one spelling of an address; ValueError when it is none.
+
+    A zone (`fe80::1%eth0`) is refused: it names an interface of the sensor, not an address.
+    """
+    address = ip_address(text)
+    if address.version == 6:
+        if address.scope_id is not None:
+            raise ValueError(f"{text!r} has a zone")
+        address = address.ipv4_mapped or address
+    return str(address)
+
+
+@lru_cache(maxsize=_CACHED_ADDRESSES)
+def packed(address: str) -> bytes:
+    """The 4 or 16 bytes of a canonical address."""
+    return ip_address(address).packed
+
+
+def parse_network(text: str) -> tuple[Network, bool]:
+    """A CIDR or bare IP as a network, and whether host bits had to be masked off.
+
+    ValueError when it is neither.
+    """
+    address, slash, length = text.partition("/")
+    if "%" in address or (slash and not (length.isascii() and length.isdigit())):
+        raise ValueError(f"{text!r} is no IP or CIDR")  # ipaddress takes zones and netmasks
+    network = ip_network(text, strict=False)
+    masked = ip_address(address) != network.network_address
+    if network.version == 6 and network.subnet_of(_MAPPED):  # type: ignore[arg-type]
+        network = IPv4Network((network.network_address.packed[12:], network.prefixlen - 96))
+    return network, masked
+
+
+def is_host(network: Network) -> bool:
+    """Whether a network is one address: /32, or /128."""
+    return network.prefixlen == network.max_prefixlen
+
+
+class PrefixMap(Generic[V]):
+    """From an address to the value of the longest prefix that contains it."""
+
+    def __init__(self, entries: Iterable[tuple[Network, V]]) -> None:
+        self._radix = Radix()
+        for network, value in entries:
+            node = self._radix.add(packed=network.network_address.packed, masklen=network.prefixlen)
+            node.data["value"] = value
+
+    def get(self, address: str, default: V) -> V:
+        """The value for a canonical address, or the default where no prefix contains it."""
+        node = self._radix.search_best(packed=packed(address))
+        if node is None:
+            return default
+        value: V = node.data["value"]
+        return value
+
+
+def merge_covering(
+    entries: Iterable[tuple[Network, V]],
+) -> list[tuple[Network, list[V]]]:
+    """For each distinct network: the values of all entries that contain it, in their order."""
+    radix = Radix()
+    for order, (network, value) in enumerate(entries):
+        node = radix.add(packed=network.network_address.packed, masklen=network.prefixlen)
+        node.data.setdefault("network", network)
+        node.data.setdefault("values", []).append((order, value))
+    return [(node.data["network"], _covering(radix, node.data["network"])) for node in radix]
+
+
+def _covering(radix: Radix, network: Network) -> list[V]:
+    covering = radix.search_covering(
+        packed=network.network_address.packed, masklen=network.prefixlen
+    )
+    ordered = sorted(
+        (pair for node in covering for pair in node.data["values"]), key=lambda pair: pair[0]
+    )
+    return [value for _, value in ordered]

@@ -1,0 +1,80 @@
+"""The alarm record and the alarm event record: the lines of the two output files, as data."""
+
+from base64 import urlsafe_b64encode
+from hashlib import blake2b
+
+from msgspec import Struct
+
+from engine.rule import RuleRecord
+
+NEVER_LOOKED_UP = ("0.0.0.0", "::")
+"""Addresses that stand for none."""
+
+
+class AlarmEvent(Struct, frozen=True, gc=False):
+    """A line of siem_alarm_events.json: this event was taken at this stage of this alarm."""
+
+    alarm_id: str
+    stage: int
+    event_id: str
+
+
+class CustomData(Struct, frozen=True, gc=False):
+    """One custom value of the events taken, with its label, which may be ""."""
+
+    label: str
+    content: str
+
+
+class Hit(Struct, frozen=True, gc=False):
+    """What a lookup found: who says it, of which term, and what."""
+
+    provider: str
+    term: str
+    result: str
+
+
+class AlarmRecord(Struct, frozen=True, omit_defaults=True):
+    """A line of siem_alarms.json: the whole alarm as it stands; times in epoch seconds."""
+
+    alarm_id: str
+    title: str
+    status: str
+    tag: str
+    kingdom: str
+    category: str
+    created_time: int
+    update_time: int
+    risk: int
+    risk_class: str
+    rules: tuple[RuleRecord, ...]
+    src_ips: tuple[str, ...]
+    dst_ips: tuple[str, ...]
+    networks: tuple[str, ...]
+    intel_hits: tuple[Hit, ...] = ()
+    vulnerabilities: tuple[Hit, ...] = ()
+    custom_data: tuple[CustomData, ...] = ()
+
+
+class Due(Struct, frozen=True):
+    """What is to be looked up for an alarm: addresses, and address:port pairs; all of them."""
+
+    addresses: tuple[str, ...]
+    pairs: tuple[tuple[str, int], ...]
+
+
+class Publish(Struct, frozen=True):
+    """An alarm to be written now; with `due` lookups when it was published for a finished stage."""
+
+    directive: int
+    alarm: AlarmRecord
+    due: Due | None = None
+
+
+def alarm_id(node: str, directive: int, event_id: str) -> str:
+    """The id of the alarm that this event opens, 9 characters of A-Za-z0-9_-.
+
+    The same input always gives the same id, so reading events again updates the same alarms.
+    """
+    opening = f"{node}\0{directive}\0{event_id}".encode()
+    return urlsafe_b64encode(blake2b(opening, digest_size=7).digest())[:9].decode()

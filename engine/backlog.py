@@ -1,0 +1,207 @@
+"""One open backlog: the state machine of a directive that some event has opened.
+
+It is told of events that match the rule it waits for; it never looks for them itself, never
+reads a clock and writes nothing. What depends on the directive alone is in `CompiledDirective`.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+from engine import bag
+from engine.alarm import NEVER_LOOKED_UP, CustomData, alarm_id
+from engine.bag import Bag
+from engine.compiled import Bound, CompiledDirective
+from engine.event import NormalizedEvent
+from engine.rule import Rule
+
+OUT_OF_ORDER_SECONDS = 5
+"""An event this much older than the end of an earlier stage is out of order."""
+_UNSPECIFIED = "0.0.0.0"
+_TITLE_TOKEN = re.compile("SRC_IP|DST_IP")
+
+Answer = Literal["taken", "finished", "repeated", "sticky_seen", "out_of_order"]
+"""How a backlog consumed an event; `finished`: taken, and the stage is complete with it."""
+
+
+class Backlog:
+    """What has happened so far; times in seconds since the epoch.
+
+    `order`: its age among the backlogs of the directive. `bound`: values of first events that
+    rules refer to. `starts`: of the stages up to the current one; each ends when the next one
+    starts. `ids`, `sticky`: event ids and sticky values of the current stage; `earlier_ids`: ids
+    of each earlier stage, which only all_rules_always_active needs.
+    """
+
+    __slots__ = (
+        "alarm_id",
+        "bound",
+        "compiled",
+        "created",
+        "custom_data",
+        "dst_ips",
+        "earlier_ids",
+        "expires_at",
+        "ids",
+        "latest_end",
+        "opened_by",
+        "order",
+        "pairs",
+        "risk",
+        "src_ips",
+        "stage",
+        "starts",
+        "sticky",
+        "title",
+        "updated",
+    )
+
+    def __init__(self, compiled: CompiledDirective, order: int) -> None:
+        """An empty shell: `opened` fills it, or state.restored."""
+        self.compiled = compiled
+        self.order = order
+        self.opened_by = self.alarm_id = self.title = ""
+        self.stage = 1
+        self.risk = 0
+        self.bound: Bound = ()
+        self.starts: tuple[int, ...] = ()
+        self.latest_end = self.expires_at = self.updated = 0
+        self.created: int | None = None
+        self.ids: Bag[str] = None
+        self.earlier_ids: tuple[Bag[str], ...] = ()
+        self.sticky: Bag[int | str] = None
+        self.src_ips: Bag[str] = None
+        self.dst_ips: Bag[str] = None
+        self.custom_data: Bag[CustomData] = None
+        self.pairs: Bag[tuple[str, int]] = None
+
+    @classmethod
+    def opened(
+        cls, compiled: CompiledDirective, order: int, event: NormalizedEvent, now: int
+    ) -> "Backlog":
+        """A backlog opened by this event, which is taken at stage 1 and finishes it."""
+        self = cls(compiled, order)
+        self.opened_by = event.event_id
+        self.alarm_id = alarm_id(compiled.options.node, compiled.directive.id, event.event_id)
+        self.title = _title(compiled, event)
+        self.starts = (event.time,)
+        self.latest_end = event.time
+        self.updated = now
+        self._take(event, now)
+        return self
+
+    @property
+    def closed(self) -> bool:
+        """Whether the last stage is finished."""
+        return self.stage > len(self.compiled.rules)
+
+    def offer(self, event: NormalizedEvent, now: int) -> Answer:
+        """Consume an event that matches the rule of the current stage."""
+        sticky_value = self.compiled.rules[self.stage - 1].sticky_value
+        if sticky_value is not None and bag.holds(self.sticky, sticky_value(event)):
+            return "sticky_seen"
+        if event.time + OUT_OF_ORDER_SECONDS <= self.latest_end:
+            return "out_of_order"
+        if bag.holds(self.ids, event.event_id):
+            return "repeated"
+        return self._take(event, now)
+
+    def revisit(self, stage: int, event: NormalizedEvent, now: int) -> Answer:
+        """Consume an event that matches the rule of an earlier stage (all_rules_always_active)."""
+        ids = list(self.earlier_ids)
+        if bag.holds(ids[stage - 1], event.event_id):
+            return "repeated"
+        ids[stage - 1] = bag.add(ids[stage - 1], event.event_id)
+        self.earlier_ids = tuple(ids)
+        self._note(event, now)
+        return "taken"
+
+    def _take(self, event: NormalizedEvent, now: int) -> Answer:
+        rule = self.compiled.rules[self.stage - 1]
+        if self.ids is None:
+            self.bound += self.compiled.first_values(self.stage, event)
+        self.ids = bag.add(self.ids, event.event_id)
+        if rule.sticky_value is not None:
+            self.sticky = bag.add(self.sticky, rule.sticky_value(event))
+        self._note(event, now)
+        if bag.size(self.ids) < rule.record.occurrence:
+            return "taken"
+        self._finish_stage(rule, event.time)
+        return "finished"
+
+    def _note(self, event: NormalizedEvent, now: int) -> None:
+        """What every event taken leaves behind, at whatever stage."""
+        self.src_ips = _with_address(self.src_ips, event.src_ip)
+        self.dst_ips = _with_address(self.dst_ips, event.dst_ip)
+        if event.custom_data1 or event.custom_data2 or event.custom_data3:
+            for custom in _custom_data(event):
+                self.custom_data = bag.add(self.custom_data, custom)
+        if self.compiled.options.due_pairs:
+            for pair in _pairs(event):
+                self.pairs = bag.add(self.pairs, pair)
+        self.updated = max(self.updated, now)
+
+    def _finish_stage(self, rule: Rule, time: int) -> None:
+        """End the current stage at this event time, and begin the next one."""
+        directive = self.compiled.directive
+        self.risk = directive.priority * rule.record.reliability * self._value() // 25
+        if directive.always_active:
+            self.earlier_ids += (self.ids,)
+        self.ids = self.sticky = None
+        self.latest_end = max(self.latest_end, time)
+        self.starts += (time,)
+        self.stage += 1
+
+    def set_expiry(self, now: int) -> None:
+        """Work out the first second at which the stage that became current `now` is expired."""
+        options = self.compiled.options
+        timeout = self.compiled.rules[self.stage - 1].record.timeout
+        outlived = self.starts[-1] + timeout + options.min_alarm_lifetime + 1
+        self.expires_at = max(outlived, now + options.expiry_grace)
+
+    def _value(self) -> int:
+        """The highest asset value over all addresses so far."""
+        facts = self.compiled.assets.facts
+        return max(facts(address).value for address in self.addresses())
+
+    def addresses(self) -> Iterator[str]:
+        """The src addresses, then the dst addresses, as they came; one may be on both sides."""
+        yield from bag.items(self.src_ips)
+        yield from bag.items(self.dst_ips)
+
+
+def _title(compiled: CompiledDirective, event: NormalizedEvent) -> str:
+    """The directive's name, each token in it replaced by the asset's name, else the address."""
+    if not compiled.has_title_tokens:
+        return compiled.directive.name
+    addresses = {"SRC_IP": event.src_ip, "DST_IP": event.dst_ip}
+
+    def shown(token: re.Match[str]) -> str:
+        address = addresses[token[0]]
+        return compiled.assets.facts(address).name or address
+
+    return _TITLE_TOKEN.sub(shown, compiled.directive.name)
+
+
+def _with_address(addresses: Bag[str], address: str) -> Bag[str]:
+    """One side's addresses with one more; 0.0.0.0 stays only while it is alone."""
+    if address == _UNSPECIFIED and addresses is not None:
+        return addresses
+    if addresses == _UNSPECIFIED:
+        return address
+    return bag.add(addresses, address)
+
+
+def _custom_data(event: NormalizedEvent) -> Iterator[CustomData]:
+    if event.custom_data1:
+        yield CustomData(event.custom_label1, event.custom_data1)
+    if event.custom_data2:
+        yield CustomData(event.custom_label2, event.custom_data2)
+    if event.custom_data3:
+        yield CustomData(event.custom_label3, event.custom_data3)
+
+
+def _pairs(event: NormalizedEvent) -> Iterator[tuple[str, int]]:
+    for address, port in ((event.src_ip, event.src_port), (event.dst_ip, event.dst_port)):
+        if port and address not in NEVER_LOOKED_UP:
+            yield address, port

@@ -1,0 +1,68 @@
+"""The shard's only door: events and time go in, outputs come out; snapshot and restore.
+
+Single-threaded plain calls. `now` is an argument, in whole seconds since the epoch; what it is
+(wall time, or the highest event time) is the caller's choice.
+"""
+
+from collections.abc import Iterable
+
+from engine.asset import NetworkAssets
+from engine.compiled import CompiledDirective
+from engine.directive import Directive
+from engine.event import NormalizedEvent
+from engine.expiry import Expiry
+from engine.index import DirectiveIndex
+from engine.manager import Manager
+from engine.options import Options
+from engine.outputs import Outputs
+from engine.state import BacklogState
+
+
+class Correlator:
+    """The directives of one shard, and all their backlogs."""
+
+    def __init__(
+        self, directives: Iterable[Directive], assets: NetworkAssets, options: Options
+    ) -> None:
+        directives = tuple(directives)
+        self._index = DirectiveIndex(directives)
+        self._assets = assets
+        self._expiry = Expiry()
+        self._managers = {
+            directive.id: Manager(CompiledDirective(directive, assets, options), self._expiry)
+            for directive in directives
+        }
+
+    def __len__(self) -> int:
+        """How many backlogs are open."""
+        return sum(map(len, self._managers.values()))
+
+    def on_event(self, event: NormalizedEvent, now: int) -> Outputs:
+        """Close what has expired by now, then offer the event to each directive it concerns.
+
+        The outputs' counts are empty when nothing expired and no directive consumed the event.
+        Events from whitelisted sources are the caller's to leave out.
+        """
+        outputs = self.on_tick(now)
+        concerned = self._index.find(event)
+        if concerned:
+            src, dst = self._assets.facts(event.src_ip), self._assets.facts(event.dst_ip)
+            for directive in concerned:
+                self._managers[directive].on_event(event, src, dst, now, outputs)
+        return outputs
+
+    def on_tick(self, now: int) -> Outputs:
+        """Close what has expired by now."""
+        outputs = Outputs()
+        for backlog in self._expiry.pop(now):
+            self._managers[backlog.compiled.directive.id].expire(backlog, outputs)
+        return outputs
+
+    def snapshot(self) -> list[BacklogState]:
+        """All open backlogs as plain data, those of one directive oldest first."""
+        return [state for manager in self._managers.values() for state in manager.states()]
+
+    def restore(self, states: Iterable[BacklogState]) -> None:
+        """Take up the backlogs of a snapshot; KeyError for one of a directive that is not here."""
+        for state in states:
+            self._managers[state.directive].restore(state)

@@ -1,0 +1,285 @@
+"""Directive; bytes to directives, or every fault in them, as paths into the document.
+
+The tables of fields, and the rules that span several fields. A fault names what would be right.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from engine.condition import ConditionError, Reference
+from engine.document import Field, decode_item, describe, open_list, read_fields
+from engine.errors import Finding, Path
+from engine.rule import CONDITION_FIELDS, STICKY_FIELDS, RuleRecord, compile_condition
+
+Item = dict[str, Any]
+
+MAX_STAGE = 255
+DIRECTIVE_FIELDS = (
+    Field("id", "int", required=True, low=1),
+    Field("name", "str", required=True, filled=True),
+    Field("kingdom", "str", required=True, filled=True),
+    Field("category", "str", required=True, filled=True),
+    Field("priority", "int", required=True, low=1, high=5),
+    Field("disabled", "bool"),
+    Field("all_rules_always_active", "bool"),
+)
+RULE_FIELDS = (
+    Field("name", "str", required=True),
+    Field("type", "str", required=True, choices=("PluginRule", "TaxonomyRule")),
+    Field("stage", "int", required=True, low=1, high=MAX_STAGE),
+    Field("occurrence", "int", required=True, low=1),
+    Field("plugin_id", "int"),
+    Field("plugin_sid", "int_list"),
+    Field("product", "str_list"),
+    Field("category", "str"),
+    Field("subcategory", "str_list"),
+    Field("from", "str", required=True, filled=True),
+    Field("to", "str", required=True, filled=True),
+    Field("port_from", "str"),
+    Field("port_to", "str"),
+    Field("protocol", "str"),
+    Field("custom_data1", "str"),
+    Field("custom_data2", "str"),
+    Field("custom_data3", "str"),
+    Field("custom_label1", "str"),
+    Field("custom_label2", "str"),
+    Field("custom_label3", "str"),
+    Field("sticky_different", "str", choices=("", *STICKY_FIELDS)),
+    Field("reliability", "int", required=True, low=0, high=10),
+    Field("timeout", "int"),
+)
+"""An absent `timeout` is 0, an absent text is ANY."""
+
+_NEEDED = {
+    "PluginRule": (
+        Field("plugin_id", "int", required=True, low=1),
+        Field("plugin_sid", "int_list", required=True, low=1, filled=True),
+    ),
+    "TaxonomyRule": (
+        Field("product", "str_list", required=True, filled=True),
+        Field("category", "str", required=True, filled=True),
+    ),
+}
+_REPAIRS: dict[str, Callable[[int], int]] = {
+    "priority": lambda value: 1,
+    "reliability": lambda value: min(max(value, 0), 10),
+}
+"""What Dsiem (Go) makes of numbers out of range."""
+_ALMOST_REFERENCE = re.compile(r"\s*:\s*[0-9]+\s*")
+
+
+class Directive(Struct, frozen=True):
+    """A valid directive; `rules` in the order of their stages, 1 to n."""
+
+    id: int
+    name: str
+    kingdom: str
+    category: str
+    priority: int
+    always_active: bool
+    rules: tuple[RuleRecord, ...]
+
+
+class Checked(Struct, frozen=True):
+    """One item of a directives document: the directive, unless it is at fault or disabled."""
+
+    path: Path
+    directive: Directive | None
+    findings: list[Finding]
+
+
+def parse_directives(data: bytes, *, lenient: bool = False) -> Iterator[Checked]:
+    """Each directive of a document in turn, with every finding about it.
+
+    With `lenient`, what Dsiem (Go) repairs is repaired, and other faulty directives are left
+    out; both leave a warning. A document that cannot be read gives one item with the reason.
+    """
+    items, findings = open_list(data, "directives")
+    if findings:
+        yield Checked((), None, findings)
+    for position, raw in enumerate(items):
+        path = ("directives", position)
+        directive, found = _parse_one(raw, lenient)
+        yield Checked(path, directive, [finding.below(*path) for finding in found])
+
+
+def faulty(findings: Iterable[Finding]) -> bool:
+    """Whether any of them is more than a warning."""
+    return any(not finding.warning for finding in findings)
+
+
+def _parse_one(raw: msgspec.Raw, lenient: bool) -> tuple[Directive | None, list[Finding]]:
+    item, findings = decode_item(raw)
+    directive = None
+    if not findings:
+        directive, findings = _read_directive(item, lenient)
+    if lenient:
+        findings = [
+            finding if finding.warning else finding.as_warning("the directive is left out")
+            for finding in findings
+        ]
+    return directive, findings
+
+
+def _read_directive(item: Item, lenient: bool) -> tuple[Directive | None, list[Finding]]:
+    values, findings = _read_fields(item, DIRECTIVE_FIELDS, lenient)
+    if values.get("disabled"):
+        skipped = Finding("disabled", "is true: the directive is skipped", ("disabled",))
+        skipped = replace(skipped, directive=values.get("id"), field="disabled", warning=True)
+        return None, [skipped]
+    rules, more = _read_rules(item.get("rules"), lenient)
+    findings = [replace(finding, directive=values.get("id")) for finding in findings + more]
+    if faulty(findings):
+        return None, findings
+    return _directive(values, sorted(map(_record, rules), key=lambda rule: rule.stage)), findings
+
+
+def _read_fields(
+    item: Item, fields: tuple[Field, ...], lenient: bool
+) -> tuple[Item, list[Finding]]:
+    values, findings = read_fields(item, fields)
+    if lenient:
+        findings = [_repaired(item, values, finding) for finding in findings]
+    return values, findings
+
+
+def _repaired(item: Item, values: Item, finding: Finding) -> Finding:
+    """Where Dsiem (Go) repairs: puts the right value among `values`, and only warns."""
+    repair = _REPAIRS.get(finding.field)
+    if finding.code != "out-of-range" or repair is None:
+        return finding
+    values[finding.field] = repair(item[finding.field])
+    return finding.as_warning(f"taken as {values[finding.field]}")
+
+
+def _directive(values: Item, rules: list[RuleRecord]) -> Directive:
+    return Directive(
+        id=values["id"],
+        name=values["name"],
+        kingdom=sys.intern(values["kingdom"]),
+        category=sys.intern(values["category"]),
+        priority=values["priority"],
+        always_active=values["all_rules_always_active"],
+        rules=tuple(rules),
+    )
+
+
+def _read_rules(rules: Any, lenient: bool) -> tuple[list[Item], list[Finding]]:
+    """The checked values of each rule, and every finding in them and between them."""
+    if not isinstance(rules, list):
+        return [], [_no_rules(rules)]
+    read = [_read_rule(rule, lenient) for rule in rules]
+    findings = [
+        replace(finding.below("rules", position), stage=values.get("stage"))
+        for position, (values, found) in enumerate(read)
+        for finding in found
+    ]
+    if len(rules) < 2:
+        message = f"has {len(rules)}, must have two rules or more"
+        findings.append(Finding("too-few-rules", message, ("rules",), field="rules"))
+    return [values for values, _ in read], findings + _check_stages([v for v, _ in read])
+
+
+def _no_rules(rules: Any) -> Finding:
+    if rules is None:
+        return Finding("missing", "is missing, must be a list of rules", field="rules")
+    message = f"is {describe(rules)}, must be a list of rules"
+    return Finding("wrong-type", message, ("rules",), field="rules")
+
+
+def _check_stages(rules: list[Item]) -> list[Finding]:
+    """Stages must be 1 to n, each once; silent while a stage could not be read."""
+    stages: list[Any] = [values.get("stage") for values in rules]
+    if None in stages:
+        return []
+    findings: list[Finding] = []
+    seen: set[int] = set()
+    for position, stage in enumerate(stages):
+        if stage in seen:
+            message = f"is {stage} a second time, must be there once"
+        elif stage > len(stages):
+            message = f"is {stage}, must be from 1 to {len(stages)}: there are {len(stages)} rules"
+        else:
+            seen.add(stage)
+            continue
+        path = ("rules", position, "stage")
+        findings.append(Finding("bad-stage", message, path, stage=stage, field="stage"))
+    return findings
+
+
+def _read_rule(rule: Any, lenient: bool) -> tuple[Item, list[Finding]]:
+    """The checked values of one rule, and every finding in it."""
+    if not isinstance(rule, dict):
+        return {}, [Finding("wrong-type", f"is {describe(rule)}, must be an object", field="rules")]
+    values, findings = _read_fields(rule, RULE_FIELDS, lenient)
+    findings += _check_needed(rule, values, findings)
+    findings = _check_first_occurrence(rule, values, findings, lenient)
+    for name in CONDITION_FIELDS:
+        findings += _check_condition(values, name)
+    return values, findings
+
+
+def _check_needed(rule: Item, values: Item, findings: list[Finding]) -> list[Finding]:
+    """What the type of the rule needs, as far as it has not been found wrong already."""
+    _, needed = read_fields(rule, _NEEDED.get(values.get("type", ""), ()))
+    wrong = {finding.field for finding in findings}
+    return [finding for finding in needed if finding.field not in wrong]
+
+
+def _check_first_occurrence(
+    rule: Item, values: Item, findings: list[Finding], lenient: bool
+) -> list[Finding]:
+    occurrence = rule.get("occurrence")
+    if values.get("stage") != 1 or type(occurrence) is not int or occurrence == 1:
+        return findings
+    message = f"is {occurrence}, must be 1 for stage 1: its event opens the backlog"
+    found = Finding("out-of-range", message, ("occurrence",), field="occurrence")
+    if lenient:
+        values["occurrence"] = 1
+        found = found.as_warning("taken as 1")
+    return [finding for finding in findings if finding.field != "occurrence"] + [found]
+
+
+def _check_condition(values: Item, name: str) -> Iterator[Finding]:
+    field = name.rstrip("_")
+    text = values.get(field)
+    if not text:
+        return
+    try:
+        condition = compile_condition(name, text)
+    except ConditionError as error:
+        yield Finding("bad-condition", str(error), (field,), field=field)
+        return
+    if isinstance(condition, Reference):
+        yield from _check_reference(condition, values.get("stage"), field)
+    elif _ALMOST_REFERENCE.fullmatch(text):
+        message = f"is {describe(text)}, compared as a text: a reference is :1 to :99, no blanks"
+        yield Finding("not-a-reference", message, (field,), field=field, warning=True)
+
+
+def _check_reference(reference: Reference, stage: int | None, field: str) -> Iterator[Finding]:
+    if stage is None or reference.stage < stage:
+        return
+    if stage == 1:
+        right = "stage 1 has no earlier stage to refer to"
+    else:
+        right = f"must be to an earlier stage, :1 to :{stage - 1}"
+    message = f"is a reference to stage {reference.stage} in stage {stage}, {right}"
+    yield Finding("bad-reference", message, (field,), field=field)
+
+
+def _record(values: Item) -> RuleRecord:
+    """The rule as alarms print it; texts that many rules share are kept once."""
+    fields: Item = {
+        name + "_" * (name == "from"): sys.intern(value) if type(value) is str else value
+        for name, value in values.items()
+    }
+    for name in ("port_from", "port_to", "protocol"):
+        fields[name] = fields[name] or "ANY"
+    return RuleRecord(**fields)

@@ -1,0 +1,213 @@
+"""NormalizedEvent: one security event, decoded and checked; and the small key of it that routes.
+
+Bytes go in; a frozen event or InvalidEvent with its reason comes out. What is common is decoded
+in one step; nulls, and whatever is wrong, take a second, slower look.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from engine.address import canonical
+from engine.errors import InvalidEvent
+
+MAX_EVENT_BYTES = 1 << 20
+"""A longer event is invalid (too_large); NATS's own default limit is the same 1 MiB."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+class EventKey(Struct, frozen=True, gc=False):
+    """What the router decodes of an event: enough to know which directives it can concern."""
+
+    plugin_id: Number = 0
+    plugin_sid: Number = 0
+    product: str = ""
+    category: str = ""
+    src_ip: str = ""
+
+
+class TimedKey(EventKey, frozen=True, gc=False):
+    """The key, and the timestamp as it stands: for replay, whose clock all events drive."""
+
+    timestamp: Any = None
+
+
+class _Wire(Struct, gc=False):
+    """An event as it stands in JSON; whether it is valid is not said yet."""
+
+    event_id: str = ""
+    timestamp: str = ""
+    sensor: str = ""
+    src_ip: str = ""
+    dst_ip: str = ""
+    plugin_id: Number = 0
+    plugin_sid: Number = 0
+    product: str = ""
+    category: str = ""
+    subcategory: str = ""
+    title: str = ""
+    src_port: Port = 0
+    dst_port: Port = 0
+    protocol: str = ""
+    conn_id: Number | str = 0
+    custom_data1: str = ""
+    custom_label1: str = ""
+    custom_data2: str = ""
+    custom_label2: str = ""
+    custom_data3: str = ""
+    custom_label3: str = ""
+    rcvd_time: Number = 0
+
+
+class NormalizedEvent(Struct, frozen=True, gc=False):
+    """A valid event. `time` in whole seconds since the epoch, `rcvd_time` in ns; absent is 0 or "".
+
+    Addresses are in canonical form, IPv4-mapped IPv6 as IPv4.
+    """
+
+    event_id: str
+    time: int
+    src_ip: str
+    dst_ip: str
+    plugin_id: int = 0
+    plugin_sid: int = 0
+    product: str = ""
+    category: str = ""
+    subcategory: str = ""
+    src_port: int = 0
+    dst_port: int = 0
+    protocol: str = ""
+    custom_data1: str = ""
+    custom_label1: str = ""
+    custom_data2: str = ""
+    custom_label2: str = ""
+    custom_data3: str = ""
+    custom_label3: str = ""
+    rcvd_time: int = 0
+
+
+K = TypeVar("K", bound=EventKey)
+T = TypeVar("T", bound=Struct)
+
+# Not strict: a whole number may come as text ("80"), as Logstash often sends it.
+_wire_decoder = msgspec.json.Decoder(_Wire, strict=False)
+_key_decoder = msgspec.json.Decoder(EventKey, strict=False)
+_timed_key_decoder = msgspec.json.Decoder(TimedKey, strict=False)
+
+
+def decode_key(raw: bytes) -> EventKey:
+    """The routing key of an event; InvalidEvent when it is not JSON or its key is not valid."""
+    return _checked_key(_decode(_key_decoder, raw))
+
+
+def decode_timed_key(raw: bytes) -> TimedKey:
+    """As decode_key, with the timestamp; that one is not checked: the key is valid without."""
+    return _checked_key(_decode(_timed_key_decoder, raw))
+
+
+def decode_event(raw: bytes) -> NormalizedEvent:
+    """The whole event; InvalidEvent with the first reason why it is none."""
+    wire = _decode(_wire_decoder, raw)
+    if not raw.isascii():
+        _check_utf8(raw)
+    _check_fields(wire)
+    return NormalizedEvent(
+        wire.event_id,
+        event_time(wire.timestamp),
+        _address(wire.src_ip),
+        _address(wire.dst_ip),
+        wire.plugin_id,
+        wire.plugin_sid,
+        wire.product,
+        wire.category,
+        wire.subcategory,
+        wire.src_port,
+        wire.dst_port,
+        wire.protocol,
+        wire.custom_data1,
+        wire.custom_label1,
+        wire.custom_data2,
+        wire.custom_label2,
+        wire.custom_data3,
+        wire.custom_label3,
+        wire.rcvd_time,
+    )
+
+
+def event_time(timestamp: Any) -> int:
+    """An ISO 8601 timestamp as whole seconds since the epoch; UTC when it has no offset."""
+    try:
+        moment = datetime.fromisoformat(timestamp)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        elapsed = moment - _EPOCH
+    except (ValueError, TypeError, OverflowError):
+        raise InvalidEvent("bad_timestamp", "timestamp is not ISO 8601") from None
+    return elapsed.days * 86400 + elapsed.seconds
+
+
+def _decode(decoder: "msgspec.json.Decoder[T]", raw: bytes) -> T:
+    if len(raw) > MAX_EVENT_BYTES:
+        raise InvalidEvent("too_large", f"{len(raw)} bytes, must be at most {MAX_EVENT_BYTES}")
+    try:
+        return decoder.decode(raw)
+    except Exception:  # UnicodeDecodeError and RecursionError are no MsgspecError
+        return _decode_slowly(decoder.type, raw)
+
+
+def _decode_slowly(kind: type[T], raw: bytes) -> T:
+    """Decode with nulls as absent, or say exactly what is wrong."""
+    try:
+        document = msgspec.json.decode(raw)
+    except msgspec.ValidationError as error:  # a number that no float holds: JSON, but no value
+        raise InvalidEvent("bad_type", str(error)) from None
+    except Exception as error:
+        raise InvalidEvent("bad_json", str(error)) from None
+    if not isinstance(document, dict):
+        raise InvalidEvent("bad_type", "must be a JSON object")
+    present = {name: value for name, value in document.items() if value is not None}
+    try:
+        return msgspec.convert(present, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidEvent("bad_type", str(error)) from None
+
+
+def _check_utf8(raw: bytes) -> None:
+    """Decoding skips unknown fields without a look at their bytes."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidEvent("bad_json", str(error)) from None
+
+
+def _checked_key(key: K) -> K:
+    if not ((key.plugin_id and key.plugin_sid) or (key.product and key.category)):
+        raise _missing("plugin_id and plugin_sid, or product and category")
+    if not key.src_ip:
+        raise _missing("src_ip")
+    _address(key.src_ip)
+    return key
+
+
+def _check_fields(wire: _Wire) -> None:
+    if not (wire.event_id and wire.timestamp and wire.sensor and wire.src_ip and wire.dst_ip):
+        needed = ("event_id", "timestamp", "sensor", "src_ip", "dst_ip")
+        raise _missing(", ".join(name for name in needed if not getattr(wire, name)))
+    if not ((wire.plugin_id and wire.plugin_sid) or (wire.product and wire.category)):
+        raise _missing("plugin_id and plugin_sid, or product and category")
+
+
+def _missing(fields: str) -> InvalidEvent:
+    return InvalidEvent("missing_field", f"{fields}: absent, null or empty")
+
+
+def _address(text: str) -> str:
+    try:
+        return canonical(text)
+    except ValueError:
+        raise InvalidEvent("bad_address", "src_ip or dst_ip is no IP address") from None

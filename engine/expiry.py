@@ -1,0 +1,35 @@
+"""When open backlogs expire: a heap of the seconds at which something does."""
+
+from heapq import heappop, heappush
+
+from engine import bag
+from engine.backlog import Backlog
+from engine.bag import Bag, BagMap
+
+
+class Expiry:
+    """Which backlogs expire at which second; asking for none that do costs next to nothing."""
+
+    __slots__ = ("_by_second", "_seconds")
+
+    def __init__(self) -> None:
+        self._by_second: BagMap[int, Backlog] = BagMap()
+        self._seconds: list[int] = []
+
+    def add(self, backlog: Backlog) -> None:
+        """File a backlog under its `expires_at`, in seconds."""
+        if backlog.expires_at not in self._by_second:
+            heappush(self._seconds, backlog.expires_at)
+        self._by_second.add(backlog.expires_at, backlog)
+
+    def remove(self, backlog: Backlog) -> None:
+        """Take a backlog out; its second stays in the heap, to be passed over in time."""
+        self._by_second.remove(backlog.expires_at, backlog)
+
+    def pop(self, now: int) -> list[Backlog]:
+        """Take out, and return, all that expires at `now` or before, earliest first."""
+        due: list[Backlog] = []
+        while self._seconds and self._seconds[0] <= now:
+            expired: Bag[Backlog] = self._by_second.pop(heappop(self._seconds))
+            due += bag.items(expired)
+        return due

@@ -1,0 +1,59 @@
+"""From an event's key to the directives that it can concern: one lookup, however many there are."""
+
+from collections.abc import Iterable
+from typing import Protocol, TypeVar
+
+from engine.directive import Directive
+
+K = TypeVar("K")
+Ids = tuple[int, ...]
+
+
+class Keyed(Protocol):
+    """What the index needs to see of an event: an EventKey or a NormalizedEvent."""
+
+    @property
+    def plugin_id(self) -> int: ...
+    @property
+    def plugin_sid(self) -> int: ...
+    @property
+    def product(self) -> str: ...
+    @property
+    def category(self) -> str: ...
+
+
+class DirectiveIndex:
+    """Directive ids by plugin_id and plugin_sid, and by product and category, of any rule."""
+
+    def __init__(self, directives: Iterable[Directive]) -> None:
+        plugins: dict[int, dict[int, list[int]]] = {}
+        categories: dict[str, dict[str, list[int]]] = {}
+        for directive in directives:
+            for rule in directive.rules:
+                if rule.type == "PluginRule":
+                    _file(plugins.setdefault(rule.plugin_id, {}), rule.plugin_sid, directive.id)
+                else:
+                    _file(categories.setdefault(rule.category, {}), rule.product, directive.id)
+        self._plugins = {plugin: _settled(by_sid) for plugin, by_sid in plugins.items()}
+        self._categories = {name: _settled(by_product) for name, by_product in categories.items()}
+
+    def find(self, key: Keyed) -> Ids:
+        """The ids of the directives that the event can concern, each once."""
+        by_sid = self._plugins.get(key.plugin_id)
+        plugin = by_sid.get(key.plugin_sid, ()) if by_sid is not None else ()
+        by_product = self._categories.get(key.category)
+        if by_product is None:
+            return plugin
+        taxonomy = by_product.get(key.product, ())
+        return tuple(dict.fromkeys(plugin + taxonomy)) if plugin else taxonomy
+
+
+def _file(by_key: dict[K, list[int]], keys: Iterable[K], directive: int) -> None:
+    for key in keys:
+        ids = by_key.setdefault(key, [])
+        if directive not in ids[-1:]:  # the rules of a directive come in one run
+            ids.append(directive)
+
+
+def _settled(by_key: dict[K, list[int]]) -> dict[K, Ids]:
+    return {key: tuple(ids) for key, ids in by_key.items()}

@@ -1,0 +1,165 @@
+"""The backlogs of one directive, and how to find those that an event concerns.
+
+Each stage files the open backlogs that wait at it under the values that its references are
+bound to, so an event finds its backlogs with one lookup per stage.
+"""
+
+from collections.abc import Hashable, Iterator
+
+from engine import bag
+from engine.alarm import AlarmEvent
+from engine.asset import Facts
+from engine.backlog import Backlog
+from engine.bag import BagMap
+from engine.compiled import CompiledDirective, StageKey
+from engine.event import NormalizedEvent
+from engine.expiry import Expiry
+from engine.outputs import Outputs
+from engine.record import publish
+from engine.rule import Rule
+from engine.state import BacklogState, restored, state_of
+
+Offer = tuple[Backlog, int]
+"""A backlog that consumes an event, and the stage at which it does."""
+
+
+class _Stage:
+    """One stage: its rule, and the backlogs that wait for an event that matches it."""
+
+    __slots__ = ("key", "number", "rule", "waiting")
+
+    def __init__(self, rule: Rule, compiled: CompiledDirective) -> None:
+        self.rule = rule
+        self.number = rule.record.stage
+        self.key = StageKey(rule, compiled.slots)
+        self.waiting: BagMap[Hashable, Backlog] = BagMap()
+
+    def add(self, backlog: Backlog) -> None:
+        """File a backlog; a key equal to all its bound values is kept as that same tuple."""
+        key = self.key.of_bound(backlog.bound)
+        self.waiting.add(backlog.bound if key == backlog.bound else key, backlog)
+
+    def remove(self, backlog: Backlog) -> None:
+        """Take a backlog out."""
+        self.waiting.remove(self.key.of_bound(backlog.bound), backlog)
+
+
+class Manager:
+    """One directive and its open backlogs, oldest first."""
+
+    __slots__ = ("_backlogs", "_compiled", "_expiry", "_next_order", "_stages")
+
+    def __init__(self, compiled: CompiledDirective, expiry: Expiry) -> None:
+        self._compiled = compiled
+        self._expiry = expiry
+        self._stages = tuple(_Stage(rule, compiled) for rule in compiled.rules)
+        self._backlogs: dict[str, Backlog] = {}
+        """By the id of the event that opened them: it can have only one open at a time."""
+        self._next_order = 0
+
+    def __len__(self) -> int:
+        return len(self._backlogs)
+
+    def on_event(
+        self, event: NormalizedEvent, src: Facts, dst: Facts, now: int, outputs: Outputs
+    ) -> None:
+        """Offer an event to the backlogs that it concerns; if none consumes it, it may open one."""
+        offers = self._offers(event, src, dst)
+        if offers:
+            for backlog, stage in offers:
+                self._offer(backlog, stage, event, now, outputs)
+        elif self._stages[0].rule.matches(event, src, dst):
+            self._open(event, now, outputs)
+
+    def _offers(self, event: NormalizedEvent, src: Facts, dst: Facts) -> list[Offer]:
+        """The backlogs that will consume the event, oldest first, and at which stage each."""
+        found: list[Offer] = []
+        for stage in self._stages:
+            if stage.waiting and stage.rule.matches(event, src, dst):
+                bag_of = stage.waiting.get(stage.key.of_event(event))
+                found += [(backlog, stage.number) for backlog in bag.items(bag_of)]
+        if len(found) > 1:
+            found = _one_each(found) if self._compiled.directive.always_active else found
+            found.sort(key=lambda offer: offer[0].order)
+        return found
+
+    def _offer(
+        self, backlog: Backlog, stage: int, event: NormalizedEvent, now: int, outputs: Outputs
+    ) -> None:
+        if stage == backlog.stage:
+            answer = backlog.offer(event, now)
+        else:
+            answer = backlog.revisit(stage, event, now)
+            if answer == "taken":
+                outputs.publishes += publish(backlog)
+        if answer in ("taken", "finished"):
+            outputs.count("taken")
+            outputs.alarm_events.append(AlarmEvent(backlog.alarm_id, stage, event.event_id))
+        else:
+            outputs.count(answer)
+        if answer == "finished":
+            self._advance(backlog, stage, now, outputs)
+
+    def _advance(self, backlog: Backlog, finished: int, now: int, outputs: Outputs) -> None:
+        """After its stage was finished: the backlog waits at the next one, or is closed."""
+        self._expiry.remove(backlog)
+        if backlog.closed:
+            self._unfile(backlog, finished)
+            outputs.count("finished")
+        else:
+            if not self._compiled.directive.always_active:
+                self._stages[finished - 1].remove(backlog)
+            self._stages[finished].add(backlog)
+            backlog.set_expiry(now)
+            self._expiry.add(backlog)
+        outputs.publishes += publish(backlog, due=True)
+
+    def _open(self, event: NormalizedEvent, now: int, outputs: Outputs) -> None:
+        if event.event_id in self._backlogs:
+            outputs.count("repeated")
+            return
+        backlog = Backlog.opened(self._compiled, self._next_order, event, now)
+        backlog.set_expiry(now)
+        self._file(backlog)
+        outputs.count("opened")
+        outputs.alarm_events.append(AlarmEvent(backlog.alarm_id, 1, event.event_id))
+        outputs.publishes += publish(backlog, due=True)
+
+    def expire(self, backlog: Backlog, outputs: Outputs) -> None:
+        """Close a backlog whose current stage has timed out; `Expiry` has let go of it already."""
+        self._unfile(backlog, backlog.stage)
+        outputs.count("expired")
+        outputs.publishes += publish(backlog, timed_out=True)
+
+    def states(self) -> Iterator[BacklogState]:
+        """The open backlogs as plain data, oldest first."""
+        return (state_of(backlog) for backlog in self._backlogs.values())
+
+    def restore(self, state: BacklogState) -> None:
+        """Take up a backlog, younger than all that there are."""
+        self._file(restored(self._compiled, self._next_order, state))
+
+    def _file(self, backlog: Backlog) -> None:
+        """Put a backlog where it will be found."""
+        self._next_order += 1
+        self._backlogs[backlog.opened_by] = backlog
+        first = 1 if self._compiled.directive.always_active else backlog.stage
+        for stage in self._stages[first - 1 : backlog.stage]:
+            stage.add(backlog)
+        self._expiry.add(backlog)
+
+    def _unfile(self, backlog: Backlog, stage: int) -> None:
+        """Take a closed backlog, last at this stage, out from everywhere but the expiry."""
+        del self._backlogs[backlog.opened_by]
+        first = 1 if self._compiled.directive.always_active else stage
+        for filed in self._stages[first - 1 : stage]:
+            filed.remove(backlog)
+
+
+def _one_each(offers: list[Offer]) -> list[Offer]:
+    """Each backlog once: at its current stage, else at the earliest that matches."""
+    chosen: dict[Backlog, int] = {}
+    for backlog, stage in offers:
+        if backlog not in chosen or stage == backlog.stage:
+            chosen[backlog] = stage
+    return list(chosen.items())

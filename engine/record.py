@@ -1,0 +1,75 @@
+"""A backlog as an alarm: the record to write and the lookups that are due for it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec.structs import replace
+
+from engine import bag
+from engine.alarm import NEVER_LOOKED_UP, AlarmRecord, Due, Publish
+from engine.backlog import Backlog
+from engine.compiled import UNBOUND
+from engine.rule import Rule, RuleRecord
+
+
+def publish(backlog: Backlog, *, due: bool = False, timed_out: bool = False) -> Iterable[Publish]:
+    """The alarm as it stands, with its lookups if they are due; nothing while its risk is 0.
+
+    The first publish gives the alarm its created_time.
+    """
+    if backlog.risk == 0:
+        return ()
+    if backlog.created is None:
+        backlog.created = backlog.updated
+    lookups = _due(backlog) if due else None
+    return (Publish(backlog.compiled.directive.id, _alarm(backlog, timed_out), lookups),)
+
+
+def _due(backlog: Backlog) -> Due:
+    addresses = dict.fromkeys(backlog.addresses())
+    looked_up = tuple(address for address in addresses if address not in NEVER_LOOKED_UP)
+    return Due(looked_up, tuple(bag.items(backlog.pairs)))
+
+
+def _alarm(backlog: Backlog, timed_out: bool) -> AlarmRecord:
+    directive, options = backlog.compiled.directive, backlog.compiled.options
+    return AlarmRecord(
+        alarm_id=backlog.alarm_id,
+        title=backlog.title,
+        status=options.status,
+        tag=options.tag,
+        kingdom=directive.kingdom,
+        category=directive.category,
+        created_time=backlog.created or 0,
+        update_time=backlog.updated,
+        risk=backlog.risk,
+        risk_class=options.risk_class(backlog.risk),
+        rules=tuple(_rule(backlog, rule, timed_out) for rule in backlog.compiled.rules),
+        src_ips=tuple(bag.items(backlog.src_ips)),
+        dst_ips=tuple(bag.items(backlog.dst_ips)),
+        networks=_networks(backlog),
+        custom_data=tuple(bag.items(backlog.custom_data)),
+    )
+
+
+def _networks(backlog: Backlog) -> tuple[str, ...]:
+    facts = backlog.compiled.assets.facts
+    found = (network for address in backlog.addresses() for network in facts(address).networks)
+    return tuple(dict.fromkeys(found))
+
+
+def _rule(backlog: Backlog, rule: Rule, timed_out: bool) -> RuleRecord:
+    """The rule with what this backlog adds to it: times, status, and bound references."""
+    stage = rule.record.stage
+    changes: dict[str, Any] = {}
+    if stage < backlog.stage:
+        changes = {"end_time": backlog.starts[stage], "status": "finished"}
+    elif stage == backlog.stage and timed_out:
+        changes = {"status": "timeout"}
+    if stage <= backlog.stage:
+        changes["start_time"] = backlog.starts[stage - 1]
+    for binding in rule.bindings:
+        slot = backlog.compiled.slots[binding.reference]
+        if slot < len(backlog.bound) and backlog.bound[slot] is not UNBOUND:
+            changes[binding.field] = str(backlog.bound[slot])
+    return replace(rule.record, **changes) if changes else rule.record

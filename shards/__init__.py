@@ -1,0 +1,1 @@
+"""Where correlation runs: all processes, pipes, sockets, files and clocks; no correlation rule."""

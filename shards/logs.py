@@ -1,0 +1,118 @@
+"""Logging: loguru set up once a process, to stderr only, and a limit for what repeats.
+
+What may live here: how a record is shown, and how often. What may not: what is worth logging,
+files, and a clock (the time of a report is an argument). Each process logs on its own.
+"""
+
+import json
+import sys
+import traceback
+from collections import Counter, deque
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from loguru import logger
+
+if TYPE_CHECKING:
+    from loguru import Message, Record
+
+    from shards.settings import Settings
+
+EXCERPT_BYTES = 200
+
+
+def setup(settings: "Settings") -> None:
+    """Log to stderr from now on, at the level and in the form of the settings."""
+    level = "TRACE" if settings.trace else "DEBUG" if settings.debug else "INFO"
+    line = _json_line if settings.json else _text_line
+
+    def write(message: "Message") -> None:
+        # One write a record, so that lines of several processes do not mix.
+        sys.stderr.write(line(message.record) + "\n")
+
+    logger.remove()
+    logger.add(write, level=level, format="{message}", backtrace=False, diagnose=False)
+
+
+def harmless(text: str) -> str:
+    """Return a text with all that could command a terminal or break a line as an escape."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
+
+
+def excerpt(raw: bytes) -> str:
+    """Return the beginning of any bytes as one harmless line of at most 200 bytes."""
+    text = harmless(raw[:EXCERPT_BYTES].decode("utf-8", "backslashreplace"))
+    return text.encode()[:EXCERPT_BYTES].decode("utf-8", "ignore")
+
+
+class RateLimit:
+    """Lets at most `most` through in any `seconds`, for each key by itself."""
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._passed: dict[str, deque[float]] = {}
+        self.held: Counter[str] = Counter()  # until the caller says so and pops it
+
+    def allow(self, key: str, now: float) -> bool:
+        """Tell whether to let one through; `now` is in seconds and never goes back."""
+        passed = self._passed.setdefault(key, deque(maxlen=self._most))
+        if len(passed) == self._most and now - passed[0] < self._seconds:
+            self.held[key] += 1
+            return False
+        passed.append(now)
+        return True
+
+
+class InvalidEvents:
+    """Logs invalid events: per reason at most 5 in 10 s, and then how many more there were."""
+
+    def __init__(self) -> None:
+        self._limit = RateLimit(most=5, seconds=10)
+
+    def report(self, reason: str, raw: bytes, now: float) -> None:
+        """Log one invalid event, or count it as suppressed."""
+        if self._limit.allow(reason, now):
+            self._log_suppressed(reason)
+            logger.bind(reason=reason, event=excerpt(raw)).warning("invalid event")
+
+    def close(self) -> None:
+        """Log how many are still suppressed."""
+        for reason in sorted(self._limit.held):
+            self._log_suppressed(reason)
+
+    def _log_suppressed(self, reason: str) -> None:
+        if count := self._limit.held.pop(reason, 0):
+            logger.bind(reason=reason, suppressed=count).warning("more invalid events")
+
+
+def _time(record: "Record") -> str:
+    utc = record["time"].astimezone(UTC)
+    return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _json_line(record: "Record") -> str:
+    own = {"time": _time(record), "level": record["level"].name, "message": record["message"]}
+    if failure := _failure(record):
+        own["exception"] = failure
+    return json.dumps(own | record["extra"] | own, default=str)
+
+
+def _text_line(record: "Record") -> str:
+    fields = "".join(f" {key}={_field(value)}" for key, value in record["extra"].items())
+    head = f"{_time(record)} {record['level'].name:<8} {harmless(record['message'])}{fields}"
+    return "\n".join([head, *map(harmless, _failure(record).splitlines())])
+
+
+def _field(value: Any) -> str:
+    text = harmless(str(value))
+    return json.dumps(text, ensure_ascii=False) if " " in text or '"' in text else text
+
+
+def _failure(record: "Record") -> str:
+    exception = record["exception"]
+    if exception is None or exception.value is None:
+        return ""
+    return "".join(traceback.format_exception(exception.value)).rstrip()

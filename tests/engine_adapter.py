@@ -1,0 +1,90 @@
+"""The real engine behind the oracle's interface: JSON-like objects in, JSON-like objects out.
+
+Everything passes through the bytes that it would pass through in service: documents, events,
+alarm lines, and the saved state.
+"""
+
+import dataclasses
+import json
+from typing import Any
+
+import msgspec
+from engine.alarm import Publish, alarm_id
+from engine.asset import NetworkAssets, parse_assets
+from engine.correlator import Correlator
+from engine.directive import parse_directives
+from engine.event import decode_event
+from engine.options import Options as EngineOptions
+from engine.outputs import Outputs
+from engine.state import BacklogState
+
+from tests.oracle import Options, Output
+
+Json = dict[str, Any]
+
+
+class EngineUnderTest:
+    """The engine, told and asked as the oracle is."""
+
+    def __init__(self, assets: list[Json], directives: list[Json], options: Options) -> None:
+        parsed_assets, findings = parse_assets(msgspec.json.encode({"assets": assets}))
+        assert not [finding for finding in findings if not finding.warning], findings
+        checked = list(parse_directives(msgspec.json.encode({"directives": directives})))
+        faults = [f for item in checked for f in item.findings if not f.warning]
+        assert not faults, faults
+        self._directives = [item.directive for item in checked if item.directive is not None]
+        self._assets = NetworkAssets(parsed_assets)
+        self._options = _engine_options(options)
+        self._names: dict[str, str] = {}
+        """The oracle's name of each alarm id: directive/opening event."""
+        self._correlator = self._fresh()
+
+    @property
+    def open_backlogs(self) -> int:
+        return len(self._correlator)
+
+    def event(self, event: Json, now: int) -> Output:
+        decoded = decode_event(json.dumps(event).encode())
+        for directive in self._directives:
+            made = alarm_id(self._options.node, directive.id, decoded.event_id)
+            self._names[made] = f"{directive.id}/{decoded.event_id}"
+        if self._assets.facts(decoded.src_ip).whitelisted:
+            return self.tick(now)  # as the router does: dropped before correlation
+        return self._output(self._correlator.on_event(decoded, now))
+
+    def tick(self, now: int) -> Output:
+        return self._output(self._correlator.on_tick(now))
+
+    def reload(self) -> None:
+        """Save all backlogs, and go on with a new engine that has read them."""
+        saved = msgspec.json.encode(self._correlator.snapshot())
+        self._correlator = self._fresh()
+        self._correlator.restore(msgspec.json.decode(saved, type=list[BacklogState]))
+
+    def _fresh(self) -> Correlator:
+        return Correlator(self._directives, self._assets, self._options)
+
+    def _output(self, outputs: Outputs) -> Output:
+        return Output(
+            alarm_events=[self._named(record) for record in outputs.alarm_events],
+            alarms=[self._named(publish.alarm) for publish in outputs.publishes],
+            counts=outputs.counts,
+            due=[self._due(publish) for publish in outputs.publishes if publish.due is not None],
+        )
+
+    def _named(self, record: msgspec.Struct) -> Json:
+        """A record as its line says it, with the oracle's name for its id."""
+        line: Json = json.loads(msgspec.json.encode(record))
+        return line | {"alarm_id": self._names[line["alarm_id"]]}
+
+    def _due(self, publish: Publish) -> Json:
+        assert publish.due is not None
+        return {
+            "alarm_id": self._names[publish.alarm.alarm_id],
+            "addresses": list(publish.due.addresses),
+            "pairs": [f"{address}:{port}" for address, port in publish.due.pairs],
+        }
+
+
+def _engine_options(options: Options) -> EngineOptions:
+    return EngineOptions(**dataclasses.asdict(options), due_pairs=True)

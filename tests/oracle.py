@@ -1,0 +1,619 @@
+"""The oracle: correlation as slow and as obvious as it can be said.
+
+It walks all directives, all rules and all backlogs for each event, and has a function for each
+sentence of the behaviour that it stands for. Nothing clever may live here, nothing that makes it
+fast, and no import of the engine: what both got from one place, no test could find wrong.
+
+Events, assets and directives are the valid JSON objects of the files. An alarm_id is written as
+"directive id/id of the opening event"; the hash of the real thing is not the oracle's matter.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+Json = dict[str, Any]
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+UNSPECIFIED = ("0.0.0.0", "::")
+OPEN_ADDRESS_CONDITIONS = ("ANY", "HOME_NET", "!HOME_NET")
+LATE_SECONDS = 5
+CUSTOM = ("custom_data1", "custom_data2", "custom_data3")
+LABELS = ("custom_label1", "custom_label2", "custom_label3")
+EVENT_FIELD = {
+    "from": "src_ip",
+    "to": "dst_ip",
+    "port_from": "src_port",
+    "port_to": "dst_port",
+    "protocol": "protocol",
+    **{name: name for name in CUSTOM},
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """The settings that correlation and its output depend on; times in seconds."""
+
+    node: str = ""
+    min_alarm_lifetime: int = 0
+    match_protocol: bool = False
+    med_risk_min: int = 3
+    med_risk_max: int = 6
+    status: str = "Open"
+    tag: str = "Identified Threat"
+    expiry_grace: int = 0
+
+
+@dataclass
+class Output:
+    """What one event or tick led to; alarms as their JSON lines say them, keys in that order."""
+
+    alarm_events: list[Json] = field(default_factory=list)
+    alarms: list[Json] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    due: list[Json] = field(default_factory=list)
+
+    def count(self, what: str) -> None:
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+
+@dataclass
+class Stage:
+    """What a backlog knows of one of its stages."""
+
+    rule: Json
+    ids: list[str] = field(default_factory=list)
+    first: Json | None = None
+    sticky_seen: list[str | int] = field(default_factory=list)
+    start_time: int | None = None
+    end_time: int | None = None
+    status: str = ""
+
+
+@dataclass
+class Backlog:
+    """One open backlog of a directive."""
+
+    directive: Json
+    opening: Json
+    title: str
+    stages: dict[int, Stage]
+    now_at_stage: int
+    current: int = 1
+    src_ips: list[str] = field(default_factory=list)
+    dst_ips: list[str] = field(default_factory=list)
+    custom_data: list[Json] = field(default_factory=list)
+    pairs: list[str] = field(default_factory=list)
+    risk: int = 0
+    update_time: int = 0
+    created_time: int | None = None
+
+    @property
+    def alarm_id(self) -> str:
+        return f"{self.directive['id']}/{self.opening['event_id']}"
+
+
+# Events: the valid ones, made uniform.
+
+
+def normalize(event: Json) -> Json:
+    """Absent or null is 0 or ""; digits are numbers; addresses canonical; time in seconds."""
+    numbers = ("plugin_id", "plugin_sid", "src_port", "dst_port")
+    texts = ("product", "category", "subcategory", "protocol", *CUSTOM, *LABELS)
+    return {
+        "event_id": event["event_id"],
+        "time": seconds(event["timestamp"]),
+        "src_ip": str(address(event["src_ip"])),
+        "dst_ip": str(address(event["dst_ip"])),
+        **{name: int(event.get(name) or 0) for name in numbers},
+        **{name: event.get(name) or "" for name in texts},
+    }
+
+
+def seconds(timestamp: str) -> int:
+    """Whole seconds since the epoch, fractions cut; without an offset it is UTC."""
+    moment = datetime.fromisoformat(timestamp)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.replace(microsecond=0).timestamp())
+
+
+def address(text: str) -> Address:
+    """IPv4-mapped IPv6 becomes IPv4."""
+    parsed = ipaddress.ip_address(text)
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return mapped or parsed
+
+
+def network(text: str) -> Network:
+    """A bare IP is /32 or /128; host bits are masked; IPv4-mapped becomes IPv4."""
+    if "/" not in text:
+        return ipaddress.ip_network(address(text))
+    parsed = ipaddress.ip_network(text, strict=False)
+    first = address(str(parsed.network_address))
+    if first.version == 4 and parsed.version == 6 and parsed.prefixlen >= 96:
+        return ipaddress.ip_network(f"{first}/{parsed.prefixlen - 96}", strict=False)
+    return parsed
+
+
+def contains(cidr: str, ip: str) -> bool:
+    """An address is in no network of the other family."""
+    return address(ip) in network(cidr)
+
+
+# Assets.
+
+
+class Assets:
+    """Facts about addresses, each by walking the assets in their order in the files."""
+
+    def __init__(self, assets: list[Json]) -> None:
+        self.all = assets
+        self.home = [asset for asset in assets if not asset.get("whitelisted")]
+
+    def in_home_net(self, ip: str) -> bool:
+        return any(contains(asset["cidr"], ip) for asset in self.home)
+
+    def whitelisted(self, ip: str) -> bool:
+        whitelist = [asset for asset in self.all if asset.get("whitelisted")]
+        return any(contains(asset["cidr"], ip) for asset in whitelist)
+
+    def value(self, ip: str) -> int:
+        """The highest value of the HOME_NET assets that contain it, else 0."""
+        values = [asset["value"] for asset in self.home if contains(asset["cidr"], ip)]
+        return max(values, default=0)
+
+    def name(self, ip: str) -> str:
+        """The name of its host asset, else ""."""
+        hosts = [asset for asset in self.all if is_host(network(asset["cidr"]))]
+        return next((host["name"] for host in hosts if contains(host["cidr"], ip)), "")
+
+    def networks(self, ip: str) -> list[str]:
+        """The CIDRs of the HOME_NET assets that contain it, masked, hosts left out."""
+        around = [asset["cidr"] for asset in self.home if contains(asset["cidr"], ip)]
+        return once(str(network(cidr)) for cidr in around if not is_host(network(cidr)))
+
+
+def is_host(net: Network) -> bool:
+    return net.prefixlen == net.max_prefixlen
+
+
+def once(items: Iterable[str]) -> list[str]:
+    """Equal ones once, in the order of their first appearance."""
+    return list(dict.fromkeys(items))
+
+
+# Conditions.
+
+
+def list_matches(items: list[str], equal: Callable[[str], bool]) -> bool:
+    """The first equal item decides; when none is equal, any `!` item makes it match."""
+    for item in items:
+        if equal(item.removeprefix("!").strip()):
+            return not item.startswith("!")
+    return any(item.startswith("!") for item in items)
+
+
+def address_matches(condition: str, ip: str, assets: Assets) -> bool:
+    if condition == "ANY":
+        return True
+    if condition in ("HOME_NET", "!HOME_NET"):
+        return assets.in_home_net(ip) == (condition == "HOME_NET")
+    return list_matches(blank_separated(condition), lambda item: contains(item, ip))
+
+
+def port_matches(condition: str, port: int) -> bool:
+    if condition in ("", "ANY"):
+        return True
+    return list_matches(blank_separated(condition), lambda item: int(item) == port)
+
+
+def text_matches(condition: str, text: str) -> bool:
+    """One text without regard to case and outer blanks, or a list that must equal it as it is."""
+    if condition in ("", "ANY"):
+        return True
+    if "," in condition:
+        return list_matches(comma_separated(condition), lambda item: item == text)
+    return list_matches([condition.strip()], lambda item: same_text(item, text))
+
+
+def protocol_matches(condition: str, protocol: str) -> bool:
+    """As a text condition, but without regard to case and outer blanks in a list too."""
+    if condition in ("", "ANY"):
+        return True
+    return list_matches(comma_separated(condition), lambda item: same_text(item, protocol))
+
+
+def same_text(one: str, other: str) -> bool:
+    return one.strip().casefold() == other.strip().casefold()
+
+
+def blank_separated(condition: str) -> list[str]:
+    """Items between commas or blanks; empty ones are ignored."""
+    return [item for item in re.split(r"[,\s]+", condition) if item]
+
+
+def comma_separated(condition: str) -> list[str]:
+    """Items between commas, their outer blanks cut; empty ones are ignored."""
+    return [item.strip() for item in condition.split(",") if item.strip()]
+
+
+def referenced_stage(condition: str) -> int | None:
+    """N when the condition is exactly a reference `:N`."""
+    return int(condition[1:]) if re.fullmatch(r":[1-9][0-9]?", condition) else None
+
+
+# Matching a rule.
+
+
+class Matcher:
+    """Does an event match a rule, within a backlog or, to open one, without."""
+
+    def __init__(self, assets: Assets, options: Options) -> None:
+        self.assets = assets
+        self.options = options
+
+    def matches(self, rule: Json, event: Json, backlog: Backlog | None = None) -> bool:
+        if rule["type"] == "PluginRule" and not plugin_matches(rule, event):
+            return False
+        if rule["type"] == "TaxonomyRule" and not taxonomy_matches(rule, event):
+            return False
+        return all(self.field_matches(rule, name, event, backlog) for name in self.compared())
+
+    def compared(self) -> list[str]:
+        """The protocol is compared only when asked for."""
+        return [name for name in EVENT_FIELD if name != "protocol" or self.options.match_protocol]
+
+    def field_matches(self, rule: Json, name: str, event: Json, backlog: Backlog | None) -> bool:
+        value = event[EVENT_FIELD[name]]
+        bound = bound_value(rule, name, backlog) if backlog else None
+        if bound is not None:
+            return self.equals_bound(name, bound, value)
+        condition = rule.get(name) or ""
+        if name in ("from", "to"):
+            return address_matches(condition, value, self.assets)
+        if name in ("port_from", "port_to"):
+            return port_matches(condition, value)
+        if name == "protocol":
+            return protocol_matches(condition, value)
+        return text_matches(condition, value)
+
+    def equals_bound(self, name: str, bound: str | int, value: str | int) -> bool:
+        """Custom data and protocol without regard to case and outer blanks."""
+        if name == "protocol" or name in CUSTOM:
+            return same_text(str(bound), str(value))
+        return bound == value
+
+
+def plugin_matches(rule: Json, event: Json) -> bool:
+    return event["plugin_id"] == rule["plugin_id"] and event["plugin_sid"] in rule["plugin_sid"]
+
+
+def taxonomy_matches(rule: Json, event: Json) -> bool:
+    if event["category"] != rule["category"] or event["product"] not in rule["product"]:
+        return False
+    wanted = rule.get("subcategory") or []
+    return not wanted or "ANY" in wanted or event["subcategory"] in wanted
+
+
+def bound_value(rule: Json, name: str, backlog: Backlog) -> str | int | None:
+    """The value that a condition has come to mean in this backlog; None: what the file says."""
+    condition = rule.get(name) or ""
+    value: str | int
+    stage = referenced_stage(condition)
+    if stage is not None:
+        first = backlog.stages[stage].first
+        if first is None:
+            return None
+        value = first[EVENT_FIELD[name]]
+        return value
+    if name in ("from", "to") and is_pinned(rule, condition, backlog):
+        value = backlog.opening[EVENT_FIELD[name]]
+        return value
+    return None
+
+
+def is_pinned(rule: Json, condition: str, backlog: Backlog) -> bool:
+    """With all_rules_always_active the open addresses of stage 1 become those of the opening."""
+    always = backlog.directive.get("all_rules_always_active", False)
+    return always and rule["stage"] == 1 and condition in OPEN_ADDRESS_CONDITIONS
+
+
+def sticky_value(rule: Json, event: Json) -> str | int | None:
+    """The value of the event that has to differ, None when the rule has no sticky_different."""
+    name = rule.get("sticky_different") or ""
+    value: str | int | None = event[name.lower()] if name else None
+    return value
+
+
+# Correlation.
+
+
+class Oracle:
+    """All directives over one stream of events."""
+
+    def __init__(
+        self, assets: list[Json], directives: list[Json], options: Options | None = None
+    ) -> None:
+        self.options = options or Options()
+        self.assets = Assets(assets)
+        self.matcher = Matcher(self.assets, self.options)
+        self.directives = [one for one in directives if not one.get("disabled")]
+        self.backlogs: list[Backlog] = []
+
+    @property
+    def open_backlogs(self) -> int:
+        return len(self.backlogs)
+
+    def tick(self, now: int) -> Output:
+        """Close what has expired by now."""
+        output = Output()
+        for backlog in list(self.backlogs):
+            if self.is_expired(backlog, now):
+                self.expire(backlog, output)
+        return output
+
+    def event(self, event: Json, now: int) -> Output:
+        """Close what has expired by now, then look at the event."""
+        output = self.tick(now)
+        seen = normalize(event)
+        if not self.assets.whitelisted(seen["src_ip"]):
+            for directive in self.directives:
+                self.correlate(directive, seen, now, output)
+        return output
+
+    def correlate(self, directive: Json, event: Json, now: int, output: Output) -> None:
+        """Offer it to every open backlog, oldest first; if none consumed it, it may open one."""
+        mine = [one for one in self.backlogs if one.directive is directive]
+        consumed = [self.offer(backlog, event, now, output) for backlog in mine]
+        if any(consumed) or not self.matcher.matches(rule_of(directive, 1), event):
+            return
+        if any(one.opening["event_id"] == event["event_id"] for one in mine):
+            output.count("repeated")
+        else:
+            self.open(directive, event, now, output)
+
+    def open(self, directive: Json, event: Json, now: int, output: Output) -> None:
+        stages = {rule["stage"]: Stage(rule) for rule in directive["rules"]}
+        title = self.title(directive["name"], event)
+        backlog = Backlog(directive, event, title, stages, now_at_stage=now)
+        stages[1].start_time = event["time"]
+        self.backlogs.append(backlog)
+        output.count("opened")
+        self.take(backlog, event, now, output)
+
+    def title(self, name: str, event: Json) -> str:
+        """SRC_IP and DST_IP are replaced, in one pass, with the asset name, else the address."""
+
+        def shown(token: re.Match[str]) -> str:
+            ip: str = event[token.group().lower()]
+            return self.assets.name(ip) or ip
+
+        return re.sub("SRC_IP|DST_IP", shown, name)
+
+    def offer(self, backlog: Backlog, event: Json, now: int, output: Output) -> bool:
+        """Does the backlog consume the event?"""
+        stage = backlog.stages[backlog.current]
+        if self.matcher.matches(stage.rule, event, backlog):
+            refusal = refused(backlog, stage, event)
+            output.count(refusal or "taken")
+            if not refusal:
+                self.take(backlog, event, now, output)
+            return True
+        if backlog.directive.get("all_rules_always_active"):
+            return self.offer_to_earlier_stages(backlog, event, now, output)
+        return False
+
+    def offer_to_earlier_stages(
+        self, backlog: Backlog, event: Json, now: int, output: Output
+    ) -> bool:
+        for number in range(1, backlog.current):
+            stage = backlog.stages[number]
+            if not self.matcher.matches(stage.rule, event, backlog):
+                continue
+            if event["event_id"] in stage.ids:
+                output.count("repeated")
+                return True
+            output.count("taken")
+            note(backlog, stage, event, now, output)
+            self.publish(backlog, output, lookups=False)
+            return True
+        return False
+
+    def take(self, backlog: Backlog, event: Json, now: int, output: Output) -> None:
+        """Taken at the current stage."""
+        stage = backlog.stages[backlog.current]
+        note(backlog, stage, event, now, output)
+        if len(stage.ids) < stage.rule["occurrence"]:
+            return
+        stage.status = "finished"
+        stage.end_time = event["time"]
+        backlog.risk = self.risk(backlog, stage)
+        if backlog.current == len(backlog.stages):
+            output.count("finished")
+            self.backlogs.remove(backlog)
+        else:
+            backlog.current += 1
+            backlog.now_at_stage = now
+            backlog.stages[backlog.current].start_time = event["time"]
+        self.publish(backlog, output, lookups=True)
+
+    def risk(self, backlog: Backlog, stage: Stage) -> int:
+        addresses = backlog.src_ips + backlog.dst_ips
+        value = max(self.assets.value(ip) for ip in addresses)
+        priority: int = backlog.directive["priority"]
+        reliability: int = stage.rule["reliability"]
+        return priority * reliability * value // 25
+
+    def is_expired(self, backlog: Backlog, now: int) -> bool:
+        """Its stage's time is over, and the grace of wall time has passed too."""
+        stage = backlog.stages[backlog.current]
+        start_time = stage.start_time or 0
+        over: bool = (
+            start_time + stage.rule.get("timeout", 0) < now - self.options.min_alarm_lifetime
+        )
+        return over and now - backlog.now_at_stage >= self.options.expiry_grace
+
+    def expire(self, backlog: Backlog, output: Output) -> None:
+        backlog.stages[backlog.current].status = "timeout"
+        self.backlogs.remove(backlog)
+        output.count("expired")
+        self.publish(backlog, output, lookups=False)
+
+    def publish(self, backlog: Backlog, output: Output, *, lookups: bool) -> None:
+        """Nothing when the risk is 0; else the whole record again."""
+        if backlog.risk == 0:
+            return
+        if backlog.created_time is None:
+            backlog.created_time = backlog.update_time
+        output.alarms.append(self.alarm_record(backlog))
+        if lookups:
+            output.due.append(due_record(backlog))
+
+    def alarm_record(self, backlog: Backlog) -> Json:
+        directive = backlog.directive
+        addresses = backlog.src_ips + backlog.dst_ips
+        record = {
+            "alarm_id": backlog.alarm_id,
+            "title": backlog.title,
+            "status": self.options.status,
+            "tag": self.options.tag,
+            "kingdom": directive["kingdom"],
+            "category": directive["category"],
+            "created_time": backlog.created_time,
+            "update_time": backlog.update_time,
+            "risk": backlog.risk,
+            "risk_class": self.risk_class(backlog.risk),
+            "rules": [rule_record(backlog, number) for number in sorted(backlog.stages)],
+            "src_ips": list(backlog.src_ips),
+            "dst_ips": list(backlog.dst_ips),
+            "networks": once(net for ip in addresses for net in self.assets.networks(ip)),
+        }
+        if backlog.custom_data:
+            record["custom_data"] = [dict(pair) for pair in backlog.custom_data]
+        return record
+
+    def risk_class(self, risk: int) -> str:
+        if risk < self.options.med_risk_min:
+            return "Low"
+        return "Medium" if risk <= self.options.med_risk_max else "High"
+
+
+def rule_of(directive: Json, stage: int) -> Json:
+    rule: Json = next(rule for rule in directive["rules"] if rule["stage"] == stage)
+    return rule
+
+
+def refused(backlog: Backlog, stage: Stage, event: Json) -> str:
+    """Why an event that matches the current rule is not taken, "" when it is."""
+    if stage.rule.get("sticky_different") and sticky_value(stage.rule, event) in stage.sticky_seen:
+        return "sticky_seen"
+    if is_out_of_order(backlog, event):
+        return "out_of_order"
+    return "repeated" if event["event_id"] in stage.ids else ""
+
+
+def is_out_of_order(backlog: Backlog, event: Json) -> bool:
+    """Is it 5 s or more older than the end of an earlier stage?"""
+    ends = [stage.end_time for stage in backlog.stages.values() if stage.end_time is not None]
+    return any(event["time"] + LATE_SECONDS <= end for end in ends)
+
+
+def note(backlog: Backlog, stage: Stage, event: Json, now: int, output: Output) -> None:
+    """Step 1 of taken: all that the backlog keeps of an event, and its alarm event record."""
+    stage.ids.append(event["event_id"])
+    stage.first = stage.first or event
+    value = sticky_value(stage.rule, event)
+    if value is not None:
+        stage.sticky_seen.append(value)
+    join_address(backlog.src_ips, event["src_ip"])
+    join_address(backlog.dst_ips, event["dst_ip"])
+    join_custom_data(backlog.custom_data, event)
+    join_pairs(backlog.pairs, event)
+    backlog.update_time = max(backlog.update_time, now)
+    number, event_id = stage.rule["stage"], event["event_id"]
+    output.alarm_events.append(
+        {"alarm_id": backlog.alarm_id, "stage": number, "event_id": event_id}
+    )
+
+
+def join_address(side: list[str], ip: str) -> None:
+    """0.0.0.0 leaves a side once there is another."""
+    if ip not in side:
+        side.append(ip)
+    if len(side) > 1 and "0.0.0.0" in side:
+        side.remove("0.0.0.0")
+
+
+def join_custom_data(pairs: list[Json], event: Json) -> None:
+    """Each non-empty custom data with its label, equal pairs once."""
+    for data, label in zip(CUSTOM, LABELS, strict=True):
+        pair = {"label": event[label], "content": event[data]}
+        if event[data] and pair not in pairs:
+            pairs.append(pair)
+
+
+def join_pairs(pairs: list[str], event: Json) -> None:
+    """Address and port, src before dst; neither 0.0.0.0, :: nor port 0 is ever looked up."""
+    for ip, port in (("src_ip", "src_port"), ("dst_ip", "dst_port")):
+        pair = f"{event[ip]}:{event[port]}"
+        if event[port] and event[ip] not in UNSPECIFIED and pair not in pairs:
+            pairs.append(pair)
+
+
+def due_record(backlog: Backlog) -> Json:
+    """What is to be looked up: addresses, src side first, and address:port of the events taken."""
+    addresses = once(backlog.src_ips + backlog.dst_ips)
+    return {
+        "alarm_id": backlog.alarm_id,
+        "addresses": [ip for ip in addresses if ip not in UNSPECIFIED],
+        "pairs": list(backlog.pairs),
+    }
+
+
+def rule_record(backlog: Backlog, number: int) -> Json:
+    """A rule in an alarm: what it always has, then what it has when not empty."""
+    stage = backlog.stages[number]
+    rule = stage.rule
+    always = {
+        "name": rule.get("name", ""),
+        "type": rule["type"],
+        "stage": number,
+        "plugin_id": rule.get("plugin_id", 0),
+        "plugin_sid": rule.get("plugin_sid", []),
+        "occurrence": rule["occurrence"],
+        "from": shown(backlog, rule, "from"),
+        "to": shown(backlog, rule, "to"),
+        "port_from": shown(backlog, rule, "port_from", unset="ANY"),
+        "port_to": shown(backlog, rule, "port_to", unset="ANY"),
+        "protocol": shown(backlog, rule, "protocol", unset="ANY"),
+        "reliability": rule["reliability"],
+        "timeout": rule.get("timeout", 0),
+    }
+    optional = {
+        "product": rule.get("product"),
+        "category": rule.get("category"),
+        "subcategory": rule.get("subcategory"),
+        "start_time": stage.start_time,
+        "end_time": stage.end_time,
+        "status": stage.status,
+        "sticky_different": rule.get("sticky_different"),
+        **{name: shown(backlog, rule, name) for name in CUSTOM},
+        **{name: rule.get(name) for name in LABELS},
+    }
+    return always | {name: value for name, value in optional.items() if value}
+
+
+def shown(backlog: Backlog, rule: Json, name: str, unset: str = "") -> str:
+    """The value that a reference is bound to, as text, else the text of the file."""
+    bound = bound_value(rule, name, backlog)
+    if bound is not None:
+        return str(bound)
+    text: str = rule.get(name) or unset
+    return text
