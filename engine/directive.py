@@ -87,9 +87,13 @@ class Directive(Struct, frozen=True):
 
 
 class Checked(Struct, frozen=True):
-    """One item of a directives document: the directive, unless it is at fault or disabled."""
+    """One item of a directives document: the directive, unless it is at fault or disabled.
+
+    `id` is known of a faulty one too, when it has a good one, but not of a disabled one.
+    """
 
     path: Path
+    id: int | None
     directive: Directive | None
     findings: list[Finding]
 
@@ -102,11 +106,11 @@ def parse_directives(data: bytes, *, lenient: bool = False) -> Iterator[Checked]
     """
     items, findings = open_list(data, "directives")
     if findings:
-        yield Checked((), None, findings)
+        yield Checked((), None, None, findings)
     for position, raw in enumerate(items):
         path = ("directives", position)
-        directive, found = _parse_one(raw, lenient)
-        yield Checked(path, directive, [finding.below(*path) for finding in found])
+        id_, directive, found = _parse_one(raw, lenient)
+        yield Checked(path, id_, directive, [finding.below(*path) for finding in found])
 
 
 def faulty(findings: Iterable[Finding]) -> bool:
@@ -114,30 +118,36 @@ def faulty(findings: Iterable[Finding]) -> bool:
     return any(not finding.warning for finding in findings)
 
 
-def _parse_one(raw: msgspec.Raw, lenient: bool) -> tuple[Directive | None, list[Finding]]:
+def _parse_one(
+    raw: msgspec.Raw, lenient: bool
+) -> tuple[int | None, Directive | None, list[Finding]]:
     item, findings = decode_item(raw)
-    directive = None
+    id_ = directive = None
     if not findings:
-        directive, findings = _read_directive(item, lenient)
+        id_, directive, findings = _read_directive(item, lenient)
     if lenient:
         findings = [
             finding if finding.warning else finding.as_warning("the directive is left out")
             for finding in findings
         ]
-    return directive, findings
+    return id_, directive, findings
 
 
-def _read_directive(item: Item, lenient: bool) -> tuple[Directive | None, list[Finding]]:
+def _read_directive(
+    item: Item, lenient: bool
+) -> tuple[int | None, Directive | None, list[Finding]]:
     values, findings = _read_fields(item, DIRECTIVE_FIELDS, lenient)
     if values.get("disabled"):
         skipped = Finding("disabled", "is true: the directive is skipped", ("disabled",))
         skipped = replace(skipped, directive=values.get("id"), field="disabled", warning=True)
-        return None, [skipped]
+        return None, None, [skipped]
     rules, more = _read_rules(item.get("rules"), lenient)
-    findings = [replace(finding, directive=values.get("id")) for finding in findings + more]
+    id_ = values.get("id")
+    findings = [replace(finding, directive=id_) for finding in findings + more]
     if faulty(findings):
-        return None, findings
-    return _directive(values, sorted(map(_record, rules), key=lambda rule: rule.stage)), findings
+        return id_, None, findings
+    records = sorted(map(_record, rules), key=lambda rule: rule.stage)
+    return id_, _directive(values, records), findings
 
 
 def _read_fields(

@@ -20,5 +20,7 @@ class Outputs(Struct):
         """One more of these."""
         self.counts[what] = self.counts.get(what, 0) + 1
 
-    def __bool__(self) -> bool:
-        return bool(self.counts)
+    @property
+    def consumed(self) -> bool:
+        """Whether any directive consumed the event, if there was one."""
+        return bool(self.counts.keys() - {"expired"})

@@ -17,7 +17,7 @@ must not happen. `now` of an event's step is the highest event time so far unles
   of the two when it has a product). `timestamp` may be given in place of `t`.
 - A rule shows only what differs from: PluginRule (TaxonomyRule when it has a product), its stage
   the position in the list, plugin_id 1001, plugin_sid [stage], from and to ANY, occurrence 1,
-  timeout 600, and reliability 0, with which no alarm is published.
+  timeout 600, and reliability 0, with which no alarm is published. null leaves a field out.
 - `opens`: the ids of the directives that open a backlog with this event.
 - `takes`: `"1/e1 2"`, the backlog and the stage at which it takes this event.
 - `counts`: the other counts. Opened and taken are counted from `opens` and `takes`.
@@ -144,7 +144,7 @@ def fill_rule(rule: Json, position: int) -> Json:
     stage = rule.get("stage", position)
     is_taxonomy = "product" in rule and "plugin_sid" not in rule
     plugin = {} if is_taxonomy else {"plugin_id": 1001, "plugin_sid": [stage]}
-    return {
+    filled = {
         "name": f"rule {stage}",
         "type": "TaxonomyRule" if is_taxonomy else "PluginRule",
         "stage": stage,
@@ -156,6 +156,7 @@ def fill_rule(rule: Json, position: int) -> Json:
         "timeout": 600,
         **rule,
     }
+    return {name: value for name, value in filled.items() if value is not None}
 
 
 def expand_steps(steps: list[Json], directives: list[Json]) -> list[Step]:

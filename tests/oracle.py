@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 Json = dict[str, Any]
@@ -124,6 +125,7 @@ def seconds(timestamp: str) -> int:
     return int(moment.replace(microsecond=0).timestamp())
 
 
+@cache
 def address(text: str) -> Address:
     """IPv4-mapped IPv6 becomes IPv4."""
     parsed = ipaddress.ip_address(text)
@@ -131,6 +133,7 @@ def address(text: str) -> Address:
     return mapped or parsed
 
 
+@cache
 def network(text: str) -> Network:
     """A bare IP is /32 or /128; host bits are masked; IPv4-mapped becomes IPv4."""
     if "/" not in text:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import pytest
 
 from tests.correlation_cases import Case, Expected, Json, load_cases
+from tests.engine_adapter import EngineUnderTest
 from tests.oracle import Options, Oracle, Output
 
 
@@ -32,9 +33,20 @@ class EngineFactory(Protocol):
 
 ENGINES: dict[str, EngineFactory] = {
     "oracle": Oracle,
+    "engine": EngineUnderTest,
 }
 RELOADABLE = {name: engine for name, engine in ENGINES.items() if hasattr(engine, "reload")}
 CASES = load_cases()
+
+
+def on_each(engines: dict[str, EngineFactory]) -> pytest.MarkDecorator:
+    """Every case on every one of the engines."""
+    runs = [
+        pytest.param(factory, case, id=f"{name}: {case.name}")
+        for name, factory in engines.items()
+        for case in CASES
+    ]
+    return pytest.mark.parametrize(("factory", "case"), runs)
 
 
 def run_case(case: Case, factory: EngineFactory, *, reload_first: bool = False) -> None:
@@ -83,15 +95,13 @@ def test_every_case_has_its_own_name() -> None:
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-@pytest.mark.parametrize("factory", ENGINES.values(), ids=ENGINES.keys())
-def test_case(case: Case, factory: EngineFactory) -> None:
+@on_each(ENGINES)
+def test_case(factory: EngineFactory, case: Case) -> None:
     run_case(case, factory)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-@pytest.mark.parametrize("factory", RELOADABLE.values(), ids=RELOADABLE.keys())
+@on_each(RELOADABLE)
 def test_case_with_a_snapshot_and_restore_before_each_step(
-    case: Case, factory: EngineFactory
+    factory: EngineFactory, case: Case
 ) -> None:
     run_case(case, factory, reload_first=True)

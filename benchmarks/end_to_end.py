@@ -1,0 +1,72 @@
+"""Replay as a user runs it: the command in a process of its own, its start and files included."""
+
+import resource
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+from benchmarks import workload
+from benchmarks.measure import Figure
+
+SECTION = "replay"
+_ROOT = Path(__file__).resolve().parent.parent
+_DIRECTIVES = 100
+_MATCHING = range(workload.FIRST_SID, workload.FIRST_SID + 4)
+"""The signatures of events that match: of four directives, 400 pairs of addresses each."""
+
+
+def run(quick: bool) -> list[Figure]:
+    """The figures of this section; none, and a line that says so, while there is no such verb."""
+    if find_spec("shards.replay") is None:
+        print("replay: skipped, shards.replay cannot be imported")
+        return []
+    count, repeats = (20_000, 1) if quick else (200_000, 3)
+    return [
+        *_figures("1 in 10 matching", 0.1, count, repeats, 80_000),
+        *_figures("all matching", 1.0, count, repeats, 40_000),
+    ]
+
+
+def _figures(
+    name: str, share: float, count: int, repeats: int, target: float
+) -> tuple[Figure, Figure]:
+    with TemporaryDirectory() as folder:
+        _write(Path(folder), share, count)
+        runs = [_replayed(Path(folder), number) for number in range(repeats)]
+    wall, cpu = (count / median(seconds) for seconds in zip(*runs, strict=True))
+    return (
+        Figure(SECTION, f"{name}, by wall clock", wall, "events/s", target, at_least=True),
+        Figure(SECTION, f"{name}, by CPU time", cpu, "events/s", target, at_least=True),
+    )
+
+
+def _write(folder: Path, share: float, count: int) -> None:
+    """Configuration and events, as files."""
+    config = folder / "configs"
+    config.mkdir()
+    (config / "assets_bench.json").write_bytes(workload.assets())
+    (config / "directives_bench.json").write_bytes(workload.directives(_DIRECTIVES))
+    with (folder / "events.ndjson").open("wb") as file:
+        for raw in workload.EventMaker(11).stream(count, share, _MATCHING):
+            file.write(raw + b"\n")
+
+
+def _replayed(folder: Path, number: int) -> tuple[float, float]:
+    """Wall and CPU seconds of one run."""
+    logs = folder / f"logs-{number}"
+    options = ["--config-dir", f"{folder}/configs", "--log-dir", f"{logs}", "--format", "json"]
+    command = [sys.executable, "cli.py", "replay", *options, f"{folder}/events.ndjson"]
+    cpu, wall = _children_cpu(), perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=_ROOT)
+    taken = perf_counter() - wall, _children_cpu() - cpu
+    assert (logs / "siem_alarms.json").stat().st_size > 0
+    return taken
+
+
+def _children_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

@@ -1,0 +1,47 @@
+"""The engine as a service has it, loaded from bytes; what several benchmarks begin with.
+
+May live here: from workload bytes to correlators and decoded events. May not: timing.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from benchmarks import workload
+from benchmarks.measure import Work
+from engine.asset import NetworkAssets, parse_assets
+from engine.correlator import Correlator
+from engine.directive import Directive, parse_directives
+from engine.event import NormalizedEvent, decode_event
+from engine.options import Options
+
+
+def network_assets() -> NetworkAssets:
+    """The assets of the workload."""
+    return NetworkAssets(parse_assets(workload.assets())[0])
+
+
+def parsed(document: bytes) -> list[Directive]:
+    """All directives of a document; every one has to be valid."""
+    directives = [checked.directive for checked in parse_directives(document)]
+    return [directive for directive in directives if directive is not None]
+
+
+def correlator(document: bytes, known: NetworkAssets | None = None) -> Correlator:
+    """A correlator of these directives, with these assets or else new ones."""
+    return Correlator(parsed(document), known or network_assets(), Options(node="bench"))
+
+
+def decoded(raws: Iterable[bytes]) -> list[NormalizedEvent]:
+    """The events of these bytes."""
+    return [decode_event(raw) for raw in raws]
+
+
+def feeding(shard: Correlator, events: Sequence[NormalizedEvent]) -> Work:
+    """Work that gives these events to a correlator, at the time of the first of them."""
+    now = events[0].time
+
+    def work() -> None:
+        on_event = shard.on_event
+        for event in events:
+            on_event(event, now)
+
+    return work

@@ -1,0 +1,112 @@
+"""Bytes per open backlog, event id and directive: growth of the resident set of a new process.
+
+Each figure has a process of its own, which prints it: `python memory.py NAME COUNT`. The caches
+of addresses, whose size is fixed, hold the same before and after.
+"""
+
+import gc
+import subprocess
+import sys
+from pathlib import Path
+from time import process_time
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import msgspec
+
+from benchmarks import workload
+from benchmarks.loaded import correlator, decoded, feeding, network_assets
+from benchmarks.measure import Figure
+from benchmarks.per_event import LONG
+from engine.asset import NetworkAssets
+from engine.event import decode_event
+
+SECTION = "memory"
+
+
+def run(quick: bool) -> list[Figure]:
+    """The figures of this section."""
+    many = 20_000 if quick else 100_000
+    directives = 4000 if quick else 23_500
+    per_directive, seconds = _child("directives", directives)
+    return [
+        Figure(SECTION, "an open backlog", _child("backlogs", many)[0], "B", 800),
+        Figure(SECTION, "  title with SRC_IP, DST_IP", _child("titled", many)[0], "B"),
+        Figure(SECTION, "  waiting at stage 3 of 3", _child("advanced", many)[0], "B"),
+        Figure(SECTION, "an event id kept", _child("ids", 2 * many)[0], "B", 200),
+        Figure(SECTION, "a directive of three rules", per_directive, "B", 10_000),
+        Figure("load", f"{directives:,} directives", seconds, "s", 5.0),
+    ]
+
+
+def _child(name: str, count: int) -> tuple[float, float]:
+    """Bytes per item, and the CPU seconds that the items took, as the child says."""
+    command = [sys.executable, __file__, name, str(count)]
+    output = subprocess.run(command, check=True, capture_output=True).stdout
+    return msgspec.json.decode(output, type=tuple[float, float])
+
+
+def _resident() -> int:
+    """Bytes of memory that this process occupies now (Linux)."""
+    gc.collect()
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise OSError("no VmRSS in /proc/self/status")
+
+
+def _strangers(known: NetworkAssets) -> None:
+    """Fill the caches with addresses that nothing else holds: before each look, the same."""
+    maker = workload.EventMaker(8)
+    for pair in workload.pairs(70_000, first=1 << 24):
+        known.facts(decode_event(maker.event(workload.UNKNOWN_SID, pair)).src_ip)
+
+
+def _opened(count: int, *, tokens: bool, finished: bool) -> float:
+    """Each backlog opened by an address of its own; decoded as the service does, bytes dropped."""
+    occurrences = (1, 1, 1_000_000) if finished else LONG
+    known, maker = network_assets(), workload.EventMaker(9)
+    shard = correlator(workload.directives(1, occurrences, tokens), known)
+    _strangers(known)
+    before = _resident()
+    for pair in workload.pairs(count):
+        for _ in range(1 + finished):
+            feeding(shard, decoded([maker.event(workload.FIRST_SID, pair)]))()
+    _strangers(known)
+    grown = _resident() - before
+    assert len(shard) == count
+    return grown / count
+
+
+def _kept_ids(count: int) -> float:
+    """One backlog that takes all events, none of which finishes a stage."""
+    shard, maker = correlator(workload.directives(1, LONG)), workload.EventMaker(10)
+    (pair,) = workload.pairs(1)
+    before = _resident()
+    for _ in range(count):
+        feeding(shard, decoded([maker.event(workload.FIRST_SID, pair)]))()
+    return (_resident() - before) / count
+
+
+def _loaded(count: int) -> tuple[float, float]:
+    """From the bytes of a document to a correlator; then the document is let go."""
+    correlator(workload.directives(1))
+    document = workload.directives(count)
+    before, start = _resident(), process_time()
+    shard = correlator(document)
+    seconds = process_time() - start
+    grown = _resident() - before
+    assert len(shard) == 0
+    return grown / count, seconds
+
+
+def _measured(name: str, count: int) -> tuple[float, float]:
+    if name == "directives":
+        return _loaded(count)
+    if name == "ids":
+        return _kept_ids(count), 0.0
+    return _opened(count, tokens=name == "titled", finished=name == "advanced"), 0.0
+
+
+if __name__ == "__main__":
+    print(msgspec.json.encode(_measured(sys.argv[1], int(sys.argv[2]))).decode())

@@ -1,0 +1,70 @@
+"""Figures for people and for machines: the table on the terminal, the JSON file."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.measure import Figure
+
+_SHOWN = {True: "met", False: "NOT MET", None: ""}
+
+
+def show(figures: Sequence[Figure]) -> None:
+    """Print the table."""
+    table = Table(title="dsiem-shards engine")
+    table.add_column("figure", no_wrap=True)
+    for heading in ("value", "unit", "target", "× calibration", ""):
+        table.add_column(heading, justify="left" if heading in ("", "unit") else "right")
+    for before, figure in zip([None, *figures], figures, strict=False):
+        if before is not None and before.section != figure.section:
+            table.add_section()
+        table.add_row(*_row(figure))
+    Console(width=None if Console().is_terminal else 100).print(table)
+
+
+def _row(figure: Figure) -> tuple[str, ...]:
+    sign = "≥" if figure.at_least else "≤"
+    return (
+        figure.name,
+        _number(figure.value),
+        figure.unit,
+        "" if figure.target is None else f"{sign} {figure.target:,g}",
+        "" if figure.times_calibration is None else f"{figure.times_calibration:.2f}",
+        _SHOWN[figure.met],
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+
+
+def save(figures: Sequence[Figure], path: Path) -> None:
+    """Write the figures, and where and when they were taken, as JSON."""
+    document = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "commit": _commit(),
+        "figures": [msgspec.to_builtins(figure) | {"met": figure.met} for figure in figures],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
+
+
+def _commit() -> str | None:
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        found = subprocess.run(
+            command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()

@@ -1,0 +1,153 @@
+"""What the benchmarks measure with: assets, directives and events, all made from a seed.
+
+May live here: makers of bytes as they come from files and from the wire. May not: timing, and
+anything of the engine. Events look like Suricata alerts that Dsiem's Logstash plugin normalized.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from ipaddress import IPv4Address
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+PLUGIN_ID = 1001
+FIRST_SID = 2_010_000
+"""Directive 1 is for this signature, each next directive for the next one."""
+UNKNOWN_SID = 1_000_000
+"""No directive is for this signature, or for those that follow it."""
+_EVENTS_PER_SECOND = 1000
+_START = datetime(2024, 3, 4, 9, tzinfo=UTC)
+_CLOCK = timezone(timedelta(hours=-6))
+_TITLES = (
+    "ET SCAN Potential SSH Scan OUTBOUND",
+    "ET POLICY Suspicious inbound to mySQL port 3306",
+    "ET WEB_SERVER Possible SQL Injection Attempt SELECT FROM",
+    "ET EXPLOIT Possible ETERNALBLUE MS17-010 Echo Response",
+    "ET DROP Dshield Block Listed Source group 1",
+)
+_CATEGORIES = (
+    "Attempted Information Leak",
+    "Potentially Bad Traffic",
+    "Web Application Attack",
+    "Attempted Administrator Privilege Gain",
+)
+Pair = tuple[str, str]
+"""A src_ip and a dst_ip."""
+
+
+def assets() -> bytes:
+    """Three home networks, forty hosts with names, and a scanner that is whitelisted."""
+    networks = [("lan", "10.0.0.0/8", 2), ("dmz", "172.16.0.0/12", 3), ("lab", "192.168.0.0/16", 1)]
+    hosts = [(f"server-{number}", f"10.0.1.{number}", 4) for number in range(1, 41)]
+    entries: list[dict[str, Any]] = [
+        {"name": name, "cidr": cidr, "value": value} for name, cidr, value in networks + hosts
+    ]
+    entries.append({"name": "scanner", "cidr": "10.9.9.9", "value": 1, "whitelisted": True})
+    return msgspec.json.encode({"assets": entries})
+
+
+def directives(
+    count: int, occurrences: Sequence[int] = (1, 10, 10_000), tokens: bool = True
+) -> bytes:
+    """A document of directives, one per signature, as Dsiem's generator makes them.
+
+    `occurrences`: of each stage. `tokens`: SRC_IP and DST_IP in the names.
+    """
+    made = [_directive(number, occurrences, tokens) for number in range(1, count + 1)]
+    return msgspec.json.encode({"directives": made})
+
+
+def _directive(number: int, occurrences: Sequence[int], tokens: bool) -> dict[str, Any]:
+    title = f"{_TITLES[number % len(_TITLES)]} [{number}]"
+    stages = range(1, len(occurrences) + 1)
+    return {
+        "id": number,
+        "name": f"{title} (SRC_IP to DST_IP)" if tokens else title,
+        "kingdom": "Reconnaissance & Probing",
+        "category": _CATEGORIES[number % len(_CATEGORIES)],
+        "priority": 3,
+        "rules": [_rule(title, number, stage, occurrences[stage - 1]) for stage in stages],
+    }
+
+
+def _rule(title: str, number: int, stage: int, occurrence: int) -> dict[str, Any]:
+    return {
+        "name": title,
+        "type": "PluginRule",
+        "stage": stage,
+        "occurrence": occurrence,
+        "plugin_id": PLUGIN_ID,
+        "plugin_sid": [FIRST_SID + number - 1],
+        "from": ":1" if stage > 1 else "ANY",
+        "to": ":1" if stage > 1 else "HOME_NET",
+        "port_from": "ANY",
+        "port_to": "ANY",
+        "protocol": "TCP/IP",
+        "reliability": (1, 5, 10)[min(stage, 3) - 1],
+        "timeout": (0, 3600, 21_600)[min(stage, 3) - 1],
+    }
+
+
+def pairs(count: int, first: int = 0) -> list[Pair]:
+    """So many pairs: each src_ip, a public one, once; dst_ip one of 256 hosts at home."""
+    base = int(IPv4Address("100.0.0.0")) + first
+    return [
+        (str(IPv4Address(base + number)), f"10.0.{number // 64 % 4}.{number % 64 + 1}")
+        for number in range(count)
+    ]
+
+
+class EventMaker:
+    """Makes events one after the other; the same seed makes the same ones."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self._made = 0
+
+    def event(self, sid: int, pair: Pair, **more: Any) -> bytes:
+        """One event, some 560 bytes and 18 fields; `more` fields come on top."""
+        self._made += 1
+        moment = _START + timedelta(seconds=self._made / _EVENTS_PER_SECOND)
+        pick = self.random.random
+        record = {
+            "event_id": str(UUID(int=self.random.getrandbits(128), version=4)),
+            "timestamp": moment.astimezone(_CLOCK).strftime("%Y-%m-%dT%H:%M:%S.%f%z"),
+            "title": _TITLES[sid % len(_TITLES)],
+            "sensor": "suricata-1",
+            "product": "Network Intrusion Detection System",
+            "category": _CATEGORIES[sid % len(_CATEGORIES)],
+            "subcategory": "Allowed",
+            "src_ip": pair[0],
+            "dst_ip": pair[1],
+            "src_port": 32_768 + int(pick() * 28_000),
+            "dst_port": (22, 80, 443, 445, 3306)[int(pick() * 5)],
+            "protocol": "TCP",
+            "conn_id": int(pick() * 2**50),
+            "plugin_id": PLUGIN_ID,
+            "plugin_sid": sid,
+            "rcvd_time": int(moment.timestamp() * 1000) * 1_000_000,
+            "src_index_pattern": "suricata-*",
+            "host": "collector-1.example.org",
+        }
+        return msgspec.json.encode(record | more)
+
+    def drawn(self, count: int, drawn_from: Sequence[Pair], sids: Sequence[int]) -> list[bytes]:
+        """So many events, each with a pair and a signature drawn at random."""
+        choice = self.random.choice
+        return [self.event(choice(sids), choice(drawn_from)) for _ in range(count)]
+
+    def one_each(self, drawn_from: Sequence[Pair], sid: int = FIRST_SID) -> list[bytes]:
+        """One event for each pair."""
+        return [self.event(sid, pair) for pair in drawn_from]
+
+    def stream(self, count: int, share: float, sids: Sequence[int]) -> Iterator[bytes]:
+        """Events of 400 pairs; a share of them have these signatures, others concern nobody."""
+        drawn_from = pairs(400)
+        pick = self.random.random
+        for _ in range(count):
+            known = pick() < share
+            sid = sids[int(pick() * len(sids))] if known else UNKNOWN_SID + int(pick() * 500)
+            yield self.event(sid, drawn_from[int(pick() * len(drawn_from))])

@@ -1,0 +1,194 @@
+"""The config folder: which files are in it, and what they hold, or every fault in them.
+
+What may live here: names, bytes, and where in a file a finding is. What may not: what is right
+in a document (engine/), and showing it to people (validate.py).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from engine.asset import Asset, NetworkAssets, parse_assets
+from engine.directive import Checked, Directive, parse_directives
+from engine.errors import Finding
+from engine.errors import Path as DocumentPath
+from engine.options import Options
+from engine.position import Locator
+from shards.lookups import check_sources
+from shards.settings import Settings
+
+KEYS = {
+    "assets": "assets",
+    "directives": "directives",
+    "intel": "intel_sources",
+    "vuln": "vuln_sources",
+}
+"""By the beginning of a file's name: the key of the list in it."""
+
+
+class PathError(Exception):
+    """A path that is missing, unreadable, or holds no config; the text is for the user."""
+
+
+class Problem(Struct, frozen=True):
+    """A finding, and where it is: line and column from 1."""
+
+    file: str
+    line: int
+    column: int
+    finding: Finding
+
+
+class Config(Struct, frozen=True):
+    """What a config folder gives to correlation."""
+
+    directives: tuple[Directive, ...]
+    assets: NetworkAssets
+
+
+class ConfigReader:
+    """Reads configuration files one after the other, and keeps what they hold together.
+
+    With `keep` false directives are only checked, so files of any size need little memory.
+    """
+
+    def __init__(self, *, lenient: bool, keep: bool = True) -> None:
+        self._lenient = lenient
+        self._keep = keep
+        self.directives: list[Directive] = []
+        self.assets: list[Asset] = []
+        self.problems: list[Problem] = []
+        self.counts: Counter[str] = Counter()
+        """How many files, and how many good entries of each kind."""
+        self._first_place: dict[int, tuple[Path, DocumentPath]] = {}
+        """By directive id: the file and the item that have it."""
+
+    @property
+    def faulty(self) -> bool:
+        """Whether anything found is more than a warning."""
+        return any(not problem.finding.warning for problem in self.problems)
+
+    def read_folder(self, folder: Path) -> None:
+        """Read all configuration files of a folder, which must hold assets and directives."""
+        files = config_files(folder)
+        if not any(files.values()):
+            names = ", ".join(f"{kind}_*.json" for kind in KEYS)
+            raise PathError(f"{folder} holds no config, must hold {names}")
+        for kind, paths in files.items():
+            for path in paths:
+                self.read_file(path, kind)
+        for kind in ("assets", "directives"):
+            if self.counts[kind] == 0 and not (files[kind] and self.faulty):
+                self._none_of(kind, files[kind][0] if files[kind] else folder)
+
+    def read_file(self, path: Path, kind: str | None = None) -> None:
+        """Read one file; of the kind that its name says, or that its content does."""
+        data = _read(path)
+        self.counts["files"] += 1
+        kind = kind or kind_of(path, data)
+        if kind is None:
+            keys = ", ".join(KEYS.values())
+            self._note(path, data, [Finding("unknown-file", f"is no config, must have {keys}")])
+        elif kind == "directives":
+            self._note(path, data, self._directives(path, data))
+        elif kind == "assets":
+            assets, findings = parse_assets(data)
+            self.assets += assets
+            self.counts[kind] += len(assets)
+            self._note(path, data, findings)
+        else:
+            count, findings = check_sources(data, KEYS[kind])
+            self.counts[kind] += count
+            self._note(path, data, findings)
+
+    def _directives(self, path: Path, data: bytes) -> Iterator[Finding]:
+        for checked in parse_directives(data, lenient=self._lenient):
+            yield from checked.findings
+            first = self._first_place.get(checked.id) if checked.id is not None else None
+            if first is not None:
+                yield self._repeated(checked, *first)
+                continue
+            if checked.id is not None and not (self._lenient and checked.directive is None):
+                self._first_place[checked.id] = path, checked.path
+            if checked.directive is not None:
+                self._keep_directive(checked.directive)
+
+    def _keep_directive(self, directive: Directive) -> None:
+        self.counts["directives"] += 1
+        if self._keep:
+            self.directives.append(directive)
+
+    def _repeated(self, checked: Checked, file: Path, place: DocumentPath) -> Finding:
+        line, _ = Locator(_read(file)).locate((*place, "id"))
+        message = f"is {checked.id} as in {file}:{line}, must be unique over all files"
+        found = Finding(
+            "duplicate-id", message, (*checked.path, "id"), directive=checked.id, field="id"
+        )
+        return found.as_warning("the directive is left out") if self._lenient else found
+
+    def _note(self, path: Path, data: bytes, findings: Iterable[Finding]) -> None:
+        """Keep what was found in a file, in the order of its lines."""
+        locator = Locator(data)
+        problems = []
+        for finding in findings:
+            line, column = locator.locate(finding.path, finding.offset)
+            problems.append(Problem(str(path), line, column, finding))
+        self.problems += sorted(problems, key=lambda problem: (problem.line, problem.column))
+
+    def _none_of(self, kind: str, place: Path) -> None:
+        message = f"there are no {kind} in the folder, must be at least one"
+        self.problems.append(Problem(str(place), 1, 1, Finding(f"no-{kind}", message, field=kind)))
+
+
+def config_files(folder: Path) -> dict[str, list[Path]]:
+    """The configuration files of a folder by kind, in the order in which they are read."""
+    if not folder.is_dir():
+        raise PathError(f"{folder} is not a folder" if folder.exists() else f"{folder} is missing")
+    try:
+        return {kind: sorted(folder.glob(f"{kind}_*.json")) for kind in KEYS}
+    except OSError as error:
+        raise PathError(f"{folder} cannot be read: {error.strerror}") from error
+
+
+def kind_of(path: Path, data: bytes) -> str | None:
+    """The kind of a file: by its name, else by the one known key of its content."""
+    for kind in KEYS:
+        if path.name.startswith(f"{kind}_"):
+            return kind
+    try:
+        keys = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return "directives"  # whose reader says what is wrong with it
+    return next((kind for kind, key in KEYS.items() if key in keys), None)
+
+
+def load(settings: Settings) -> tuple[Config | None, list[Problem]]:
+    """The config of the settings' folder; None when it has faults, which are among the problems."""
+    reader = ConfigReader(lenient=settings.lenient_directives)
+    reader.read_folder(settings.config_dir)
+    if reader.faulty:
+        return None, reader.problems
+    return Config(tuple(reader.directives), NetworkAssets(reader.assets)), reader.problems
+
+
+def engine_options(settings: Settings) -> Options:
+    """The settings as the engine takes them."""
+    return Options(
+        node=settings.node,
+        min_alarm_lifetime=settings.min_alarm_lifetime * 60,
+        match_protocol=settings.match_protocol,
+        med_risk_min=settings.med_risk_min,
+        med_risk_max=settings.med_risk_max,
+        status=settings.status[0],
+        tag=settings.tags[0],
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PathError(f"{path} cannot be read: {error.strerror}") from error

@@ -1,0 +1,70 @@
+"""The ledger: what became of every event, and of every delivery to a shard; it adds up.
+
+Events: received = routed + unmatched + whitelisted + invalid + dropped. Deliveries (an event to
+a shard): sent = consumed + unmatched + invalid + dropped + lost + in flight.
+"""
+
+from collections import Counter
+
+from msgspec import Struct, field
+
+OUTCOMES = ("taken", "opened", "repeated", "sticky_seen", "out_of_order")
+"""How consumed events were consumed, counted once per backlog."""
+
+
+class Events(Struct):
+    """Counts of events; invalid and dropped ones by reason."""
+
+    received: int = 0
+    routed: int = 0
+    unmatched: int = 0
+    whitelisted: int = 0
+    invalid: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def missing(self) -> int:
+        """How many events are not accounted for."""
+        known = self.routed + self.unmatched + self.whitelisted
+        return self.received - known - self.invalid.total() - self.dropped.total()
+
+
+class Deliveries(Struct):
+    """Counts of deliveries; `in_flight` are those that a shard has not yet reported."""
+
+    sent: int = 0
+    consumed: int = 0
+    unmatched: int = 0
+    invalid: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
+    in_flight: int = 0
+
+    @property
+    def missing(self) -> int:
+        """How many deliveries are not accounted for."""
+        known = self.consumed + self.unmatched + self.in_flight
+        gone = self.invalid.total() + self.dropped.total() + self.lost.total()
+        return self.sent - known - gone
+
+
+class Ledger(Struct):
+    """All counts. `outcomes`: by OUTCOMES. `backlogs`: opened, finished, expired, open."""
+
+    events: Events = field(default_factory=Events)
+    deliveries: Deliveries = field(default_factory=Deliveries)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    backlogs: Counter[str] = field(default_factory=Counter)
+
+    def note(self, counts: dict[str, int]) -> None:
+        """Add the counts of an engine's outputs."""
+        for what, count in counts.items():
+            if what in OUTCOMES:
+                self.outcomes[what] += count
+            if what in ("opened", "finished", "expired"):
+                self.backlogs[what] += count
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether every event and every delivery is accounted for."""
+        return self.events.missing == 0 and self.deliveries.missing == 0

@@ -1,0 +1,187 @@
+"""The replay verb: recorded events through one correlator, with their own times as the clock."""
+
+import gc
+import time
+from collections.abc import Callable
+
+from engine.address import canonical
+
+from engine.correlator import Correlator
+from engine.errors import InvalidEvent
+from engine.event import TimedKey, decode_event, decode_timed_key, event_time
+from engine.index import DirectiveIndex
+from engine.outputs import Outputs
+from shards import report
+from shards.book import AlarmBook
+from shards.config import Config, PathError, engine_options, load
+from shards.ledger import Ledger
+from shards.logs import InvalidEvents
+from shards.recording import Recording
+from shards.settings import Settings
+from shards.sink import AlarmFiles
+from shards.validate import line_of
+
+INVALID, NO_PATH, INTERRUPTED = 1, 2, 130
+_LONG_AGO = -(2**62)
+_SHOW_EVERY = 1000
+"""Events between two updates of the progress bar."""
+
+
+class Replay:
+    """A correlator fed with raw events; `now` is the highest event time so far."""
+
+    def __init__(self, config: Config, settings: Settings) -> None:
+        self.ledger = Ledger()
+        self.now = _LONG_AGO
+        self._assets = config.assets
+        self._index = DirectiveIndex(config.directives)
+        self._correlator = Correlator(config.directives, config.assets, engine_options(settings))
+
+    @property
+    def open_backlogs(self) -> int:
+        """How many backlogs are open."""
+        return len(self._correlator)
+
+    def feed(self, raw: bytes) -> Outputs:
+        """What one line leads to; InvalidEvent when it is no valid event, which is counted."""
+        events = self.ledger.events
+        events.received += 1
+        try:
+            key = decode_timed_key(raw)
+        except InvalidEvent as error:
+            events.invalid[error.reason] += 1
+            raise
+        if not self._index.find(key):
+            events.unmatched += 1
+            return self._advance_to(key)
+        if self._assets.facts(canonical(key.src_ip)).whitelisted:
+            events.whitelisted += 1
+            return self._advance_to(key)
+        events.routed += 1
+        return self._deliver(raw)
+
+    def _deliver(self, raw: bytes) -> Outputs:
+        """The part of a shard: decode the whole event, and correlate it."""
+        deliveries = self.ledger.deliveries
+        deliveries.sent += 1
+        try:
+            event = decode_event(raw)
+        except InvalidEvent as error:
+            deliveries.invalid[error.reason] += 1
+            raise
+        self.now = max(self.now, event.time)
+        outputs = self._correlator.on_event(event, self.now)
+        if outputs.consumed:
+            deliveries.consumed += 1
+        else:
+            deliveries.unmatched += 1
+        return self._noted(outputs)
+
+    def _advance_to(self, key: TimedKey) -> Outputs:
+        """Let the clock go on with an event that is not correlated; a bad timestamp leaves it."""
+        try:
+            self.now = max(self.now, event_time(key.timestamp))
+        except InvalidEvent:
+            return _NOTHING
+        return self._noted(self._correlator.on_tick(self.now))
+
+    def _noted(self, outputs: Outputs) -> Outputs:
+        if outputs.counts:
+            self.ledger.note(outputs.counts)
+        return outputs
+
+
+_NOTHING = Outputs()
+
+
+def run(settings: Settings, names: list[str], show_alarms: bool) -> int:
+    """Replay the files, print the summary, and return the exit code."""
+    try:
+        recordings = [Recording(name) for name in names]
+        config, problems = load(settings)
+        for problem in problems:
+            report.complain(line_of(problem))
+        if config is None:
+            report.complain("nothing was replayed: the config has faults")
+            return INVALID
+        files = AlarmFiles(settings.log_dir)
+    except PathError as error:
+        report.complain(str(error))
+        return NO_PATH
+    except OSError as error:
+        report.complain(f"{error.filename}: {error.strerror}")
+        return NO_PATH
+    session = Session(Replay(config, settings), files, AlarmBook(keep=show_alarms))
+    code = session.run(recordings)
+    session.report(settings)
+    return code
+
+
+class Session:
+    """One run of the verb: recordings into a replay, and what comes out into the files."""
+
+    def __init__(self, replay: Replay, files: AlarmFiles, book: AlarmBook) -> None:
+        self._replay = replay
+        self._files = files
+        self._book = book
+        self._invalid = InvalidEvents()
+        self._seconds = 0.0
+
+    def run(self, recordings: list[Recording]) -> int:
+        """Replay all of them, and return the exit code."""
+        gc.collect()
+        gc.freeze()  # the config lives to the end: no more looking through it
+        started = time.perf_counter()
+        try:
+            return self._run(recordings)
+        except OSError as error:
+            report.complain(f"stopped: {error.filename}: {error.strerror}; its last lines are lost")
+            return INVALID
+        finally:
+            self._invalid.close()
+            self._seconds = time.perf_counter() - started
+
+    def _run(self, recordings: list[Recording]) -> int:
+        code = 0
+        try:
+            with report.progress(sum(recording.size for recording in recordings)) as show:
+                for recording in recordings:
+                    self._replay_one(recording, show)
+        except PathError as error:
+            report.complain(f"stopped: {error}")
+            code = INVALID
+        except KeyboardInterrupt:
+            report.complain("stopped: interrupted")
+            code = INTERRUPTED
+        self._files.close()
+        return code
+
+    def _replay_one(self, recording: Recording, show: Callable[[int], None]) -> None:
+        shown = 0
+        for number, raw in enumerate(recording.lines()):
+            if number % _SHOW_EVERY == 0:
+                position = recording.position()
+                show(position - shown)
+                shown = position
+            self._feed(raw)
+        show(recording.size - shown)
+
+    def _feed(self, raw: bytes) -> None:
+        try:
+            outputs = self._replay.feed(raw)
+        except InvalidEvent as error:
+            self._invalid.report(error.reason, raw, time.monotonic())
+            return
+        if outputs.counts:
+            self._files.write(outputs)
+            self._book.note(outputs.publishes)
+
+    def report(self, settings: Settings) -> None:
+        """Print the summary."""
+        ledger = self._replay.ledger
+        ledger.backlogs["open"] = self._replay.open_backlogs
+        summary = report.Summary(ledger, self._book, self._seconds, self._files.paths)
+        if settings.format == "json":
+            report.say(summary.json())
+        else:
+            report.show(summary)

@@ -1,0 +1,156 @@
+"""What people read: the summary of a replay, the table of alarms, progress; and plain lines.
+
+Everything outside is hostile: texts of events and files are shown with control characters as
+escapes, and never as markup.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from engine.alarm import AlarmRecord
+from shards.book import AlarmBook
+from shards.ledger import OUTCOMES, Ledger
+from shards.logs import harmless
+
+MAX_ROWS = 100
+"""Alarms in a table; who wants all of them reads the file."""
+MAX_ADDRESSES = 3
+_STYLES = {"High": "bold red", "Medium": "yellow", "Low": "green"}
+
+
+class Summary(Struct, frozen=True):
+    """What a replay came to; `seconds` of wall time."""
+
+    ledger: Ledger
+    book: AlarmBook
+    seconds: float
+    files: tuple[Path, ...]
+
+    @property
+    def rate(self) -> float:
+        """Events per second."""
+        return self.ledger.events.received / self.seconds if self.seconds else 0.0
+
+    def json(self) -> str:
+        """All of it for machines."""
+        document = {
+            "ledger": self.ledger,
+            "adds_up": self.ledger.adds_up,
+            "alarms": self.book.by_class,
+            "seconds": round(self.seconds, 3),
+            "events_per_second": round(self.rate),
+            "files": [str(path) for path in self.files],
+        }
+        return msgspec.json.format(msgspec.json.encode(document)).decode()
+
+
+def say(text: str) -> None:
+    """A line of what was asked for, to stdout."""
+    sys.stdout.write(f"{text}\n")
+
+
+def complain(text: str) -> None:
+    """A line about it, to stderr."""
+    sys.stderr.write(f"{text}\n")
+
+
+@contextmanager
+def progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal while something of `total` bytes is read; gives what advances it."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    columns = (TextColumn("replaying"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("", total=total or None)
+        yield lambda step: bar.advance(task, step)
+
+
+def show(summary: Summary) -> None:
+    """The summary for people."""
+    console = Console()
+    records = summary.book.records
+    if records:
+        console.print(_alarms(records[:MAX_ROWS]))
+        if len(records) > MAX_ROWS:
+            console.print(f"… and {len(records) - MAX_ROWS} more, in {summary.files[0]}")
+    console.print(_ledger(summary))
+    for path in summary.files:
+        console.print(Text(str(path)), soft_wrap=True)
+
+
+def _alarms(alarms: list[AlarmRecord]) -> Table:
+    table = Table(title="Alarms", title_justify="left", title_style="bold")
+    for name in ("risk", "title", "from", "to", "stages", "time (UTC)"):
+        table.add_column(name, overflow="fold")
+    for alarm in alarms:
+        table.add_row(
+            Text(f"{alarm.risk} {alarm.risk_class}", _STYLES.get(alarm.risk_class, "")),
+            Text(harmless(alarm.title)),
+            _addresses(alarm.src_ips),
+            _addresses(alarm.dst_ips),
+            _stages(alarm),
+            f"{datetime.fromtimestamp(alarm.update_time, UTC):%Y-%m-%d %H:%M:%S}",
+        )
+    return table
+
+
+def _addresses(addresses: tuple[str, ...]) -> str:
+    shown = "\n".join(addresses[:MAX_ADDRESSES])
+    more = len(addresses) - MAX_ADDRESSES
+    return f"{shown}\n+{more} more" if more > 0 else shown
+
+
+def _stages(alarm: AlarmRecord) -> str:
+    """`3/3`, or `2/3 timeout` when it went no further."""
+    finished = sum(rule.status == "finished" for rule in alarm.rules)
+    timed_out = any(rule.status == "timeout" for rule in alarm.rules)
+    return f"{finished}/{len(alarm.rules)}" + (" timeout" if timed_out else "")
+
+
+def _ledger(summary: Summary) -> Table:
+    ledger = summary.ledger
+    events, deliveries = ledger.events, ledger.deliveries
+    table = Table(title="Ledger", title_justify="left", title_style="bold", show_header=False)
+    table.add_row("events received", _n(events.received), _parts(events))
+    table.add_row("delivered", _n(deliveries.sent), _parts(deliveries))
+    outcomes = {name.replace("_", " "): ledger.outcomes[name] for name in OUTCOMES}
+    table.add_row("consumed by backlogs", _n(ledger.outcomes.total()), _listed(outcomes))
+    backlogs = {name: ledger.backlogs[name] for name in ("finished", "expired", "open")}
+    table.add_row("backlogs opened", _n(ledger.backlogs["opened"]), _listed(backlogs))
+    by_class = summary.book.by_class
+    table.add_row("alarms", _n(sum(by_class.values())), _listed(by_class))
+    table.add_row("events per second", _n(round(summary.rate)), f"{summary.seconds:.2f} s")
+    if not ledger.adds_up:
+        table.add_row("NOT ACCOUNTED FOR", _n(events.missing), f"{deliveries.missing} deliveries")
+    return table
+
+
+def _parts(counts: Struct) -> str:
+    """The parts into which what came was divided, zeros left out."""
+    parts: dict[str, int] = {}
+    for name, value in msgspec.structs.asdict(counts).items():
+        if isinstance(value, Mapping):
+            parts |= {f"{name} {reason}": count for reason, count in value.items()}
+        elif name not in ("received", "sent"):
+            parts[name] = value
+    return _listed({name: count for name, count in parts.items() if count})
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{_n(count)} {name}" for name, count in counts.items())
+
+
+def _n(number: int) -> str:
+    return f"{number:,}"
