@@ -5,11 +5,19 @@ a shard): sent = consumed + unmatched + invalid + dropped + lost + in flight.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 
 from msgspec import Struct, field
 
 OUTCOMES = ("taken", "opened", "repeated", "sticky_seen", "out_of_order")
 """How consumed events were consumed, counted once per backlog."""
+
+BACKLOGS = ("opened", "finished", "expired", "open")
+"""What became of backlogs."""
+
+
+def _zeros(names: Iterable[str]) -> Counter[str]:
+    return Counter(dict.fromkeys(names, 0))
 
 
 class Events(Struct):
@@ -49,19 +57,19 @@ class Deliveries(Struct):
 
 
 class Ledger(Struct):
-    """All counts. `outcomes`: by OUTCOMES. `backlogs`: opened, finished, expired, open."""
+    """All counts. `outcomes`: by OUTCOMES. `backlogs`: by BACKLOGS."""
 
     events: Events = field(default_factory=Events)
     deliveries: Deliveries = field(default_factory=Deliveries)
-    outcomes: Counter[str] = field(default_factory=Counter)
-    backlogs: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=lambda: _zeros(OUTCOMES))
+    backlogs: Counter[str] = field(default_factory=lambda: _zeros(BACKLOGS))
 
     def note(self, counts: dict[str, int]) -> None:
         """Add the counts of an engine's outputs."""
         for what, count in counts.items():
             if what in OUTCOMES:
                 self.outcomes[what] += count
-            if what in ("opened", "finished", "expired"):
+            if what in BACKLOGS:
                 self.backlogs[what] += count
 
     @property

@@ -27,7 +27,7 @@ class Recording:
         """Open it; PathError when that cannot be done."""
         self.name = name
         try:
-            stored = sys.stdin.buffer if name == STDIN else Path(name).open("rb")
+            stored = sys.stdin.buffer if name == STDIN else Path(name).open("rb")  # noqa: SIM115
         except OSError as error:
             raise PathError(f"{name} cannot be read: {error.strerror}") from error
         self._stored = cast(io.BufferedReader, stored)
@@ -49,7 +49,7 @@ class Recording:
 
     def _unpacked(self) -> BinaryIO:
         if self._stored.peek(2)[:2] == _GZIP:
-            return io.BufferedReader(gzip.GzipFile(fileobj=self._stored))  # type: ignore[arg-type]
+            return io.BufferedReader(gzip.GzipFile(fileobj=self._stored))
         return self._stored
 
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 
 from engine.address import canonical
-
 from engine.correlator import Correlator
 from engine.errors import InvalidEvent
 from engine.event import TimedKey, decode_event, decode_timed_key, event_time

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -24,7 +25,7 @@ from shards.logs import harmless
 
 MAX_ROWS = 100
 """Alarms in a table; who wants all of them reads the file."""
-MAX_ADDRESSES = 3
+MAX_ADDRESSES = 2
 _STYLES = {"High": "bold red", "Medium": "yellow", "Low": "green"}
 
 
@@ -90,39 +91,55 @@ def show(summary: Summary) -> None:
         console.print(Text(str(path)), soft_wrap=True)
 
 
+def _table(title: str, *, show_header: bool = True) -> Table:
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        show_header=show_header,
+        box=SIMPLE_HEAD,
+    )
+
+
 def _alarms(alarms: list[AlarmRecord]) -> Table:
-    table = Table(title="Alarms", title_justify="left", title_style="bold")
-    for name in ("risk", "title", "from", "to", "stages", "time (UTC)"):
-        table.add_column(name, overflow="fold")
+    table = _table("Alarms")
+    table.add_column("risk", no_wrap=True)
+    table.add_column("alarm, addresses", ratio=1)
+    table.add_column("stages", no_wrap=True)
+    table.add_column("time (UTC)", no_wrap=True)
     for alarm in alarms:
         table.add_row(
             Text(f"{alarm.risk} {alarm.risk_class}", _STYLES.get(alarm.risk_class, "")),
-            Text(harmless(alarm.title)),
-            _addresses(alarm.src_ips),
-            _addresses(alarm.dst_ips),
+            Text.assemble(harmless(alarm.title), "\n", (_addresses(alarm), "dim")),
             _stages(alarm),
-            f"{datetime.fromtimestamp(alarm.update_time, UTC):%Y-%m-%d %H:%M:%S}",
+            f"{datetime.fromtimestamp(alarm.update_time, UTC):%Y-%m-%d\n%H:%M:%S}",
         )
     return table
 
 
-def _addresses(addresses: tuple[str, ...]) -> str:
-    shown = "\n".join(addresses[:MAX_ADDRESSES])
+def _addresses(alarm: AlarmRecord) -> str:
+    return f"{_side(alarm.src_ips)} → {_side(alarm.dst_ips)}"
+
+
+def _side(addresses: tuple[str, ...]) -> str:
+    shown = ", ".join(addresses[:MAX_ADDRESSES])
     more = len(addresses) - MAX_ADDRESSES
-    return f"{shown}\n+{more} more" if more > 0 else shown
+    return f"{shown} +{more} more" if more > 0 else shown
 
 
 def _stages(alarm: AlarmRecord) -> str:
-    """`3/3`, or `2/3 timeout` when it went no further."""
+    """`3/3`, or `2/3` and `timeout` when it went no further."""
     finished = sum(rule.status == "finished" for rule in alarm.rules)
     timed_out = any(rule.status == "timeout" for rule in alarm.rules)
-    return f"{finished}/{len(alarm.rules)}" + (" timeout" if timed_out else "")
+    return f"{finished}/{len(alarm.rules)}" + ("\ntimeout" if timed_out else "")
 
 
 def _ledger(summary: Summary) -> Table:
     ledger = summary.ledger
     events, deliveries = ledger.events, ledger.deliveries
-    table = Table(title="Ledger", title_justify="left", title_style="bold", show_header=False)
+    table = Table(
+        title="Ledger", title_justify="left", title_style="bold", show_header=False, box=SIMPLE_HEAD
+    )
     table.add_row("events received", _n(events.received), _parts(events))
     table.add_row("delivered", _n(deliveries.sent), _parts(deliveries))
     outcomes = {name.replace("_", " "): ledger.outcomes[name] for name in OUTCOMES}
