@@ -3,14 +3,14 @@
 May live here: from workload bytes to correlators and decoded events. May not: timing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from benchmarks import workload
-from benchmarks.measure import Work
+from benchmarks.measure import Step, Work
 from engine.asset import NetworkAssets, parse_assets
 from engine.correlator import Correlator
 from engine.directive import Directive, parse_directives
-from engine.event import NormalizedEvent, decode_event
+from engine.event import decode_event
 from engine.options import Options
 
 
@@ -30,18 +30,24 @@ def correlator(document: bytes, known: NetworkAssets | None = None) -> Correlato
     return Correlator(parsed(document), known or network_assets(), Options(node="bench"))
 
 
-def decoded(raws: Iterable[bytes]) -> list[NormalizedEvent]:
-    """The events of these bytes."""
-    return [decode_event(raw) for raw in raws]
+def feeding(shard: Correlator) -> Step:
+    """Gives events to a correlator; they are decoded before the work begins."""
+
+    def step(raws: Sequence[bytes]) -> Work:
+        events = [decode_event(raw) for raw in raws]
+
+        def work() -> None:
+            on_event = shard.on_event
+            for event in events:
+                on_event(event, event.time)
+
+        return work
+
+    return step
 
 
-def feeding(shard: Correlator, events: Sequence[NormalizedEvent]) -> Work:
-    """Work that gives these events to a correlator, at the time of the first of them."""
-    now = events[0].time
-
-    def work() -> None:
-        on_event = shard.on_event
-        for event in events:
-            on_event(event, now)
-
-    return work
+def with_open(document: bytes, openers: Sequence[bytes]) -> Correlator:
+    """A correlator of these directives that has been given these events."""
+    shard = correlator(document)
+    feeding(shard)(openers)()
+    return shard

@@ -13,6 +13,12 @@ from msgspec import Struct
 
 Work = Callable[[], object]
 """What is timed."""
+Step = Callable[[Sequence[bytes]], Work]
+"""Makes, of a few hundred events, the work that handles them; only the work is timed."""
+Fresh = Callable[[], Step]
+"""Sets up anew; what is made then is frozen, as the service does, for the garbage collector."""
+_BATCH = 250
+"""Events handled between two looks at the clock: they are as warm as just received ones."""
 
 
 class WireEvent(Struct, gc=False):
@@ -56,45 +62,44 @@ class Figure(Struct, frozen=True, omit_defaults=True):
 
 
 class Timing(Struct, frozen=True):
-    """Medians: microseconds per item, and the same in calibrations (see `calibration`)."""
+    """Medians: microseconds per item, and the same in calibrations."""
 
     micros: float
     times_calibration: float
 
 
+_decode = msgspec.json.Decoder(WireEvent).decode
+
+
 def calibration(raws: Sequence[bytes]) -> Work:
-    """Decode all these events once with msgspec, into `WireEvent`."""
-    decode = msgspec.json.Decoder(WireEvent).decode
+    """Decode each of these events once with msgspec, into `WireEvent`."""
 
     def work() -> None:
         for raw in raws:
-            decode(raw)
+            _decode(raw)
 
     return work
 
 
-def cpu_nanos(work: Work) -> int:
-    """The CPU time of one run, with all that there is frozen for the garbage collector."""
+def cpu_nanos(fresh: Fresh, raws: Sequence[bytes]) -> int:
+    """The CPU time that handling these events takes."""
+    step = fresh()
     gc.collect()
     gc.freeze()
-    start = process_time_ns()
-    work()
-    taken = process_time_ns() - start
+    taken = 0
+    for first in range(0, len(raws), _BATCH):
+        work = step(raws[first : first + _BATCH])
+        start = process_time_ns()
+        work()
+        taken += process_time_ns() - start
     gc.unfreeze()
     return taken
 
 
-def timed(prepare: Callable[[], Work], raws: Sequence[bytes], repeats: int) -> Timing:
-    """Work that handles these events once, anew each time, beside its calibration."""
-    calibrate = calibration(raws)
-    runs = [(cpu_nanos(prepare()), cpu_nanos(calibrate)) for _ in range(repeats)]
+def timed(fresh: Fresh, raws: Sequence[bytes], repeats: int) -> Timing:
+    """Handling these events, set up anew for each repeat, beside its calibration."""
+    runs = [(cpu_nanos(fresh, raws), cpu_nanos(lambda: calibration, raws)) for _ in range(repeats)]
     return Timing(
         micros=median(taken for taken, _ in runs) / len(raws) / 1000,
         times_calibration=median(taken / unit for taken, unit in runs),
     )
-
-
-def ratio(small: Callable[[], Work], large: Callable[[], Work], repeats: int) -> float:
-    """How many times the CPU time of `small` the work of `large` takes; they take turns."""
-    runs = [(cpu_nanos(small()), cpu_nanos(large())) for _ in range(repeats)]
-    return median(more / less for less, more in runs)

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import msgspec
 
 from benchmarks import workload
-from benchmarks.loaded import correlator, decoded, feeding, network_assets
+from benchmarks.loaded import correlator, feeding, network_assets
 from benchmarks.measure import Figure
 from benchmarks.per_event import LONG
 from engine.asset import NetworkAssets
@@ -71,7 +71,7 @@ def _opened(count: int, *, tokens: bool, finished: bool) -> float:
     before = _resident()
     for pair in workload.pairs(count):
         for _ in range(1 + finished):
-            feeding(shard, decoded([maker.event(workload.FIRST_SID, pair)]))()
+            feeding(shard)([maker.event(workload.FIRST_SID, pair)])()
     _strangers(known)
     grown = _resident() - before
     assert len(shard) == count
@@ -84,7 +84,7 @@ def _kept_ids(count: int) -> float:
     (pair,) = workload.pairs(1)
     before = _resident()
     for _ in range(count):
-        feeding(shard, decoded([maker.event(workload.FIRST_SID, pair)]))()
+        feeding(shard)([maker.event(workload.FIRST_SID, pair)])()
     return (_resident() - before) / count
 
 

@@ -10,13 +10,13 @@ import msgspec
 from msgspec import Struct
 
 from engine.address import Network, PrefixMap, is_host, merge_covering, parse_network
-from engine.document import Field, decode_item, describe, open_list, read_fields
+from engine.document import Field, FieldTable, decode_item, describe, open_list
 from engine.errors import Finding
 
 HIGHEST_VALUE = 5
 """The highest asset value that the risk formula is made for; above it there is a warning."""
 _CACHED_ADDRESSES = 65536
-_FIELDS = (
+_FIELDS = FieldTable(
     Field("name", "str", required=True, filled=True),
     Field("cidr", "str", required=True, filled=True),
     Field("value", "int", required=True, low=1),
@@ -93,7 +93,7 @@ def _read_asset(raw: msgspec.Raw) -> tuple[Asset | None, list[Finding]]:
     item, unreadable = decode_item(raw)
     if unreadable:
         return None, unreadable
-    values, faults = read_fields(item, _FIELDS)
+    values, faults = _FIELDS.read(item)
     cidr = values.get("cidr")
     network, masked = _read_network(cidr)
     if cidr is not None and network is None:

@@ -13,14 +13,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.condition import ConditionError, Reference
-from engine.document import Field, decode_item, describe, open_list, read_fields
+from engine.document import Field, FieldTable, decode_item, describe, open_list
 from engine.errors import Finding, Path
 from engine.rule import CONDITION_FIELDS, STICKY_FIELDS, RuleRecord, compile_condition
 
 Item = dict[str, Any]
 
 MAX_STAGE = 255
-DIRECTIVE_FIELDS = (
+DIRECTIVE_FIELDS = FieldTable(
     Field("id", "int", required=True, low=1),
     Field("name", "str", required=True, filled=True),
     Field("kingdom", "str", required=True, filled=True),
@@ -29,7 +29,7 @@ DIRECTIVE_FIELDS = (
     Field("disabled", "bool"),
     Field("all_rules_always_active", "bool"),
 )
-RULE_FIELDS = (
+RULE_FIELDS = FieldTable(
     Field("name", "str", required=True),
     Field("type", "str", required=True, choices=("PluginRule", "TaxonomyRule")),
     Field("stage", "int", required=True, low=1, high=MAX_STAGE),
@@ -57,15 +57,16 @@ RULE_FIELDS = (
 """An absent `timeout` is 0, an absent text is ANY."""
 
 _NEEDED = {
-    "PluginRule": (
+    "PluginRule": FieldTable(
         Field("plugin_id", "int", required=True, low=1),
         Field("plugin_sid", "int_list", required=True, low=1, filled=True),
     ),
-    "TaxonomyRule": (
+    "TaxonomyRule": FieldTable(
         Field("product", "str_list", required=True, filled=True),
         Field("category", "str", required=True, filled=True),
     ),
 }
+_NOTHING = FieldTable()
 _REPAIRS: dict[str, Callable[[int], int]] = {
     "priority": lambda value: 1,
     "reliability": lambda value: min(max(value, 0), 10),
@@ -150,10 +151,8 @@ def _read_directive(
     return id_, _directive(values, records), findings
 
 
-def _read_fields(
-    item: Item, fields: tuple[Field, ...], lenient: bool
-) -> tuple[Item, list[Finding]]:
-    values, findings = read_fields(item, fields)
+def _read_fields(item: Item, fields: FieldTable, lenient: bool) -> tuple[Item, list[Finding]]:
+    values, findings = fields.read(item)
     if lenient:
         findings = [_repaired(item, values, finding) for finding in findings]
     return values, findings
@@ -237,7 +236,7 @@ def _read_rule(rule: Any, lenient: bool) -> tuple[Item, list[Finding]]:
 
 def _check_needed(rule: Item, values: Item, findings: list[Finding]) -> list[Finding]:
     """What the type of the rule needs, as far as it has not been found wrong already."""
-    _, needed = read_fields(rule, _NEEDED.get(values.get("type", ""), ()))
+    _, needed = _NEEDED.get(values.get("type", ""), _NOTHING).read(rule)
     wrong = {finding.field for finding in findings}
     return [finding for finding in needed if finding.field not in wrong]
 
@@ -287,9 +286,9 @@ def _check_reference(reference: Reference, stage: int | None, field: str) -> Ite
 def _record(values: Item) -> RuleRecord:
     """The rule as alarms print it; texts that many rules share are kept once."""
     fields: Item = {
-        name + "_" * (name == "from"): sys.intern(value) if type(value) is str else value
-        for name, value in values.items()
+        name: sys.intern(value) if type(value) is str else value for name, value in values.items()
     }
+    fields["from_"] = fields.pop("from")
     for name in ("port_from", "port_to", "protocol"):
         fields[name] = fields[name] or "ANY"
     return RuleRecord(**fields)

@@ -6,7 +6,7 @@ fields mean, and rules that span several of them, belong to asset.py and directi
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -75,75 +75,84 @@ def decode_item(raw: msgspec.Raw) -> tuple[dict[str, Any], list[Finding]]:
     return {}, [Finding("wrong-type", f"is {describe(item)}, must be an object")]
 
 
-def read_fields(
-    item: dict[str, Any], fields: tuple[Field, ...]
-) -> tuple[dict[str, Any], list[Finding]]:
-    """The checked values of an object by field name, defaults filled in; and every fault.
+class FieldTable:
+    """The fields that an object may have; others in it are nobody's concern."""
 
-    A field at fault has no value. The paths of the findings begin at the object.
-    """
-    values: dict[str, Any] = {}
-    findings: list[Finding] = []
-    for field in fields:
-        value = item.get(field.name)
-        if value is not None:
-            found = list(_check(field, value))
-            findings += found
-            if not found:
-                values[field.name] = tuple(value) if type(value) is list else value
-        elif field.required:
-            message = f"is missing, must be {expected(field)}"
-            findings.append(Finding("missing", message, field=field.name))
-        else:
-            values[field.name] = _DEFAULTS[field.kind]
-    return values, findings
+    def __init__(self, *fields: Field) -> None:
+        self._fields = {field.name: field for field in fields}
+        self._required = [field for field in fields if field.required]
+        self._defaults = {
+            field.name: _DEFAULTS[field.kind] for field in fields if not field.required
+        }
 
+    def read(self, item: dict[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
+        """The checked values of an object by field name, defaults filled in; and every fault.
 
-def _check(field: Field, value: Any) -> Iterator[Finding]:
-    path: Path = (field.name,)
-    match field.kind:
-        case "int":
-            yield from _check_int(field, value, path)
-        case "str":
-            yield from _check_str(field, value, path)
-        case "bool":
-            if type(value) is not bool:
-                yield _fault("wrong-type", field, value, path)
-        case _:
-            yield from _check_list(field, value, path)
+        A field at fault has no value. The paths of the findings begin at the object.
+        """
+        values = self._defaults.copy()
+        findings = [
+            Finding("missing", f"is missing, must be {expected(field)}", field=field.name)
+            for field in self._required
+            if item.get(field.name) is None
+        ]
+        for name, value in item.items():
+            field = self._fields.get(name)
+            if field is None or value is None:
+                continue
+            if found := _check(field, value):
+                values.pop(name, None)
+                findings += found
+            else:
+                values[name] = tuple(value) if type(value) is list else value
+        return values, findings
 
 
-def _check_list(field: Field, value: Any, path: Path) -> Iterator[Finding]:
+def _check(field: Field, value: Any) -> Sequence[Finding]:
+    kind = field.kind
+    if kind == "str":
+        return _check_str(field, value, (field.name,))
+    if kind == "int":
+        return _check_int(field, value, (field.name,))
+    if kind == "bool":
+        return () if type(value) is bool else _fault("wrong-type", field, value, (field.name,))
+    return _check_list(field, value)
+
+
+def _check_list(field: Field, value: Any) -> Sequence[Finding]:
     if type(value) is not list:
-        yield _fault("wrong-type", field, value, path)
-        return
+        return _fault("wrong-type", field, value, (field.name,))
     if field.filled and not value:
-        yield _fault("empty", field, value, path)
+        return _fault("empty", field, value, (field.name,))
     check = _check_int if field.kind == "int_list" else _check_str
+    found: list[Finding] = []
     for position, item in enumerate(value):
-        yield from check(field, item, (field.name, position))
+        found += check(field, item, (field.name, position))
+    return found
 
 
-def _check_int(field: Field, value: Any, path: Path) -> Iterator[Finding]:
+def _check_int(field: Field, value: Any, path: Path) -> Sequence[Finding]:
     if type(value) is not int:
-        yield _fault("wrong-type", field, value, path)
-    elif not field.low <= value <= field.high:
-        yield _fault("out-of-range", field, value, path)
+        return _fault("wrong-type", field, value, path)
+    if not field.low <= value <= field.high:
+        return _fault("out-of-range", field, value, path)
+    return ()
 
 
-def _check_str(field: Field, value: Any, path: Path) -> Iterator[Finding]:
+def _check_str(field: Field, value: Any, path: Path) -> Sequence[Finding]:
     if type(value) is not str:
-        yield _fault("wrong-type", field, value, path)
-    elif field.choices and value not in field.choices:
-        yield _fault("unknown-value", field, value, path)
-    elif field.filled and not value.strip():
-        yield _fault("empty", field, value, path)
+        return _fault("wrong-type", field, value, path)
+    if field.choices and value not in field.choices:
+        return _fault("unknown-value", field, value, path)
+    if field.filled and not value.strip():
+        return _fault("empty", field, value, path)
+    return ()
 
 
-def _fault(code: str, field: Field, value: Any, path: Path) -> Finding:
+def _fault(code: str, field: Field, value: Any, path: Path) -> Sequence[Finding]:
     shown = "empty" if code == "empty" else describe(value)
     right = expected(field, in_list=len(path) > 1)
-    return Finding(code, f"is {shown}, must be {right}", path, field=field.name)
+    return (Finding(code, f"is {shown}, must be {right}", path, field=field.name),)
 
 
 def expected(field: Field, *, in_list: bool = False) -> str:

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from engine.document import Field, decode_item, describe, open_list, read_fields
+from engine.document import Field, FieldTable, decode_item, describe, open_list
 from engine.errors import Finding
 
-_FIELDS = (
+_FIELDS = FieldTable(
     Field("name", "str", required=True, filled=True),
     Field("plugin", "str", required=True, filled=True),
     Field("type", "str"),
@@ -32,7 +32,7 @@ def _check_source(raw: msgspec.Raw) -> list[Finding]:
     item, findings = decode_item(raw)
     if findings:
         return findings
-    values, findings = read_fields(item, _FIELDS)
+    values, findings = _FIELDS.read(item)
     config = values.get("config")
     return findings if config is None else findings + _check_config(config)
 
