@@ -3,6 +3,7 @@
 import gc
 import time
 from collections.abc import Callable
+from datetime import timedelta
 
 from engine.address import canonical
 from engine.correlator import Correlator
@@ -22,16 +23,36 @@ from shards.validate import line_of
 
 INVALID, NO_PATH, INTERRUPTED = 1, 2, 130
 _LONG_AGO = -(2**62)
+_LATE_SECONDS = 60
+"""An event this much behind the clock shows that a recording is not in the order of time."""
 _SHOW_EVERY = 1000
 """Events between two updates of the progress bar."""
 
 
+class EventClock:
+    """The highest event time so far, in seconds since the epoch; and who came late."""
+
+    def __init__(self) -> None:
+        self.now = _LONG_AGO
+        self.late = 0
+        self.furthest_behind = 0
+
+    def see(self, event_time: int) -> int:
+        """Go on to this time, unless it is past already; returns the time it is now."""
+        if event_time >= self.now:
+            self.now = event_time
+        elif self.now - event_time > _LATE_SECONDS:
+            self.late += 1
+            self.furthest_behind = max(self.furthest_behind, self.now - event_time)
+        return self.now
+
+
 class Replay:
-    """A correlator fed with raw events; `now` is the highest event time so far."""
+    """A correlator fed with raw events, whose own times are its clock."""
 
     def __init__(self, config: Config, settings: Settings) -> None:
         self.ledger = Ledger()
-        self.now = _LONG_AGO
+        self.clock = EventClock()
         self._assets = config.assets
         self._index = DirectiveIndex(config.directives)
         self._correlator = Correlator(config.directives, config.assets, engine_options(settings))
@@ -68,8 +89,7 @@ class Replay:
         except InvalidEvent as error:
             deliveries.invalid[error.reason] += 1
             raise
-        self.now = max(self.now, event.time)
-        outputs = self._correlator.on_event(event, self.now)
+        outputs = self._correlator.on_event(event, self.clock.see(event.time))
         if outputs.consumed:
             deliveries.consumed += 1
         else:
@@ -79,10 +99,10 @@ class Replay:
     def _advance_to(self, key: TimedKey) -> Outputs:
         """Let the clock go on with an event that is not correlated; a bad timestamp leaves it."""
         try:
-            self.now = max(self.now, event_time(key.timestamp))
+            now = self.clock.see(event_time(key.timestamp))
         except InvalidEvent:
             return _NOTHING
-        return self._noted(self._correlator.on_tick(self.now))
+        return self._noted(self._correlator.on_tick(now))
 
     def _noted(self, outputs: Outputs) -> Outputs:
         if outputs.counts:
@@ -184,3 +204,13 @@ class Session:
             report.say(summary.json())
         else:
             report.show(summary)
+        self._warn_of_disorder()
+
+    def _warn_of_disorder(self) -> None:
+        clock = self._replay.clock
+        if clock.late:
+            behind = timedelta(seconds=clock.furthest_behind)
+            report.complain(
+                f"{clock.late:,} events came late, up to {behind} behind the clock: what they open "
+                "or continue may have timed out by then. Is the input sorted by timestamp?"
+            )
