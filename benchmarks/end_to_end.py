@@ -15,8 +15,6 @@ from benchmarks.measure import Figure
 SECTION = "replay"
 _ROOT = Path(__file__).resolve().parent.parent
 _DIRECTIVES = 100
-_MATCHING = range(workload.FIRST_SID, workload.FIRST_SID + 4)
-"""The signatures of events that match: of four directives, 400 pairs of addresses each."""
 
 
 def run(quick: bool) -> list[Figure]:
@@ -51,7 +49,7 @@ def _write(folder: Path, share: float, count: int) -> None:
     (config / "assets_bench.json").write_bytes(workload.assets())
     (config / "directives_bench.json").write_bytes(workload.directives(_DIRECTIVES))
     with (folder / "events.ndjson").open("wb") as file:
-        for raw in workload.EventMaker(11).stream(count, share, _MATCHING):
+        for raw in workload.EventMaker(11).stream(count, share):
             file.write(raw + b"\n")
 
 

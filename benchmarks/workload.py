@@ -143,11 +143,12 @@ class EventMaker:
         """One event for each pair."""
         return [self.event(sid, pair) for pair in drawn_from]
 
-    def stream(self, count: int, share: float, sids: Sequence[int]) -> Iterator[bytes]:
-        """Events of 400 pairs; a share of them have these signatures, others concern nobody."""
+    def stream(self, count: int, share: float) -> Iterator[bytes]:
+        """Events of 400 pairs; a share of them concern one of four directives, the pair's own."""
         drawn_from = pairs(400)
         pick = self.random.random
         for _ in range(count):
+            number = int(pick() * 400)
             known = pick() < share
-            sid = sids[int(pick() * len(sids))] if known else UNKNOWN_SID + int(pick() * 500)
-            yield self.event(sid, drawn_from[int(pick() * len(drawn_from))])
+            sid = FIRST_SID + number % 4 if known else UNKNOWN_SID + int(pick() * 500)
+            yield self.event(sid, drawn_from[number])

@@ -30,8 +30,8 @@ ADDRESSES = ["10.0.0.1", "10.0.0.1", "10.0.0.1", "10.0.0.2", "203.0.113.9", "200
 ODD_ADDRESSES = ["0.0.0.0", "::", "::ffff:10.0.0.1", "2001:DB8:0::1", "192.168.0.1", "10.1.0.1"]
 PORTS = [22, 22, 22, 80]
 ODD_PORTS = ["22", "80", 0, None, 65535]
-TEXTS = ["admin", "admin", "admin", "root"]
-ODD_TEXTS = ["Admin", " admin ", "ROOT", "", None, "admin,root"]
+TEXTS = ["admin", "admin", "admin", "Admin", "root"]
+ODD_TEXTS = [" admin ", "ROOT", "", None, "admin,root"]
 PROTOCOLS = ["TCP", "TCP", "tcp ", "UDP", "", None]
 PRODUCTS = ["Firewall", "Proxy"]
 CATEGORIES = ["Packet", "Web"]
@@ -44,7 +44,7 @@ STICKY = [
 ASSETS: list[Json] = [
     {"name": "home", "cidr": "10.0.0.0/8", "value": 3},
     {"name": "lab", "cidr": "10.0.0.0/24", "value": 5},
-    {"name": "mail", "cidr": "10.0.0.2", "value": 4},
+    {"name": "DST_IP mail", "cidr": "10.0.0.2", "value": 4},
     {"name": "six", "cidr": "2001:db8::/32", "value": 2},
     {"name": "unknown", "cidr": "0.0.0.0/8", "value": 5},
     {"name": "scanners", "cidr": "192.168.0.0/16", "value": 5, "whitelisted": True},
@@ -57,7 +57,18 @@ ADDRESS_CONDITIONS = [
 ]
 OPEN_TEXTS = ["", "ANY", None, None]
 PORT_CONDITIONS = ["22", "!22", "22,80", "!22, 80", "80 !22", "!80"]
-TEXT_CONDITIONS = ["admin", " ADMIN ", "!admin", "admin,root", "!admin,root", "Admin,", "!root, "]
+TEXT_CONDITIONS = [
+    *(
+        "admin",
+        "admin,root",
+        "Admin, root",
+        "!admin,root",
+        " ADMIN ",
+        "!admin",
+        "Admin,",
+        "!root, ",
+    ),
+]
 PROTOCOL_CONDITIONS = ["tcp", "!TCP", "udp, tcp", "TCP/IP"]
 TIMES = ["Z", ".999Z", "+00:00", "", ".5+0000"]
 
@@ -139,7 +150,7 @@ def rule_from(stage: int, dice: Dice) -> Json:
         "port_from": condition(dice, 6 * seldom, OPEN_TEXTS, PORT_CONDITIONS, stage),
         "port_to": condition(dice, 4 * seldom, OPEN_TEXTS, PORT_CONDITIONS, stage),
         "protocol": condition(dice, 4 * seldom, OPEN_TEXTS, PROTOCOL_CONDITIONS, stage),
-        "custom_data1": condition(dice, 4 * seldom, OPEN_TEXTS, TEXT_CONDITIONS, stage),
+        "custom_data1": condition(dice, 2 * seldom, OPEN_TEXTS, TEXT_CONDITIONS, stage),
         "custom_data2": condition(dice, 6 * seldom, OPEN_TEXTS, TEXT_CONDITIONS, stage),
         "custom_data3": condition(dice, 8 * seldom, OPEN_TEXTS, TEXT_CONDITIONS, stage),
         "custom_label1": dice.pick([None, "", "user"]),
