@@ -12,26 +12,42 @@ from pathlib import Path
 from typing import NoReturn
 
 from shards import commandline
-from shards.commandline import PROG, USAGE, UsageError, Verb
-from shards.settings import TABLE, Settings
+from shards.commandline import PROG, USAGE, Parsed, UsageError, Verb
+from shards.spelling import canonical
+from shards.table import TABLE
 
 INTERRUPTED = 130  # as a shell reports SIGINT
 BROKEN_PIPE = 141  # as a shell reports SIGPIPE
 
 
-def _validate(settings: Settings, paths: list[str]) -> int:
+def _validate(parsed: Parsed) -> int:
     from shards import validate
 
-    return validate.run([Path(p) for p in paths], settings.lenient_directives, settings.format)
+    settings, paths = parsed.settings, [Path(path) for path in parsed.operands]
+    return validate.run(paths, settings.lenient_directives, settings.format)
 
 
-def _replay(settings: Settings, events: list[str]) -> int:
+def _replay(parsed: Parsed) -> int:
     from shards import replay
 
-    return replay.run(settings, events, settings.alarms)
+    return replay.run(parsed.settings, parsed.operands, parsed.settings.alarms)
 
 
-VERBS: Mapping[Verb, Callable[[Settings, list[str]], int]] = {
+def _serve(parsed: Parsed) -> int:
+    if parsed.settings.check:
+        from shards import check
+
+        return check.run(parsed, os.environ)
+    from loguru import logger
+
+    from shards import advice, supervisor
+
+    for text in advice.warnings(parsed.settings, os.environ):
+        logger.warning(text)
+    return supervisor.run(parsed.settings)
+
+
+VERBS: Mapping[Verb, Callable[[Parsed], int]] = {
     Verb(
         "validate",
         "Check configuration files, and name every fault in them.",
@@ -44,6 +60,7 @@ VERBS: Mapping[Verb, Callable[[Settings, list[str]], int]] = {
         "EVENTS",
         "file of events, one JSON object a line, may be .gz; - is standard input",
     ): _replay,
+    Verb("serve", "Correlate events as they come, on all CPUs, until told to stop."): _serve,
 }
 
 
@@ -66,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
-    arguments = commandline.canonical(argv)
+    arguments = canonical(argv)
     at = next((i for i, word in enumerate(arguments) if not word.startswith("-")), len(arguments))
     before, words = arguments[:at], arguments[at:]
     top = _top_parser()
@@ -84,9 +101,9 @@ def _dispatch(name: str, arguments: Sequence[str], environ: Mapping[str, str]) -
         if verb.name == name:
             from shards import logs
 
-            settings, operands = commandline.parse(verb, arguments, environ)
-            logs.setup(settings)
-            return run(settings, operands)
+            parsed = commandline.parse(verb, arguments, environ)
+            logs.setup(parsed.settings)
+            return run(parsed)
     known = ", ".join(verb.name for verb in VERBS)
     raise UsageError(f"there is no verb {name!r}, only {known}")
 

@@ -11,12 +11,8 @@ from engine.asset import NetworkAssets, parse_assets
 from engine.correlator import Correlator
 from engine.directive import Directive, parse_directives
 from engine.event import decode_event
+from engine.index import DirectiveIndex, keys_of
 from engine.options import Options
-
-
-def network_assets() -> NetworkAssets:
-    """The assets of the workload."""
-    return NetworkAssets(parse_assets(workload.assets())[0])
 
 
 def parsed(document: bytes) -> list[Directive]:
@@ -25,9 +21,15 @@ def parsed(document: bytes) -> list[Directive]:
     return [directive for directive in directives if directive is not None]
 
 
-def correlator(document: bytes, known: NetworkAssets | None = None) -> Correlator:
-    """A correlator of these directives, with these assets or else new ones."""
-    return Correlator(parsed(document), known or network_assets(), Options(node="bench"))
+def index(document: bytes) -> DirectiveIndex:
+    """The index of these directives, as the router has it."""
+    return DirectiveIndex(map(keys_of, parsed(document)))
+
+
+def correlator(document: bytes) -> Correlator:
+    """A correlator of these directives and the assets of the workload."""
+    assets = NetworkAssets(parse_assets(workload.assets())[0])
+    return Correlator(parsed(document), assets, Options(node="bench"))
 
 
 def feeding(shard: Correlator) -> Step:

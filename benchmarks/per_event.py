@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from benchmarks import workload
-from benchmarks.loaded import correlator, feeding, parsed, with_open
+from benchmarks.loaded import correlator, feeding, index, with_open
 from benchmarks.measure import Figure, Fresh, Step, Work, timed
 from engine.address import packed
 from engine.correlator import Correlator
@@ -24,12 +24,12 @@ _SOURCES = 300
 
 def run(quick: bool) -> list[Figure]:
     """The figures of this section."""
-    count, repeats = (4000, 3) if quick else (20_000, 9)
+    count, repeats = (4000, 3) if quick else (10_000, 7)
     return [
         _figure("taking a matched event", _taking(count), repeats, 4.0),
         _figure("opening a backlog", _opening(count), repeats, 8.0),
         _figure("concerns nobody: key, index", _unmatched(count), repeats, 0.7),
-        _figure("  same, address never seen", _strangers(count), repeats),
+        _figure("  same, address never seen", _strangers(count), 3),
         _figure("decoding a whole event", _decoding(count), repeats),
         _figure("taking, with custom data", _taking(count, custom=True), repeats),
         _figure("finishing a stage, published", _finishing(count), repeats),
@@ -100,12 +100,12 @@ def _encoding(shard: Correlator) -> Step:
     return step
 
 
-def routing(index: DirectiveIndex) -> Step:
+def routing(known: DirectiveIndex) -> Step:
     """What the router does with an event: decode its key, ask the index."""
 
     def step(raws: Sequence[bytes]) -> Work:
         def work() -> None:
-            find = index.find
+            find = known.find
             for raw in raws:
                 find(decode_key(raw))
 
@@ -121,16 +121,16 @@ def unknown(count: int, sources: Sequence[workload.Pair]) -> list[bytes]:
 
 
 def _unmatched(count: int) -> Case:
-    index = DirectiveIndex(parsed(workload.directives(100)))
-    return lambda: routing(index), unknown(count, workload.pairs(_SOURCES))
+    known = index(workload.directives(100))
+    return lambda: routing(known), unknown(count, workload.pairs(_SOURCES))
 
 
 def _strangers(count: int) -> Case:
     """More addresses than are remembered, in a circle: none is when it comes again."""
     circle = max(count, 80_000)
     raws = workload.EventMaker(5).one_each(workload.pairs(circle), workload.UNKNOWN_SID)
-    index = DirectiveIndex(parsed(workload.directives(100)))
-    return lambda: routing(index), raws
+    known = index(workload.directives(100))
+    return lambda: routing(known), raws
 
 
 def _decoding(count: int) -> Case:

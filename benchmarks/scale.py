@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from statistics import median
 
 from benchmarks import workload
-from benchmarks.loaded import feeding, parsed, with_open
+from benchmarks.loaded import feeding, index, with_open
 from benchmarks.measure import Figure, cpu_nanos
 from benchmarks.per_event import LONG, routing, unknown
-from engine.index import DirectiveIndex
 
 SECTION = "scale"
 Runs = Iterator[int]
@@ -19,7 +18,7 @@ Runs = Iterator[int]
 
 def run(quick: bool) -> list[Figure]:
     """The figures of this section."""
-    count, repeats, backlogs = (4000, 3, 20_000) if quick else (20_000, 7, 100_000)
+    count, repeats, backlogs = (4000, 3, 20_000) if quick else (10_000, 5, 100_000)
 
     def figure(name: str, few: Runs, lots: Runs, target: float | None = None) -> Figure:
         ratios = [next(lots) / next(few) for _ in range(repeats)]
@@ -53,6 +52,6 @@ def _taking(count: int, backlogs: int, directives: int, concerned: int) -> Runs:
 
 def _routing(count: int, directives: int) -> Runs:
     raws = unknown(count, workload.pairs(300))
-    index = DirectiveIndex(parsed(workload.directives(directives)))
+    known = index(workload.directives(directives))
     while True:
-        yield cpu_nanos(lambda: routing(index), raws)
+        yield cpu_nanos(lambda: routing(known), raws)

@@ -6,7 +6,8 @@ anything of the engine. Events look like Suricata alerts that Dsiem's Logstash p
 
 import random
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from ipaddress import IPv4Address
 from typing import Any
 from uuid import UUID
@@ -19,8 +20,8 @@ FIRST_SID = 2_010_000
 UNKNOWN_SID = 1_000_000
 """No directive is for this signature, or for those that follow it."""
 _EVENTS_PER_SECOND = 1000
-_START = datetime(2024, 3, 4, 9, tzinfo=UTC)
-_CLOCK = timezone(timedelta(hours=-6))
+_START = 1_709_542_800_000
+"""When the first event is received, in milliseconds; each next one comes a millisecond later."""
 _TITLES = (
     "ET SCAN Potential SSH Scan OUTBOUND",
     "ET POLICY Suspicious inbound to mySQL port 3306",
@@ -100,6 +101,13 @@ def pairs(count: int, first: int = 0) -> list[Pair]:
     ]
 
 
+@cache
+def _clock(second: int) -> str:
+    """So many seconds after the start, six hours behind UTC, as Suricata writes it."""
+    moment = datetime(2024, 3, 4, 3, tzinfo=UTC) + timedelta(seconds=second)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S")
+
+
 class EventMaker:
     """Makes events one after the other; the same seed makes the same ones."""
 
@@ -110,11 +118,11 @@ class EventMaker:
     def event(self, sid: int, pair: Pair, **more: Any) -> bytes:
         """One event, some 560 bytes and 18 fields; `more` fields come on top."""
         self._made += 1
-        moment = _START + timedelta(seconds=self._made / _EVENTS_PER_SECOND)
+        second, millis = divmod(self._made, _EVENTS_PER_SECOND)
         pick = self.random.random
         record = {
             "event_id": str(UUID(int=self.random.getrandbits(128), version=4)),
-            "timestamp": moment.astimezone(_CLOCK).strftime("%Y-%m-%dT%H:%M:%S.%f%z"),
+            "timestamp": f"{_clock(second)}.{millis:03}{int(pick() * 1000):03}-0600",
             "title": _TITLES[sid % len(_TITLES)],
             "sensor": "suricata-1",
             "product": "Network Intrusion Detection System",
@@ -128,7 +136,7 @@ class EventMaker:
             "conn_id": int(pick() * 2**50),
             "plugin_id": PLUGIN_ID,
             "plugin_sid": sid,
-            "rcvd_time": int(moment.timestamp() * 1000) * 1_000_000,
+            "rcvd_time": (_START + self._made) * 1_000_000,
             "src_index_pattern": "suricata-*",
             "host": "collector-1.example.org",
         }

@@ -11,7 +11,7 @@ from engine.compiled import CompiledDirective
 from engine.directive import Directive
 from engine.event import NormalizedEvent
 from engine.expiry import Expiry
-from engine.index import DirectiveIndex
+from engine.index import DirectiveIndex, keys_of
 from engine.manager import Manager
 from engine.options import Options
 from engine.outputs import Outputs
@@ -25,7 +25,7 @@ class Correlator:
         self, directives: Iterable[Directive], assets: NetworkAssets, options: Options
     ) -> None:
         directives = tuple(directives)
-        self._index = DirectiveIndex(directives)
+        self._index = DirectiveIndex(map(keys_of, directives))
         self._assets = assets
         self._expiry = Expiry()
         self._managers = {
@@ -34,8 +34,13 @@ class Correlator:
         }
 
     def __len__(self) -> int:
-        """How many backlogs are open."""
+        """How many backlogs are open; asks every directive."""
         return sum(map(len, self._managers.values()))
+
+    @property
+    def active_directives(self) -> int:
+        """How many directives have open backlogs; asks each of them."""
+        return sum(1 for manager in self._managers.values() if len(manager))
 
     def on_event(self, event: NormalizedEvent, now: int) -> Outputs:
         """Close what has expired by now, then offer the event to each directive it concerns.

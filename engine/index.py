@@ -3,10 +3,28 @@
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
+from msgspec import Struct
+
 from engine.directive import Directive
 
 K = TypeVar("K")
 Ids = tuple[int, ...]
+
+
+class RuleKeys(Struct, frozen=True):
+    """The events that one rule can match, by plugin ids or by category and products."""
+
+    plugin_id: int
+    plugin_sid: tuple[int, ...]
+    category: str
+    product: tuple[str, ...]
+
+
+class DirectiveKeys(Struct, frozen=True):
+    """A directive as far as the index needs it: all of it that a router has to know."""
+
+    id: int
+    rules: tuple[RuleKeys, ...]
 
 
 class Keyed(Protocol):
@@ -25,15 +43,13 @@ class Keyed(Protocol):
 class DirectiveIndex:
     """Directive ids by plugin_id and plugin_sid, and by product and category, of any rule."""
 
-    def __init__(self, directives: Iterable[Directive]) -> None:
+    def __init__(self, directives: Iterable[DirectiveKeys]) -> None:
         plugins: dict[int, dict[int, list[int]]] = {}
         categories: dict[str, dict[str, list[int]]] = {}
         for directive in directives:
             for rule in directive.rules:
-                if rule.type == "PluginRule":
-                    _file(plugins.setdefault(rule.plugin_id, {}), rule.plugin_sid, directive.id)
-                else:
-                    _file(categories.setdefault(rule.category, {}), rule.product, directive.id)
+                _file(plugins.setdefault(rule.plugin_id, {}), rule.plugin_sid, directive.id)
+                _file(categories.setdefault(rule.category, {}), rule.product, directive.id)
         self._plugins = {plugin: _settled(by_sid) for plugin, by_sid in plugins.items()}
         self._categories = {name: _settled(by_product) for name, by_product in categories.items()}
 
@@ -46,6 +62,19 @@ class DirectiveIndex:
             return plugin
         taxonomy = by_product.get(key.product, ())
         return tuple(dict.fromkeys(plugin + taxonomy)) if plugin else taxonomy
+
+
+def keys_of(directive: Directive) -> DirectiveKeys:
+    """What the index needs of a directive."""
+    return DirectiveKeys(
+        directive.id,
+        tuple(
+            RuleKeys(rule.plugin_id, rule.plugin_sid, "", ())
+            if rule.type == "PluginRule"
+            else RuleKeys(0, (), rule.category, rule.product)
+            for rule in directive.rules
+        ),
+    )
 
 
 def _file(by_key: dict[K, list[int]], keys: Iterable[K], directive: int) -> None:

@@ -1,20 +1,24 @@
 """From flags, environment and settings file to Settings: flag > variable > file > default.
 
 What may live here: reading those three, for any verb. What may not: the settings themselves
-(settings.py, values.py), and what a verb does (cli.py).
+(settings.py, values.py), their spellings (spelling.py), and what a verb does (cli.py).
 """
 
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, Literal, NoReturn, TextIO
 
 import configargparse
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shards import values
-from shards.settings import TABLE, Setting, Settings, rows_of
+from shards.environment import SETTINGS_VARIABLE, meant
+from shards.settings import Settings
+from shards.spelling import KEYS
+from shards.table import Setting, rows_of
 
 PROG = "dsiem-backend"
 SETTINGS_FILE = "--settings"
@@ -40,72 +44,51 @@ class Verb(Struct, frozen=True):
 
     name: str
     help: str
-    operands: str
-    operands_help: str
+    operands: str = ""  # none of them
+    operands_help: str = ""
 
 
-def parse(
-    verb: Verb, arguments: Sequence[str], environ: Mapping[str, str]
-) -> tuple[Settings, list[str]]:
+class Origin(Struct, frozen=True):
+    """Where the value of a setting came from."""
+
+    kind: Literal["flag", "variable", "file", "default", "derived"] = "default"
+    where: str = ""
+    """The flag, the variable, the path of the file; of what is derived, the flag of its cause."""
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        kind = "derived from" if self.kind == "derived" else self.kind
+        return f"{kind} {self.where}".rstrip()
+
+    def name(self, row: Setting) -> str:
+        """Return how the user knows the setting."""
+        if self.kind == "variable":
+            return f"{row.env} ({row.flag})"
+        return f"{row.key} in {self.where} ({row.flag})" if self.kind == "file" else row.flag
+
+
+class Parsed(Struct, frozen=True):
+    """What a command line comes to; an origin for each setting of the verb."""
+
+    settings: Settings
+    operands: list[str]
+    origins: Mapping[str, Origin]
+
+
+def parse(verb: Verb, arguments: Sequence[str], environ: Mapping[str, str]) -> Parsed:
     """Return the settings and the operands of a verb, from canonical arguments."""
     parser = _parser(verb)
-    given = parser.parse_args(arguments, env_vars={k: v for k, v in environ.items() if v})
-    settings = Settings(
-        **{
-            row.name: _read(parser, row, text)
-            for row in rows_of(verb.name)
-            if (text := getattr(given, row.name)) is not None
-        }
-    )
+    given = parser.parse_args(arguments, env_vars=meant(environ))
+    rows = rows_of(verb.name)
+    texts = {row: text for row in rows if (text := getattr(given, row.name)) is not None}
+    origins = {row.name: _origin(parser, row) if row in texts else Origin() for row in rows}
+    found = {row.name: _read(row, text, origins[row.name]) for row, text in texts.items()}
+    settings = Settings(**found)
     _check_risk(settings)
-    return settings, given.operands
-
-
-def canonical(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with one spelling a setting, and switches always as --x=true|false."""
-    left, done = list(arguments), []
-    while left and left[0] != "--":
-        done.append(_canonical_option(left.pop(0), left))
-    return done + left
-
-
-def _canonical_option(token: str, following: list[str]) -> str:
-    spelling, equals, value = token.partition("=")
-    if row := _SPELLINGS.get(spelling):
-        if row.is_switch and not equals:
-            equals, value = "=", _switch_value(following)
-        return f"{row.flag}{equals}{value}"
-    if row := _NEGATIONS.get(token):
-        return f"{row.flag}=false"
-    if row := _SPELLINGS.get(token[:2]):
-        return f"{row.flag}={token[2:]}"  # -nNAME
-    return token
-
-
-def _switch_value(following: list[str]) -> str:
-    """Take the value after a switch, if that is one: `--x false`, but not `--x FILE`."""
-    if following and following[0].lower() in values.BOOLEANS:
-        return following.pop(0)
-    return "true"
-
-
-def _spellings(name: str) -> list[str]:
-    first, *rest = name.split("_")
-    camel = first + "".join(word.capitalize() for word in rest)
-    return [name.replace("_", "-"), name, camel]
-
-
-def _named(row: Setting, prefix: str = "") -> list[str]:
-    return [s for name in (row.name, *row.spec.aliases) for s in _spellings(prefix + name)]
-
-
-_KEYS = {name: row for row in TABLE.values() for name in _named(row)}
-_SPELLINGS = {f"--{name}": row for name, row in _KEYS.items()} | {
-    row.spec.short: row for row in TABLE.values() if row.spec.short
-}
-_NEGATIONS = {
-    f"--{name}": row for row in TABLE.values() if row.is_switch for name in _named(row, "no_")
-}
+    if "mode" in origins:
+        settings, origins["mode"] = _with_mode(settings, origins)
+        _check_node(settings, origins["mode"])
+    return Parsed(settings, getattr(given, "operands", []), origins)
 
 
 class _SettingsFile(configargparse.DefaultConfigFileParser):
@@ -122,7 +105,7 @@ class _SettingsFile(configargparse.DefaultConfigFileParser):
         return dict(filter(None, (self._item(stream.name, *item) for item in items.items())))
 
     def _item(self, file: str, key: str, value: str | list[str]) -> tuple[str, str] | None:
-        row = _KEYS.get(key.removeprefix("--"))
+        row = KEYS.get(key.removeprefix("--"))
         if row is None:
             raise configargparse.ConfigFileParserException(f"{file}: there is no setting {key!r}")
         text = value if isinstance(value, str) else ",".join(map(str, value))
@@ -155,9 +138,10 @@ def _open(path: str) -> TextIO:
 
 
 def _parser(verb: Verb) -> _Parser:
+    operands = [f"{verb.operands}…"] if verb.operands else []
     parser = _Parser(
         prog=f"{PROG} {verb.name}",
-        usage=f"{PROG} {verb.name} [OPTION]… {verb.operands}…",
+        usage=" ".join([PROG, verb.name, "[OPTION]…", *operands]),
         description=verb.help,
         epilog=_EPILOG,
         formatter_class=HelpFormatter,
@@ -167,7 +151,8 @@ def _parser(verb: Verb) -> _Parser:
         config_file_parser_class=_SettingsFile(verb.name),
         config_file_open_func=_open,
     )
-    parser.add_argument("operands", metavar=verb.operands, nargs="+", help=verb.operands_help)
+    if verb.operands:
+        parser.add_argument("operands", metavar=verb.operands, nargs="+", help=verb.operands_help)
     _add_settings_file(parser)
     add_rows(parser, rows_of(verb.name))
     return parser
@@ -178,8 +163,8 @@ def _add_settings_file(parser: _Parser) -> None:
         SETTINGS_FILE,
         metavar="FILE",
         is_config_file=True,
-        env_var="DSIEM_SETTINGS",
-        help="file of settings [DSIEM_SETTINGS]",
+        env_var=SETTINGS_VARIABLE,
+        help=f"file of settings [{SETTINGS_VARIABLE}]",
     )
 
 
@@ -206,22 +191,22 @@ def _help(row: Setting) -> str:
     return text.replace("%", "%%")
 
 
-def _read(parser: _Parser, row: Setting, text: str) -> Any:
+def _read(row: Setting, text: str, origin: Origin) -> Any:
     try:
         return values.read(row, text)
     except ValueError as error:
-        wrong = f"{_origin(parser, row)} is {text!r}, should be {error}"
+        wrong = f"{origin.name(row)} is {row.spec.masked(text)!r}, should be {error}"
         raise UsageError(wrong) from error
 
 
-def _origin(parser: _Parser, row: Setting) -> str:
-    """Name a setting by where its value came from: the flag, or the variable, or the file."""
+def _origin(parser: _Parser, row: Setting) -> Origin:
+    """Tell where the value of a setting that was given came from."""
     for source, given in parser.get_source_to_settings_dict().items():
         if row.env in given:
-            return f"{row.env} ({row.flag})"
+            return Origin("variable", row.env)
         if row.key in given:
-            return f"{row.key} in {source.partition('|')[2]} ({row.flag})"
-    return row.flag
+            return Origin("file", source.partition("|")[2])
+    return Origin("flag", row.flag)
 
 
 def _check_risk(settings: Settings) -> None:
@@ -230,4 +215,21 @@ def _check_risk(settings: Settings) -> None:
         raise UsageError(
             f"--med-risk-min (DSIEM_MEDRISKMIN) is {least} and --med-risk-max (DSIEM_MEDRISKMAX)"
             f" is {most}, should be 2 <= med-risk-min < med-risk-max <= 9"
+        )
+
+
+def _with_mode(settings: Settings, origins: Mapping[str, Origin]) -> tuple[Settings, Origin]:
+    """Settle the mode: as given, else by whether anything of a cluster was given."""
+    if origins["mode"].kind == "default":
+        for name in ("frontend", "node", "msq"):
+            if origins[name].kind != "default" and getattr(settings, name):
+                return replace(settings, mode="cluster-backend"), Origin("derived", f"--{name}")
+    return settings, origins["mode"]
+
+
+def _check_node(settings: Settings, origin: Origin) -> None:
+    if settings.mode == "cluster-backend" and not settings.node:
+        raise UsageError(
+            f"--node (DSIEM_NODE) is empty, should be the name of this node: the mode is"
+            f" cluster-backend ({origin})"
         )

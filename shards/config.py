@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from engine.asset import Asset, NetworkAssets, parse_assets
+from engine.asset import Asset, parse_assets
 from engine.directive import Checked, Directive, parse_directives
 from engine.errors import Finding
 from engine.errors import Path as DocumentPath
@@ -46,7 +46,7 @@ class Config(Struct, frozen=True):
     """What a config folder gives to correlation."""
 
     directives: tuple[Directive, ...]
-    assets: NetworkAssets
+    assets: tuple[Asset, ...]
 
 
 class ConfigReader:
@@ -171,7 +171,7 @@ def load(settings: Settings) -> tuple[Config | None, list[Problem]]:
     reader.read_folder(settings.config_dir)
     if reader.faulty:
         return None, reader.problems
-    return Config(tuple(reader.directives), NetworkAssets(reader.assets)), reader.problems
+    return Config(tuple(reader.directives), tuple(reader.assets)), reader.problems
 
 
 def engine_options(settings: Settings) -> Options:

@@ -5,14 +5,16 @@ a shard): sent = consumed + unmatched + invalid + dropped + lost + in flight.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
+import msgspec
 from msgspec import Struct, field
 
 OUTCOMES = ("taken", "opened", "repeated", "sticky_seen", "out_of_order")
 """How consumed events were consumed, counted once per backlog."""
 
-BACKLOGS = ("opened", "finished", "expired", "open")
+BACKLOGS = ("opened", "finished", "expired", "open", "lost")
 """What became of backlogs."""
 
 
@@ -57,12 +59,18 @@ class Deliveries(Struct):
 
 
 class Ledger(Struct):
-    """All counts. `outcomes`: by OUTCOMES. `backlogs`: by BACKLOGS."""
+    """All counts. `outcomes`: by OUTCOMES. `backlogs`: by BACKLOGS.
+
+    `from_future`: events whose time was brought back to the clock. `unreported_seconds`: for how
+    long routers that died had not said what they did.
+    """
 
     events: Events = field(default_factory=Events)
     deliveries: Deliveries = field(default_factory=Deliveries)
     outcomes: Counter[str] = field(default_factory=lambda: _zeros(OUTCOMES))
     backlogs: Counter[str] = field(default_factory=lambda: _zeros(BACKLOGS))
+    from_future: int = 0
+    unreported_seconds: float = 0.0
 
     def note(self, counts: dict[str, int]) -> None:
         """Add the counts of an engine's outputs."""
@@ -76,3 +84,15 @@ class Ledger(Struct):
     def adds_up(self) -> bool:
         """Whether every event and every delivery is accounted for."""
         return self.events.missing == 0 and self.deliveries.missing == 0
+
+    def lines(self) -> dict[str, int | float]:
+        """Every count that is not 0, by a name made of the names that lead to it."""
+        return dict(_flat("", msgspec.to_builtins(self)))
+
+
+def _flat(prefix: str, counts: dict[str, Any]) -> Iterator[tuple[str, int | float]]:
+    for name, value in counts.items():
+        if isinstance(value, dict):
+            yield from _flat(f"{prefix}{name}_", value)
+        elif value:
+            yield f"{prefix}{name}", value

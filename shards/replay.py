@@ -6,10 +6,11 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from engine.address import canonical
+from engine.asset import NetworkAssets
 from engine.correlator import Correlator
 from engine.errors import InvalidEvent
 from engine.event import TimedKey, decode_event, decode_timed_key, event_time
-from engine.index import DirectiveIndex
+from engine.index import DirectiveIndex, keys_of
 from engine.outputs import Outputs
 from shards import report
 from shards.book import AlarmBook
@@ -53,9 +54,9 @@ class Replay:
     def __init__(self, config: Config, settings: Settings) -> None:
         self.ledger = Ledger()
         self.clock = EventClock()
-        self._assets = config.assets
-        self._index = DirectiveIndex(config.directives)
-        self._correlator = Correlator(config.directives, config.assets, engine_options(settings))
+        self._assets = NetworkAssets(config.assets)
+        self._index = DirectiveIndex(map(keys_of, config.directives))
+        self._correlator = Correlator(config.directives, self._assets, engine_options(settings))
 
     @property
     def open_backlogs(self) -> int:

@@ -1,79 +1,116 @@
-"""Every setting, once: its name, type, default, flag, variable and help.
+"""Every setting, once: its name, type, default, and what else makes up its row of the table.
 
-What may live here: the table, and what follows from a row by itself. What may not: reading
-the command line, the environment or a file (commandline.py), and what a setting does.
+What may live here: the rows. What may not: what follows from a row (table.py), reading texts
+(values.py), the command line, the environment or a file (commandline.py), and what a setting does.
 A new setting is a new field of Settings; flag, variable, file key and help follow from it.
 """
 
-from collections.abc import Mapping
+import os
 from pathlib import Path
-from types import MappingProxyType
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Literal, get_args
 
 from msgspec import Struct
 from msgspec.structs import fields
 
-REPLAY = frozenset({"replay"})
-EVERY_VERB = REPLAY | {"validate"}
-
-
-class Spec(Struct, frozen=True, kw_only=True):
-    """What a field's type and default do not say; an unnamed variable is DSIEM_ + the flag."""
-
-    group: str
-    help: str
-    verbs: frozenset[str] = REPLAY
-    short: str = ""
-    aliases: tuple[str, ...] = ()
-    env: str = ""
-    at_least: int | None = None
-    at_most: int | None = None
+from shards.spec import BOTH, EVERY_VERB, REPLAY, Spec
 
 
 class Settings(Struct, frozen=True, kw_only=True):
     """The settings of one process; every field is a row of the table."""
 
-    config_dir: Annotated[
-        Path,
-        Spec(group="files", help="folder of the assets and directives"),
-    ] = Path("./configs")
-    log_dir: Annotated[
-        Path,
-        Spec(group="files", help="folder of the alarm files, made if missing"),
-    ] = Path("./logs")
+    workers: Annotated[
+        int, Spec("service", "worker processes; by default one less than the CPUs", at_least=1)
+    ] = max(1, len(os.sched_getaffinity(0)) - 1)
+    reload_backlogs: Annotated[
+        bool, Spec("service", "go on at the start with the backlogs that were open at the end")
+    ] = True
+    shutdown_timeout: Annotated[
+        int, Spec("service", "seconds for an orderly stop, then it is forced", at_least=1)
+    ] = 8
 
+    mode: Annotated[
+        Literal["standalone", "cluster-backend"],
+        Spec("cluster", "if not given, cluster-backend when frontend, node or msq is"),
+    ] = "standalone"
     node: Annotated[
-        str,
-        Spec(group="correlation", help="name of this node, part of every alarm id", short="-n"),
+        str, Spec("cluster", "name of this node, part of every alarm id", BOTH, short="-n")
     ] = ""
+    frontend: Annotated[
+        str,
+        Spec(
+            "cluster",
+            "URL of the frontend, where the configuration files come from",
+            short="-f",
+            pattern=r"https?://\S+",
+            right="a URL like http://frontend:8080",
+            secret="login",
+        ),
+    ] = "http://frontend:8080"
+    msq: Annotated[
+        str,
+        Spec(
+            "cluster",
+            "URL of the NATS server, where the events come from",
+            pattern=r"\S+",
+            right="a URL like nats://dsiem-nats:4222",
+            secret="login",
+        ),
+    ] = "nats://dsiem-nats:4222"
+
+    address: Annotated[
+        str,
+        Spec(
+            "HTTP",
+            "address to listen on, in standalone mode",
+            pattern=r"[^\s/]+",
+            right="an IP address or a host name",
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[int, Spec("HTTP", "port to listen on, 0 is any free one", at_most=65535)] = 8080
+    api_token: Annotated[
+        str,
+        Spec(
+            "HTTP",
+            "secret that requests must carry; better as a variable than as a flag",
+            pattern=r"[!-~]*",
+            right="visible ASCII characters, no blanks or line ends",
+            secret="all",
+        ),
+    ] = ""
+
     lenient_directives: Annotated[
         bool,
         Spec(
-            group="correlation",
-            help="repair or leave out faulty directives, with a warning each",
-            verbs=EVERY_VERB,
+            "correlation", "repair or leave out faulty directives, with a warning each", EVERY_VERB
         ),
     ] = False
     match_protocol: Annotated[
-        bool,
-        Spec(group="correlation", help="compare the protocol of rules and events"),
+        bool, Spec("correlation", "compare the protocol of rules and events", BOTH)
     ] = False
     min_alarm_lifetime: Annotated[
         int,
         Spec(
-            group="correlation",
-            help="minutes that a stage stays open beyond its timeout",
+            "correlation",
+            "minutes that a stage stays open beyond its timeout",
+            BOTH,
             short="-l",
             env="DSIEM_MINALARMLIFETIME",
-            at_least=0,
         ),
     ] = 0
+    expiry_grace: Annotated[
+        int, Spec("correlation", "seconds of wall time that any stage has at least")
+    ] = 10
+    max_future: Annotated[
+        int,
+        Spec("correlation", "seconds that an event may be ahead of the clock, 0 is without limit"),
+    ] = 3600
 
     med_risk_min: Annotated[
         int,
         Spec(
-            group="alarms",
-            help="lowest risk that is Medium",
+            "alarms",
+            "lowest risk that is Medium",
+            BOTH,
             env="DSIEM_MEDRISKMIN",
             at_least=2,
             at_most=8,
@@ -82,8 +119,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     med_risk_max: Annotated[
         int,
         Spec(
-            group="alarms",
-            help="highest risk that is Medium",
+            "alarms",
+            "highest risk that is Medium",
+            BOTH,
             env="DSIEM_MEDRISKMAX",
             at_least=3,
             at_most=9,
@@ -91,83 +129,94 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 6
     status: Annotated[
         tuple[str, ...],
-        Spec(group="alarms", help="the statuses of alarms, that of a new one first", short="-s"),
+        Spec("alarms", "the statuses of alarms, that of a new one first", BOTH, short="-s"),
     ] = ("Open", "In-Progress", "Closed")
     tags: Annotated[
         tuple[str, ...],
-        Spec(group="alarms", help="the tags of alarms, that of a new one first", short="-t"),
+        Spec("alarms", "the tags of alarms, that of a new one first", BOTH, short="-t"),
     ] = ("Identified Threat", "False Positive", "Valid Threat", "Security Incident")
 
+    max_eps: Annotated[
+        int,
+        Spec(
+            "limits",
+            "events per second to keep up with; a warning when that fails",
+            short="-e",
+            aliases=("maxEPS",),
+            env="DSIEM_MAXEPS",
+            at_least=1,
+        ),
+    ] = 1000
+    max_queue: Annotated[
+        int,
+        Spec(
+            "limits",
+            "events that may wait for a worker, 0 is without limit",
+            short="-q",
+            env="DSIEM_MAXQUEUE",
+        ),
+    ] = 25000
+    max_delay: Annotated[
+        int,
+        Spec(
+            "limits",
+            "seconds from receipt until an event counts as overload, 0 is never",
+            short="-d",
+            env="DSIEM_MAXDELAY",
+        ),
+    ] = 180
+    hold_duration: Annotated[
+        int,
+        Spec(
+            "limits",
+            "seconds without a late event until the overload is over",
+            env="DSIEM_HOLDDURATION",
+        ),
+    ] = 10
+
+    cache: Annotated[
+        int,
+        Spec(
+            "lookups",
+            "minutes that an answer is kept, 0 is not at all",
+            short="-c",
+            aliases=("cache_duration",),
+            env="DSIEM_CACHEDURATION",
+        ),
+    ] = 10
+    intel_private_ip: Annotated[
+        bool,
+        Spec(
+            "lookups",
+            "look up private addresses too",
+            aliases=("intelPrivateIP",),
+            env="DSIEM_INTELPRIVATEIP",
+        ),
+    ] = False
+
+    config_dir: Annotated[Path, Spec("files", "folder of the assets and directives", BOTH)] = Path(
+        "./configs"
+    )
+    log_dir: Annotated[Path, Spec("files", "folder of the alarm files, made if missing", BOTH)] = (
+        Path("./logs")
+    )
+
+    check: Annotated[
+        bool, Spec("report", "show the settings, check the config folder, and exit")
+    ] = False
     format: Annotated[
-        Literal["text", "json"],
-        Spec(group="report", help="for people or for machines", verbs=EVERY_VERB),
+        Literal["text", "json"], Spec("report", "for people or for machines", EVERY_VERB)
     ] = "text"
-    alarms: Annotated[
-        bool,
-        Spec(group="report", help="show the alarms as a table at the end"),
-    ] = False
+    alarms: Annotated[bool, Spec("report", "show the alarms as a table at the end", REPLAY)] = False
 
-    debug: Annotated[
-        bool,
-        Spec(group="logging", help="log details", short="-v", verbs=EVERY_VERB),
-    ] = False
-    trace: Annotated[
-        bool,
-        Spec(group="logging", help="log every detail", short="-vv", verbs=EVERY_VERB),
-    ] = False
+    debug: Annotated[bool, Spec("logging", "log details", EVERY_VERB, short="-v")] = False
+    trace: Annotated[bool, Spec("logging", "log every detail", EVERY_VERB, short="-vv")] = False
     json: Annotated[
-        bool,
-        Spec(group="logging", help="log as JSON, an object a line", short="-j", verbs=EVERY_VERB),
+        bool, Spec("logging", "log as JSON, an object a line", EVERY_VERB, short="-j")
     ] = False
 
-
-class Setting(Struct, frozen=True, kw_only=True):
-    """A row of the table: a field of Settings with its Spec."""
-
-    name: str
-    kind: Any  # int, bool, str, Path, tuple or Literal
-    choices: tuple[str, ...]
-    default: Any
-    spec: Spec
-
-    @property
-    def flag(self) -> str:
-        """Return the spelling of --help."""
-        return "--" + self.name.replace("_", "-")
-
-    @property
-    def key(self) -> str:
-        """Return the key in a settings file."""
-        return self.flag.removeprefix("--")
-
-    @property
-    def env(self) -> str:
-        """Return the environment variable."""
-        return self.spec.env or "DSIEM_" + self.name.upper()
-
-    @property
-    def is_switch(self) -> bool:
-        """Tell whether the flag alone means true."""
-        return self.kind is bool
-
-
-def _table() -> Mapping[str, Setting]:
-    rows = {}
-    for field in fields(Settings):
-        kind, spec = get_args(field.type)
-        rows[field.name] = Setting(
-            name=field.name,
-            kind=get_origin(kind) or kind,
-            choices=get_args(kind) if get_origin(kind) is Literal else (),
-            default=field.default,
-            spec=spec,
-        )
-    return MappingProxyType(rows)
-
-
-TABLE: Mapping[str, Setting] = _table()
-
-
-def rows_of(verb: str) -> list[Setting]:
-    """Return the settings that a verb takes, in the order of the table."""
-    return [row for row in TABLE.values() if verb in row.spec.verbs]
+    def __repr__(self) -> str:
+        """Return it without what is secret: settings end up in logs and tracebacks."""
+        specs = {field.name: get_args(field.type)[1] for field in fields(self)}
+        shown = (f"{name}={spec.masked(getattr(self, name))!r}" for name, spec in specs.items())
+        return f"{type(self).__name__}({', '.join(shown)})"

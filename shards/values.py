@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from shards.settings import Setting
+from shards.spec import Spec
+from shards.table import Setting
 
 BOOLEANS: Mapping[str, bool] = {
     "true": True,
@@ -32,14 +33,17 @@ def read(row: Setting, text: str) -> Any:
 def expected(row: Setting) -> str:
     """Return what a right value of a setting is."""
     if row.kind is int:
-        return "a whole number" + _range(row.spec.at_least, row.spec.at_most)
-    return {
-        bool: "true or false",
-        str: "a text",
-        Path: "a path",
-        tuple: "one or more texts with commas between them",
-        Literal: " or ".join(row.choices),
-    }[row.kind]
+        return "a whole number" + _range(row.spec)
+    return (
+        row.spec.right
+        or {
+            bool: "true or false",
+            str: "a text",
+            Path: "a path",
+            tuple: "one or more texts with commas between them",
+            Literal: " or ".join(row.choices),
+        }[row.kind]
+    )
 
 
 def metavar(row: Setting) -> str:
@@ -60,22 +64,21 @@ def shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _range(least: int | None, most: int | None) -> str:
-    if least is None:
-        return "" if most is None else f" up to {most}"
-    return f" from {least} up" if most is None else f" from {least} to {most}"
+def _range(spec: Spec) -> str:
+    return f" from {spec.at_least} " + ("up" if spec.at_most is None else f"to {spec.at_most}")
 
 
 def _int(row: Setting, text: str) -> int | None:
     value = int(text) if _WHOLE.fullmatch(text) else None
     least, most = row.spec.at_least, row.spec.at_most
-    if (
-        value is None
-        or (least is not None and value < least)
-        or (most is not None and value > most)
-    ):
+    if value is None or value < least or (most is not None and value > most):
         return None
     return value
+
+
+def _text(row: Setting, text: str) -> str | None:
+    pattern = row.spec.pattern
+    return None if pattern and not re.fullmatch(pattern, text) else text
 
 
 def _items(_: Setting, text: str) -> tuple[str, ...] | None:
@@ -89,7 +92,7 @@ def _choice(row: Setting, text: str) -> str | None:
 _READERS: Mapping[Any, Callable[[Setting, str], Any]] = {
     bool: lambda _, text: BOOLEANS.get(text.lower()),
     int: _int,
-    str: lambda _, text: text,
+    str: _text,
     Path: lambda _, text: Path(text) if text else None,
     tuple: _items,
     Literal: _choice,

@@ -5,15 +5,19 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from loguru import logger
 
 import cli
+import shards
+from shards.commandline import Parsed
 from shards.settings import Settings
 
 ROOT = Path(__file__).parent.parent
-Run = Callable[[Settings, list[str]], int]
+CONFIGS = ROOT / "deploy" / "example" / "configs"
+Run = Callable[[Parsed], int]
 
 
 @pytest.fixture(autouse=True)
@@ -33,11 +37,26 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, list[str]]]:
     """Replace the work of every verb by a record of what it was called with."""
     made: list[tuple[Settings, list[str]]] = []
 
-    def run(settings: Settings, operands: list[str]) -> int:
-        made.append((settings, operands))
-        return len(operands)
+    def run(parsed: Parsed) -> int:
+        made.append((parsed.settings, parsed.operands))
+        return len(parsed.operands)
 
     replace_verbs(monkeypatch, run)
+    return made
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """Replace the supervisor by a record of the settings that it was run with."""
+    made: list[Settings] = []
+
+    def run(settings: Settings) -> int:
+        made.append(settings)
+        return 7
+
+    supervisor = SimpleNamespace(run=run)
+    monkeypatch.setitem(sys.modules, "shards.supervisor", supervisor)
+    monkeypatch.setattr(shards, "supervisor", supervisor, raising=False)
     return made
 
 
@@ -91,7 +110,7 @@ def test_logging_is_set_before_the_verb(
 def test_logging_is_set_up_before_the_verb_runs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def run(_settings: Settings, _operands: list[str]) -> int:
+    def run(_parsed: Parsed) -> int:
         logger.debug("at work")
         return 0
 
@@ -117,6 +136,9 @@ def test_no_verb_shows_the_help_on_stderr(capsys: pytest.CaptureFixture[str]) ->
         (["validate"], "PATH"),
         (["replay"], "EVENTS"),
         (["replay", "--format", "xml", "x"], "--format is 'xml'"),
+        (["serve", "x"], "unrecognized arguments: x"),
+        (["serve", "--mode=cluster-backend"], "--node (DSIEM_NODE)"),
+        (["serve", "--check", "--workers=0"], "--workers is '0'"),
     ],
 )
 def test_a_usage_error_is_one_line_on_stderr_and_3(
@@ -135,7 +157,7 @@ def test_a_missing_settings_file_is_2(tmp_path: Path, capsys: pytest.CaptureFixt
     assert str(tmp_path / "none") in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["validate", "replay"])
+@pytest.mark.parametrize("verb", ["validate", "replay", "serve"])
 def test_help_of_a_verb_names_each_setting_with_its_variable_and_default(
     verb: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -145,7 +167,55 @@ def test_help_of_a_verb_names_each_setting_with_its_variable_and_default(
     assert end.value.code == 0
     assert "--format text|json for people or for machines [DSIEM_FORMAT, default text]" in text
     assert "-v, --debug log details" in text
-    assert ("DSIEM_MINALARMLIFETIME, default 0" in text) == (verb == "replay")
+    assert ("DSIEM_MINALARMLIFETIME, default 0" in text) == (verb != "validate")
+    assert ("-q, --max-queue N" in text) == (verb == "serve")
+
+
+def test_help_of_serve_is_grouped(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["serve", "--help"])
+    text = capsys.readouterr().out
+    assert "usage: dsiem-backend serve [OPTION]…\n" in text
+    groups = [line[:-1] for line in text.splitlines() if line.endswith(":") and line[0] != " "]
+    assert groups == [
+        *("options", "service", "cluster", "HTTP", "correlation", "alarms"),
+        *("limits", "lookups", "files", "report", "logging"),
+    ]
+
+
+def test_serve_runs_the_supervisor_and_returns_its_code(served: list[Settings]) -> None:
+    assert cli.main(["-v", "serve", "-n", "n1", "--workers=3"]) == 7
+    assert served == [Settings(mode="cluster-backend", node="n1", workers=3, debug=True)]
+
+
+def test_serve_logs_what_is_worth_a_second_look(
+    served: list[Settings],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DSIEM_PPROF", "{cpu}")
+    assert cli.main(["-j", "serve", "-q0"]) == 7
+    lines = capsys.readouterr().err.splitlines()
+    assert ["WARNING" in line for line in lines] == [True, True]
+    assert "DSIEM_PPROF (not supported)" in lines[0]
+    assert "--max-queue is 0" in lines[1]
+    assert len(served) == 1
+
+
+@pytest.mark.usefixtures("served")
+def test_serve_with_nothing_special_says_nothing_by_itself(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cli.main(["serve"])
+    assert capsys.readouterr() == ("", "")
+
+
+def test_serve_check_does_not_serve(
+    served: list[Settings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["serve", "--check", "--config-dir", str(CONFIGS)]) == 0
+    assert served == []
+    assert "max-queue            25000                      default\n" in capsys.readouterr().out
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,7 +226,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_interrupt_ends_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def run(_settings: Settings, _operands: list[str]) -> int:
+    def run(_parsed: Parsed) -> int:
         raise KeyboardInterrupt
 
     replace_verbs(monkeypatch, run)

@@ -1,21 +1,40 @@
 """Settings: precedence, spellings, values, and what a wrong one is answered with."""
 
+import os
+import pickle
 from pathlib import Path
 
 import pytest
 
-from shards.commandline import MISSING, USAGE, UsageError, Verb, canonical, parse
-from shards.settings import TABLE, Settings
+from shards.commandline import MISSING, USAGE, Origin, UsageError, Verb, parse
+from shards.settings import Settings
+from shards.spelling import canonical
+from shards.table import TABLE, Setting, rows_of
 
 REPLAY = Verb("replay", "help", "EVENTS", "help")
 VALIDATE = Verb("validate", "help", "PATH", "help")
+SERVE = Verb("serve", "help")
 
 
 def settings(*arguments: str, verb: Verb = REPLAY, **environ: str) -> Settings:
     """Return what the arguments and variables give, with one operand that is not looked at."""
-    found, operands = parse(verb, canonical([*arguments, "operand"]), environ)
-    assert operands == ["operand"]
-    return found
+    operands = ["operand"] if verb.operands else []
+    parsed = parse(verb, canonical([*arguments, *operands]), environ)
+    assert parsed.operands == operands
+    return parsed.settings
+
+
+def serve(*arguments: str, **environ: str) -> Settings:
+    """Return the same for serve."""
+    return settings(*arguments, verb=SERVE, **environ)
+
+
+def origins(*arguments: str, **environ: str) -> dict[str, str]:
+    """Return where each setting of serve that is not a default came from, in words."""
+    parsed = parse(SERVE, canonical(arguments), environ)
+    assert list(parsed.origins) == [row.name for row in rows_of("serve")]
+    found = {name: str(origin) for name, origin in parsed.origins.items()}
+    return {name: words for name, words in found.items() if words != "default"}
 
 
 def fault(*arguments: str, verb: Verb = REPLAY, **environ: str) -> str:
@@ -48,7 +67,34 @@ def test_defaults_are_those_of_the_peers() -> None:
         tags=("Identified Threat", "False Positive", "Valid Threat", "Security Incident"),
         format="text",
         alarms=False,
+        frontend="http://frontend:8080",
+        msq="nats://dsiem-nats:4222",
+        max_eps=1000,
+        cache=10,
+        max_queue=25000,
+        hold_duration=10,
+        max_delay=180,
+        intel_private_ip=False,
+        reload_backlogs=True,
+        mode="standalone",
+        address="127.0.0.1",
+        port=8080,
+        workers=max(1, len(os.sched_getaffinity(0)) - 1),
+        max_future=3600,
+        expiry_grace=10,
+        shutdown_timeout=8,
+        api_token="",
+        check=False,
+        debug=False,
+        trace=False,
+        json=False,
     )
+    assert serve() == settings()
+
+
+def test_settings_go_to_another_process_as_they_are() -> None:
+    found = serve("--node=n1", "--api-token=hunter2", "--tags=A,B")
+    assert pickle.loads(pickle.dumps(found)) == found
 
 
 def test_flag_goes_before_variable_before_file_before_default(file: Path) -> None:
@@ -73,28 +119,59 @@ def test_an_empty_variable_is_unset(file: Path) -> None:
     assert settings(DSIEM_MEDRISKMIN="", DSIEM_TAGS="", DSIEM_SETTINGS="") == Settings()
 
 
-@pytest.mark.parametrize(
-    ("variable", "name", "text", "value"),
-    [
-        ("DSIEM_NODE", "node", "n1", "n1"),
-        ("DSIEM_MINALARMLIFETIME", "min_alarm_lifetime", "5", 5),
-        ("DSIEM_MEDRISKMIN", "med_risk_min", "4", 4),
-        ("DSIEM_MEDRISKMAX", "med_risk_max", "7", 7),
-        ("DSIEM_STATUS", "status", "New", ("New",)),
-        ("DSIEM_TAGS", "tags", "A,B", ("A", "B")),
-        ("DSIEM_CONFIG_DIR", "config_dir", "/c", Path("/c")),
-        ("DSIEM_LOG_DIR", "log_dir", "/l", Path("/l")),
-        ("DSIEM_MATCH_PROTOCOL", "match_protocol", "true", True),
-        ("DSIEM_LENIENT_DIRECTIVES", "lenient_directives", "1", True),
-        ("DSIEM_FORMAT", "format", "json", "json"),
-        ("DSIEM_DEBUG", "debug", "true", True),
-        ("DSIEM_TRACE", "trace", "true", True),
-        ("DSIEM_JSON", "json", "true", True),
-    ],
-)
+Variable = tuple[str, str, str, object]
+VARIABLES: list[Variable] = [
+    ("DSIEM_NODE", "node", "n1", "n1"),
+    ("DSIEM_MINALARMLIFETIME", "min_alarm_lifetime", "5", 5),
+    ("DSIEM_MEDRISKMIN", "med_risk_min", "4", 4),
+    ("DSIEM_MEDRISKMAX", "med_risk_max", "7", 7),
+    ("DSIEM_STATUS", "status", "New", ("New",)),
+    ("DSIEM_TAGS", "tags", "A,B", ("A", "B")),
+    ("DSIEM_CONFIG_DIR", "config_dir", "/c", Path("/c")),
+    ("DSIEM_LOG_DIR", "log_dir", "/l", Path("/l")),
+    ("DSIEM_MATCH_PROTOCOL", "match_protocol", "true", True),
+    ("DSIEM_LENIENT_DIRECTIVES", "lenient_directives", "1", True),
+    ("DSIEM_FORMAT", "format", "json", "json"),
+    ("DSIEM_DEBUG", "debug", "true", True),
+    ("DSIEM_TRACE", "trace", "true", True),
+    ("DSIEM_JSON", "json", "true", True),
+]
+VARIABLES_OF_SERVE: list[Variable] = [
+    ("DSIEM_FRONTEND", "frontend", "https://f:1", "https://f:1"),
+    ("DSIEM_MSQ", "msq", "nats://n:1", "nats://n:1"),
+    ("DSIEM_MAXEPS", "max_eps", "1", 1),
+    ("DSIEM_CACHEDURATION", "cache", "0", 0),
+    ("DSIEM_MAXQUEUE", "max_queue", "0", 0),
+    ("DSIEM_HOLDDURATION", "hold_duration", "3", 3),
+    ("DSIEM_MAXDELAY", "max_delay", "0", 0),
+    ("DSIEM_INTELPRIVATEIP", "intel_private_ip", "T", True),
+    ("DSIEM_RELOAD_BACKLOGS", "reload_backlogs", "False", False),
+    ("DSIEM_MODE", "mode", "cluster-backend", "cluster-backend"),
+    ("DSIEM_ADDRESS", "address", "0.0.0.0", "0.0.0.0"),
+    ("DSIEM_PORT", "port", "0", 0),
+    ("DSIEM_WORKERS", "workers", "7", 7),
+    ("DSIEM_MAX_FUTURE", "max_future", "0", 0),
+    ("DSIEM_EXPIRY_GRACE", "expiry_grace", "0", 0),
+    ("DSIEM_SHUTDOWN_TIMEOUT", "shutdown_timeout", "1", 1),
+    ("DSIEM_API_TOKEN", "api_token", "t0k=n", "t0k=n"),
+    ("DSIEM_CHECK", "check", "true", True),
+]
+
+
+@pytest.mark.parametrize(("variable", "name", "text", "value"), VARIABLES)
 def test_variables(variable: str, name: str, text: str, value: object) -> None:
-    found, _ = parse(REPLAY, ["operand"], {variable: text})
-    assert getattr(found, name) == value
+    assert getattr(parse(REPLAY, ["operand"], {variable: text}).settings, name) == value
+    assert getattr(parse(SERVE, [], {variable: text}).settings, name) == value
+
+
+@pytest.mark.parametrize(("variable", "name", "text", "value"), VARIABLES_OF_SERVE)
+def test_variables_of_serve(variable: str, name: str, text: str, value: object) -> None:
+    assert getattr(parse(SERVE, ["--node=n1"], {variable: text}).settings, name) == value
+
+
+def test_every_variable_of_serve_is_tried_above() -> None:
+    tried = [variable for variable, *_ in VARIABLES + VARIABLES_OF_SERVE]
+    assert sorted(tried) == sorted(row.env for row in rows_of("serve"))
 
 
 @pytest.mark.parametrize("flag", ["--med-risk-min", "--med_risk_min", "--medRiskMin"])
@@ -113,6 +190,25 @@ def test_short_options() -> None:
     found = settings("-n", "n1", "-l", "2", "-s", "New", "-t", "Tag")
     assert (found.node, found.min_alarm_lifetime) == ("n1", 2)
     assert (found.status, found.tags) == (("New",), ("Tag",))
+
+
+def test_short_options_of_serve() -> None:
+    found = serve("-f", "http://f", "-n", "n1", "-e5", "-c", "6", "-q", "7", "-d=8", "-vv", "-j")
+    assert (found.frontend, found.node, found.max_eps) == ("http://f", "n1", 5)
+    assert (found.cache, found.max_queue, found.max_delay) == (6, 7, 8)
+    assert (found.debug, found.trace, found.json) == (False, True, True)
+
+
+@pytest.mark.parametrize("flag", ["--cache", "--cache-duration", "--cacheDuration"])
+def test_cache_has_two_names(flag: str) -> None:
+    assert serve(flag, "3").cache == 3
+
+
+def test_spellings_of_dsiem_with_capitals_inside() -> None:
+    found = serve("--maxEPS", "3", "--intelPrivateIP")
+    assert (found.max_eps, found.intel_private_ip) == (3, True)
+    assert serve("--maxEps=3").max_eps == 3
+    assert not serve("--noIntelPrivateIP", DSIEM_INTELPRIVATEIP="true").intel_private_ip
 
 
 @pytest.mark.parametrize("text", ["true", "True", "T", "t", "TRUE", "1"])
@@ -137,14 +233,14 @@ def test_a_switch_may_be_negated(flag: str) -> None:
 
 
 def test_a_switch_does_not_take_the_operand_for_its_value() -> None:
-    found, operands = parse(REPLAY, canonical(["--alarms", "events.ndjson", "-"]), {})
-    assert found.alarms
-    assert operands == ["events.ndjson", "-"]
+    parsed = parse(REPLAY, canonical(["--alarms", "events.ndjson", "-"]), {})
+    assert parsed.settings.alarms
+    assert parsed.operands == ["events.ndjson", "-"]
 
 
 def test_after_two_dashes_all_are_operands() -> None:
-    _, operands = parse(REPLAY, canonical(["--alarms", "--", "-n", "--alarms"]), {})
-    assert operands == ["-n", "--alarms"]
+    parsed = parse(REPLAY, canonical(["--alarms", "--", "-n", "--alarms"]), {})
+    assert parsed.operands == ["-n", "--alarms"]
 
 
 def test_lists_are_split_at_commas_and_trimmed() -> None:
@@ -204,6 +300,36 @@ def test_a_wrong_value_is_named_with_its_flag_and_what_is_right(
     assert fault(f"{flag}={text}") == f"{flag} is {text!r}, should be {right}"
 
 
+@pytest.mark.parametrize(
+    ("flag", "text", "right"),
+    [
+        ("--workers", "0", "a whole number from 1 up"),
+        ("--max-eps", "0", "a whole number from 1 up"),
+        ("--max-queue", "-1", "a whole number from 0 up"),
+        ("--shutdown-timeout", "0", "a whole number from 1 up"),
+        ("--port", "65536", "a whole number from 0 to 65535"),
+        ("--port", "-1", "a whole number from 0 to 65535"),
+        ("--mode", "cluster-frontend", "standalone or cluster-backend"),
+        ("--frontend", "frontend:8080", "a URL like http://frontend:8080"),
+        ("--frontend", "", "a URL like http://frontend:8080"),
+        ("--msq", "", "a URL like nats://dsiem-nats:4222"),
+        ("--address", "http://x", "an IP address or a host name"),
+    ],
+)
+def test_a_wrong_value_of_serve(flag: str, text: str, right: str) -> None:
+    assert fault(f"{flag}={text}", verb=SERVE) == f"{flag} is {text!r}, should be {right}"
+
+
+@pytest.mark.parametrize("token", ["hunter2\n", "hunter 2", "hünter2"])
+def test_a_wrong_secret_is_not_shown(token: str) -> None:
+    assert fault(verb=SERVE, DSIEM_API_TOKEN=token) == (
+        "DSIEM_API_TOKEN (--api-token) is '***', "
+        "should be visible ASCII characters, no blanks or line ends"
+    )
+    shown = fault(verb=SERVE, DSIEM_FRONTEND=f"ftp://user:{token}@host")
+    assert "is 'ftp://***@host', should be" in shown
+
+
 def test_a_wrong_value_is_named_with_where_it_came_from(tmp_path: Path) -> None:
     (tmp_path / "s").write_text("medRiskMin: x\n")
     variable = fault(DSIEM_MEDRISKMIN="x")
@@ -247,3 +373,109 @@ def test_no_flag_variable_or_short_option_means_two_settings() -> None:
         [row.spec.short for row in TABLE.values() if row.spec.short],
     ):
         assert len(set(names)) == len(names)
+
+
+def test_serve_has_no_operands() -> None:
+    assert "unrecognized arguments: x" in fault("x", verb=SERVE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "mode", "origin"),
+    [
+        ("", "standalone", "default"),
+        ("--node=n1", "cluster-backend", "derived from --node"),
+        ("--node=n1 --frontend=http://f", "cluster-backend", "derived from --frontend"),
+        ("--node=n1 --msq=nats://n", "cluster-backend", "derived from --node"),
+        ("--node=n1 --frontend=http://frontend:8080", "cluster-backend", "derived from --frontend"),
+        ("--node=", "standalone", "default"),
+        ("--node=n1 --msq=nats://n --mode=standalone", "standalone", "flag --mode"),
+        ("--node=n1 --mode=cluster-backend", "cluster-backend", "flag --mode"),
+    ],
+)
+def test_the_mode_is_as_given_else_by_what_was_given(
+    arguments: str, mode: str, origin: str
+) -> None:
+    assert serve(*arguments.split()).mode == mode
+    assert origins(*arguments.split()).get("mode", "default") == origin
+
+
+def test_the_mode_follows_a_variable_and_a_file_too(file: Path) -> None:
+    assert serve(DSIEM_NODE="n1").mode == "cluster-backend"
+    assert serve("--settings", str(file)).mode == "cluster-backend"
+    assert serve("--settings", str(file), DSIEM_MODE="standalone").mode == "standalone"
+
+
+@pytest.mark.parametrize(
+    ("environ", "why"),
+    [
+        ({"DSIEM_FRONTEND": "http://f"}, "derived from --frontend"),
+        ({"DSIEM_MSQ": "nats://n"}, "derived from --msq"),
+        ({"DSIEM_MODE": "cluster-backend"}, "variable DSIEM_MODE"),
+    ],
+)
+def test_a_cluster_backend_needs_a_node(environ: dict[str, str], why: str) -> None:
+    shown = fault(verb=SERVE, **environ)
+    assert shown.startswith("--node (DSIEM_NODE) is empty, should be the name of this node")
+    assert why in shown
+
+
+def test_replay_does_not_care_for_the_mode() -> None:
+    found = settings("--node=n1", DSIEM_MODE="cluster-backend", DSIEM_MSQ="nats://n")
+    assert found == Settings(node="n1")
+    assert settings(DSIEM_MODE="cluster-backend", DSIEM_FRONTEND="wrong") == Settings()
+
+
+def test_the_origin_of_each_setting_is_known(file: Path) -> None:
+    found = origins("-q7", "--settings", str(file), DSIEM_MAXEPS="9", DSIEM_MAXQUEUE="8")
+    assert found == {
+        "node": f"file {file}",
+        "mode": "derived from --node",
+        "max_eps": "variable DSIEM_MAXEPS",
+        "max_queue": "flag --max-queue",
+    }
+    assert Origin("file", "f").name(TABLE["max_eps"]) == "max-eps in f (--max-eps)"
+
+
+def test_a_value_that_equals_the_default_is_still_given() -> None:
+    assert origins("--no-debug", DSIEM_PORT="8080") == {
+        "debug": "flag --debug",
+        "port": "variable DSIEM_PORT",
+    }
+
+
+def test_what_kubernetes_puts_there_is_no_port() -> None:
+    assert serve(DSIEM_PORT="tcp://10.0.0.1:8080").port == 8080
+    assert "DSIEM_PORT" in fault(verb=SERVE, DSIEM_PORT="http")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("nats://host:4222", "nats://host:4222"),
+        ("nats://user:pass@host:4222", "nats://***@host:4222"),
+        ("nats://token@host", "nats://***@host"),
+        ("user:pass@host", "***@host"),
+        ("nats://u:p@a:1,tls://v:q@b:2", "nats://***@a:1,tls://***@b:2"),
+        ("nats://a:1,nats://v:q@b:2", "nats://a:1,nats://***@b:2"),
+        ("nats://u:p@ss,w/rd@host", "nats://***@host"),
+        ("a:1,u:p@b:2", "***@b:2"),
+        ("", ""),
+    ],
+)
+def test_who_logs_in_is_never_shown(url: str, shown: str) -> None:
+    assert TABLE["msq"].spec.masked(url) == shown
+
+
+def test_settings_show_no_secret_in_a_log() -> None:
+    shown = repr(Settings(api_token="hunter2", msq="nats://u:hunter2@h", node="n1"))
+    assert "hunter2" not in shown
+    assert "api_token='***'" in shown
+    assert "msq='nats://***@h'" in shown
+    assert "node='n1'" in shown
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
+def test_no_name_of_a_setting_is_that_of_another(row: Setting) -> None:
+    names = [row.flag, *(f"--{alias}" for alias in row.spec.aliases), row.spec.short]
+    for name in filter(None, names):
+        assert canonical([f"{name}=1"]) == [f"{row.flag}=1"]

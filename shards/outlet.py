@@ -1,0 +1,102 @@
+"""The router's queue to one worker: batches into a pipe that may be full, broken, or replaced."""
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+
+from shards.process import open_writer
+from shards.wire import Queue, encode_frame
+
+BATCH_BYTES = 1 << 16
+"""A batch is closed at this size: what a pipe holds, and some milliseconds of a worker's time."""
+
+
+class Outlet:
+    """Takes events for one worker; at most `max_queue` of them (0: any number) wait to be written.
+
+    Events count as written once they are handed to the pipe of a link; the supervisor compares
+    that with what the worker has done. While there is no good pipe, events wait.
+    """
+
+    def __init__(self, max_queue: int) -> None:
+        self._max_queue = max_queue
+        self._waiting: deque[list[bytes]] = deque()
+        self._batch: list[bytes] = []
+        self._batch_bytes = 0
+        self._filled = asyncio.Event()
+        self._closing = False
+        self._writing: asyncio.Task[None] | None = None
+        self._sent = 0
+        self._dropped = 0
+        self._queued = 0
+        self.written: dict[int, int] = {}
+        """Events by link."""
+
+    @property
+    def queue(self) -> Queue:
+        """The counts."""
+        return Queue(self._sent, self._dropped, self._queued)
+
+    def offer(self, raw: bytes) -> bool:
+        """Take an event, to be written at the next flush; False when the queue is full."""
+        self._sent += 1
+        if self._max_queue and self._queued >= self._max_queue:
+            self._dropped += 1
+            return False
+        self._queued += 1
+        self._batch.append(raw)
+        self._batch_bytes += len(raw)
+        if self._batch_bytes >= BATCH_BYTES:
+            self._close_batch()
+        return True
+
+    def flush(self) -> None:
+        """Let all that was taken be written."""
+        if self._batch:
+            self._close_batch()
+
+    def _close_batch(self) -> None:
+        self._waiting.append(self._batch)
+        self._filled.set()
+        self._batch = []
+        self._batch_bytes = 0
+
+    def attach(self, link: int, descriptor: int) -> None:
+        """Go on with a new pipe; what the old one still held is for the supervisor to count."""
+        if self._writing is not None:
+            self._writing.cancel()
+        self.written[link] = 0
+        self._writing = asyncio.create_task(self._write(link, descriptor))
+
+    async def close(self) -> None:
+        """Write all that waits, and end the pipe; returns when it is ended, or broken."""
+        self.flush()
+        self._closing = True
+        self._filled.set()
+        if self._writing is not None:
+            await self._writing
+
+    async def _write(self, link: int, descriptor: int) -> None:
+        """Write batches as they come, as fast as the pipe takes them, to its end."""
+        writer = await open_writer(descriptor)
+        try:
+            while batch := await self._next():
+                self._queued -= len(batch)
+                self.written[link] += len(batch)
+                writer.write(encode_frame(batch))
+                await writer.drain()
+        except OSError:
+            pass  # the worker is gone: the supervisor sees that too, and sends a new pipe
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def _next(self) -> list[bytes] | None:
+        """The next batch; None when there will be no more."""
+        while not self._waiting:
+            if self._closing:
+                return None
+            self._filled.clear()
+            await self._filled.wait()
+        return self._waiting.popleft()

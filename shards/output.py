@@ -1,0 +1,66 @@
+"""What the workers write, on its way into the files: waits while the disk is full."""
+
+import asyncio
+
+from loguru import logger
+
+from shards.sink import AlarmFiles
+from shards.wire import WorkerReport
+
+RETRY_SECONDS = 1.0
+"""How often a full disk is tried again, and a rotation looked for."""
+
+
+class Output:
+    """The alarm files, for coroutines; none of them goes on before its lines are written."""
+
+    def __init__(self, files: AlarmFiles) -> None:
+        self._files = files
+        self._gave_up = False
+        self.trouble = ""
+        """Why lines cannot be written at the moment."""
+        self.errors = 0
+
+    async def write(self, report: WorkerReport) -> None:
+        """Write the lines of a report, when there is room for them."""
+        self._files.add(report.alarm_events, report.alarms)
+        while not self._flush() and not self._gave_up:
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def _flush(self) -> bool:
+        try:
+            self._files.flush()
+        except OSError as error:
+            self._note_trouble(f"{error.filename}: {error.strerror}")
+            return False
+        if self.trouble:
+            logger.info("alarms are written again")
+            self.trouble = ""
+        return True
+
+    def _note_trouble(self, trouble: str) -> None:
+        self.errors += 1
+        if trouble != self.trouble:
+            logger.error(f"alarms cannot be written, workers wait: {trouble}")
+        self.trouble = trouble
+
+    def reopen_if_renamed(self) -> None:
+        """Go on in new files after a rotation."""
+        try:
+            self._files.reopen_if_renamed()
+        except OSError as error:
+            self._note_trouble(f"{error.filename}: {error.strerror}")
+
+    def give_up(self) -> None:
+        """Wait no longer for room on the disk."""
+        self._gave_up = True
+
+    def close(self) -> None:
+        """Write what can be written, and close the files; says what could not."""
+        try:
+            self._files.close()
+        except OSError as error:
+            lost = self._files.unwritten
+            logger.error(
+                f"{lost} bytes of alarm lines are lost: {error.filename}: {error.strerror}"
+            )

@@ -1,0 +1,150 @@
+"""The router process: takes events in, and hands each to the shards that it can concern.
+
+Only the small key of an event is decoded, except where its sender waits for an answer (HTTP).
+Everything here is on the path of every event, concerned or not.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from msgspec import Struct
+from multiprocess.connection import Connection
+
+from engine.address import canonical
+from engine.asset import Asset, NetworkAssets
+from engine.errors import InvalidEvent
+from engine.event import EventKey, NormalizedEvent, decode_event, decode_key
+from engine.index import DirectiveIndex, DirectiveKeys, Ids
+from shards.http_source import HttpSource, Refusal
+from shards.ledger import Events
+from shards.logs import InvalidEvents
+from shards.outlet import Outlet
+from shards.plan import place
+from shards.process import Control, regularly, run_child
+from shards.settings import Settings
+from shards.wire import Attach, Ready, RouterReport, Stop, ToChild
+
+REPORT_SECONDS = 0.5
+
+
+class RouterSetup(Struct, frozen=True):
+    """What a router is started with; the port is the one to listen on, 0 for any."""
+
+    settings: Settings
+    keys: tuple[DirectiveKeys, ...]
+    assets: tuple[Asset, ...]
+    port: int
+
+
+class Router:
+    """Counts every event, and hands those that concern a directive to its shard's outlet."""
+
+    def __init__(self, setup: RouterSetup, outlets: Sequence[Outlet]) -> None:
+        self.events = Events()
+        self._assets = NetworkAssets(setup.assets)
+        self._index = DirectiveIndex(setup.keys)
+        self._outlets = outlets
+        self._concerned: dict[Ids, tuple[Outlet, ...]] = {}
+        """By directive ids, as the index has them: the outlets of their shards, each once."""
+        self._invalid = InvalidEvents()
+
+    def route(self, raw: bytes) -> None:
+        """Take an event whose sender does not wait for an answer."""
+        self.events.received += 1
+        try:
+            key = decode_key(raw)
+        except InvalidEvent as error:
+            self._refuse(error, raw)
+            return
+        self._dispatch(key, raw)
+
+    def take(self, raw: bytes) -> Refusal | None:
+        """Take an event whose sender wants to know at once whether all of it is valid."""
+        self.events.received += 1
+        try:
+            event = decode_event(raw)
+        except InvalidEvent as error:
+            self._refuse(error, raw)
+            return Refusal(error.reason, error.detail)
+        if self._dispatch(event, raw):
+            return None
+        return Refusal("queue_full", "a worker has more events waiting than max-queue")
+
+    def _refuse(self, error: InvalidEvent, raw: bytes) -> None:
+        self.events.invalid[error.reason] += 1
+        self._invalid.report(error.reason, raw, time.monotonic())
+
+    def _dispatch(self, key: EventKey | NormalizedEvent, raw: bytes) -> bool:
+        """Whether every shard concerned has taken the event."""
+        ids = self._index.find(key)
+        if not ids:
+            self.events.unmatched += 1
+            return True
+        if self._assets.facts(canonical(key.src_ip)).whitelisted:
+            self.events.whitelisted += 1
+            return True
+        self.events.routed += 1
+        taken = True
+        for outlet in self._concerned.get(ids) or self._concerned_by(ids):
+            taken = outlet.offer(raw) and taken
+        return taken
+
+    def _concerned_by(self, ids: Ids) -> tuple[Outlet, ...]:
+        workers = dict.fromkeys(place(directive, 1, len(self._outlets))[1] for directive in ids)
+        outlets = tuple(self._outlets[worker] for worker in workers)
+        self._concerned[ids] = outlets
+        return outlets
+
+    def flush(self) -> None:
+        """Hand what was taken on to the shards: at the end of each read."""
+        for outlet in self._outlets:
+            outlet.flush()
+
+    def close(self) -> None:
+        """Say what is left to say."""
+        self._invalid.close()
+
+    def report(self) -> RouterReport:
+        """The counts so far."""
+        queues = {worker: outlet.queue for worker, outlet in enumerate(self._outlets)}
+        written = {link: n for outlet in self._outlets for link, n in outlet.written.items()}
+        return RouterReport(self.events, queues, written)
+
+
+def main(control: Connection, setup: RouterSetup) -> None:
+    """The target of the router process; its pipes come as Attach messages."""
+    run_child(setup.settings, lambda: _RouterProcess(Control(control), setup).run())
+
+
+class _RouterProcess:
+    """The router among the processes: its pipes, its source, its reports, its end."""
+
+    def __init__(self, control: Control, setup: RouterSetup) -> None:
+        self._control = control
+        self._setup = setup
+        self._stopping = asyncio.Event()
+        self._outlets = [Outlet(setup.settings.max_queue) for _ in range(setup.settings.workers)]
+        self._router = Router(setup, self._outlets)
+
+    async def run(self) -> None:
+        self._control.on_message(self._on_message)
+        settings = self._setup.settings
+        source = HttpSource(self._router, settings.address, self._setup.port, settings.api_token)
+        self._control.send(Ready(await source.start()))
+        async with regularly(REPORT_SECONDS, self._report):
+            await self._stopping.wait()
+        await source.stop()
+        self._router.close()
+        await asyncio.gather(*(outlet.close() for outlet in self._outlets))
+        self._control.send(self._router.report())
+
+    def _on_message(self, message: ToChild, descriptor: int | None) -> None:
+        match message:
+            case Attach(link, worker) if descriptor is not None:
+                self._outlets[worker].attach(link, descriptor)
+            case Stop():
+                self._stopping.set()
+
+    def _report(self) -> None:
+        self._control.send_if_room(self._router.report())

@@ -1,0 +1,269 @@
+"""The supervisor process: starts, watches, restarts and ends the others; writes the alarm files.
+
+One coroutine lives through the lives of each child. What they report goes into the accounts, and
+their lines into the files; while the disk is full, the workers wait, and the router drops.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import count
+
+import msgspec
+import uvloop
+from loguru import logger
+from msgspec.structs import replace
+
+from engine.directive import Directive
+from engine.index import keys_of
+from shards import router, worker
+from shards.accounts import Accounts
+from shards.config import Config, PathError, engine_options, load
+from shards.output import RETRY_SECONDS, Output
+from shards.plan import place
+from shards.process import Child, data_pipe, open_reader, regularly
+from shards.restarts import Restarts
+from shards.router import RouterSetup
+from shards.settings import Settings
+from shards.sink import AlarmFiles
+from shards.validate import line_of
+from shards.watchdog import WATCHDOG_SECONDS, Watchdog
+from shards.wire import Attach, FromChild, Ready, RouterReport, Stop, read_report
+from shards.worker import WorkerSetup
+
+INVALID, NO_PATH, USAGE, GAVE_UP = 1, 2, 3, 1
+START_SECONDS = 60.0
+"""How long all processes together may take to be ready."""
+ROUTER = "router"
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code: 0, or 1 when serving gave up."""
+    if settings.mode != "standalone":
+        logger.error("cluster-backend mode is not there yet: use --mode standalone")
+        return USAGE
+    try:
+        config, problems = load(settings)
+        for problem in problems:
+            (logger.warning if problem.finding.warning else logger.error)(line_of(problem))
+        if config is None:
+            return INVALID
+        files = AlarmFiles(settings.log_dir)
+    except PathError as error:
+        logger.error(str(error))
+        return NO_PATH
+    except OSError as error:
+        logger.error(f"{error.filename}: {error.strerror}")
+        return NO_PATH
+    supervisor = Supervisor(settings, config, files)
+    del config  # the workers have their own
+    return uvloop.run(supervisor.serve())
+
+
+class Supervisor:
+    """All processes of one service, and what they have said."""
+
+    def __init__(self, settings: Settings, config: Config, files: AlarmFiles) -> None:
+        self._settings = settings
+        self._output = Output(files)
+        self._accounts = Accounts()
+        self._watchdog = Watchdog(len(config.directives), settings.max_eps)
+        self._worker_setups = _worker_setups(settings, config)
+        self._router_setup = _router_setup(settings, config)
+        self._workers: dict[int, Child] = {}
+        """Those that live, by number."""
+        self._router: Child | None = None
+        self._links = count(1)
+        self._ready: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._router_reported = 0.0
+        self._stopping = asyncio.Event()
+        self._code = 0
+
+    async def serve(self) -> int:
+        """See to all processes from their start to their end; returns the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+        loop.add_signal_handler(signal.SIGUSR1, self._output.reopen_if_renamed)
+        async with asyncio.TaskGroup() as group:
+            workers = [
+                group.create_task(self._live_worker(number, setup))
+                for number, setup in enumerate(self._worker_setups)
+            ]
+            lives = [*workers]
+            if await self._become_ready(map(_name, range(len(workers)))):
+                lives.append(group.create_task(self._live_router()))
+                await self._serve_until_stopped()
+            await self._drain(lives)
+        self._output.close()
+        ledger = self._accounts.ledger()
+        logger.bind(adds_up=ledger.adds_up, **ledger.lines()).info("ledger")
+        return self._code
+
+    def _on_signal(self) -> None:
+        """The first asks to finish, a second one not to wait for that."""
+        if self._stopping.is_set():
+            self._force("asked twice to stop")
+        self._stopping.set()
+
+    async def _become_ready(self, names: Iterable[str]) -> bool:
+        """Wait for these processes; False when it is time to stop before they are ready."""
+        waits = [asyncio.create_task(self._ready[name].wait()) for name in names]
+        all_ready = asyncio.gather(*waits)
+        stopping = asyncio.create_task(self._stopping.wait())
+        done, _ = await asyncio.wait(
+            (all_ready, stopping), timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        for wait in (*waits, stopping):
+            wait.cancel()
+        if not done:
+            self._give_up(f"not all processes were ready within {START_SECONDS:.0f} s")
+        return all_ready in done and not self._stopping.is_set()
+
+    async def _serve_until_stopped(self) -> None:
+        if not await self._become_ready([ROUTER]):
+            return
+        logger.bind(
+            workers=len(self._worker_setups),
+            directives=len(self._router_setup.keys),
+            events=f"http://{self._settings.address}:{self._router_setup.port}/events",
+        ).info("serving")
+        async with (
+            regularly(WATCHDOG_SECONDS, self._watch),
+            regularly(RETRY_SECONDS, self._output.reopen_if_renamed),
+        ):
+            await self._stopping.wait()
+
+    def _watch(self) -> None:
+        self._watchdog.report(self._accounts, WATCHDOG_SECONDS, self._output.trouble)
+
+    async def _drain(self, lives: list[asyncio.Task[None]]) -> None:
+        """Let the router finish, then the workers; use force when that takes too long."""
+        try:
+            async with asyncio.timeout(self._settings.shutdown_timeout):
+                await self._finish(lives)
+        except TimeoutError:
+            self._force(f"not all was done within {self._settings.shutdown_timeout} s")
+
+    async def _finish(self, lives: list[asyncio.Task[None]]) -> None:
+        workers, routers = lives[: len(self._worker_setups)], lives[len(self._worker_setups) :]
+        if self._router is not None:
+            self._router.send(Stop())
+        await asyncio.wait(routers) if routers else None
+        for child in self._workers.values():
+            child.send(Stop())
+        await asyncio.wait(workers)
+
+    def _force(self, why: str) -> None:
+        """End all processes now; what they had not done is lost, and counted."""
+        logger.error(f"stopping by force: {why}")
+        self._code = GAVE_UP
+        self._output.give_up()
+        for child in (self._router, *self._workers.values()):
+            if child is not None:
+                child.kill()
+
+    def _give_up(self, why: str) -> None:
+        """Stop, since serving makes no sense any more."""
+        logger.error(f"giving up: {why}")
+        self._code = GAVE_UP
+        self._stopping.set()
+
+    async def _live_worker(self, number: int, setup: WorkerSetup) -> None:
+        """All the lives of one worker."""
+        name, restarts = _name(number), Restarts()
+        while not self._stopping.is_set():
+            reader, writer = data_pipe()
+            child = Child(name, worker.main, setup, writer)
+            writer.close()
+            self._workers[number] = child
+            self._connect(number)
+            stream = await open_reader(os.dup(reader.fileno()))
+            reader.close()
+            collecting = asyncio.create_task(self._collect(number, stream))
+            code = await child.attend(lambda message: self._ready[name].set())
+            await collecting  # what it said before it ended
+            del self._workers[number]
+            self._accounts.worker_gone(number, clean=code == 0)
+            await self._after_death(name, code, restarts)
+
+    async def _collect(self, number: int, stream: asyncio.StreamReader) -> None:
+        while (report := await read_report(stream)) is not None:
+            self._accounts.worker_reported(number, report)
+            await self._output.write(report)
+
+    async def _live_router(self) -> None:
+        """All the lives of the router."""
+        restarts = Restarts()
+        while not self._stopping.is_set():
+            self._router = Child(ROUTER, router.main, self._router_setup)
+            self._router_reported = time.monotonic()
+            for number in self._workers:
+                self._connect(number)
+            code = await self._router.attend(self._on_router)
+            self._router = None
+            silent = time.monotonic() - self._router_reported
+            self._accounts.router_gone(None if code == 0 else silent)
+            await self._after_death(ROUTER, code, restarts)
+
+    def _on_router(self, message: FromChild) -> None:
+        match message:
+            case Ready(listening):
+                if listening is not None:  # keep the port, even one that was free by chance
+                    self._router_setup = replace(self._router_setup, port=listening[1])
+                self._ready[ROUTER].set()
+            case RouterReport():
+                self._router_reported = time.monotonic()
+                self._accounts.router_reported(message)
+
+    def _connect(self, number: int) -> None:
+        """Make a data pipe from the router to a worker, if both live."""
+        child = self._workers.get(number)
+        if child is None or self._router is None:
+            return
+        reader, writer = data_pipe()
+        attach = Attach(next(self._links), number)
+        self._accounts.link_opened(attach.link, number)
+        child.send_descriptor(attach, reader.fileno())
+        self._router.send_descriptor(attach, writer.fileno())
+        reader.close()
+        writer.close()
+
+    async def _after_death(self, name: str, code: int, restarts: Restarts) -> None:
+        """Wait as long as is good before the next life, or give up."""
+        if self._stopping.is_set():
+            return
+        delay = restarts.died(time.monotonic())
+        if not self._ready[name].is_set():
+            self._give_up(f"{name} ended with {code} before it was ready")
+        elif delay is None:
+            self._give_up(f"{name} has ended too often, now with {code}")
+        else:
+            logger.bind(process=name, code=code, restart_in=delay).error("a process has died")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), delay)
+
+
+def _name(number: int) -> str:
+    return f"worker-{number}"
+
+
+def _worker_setups(settings: Settings, config: Config) -> list[WorkerSetup]:
+    """Each worker's part of the directives."""
+    parts: list[list[Directive]] = [[] for _ in range(settings.workers)]
+    for directive in config.directives:
+        parts[place(directive.id, 1, settings.workers)[1]].append(directive)
+    options = replace(engine_options(settings), expiry_grace=settings.expiry_grace)
+    return [
+        WorkerSetup(settings, options, msgspec.msgpack.encode(part), config.assets)
+        for part in parts
+    ]
+
+
+def _router_setup(settings: Settings, config: Config) -> RouterSetup:
+    keys = tuple(keys_of(directive) for directive in config.directives)
+    return RouterSetup(settings, keys, config.assets, settings.port)

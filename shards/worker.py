@@ -1,0 +1,195 @@
+"""A worker process: one shard. Raw events come in, lines and counts go out.
+
+A shard is single-threaded: what it does for an event it does at once, and `now` is its clock.
+"""
+
+import asyncio
+import gc
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+from multiprocess.connection import Connection
+
+from engine.alarm import AlarmEvent, AlarmRecord
+from engine.asset import Asset, NetworkAssets
+from engine.correlator import Correlator
+from engine.directive import Directive
+from engine.errors import InvalidEvent
+from engine.event import NormalizedEvent, decode_event
+from engine.options import Options
+from engine.outputs import Outputs
+from shards.ledger import Ledger
+from shards.logs import InvalidEvents
+from shards.process import READ_BYTES, Control, open_reader, open_writer, regularly, run_child
+from shards.settings import Settings
+from shards.wire import Attach, Ready, Stop, ToChild, WorkerReport, encode_frame, read_batch
+
+TICK_SECONDS = 0.5
+"""How often a shard looks at the clock, and says what it has done, when nothing happens."""
+
+
+class WorkerSetup(Struct, frozen=True):
+    """What a worker is started with. `directives`: a list of them in MessagePack."""
+
+    settings: Settings
+    options: Options
+    directives: bytes
+    assets: tuple[Asset, ...]
+
+
+class Shard:
+    """The directives of one worker, and what it has to report."""
+
+    def __init__(self, setup: WorkerSetup) -> None:
+        directives = msgspec.msgpack.decode(setup.directives, type=list[Directive])
+        self._correlator = Correlator(directives, NetworkAssets(setup.assets), setup.options)
+        self._max_future = setup.settings.max_future
+        self._invalid = InvalidEvents()
+        self._encoder = msgspec.json.Encoder()
+        self._ledger = Ledger()
+        self._alarm_events: list[AlarmEvent] = []
+        self._alarms: list[AlarmRecord] = []
+        self._done: Counter[int] = Counter()
+        self._from_future = 0
+        self._busy = 0.0
+        self._active = 0
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether there are lines that have not been reported."""
+        return bool(self._alarm_events or self._alarms)
+
+    def take(self, link: int, events: Sequence[bytes], now: int) -> None:
+        """Correlate a batch."""
+        started = time.perf_counter()
+        for raw in events:
+            self._take_one(raw, now)
+        self._done[link] += len(events)
+        self._busy += time.perf_counter() - started
+
+    def _take_one(self, raw: bytes, now: int) -> None:
+        deliveries = self._ledger.deliveries
+        try:
+            event = decode_event(raw)
+        except InvalidEvent as error:
+            deliveries.invalid[error.reason] += 1
+            self._invalid.report(error.reason, raw, time.monotonic())
+            return
+        if self._max_future and event.time > now + self._max_future:
+            event = self._brought_back(event, now)
+        outputs = self._correlator.on_event(event, now)
+        if outputs.consumed:
+            deliveries.consumed += 1
+        else:
+            deliveries.unmatched += 1
+        self._collect(outputs)
+
+    def _brought_back(self, event: NormalizedEvent, now: int) -> NormalizedEvent:
+        """An event of a clock that is wrong, as of now."""
+        self._from_future += 1
+        return replace(event, time=now)
+
+    def tick(self, now: int) -> None:
+        """Let time pass."""
+        self._collect(self._correlator.on_tick(now))
+        self._ledger.backlogs["open"] = len(self._correlator)
+        self._active = self._correlator.active_directives
+
+    def _collect(self, outputs: Outputs) -> None:
+        if outputs.counts:
+            self._ledger.note(outputs.counts)
+            self._alarm_events += outputs.alarm_events
+            self._alarms += [publish.alarm for publish in outputs.publishes]
+
+    def report(self, ended: Sequence[int]) -> WorkerReport:
+        """All counts, and the lines since the last report; `ended`: links at their end of file."""
+        deliveries, ledger = self._ledger.deliveries, self._ledger
+        alarm_events, self._alarm_events = self._alarm_events, []
+        alarms, self._alarms = self._alarms, []
+        return WorkerReport(
+            alarm_events=self._encoder.encode_lines(alarm_events),
+            alarms=self._encoder.encode_lines(alarms),
+            done=dict(self._done),
+            ended=list(ended),
+            consumed=deliveries.consumed,
+            unmatched=deliveries.unmatched,
+            invalid=dict(deliveries.invalid),
+            outcomes=dict(ledger.outcomes),
+            backlogs=dict(ledger.backlogs),
+            from_future=self._from_future,
+            busy=self._busy,
+            active=self._active,
+        )
+
+    def close(self, now: int) -> None:
+        """Let time pass once more, and say what is left to say."""
+        self.tick(now)
+        self._invalid.close()
+
+
+def main(control: Connection, setup: WorkerSetup, outlet: Connection) -> None:
+    """The target of a worker process: its events come from Attach messages, its reports go out."""
+    run_child(setup.settings, lambda: _WorkerProcess(Control(control), setup).run(outlet))
+
+
+class _WorkerProcess:
+    """The shard among the processes: its pipes, its clock, its end."""
+
+    def __init__(self, control: Control, setup: WorkerSetup) -> None:
+        self._control = control
+        self._shard = Shard(setup)
+        self._inlets: asyncio.Queue[tuple[int, int] | None] = asyncio.Queue()
+        """Links with their descriptors, to be read one after the other; None to end."""
+        self._ended: list[int] = []
+        self._now = 0
+
+    async def run(self, outlet: Connection) -> None:
+        writer = await open_writer(os.dup(outlet.fileno()))
+        outlet.close()
+        self._control.on_message(self._on_message)
+        gc.collect()
+        gc.freeze()  # the directives live to the end: no more looking through them
+        self._control.send(Ready())
+        async with regularly(TICK_SECONDS, lambda: self._tick(writer)):
+            while (pipe := await self._inlets.get()) is not None:
+                await self._read(*pipe, writer)
+        self._shard.close(self._clock())
+        self._report(writer)
+        writer.close()
+        await writer.wait_closed()
+
+    def _on_message(self, message: ToChild, descriptor: int | None) -> None:
+        match message:
+            case Attach(link) if descriptor is not None:
+                self._inlets.put_nowait((link, descriptor))
+            case Stop():
+                self._inlets.put_nowait(None)
+
+    async def _read(self, link: int, descriptor: int, writer: asyncio.StreamWriter) -> None:
+        """Take all that comes out of a pipe; while the supervisor cannot write, wait for it."""
+        reader = await open_reader(descriptor)
+        while (batch := await read_batch(reader)) is not None:
+            self._shard.take(link, batch, self._clock())
+            if self._shard.has_lines:
+                self._report(writer)
+                await writer.drain()
+        self._ended.append(link)
+        self._report(writer)
+
+    def _tick(self, writer: asyncio.StreamWriter) -> None:
+        self._shard.tick(self._clock())
+        if writer.transport.get_write_buffer_size() < READ_BYTES:
+            self._report(writer)
+
+    def _report(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(encode_frame(self._shard.report(self._ended)))
+
+    def _clock(self) -> int:
+        """Whole seconds since the epoch, which never go back."""
+        self._now = max(self._now, int(time.time()))
+        return self._now
