@@ -1,38 +1,36 @@
 """Events over HTTP: POST /events takes an object, an array or lines, and says what became of each.
 
-What may live here: HTTP, and how a body splits into events. What may not: what an event means,
-where it goes, and the ledger: all three are the Intake's. Nothing of a body is handed on before
-all of it has arrived, and whatever a client sends, the loop is held up for some 50 ms at most.
+What may live here: HTTP. What may not: how a body splits into events (body.py); what an event
+means, where it goes, and the ledger: all three are the Intake's. Nothing of a body is handed on
+before all of it has arrived; whatever a client sends, it holds the loop up for some 50 ms at most.
 """
 
 import asyncio
 import hmac
-import re
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from aiohttp import web
 from loguru import logger
-from msgspec import Raw, Struct
+from msgspec import Struct
 
-QUEUE_FULL = "queue_full"
+from shards.body import RequestRefused, check_length, events, unpacked
+from shards.intake import QUEUE_FULL, Intake, Refusal
+
 MOST_LISTED = 100
 """So many refused events are listed in an answer; `rejected_total` counts them all."""
 
 _ALLOWED = {"/": ("GET", "HEAD"), "/events": ("POST",)}
 _ABOUT = {"name": "dsiem-shards", "events": "POST /events"}
+_PLAIN = ("", "identity")  # content encodings that need no unpacking
 _SERVER = {"Server": "dsiem-shards"}
 _NONE: Mapping[str, str] = MappingProxyType({})
 _RETRY: Mapping[str, str] = MappingProxyType({"Retry-After": "1"})
 
-_BLANKS = re.compile(rb"[ \t\r\n]*")
-_MOST_COMMAS = 500_000  # so many elements are told apart in 50 ms, and then take 50 MB
 _SLICE_COST = 1 << 20  # bytes of events between two turns of the loop,
 _EVENT_COST = 1 << 11  # where each event counts for so many more: at most 512 of them
-_UNPACK_BYTES = 1 << 12  # which become 4 MiB at the most
 _CLOSE_SECONDS = 0.2  # for an answer that nobody reads, at a stop
 _CONNECTION: dict[str, Any] = {
     "keepalive_timeout": 60.0,  # seconds, for an idle connection and for the head of a request
@@ -40,29 +38,6 @@ _CONNECTION: dict[str, Any] = {
     "auto_decompress": False,  # unpacked here, where it is bounded
     "access_log": None,
 }
-
-_value = msgspec.json.Decoder(Raw)
-_array = msgspec.json.Decoder(list[Raw])
-
-
-class Refusal(Struct, frozen=True):
-    """Why an event was not accepted: a reason of the ledger for invalid ones, or QUEUE_FULL."""
-
-    reason: str
-    detail: str
-
-
-class Intake(Protocol):
-    """Where events go, and who counts them."""
-
-    def take(self, raw: bytes) -> Refusal | None:
-        """Take one event and count it; None: accepted, be it routed, unmatched or whitelisted.
-
-        A line comes as it stands, JSON or not; all else is one JSON value, maybe not an object.
-        """
-
-    def flush(self) -> None:
-        """Hand on what was taken; called once a request, also when it fails half-way."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -76,14 +51,6 @@ class Limits(Struct, frozen=True, kw_only=True):
     all_bytes: int = 128 << 20
     body_seconds: float = 30.0
     stop_seconds: float = 1.0
-
-
-class _Refused(Exception):
-    """A request that is not served; nothing of it was taken, unless `error` says so."""
-
-    def __init__(self, status: int, error: str, headers: Mapping[str, str] = _NONE) -> None:
-        super().__init__(error)
-        self.reply = _reply(status, {"error": error}, headers)
 
 
 class _Tally:
@@ -162,8 +129,8 @@ class HttpSource:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             reply = await self._serve(request)
-        except _Refused as refused:
-            reply = refused.reply
+        except RequestRefused as refused:
+            reply = _reply(refused.status, {"error": refused.error}, refused.headers)
         except web.RequestPayloadError:
             reply = _reply(400, {"error": "the body is broken"})
         except ConnectionError:  # the client has gone
@@ -179,12 +146,12 @@ class HttpSource:
 
     async def _serve(self, request: web.BaseRequest) -> web.Response:
         if self._stopping:
-            raise _Refused(503, "stopping", _RETRY)
+            raise RequestRefused(503, "stopping", _RETRY)
         if request.path not in _ALLOWED:
-            raise _Refused(404, "no such path; post events to /events")
+            raise RequestRefused(404, "no such path; post events to /events")
         allowed = _ALLOWED[request.path]
         if request.method not in allowed:
-            raise _Refused(405, "method not allowed", {"Allow": ", ".join(allowed)})
+            raise RequestRefused(405, "method not allowed", {"Allow": ", ".join(allowed)})
         return _reply(200, _ABOUT) if request.path == "/" else await self._bounded(request)
 
     async def _bounded(self, request: web.BaseRequest) -> web.Response:
@@ -197,7 +164,7 @@ class HttpSource:
                 await self._post(request, tally)
         except TimeoutError:
             taken = f"stopping; only the first {tally.received} events were taken"
-            raise _Refused(503, taken if tally.received else "stopping", _RETRY) from None
+            raise RequestRefused(503, taken if tally.received else "stopping", _RETRY) from None
         finally:
             self._running.discard(running)
             if not self._running:
@@ -210,7 +177,10 @@ class HttpSource:
         body = bytearray()
         try:
             await self._read(request, body)
-            await self._take_all(await self._unpacked(request, bytes(body)), tally)
+            whole = bytes(body)
+            if _encoding(request) not in _PLAIN:
+                whole = await unpacked(whole, self._limits.body_bytes)
+            await self._take_all(whole, tally)
         finally:
             self._held -= len(body)
 
@@ -219,16 +189,12 @@ class HttpSource:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         same = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), self._token)
         if self._token and not (same and scheme.lower() == "bearer"):
-            raise _Refused(401, "wrong or missing token", {"WWW-Authenticate": "Bearer"})
-        if _encoding(request) not in ("", "identity", "gzip", "x-gzip", "deflate"):
-            raise _Refused(
+            raise RequestRefused(401, "wrong or missing token", {"WWW-Authenticate": "Bearer"})
+        if _encoding(request) not in (*_PLAIN, "gzip", "x-gzip", "deflate"):
+            raise RequestRefused(
                 415, "a body may be gzip or deflate", {"Accept-Encoding": "gzip, deflate"}
             )
-        self._check_length(request.content_length or 0)
-
-    def _check_length(self, length: int) -> None:
-        if length > self._limits.body_bytes:
-            raise _Refused(413, f"a body may have {self._limits.body_bytes} bytes")
+        check_length(request.content_length or 0, self._limits.body_bytes)
 
     async def _read(self, request: web.BaseRequest, body: bytearray) -> None:
         try:
@@ -236,30 +202,16 @@ class HttpSource:
                 while chunk := await request.content.readany():
                     body += chunk
                     self._held += len(chunk)
-                    self._check_length(len(body))
+                    check_length(len(body), self._limits.body_bytes)
                     if self._held > self._limits.all_bytes:
-                        raise _Refused(503, "too many bodies at one time", _RETRY)
+                        raise RequestRefused(503, "too many bodies at one time", _RETRY)
         except TimeoutError:
-            raise _Refused(408, "the body took too long") from None
-
-    async def _unpacked(self, request: web.BaseRequest, body: bytes) -> bytes:
-        if _encoding(request) in ("", "identity"):
-            return body
-        unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip or zlib, as it begins
-        unpacked = bytearray()
-        for start in range(0, len(body), _UNPACK_BYTES):
-            room = self._limits.body_bytes + 1 - len(unpacked)
-            unpacked += _unpack(unpacker, body[start : start + _UNPACK_BYTES], room)
-            self._check_length(len(unpacked))
-            await asyncio.sleep(0)
-        if not unpacker.eof or unpacker.unused_data:
-            raise _Refused(400, "the body is not one whole gzip or zlib stream")
-        return bytes(unpacked)
+            raise RequestRefused(408, "the body took too long") from None
 
     async def _take_all(self, body: bytes, tally: _Tally) -> None:
         try:
             cost = _SLICE_COST  # to tell the events apart has cost one already
-            for raw in _events(body):
+            for raw in events(body):
                 if cost >= _SLICE_COST:
                     cost = 0
                     await asyncio.sleep(0)
@@ -292,53 +244,8 @@ class _Server(web.Server):
         return _Connection(self, loop=asyncio.get_running_loop(), **_CONNECTION)
 
 
-def _events(body: bytes) -> Iterator[bytes]:
-    """Tell the events of a body apart: one value, the elements of an array, or lines."""
-    start = _after_blanks(body, 0)
-    if start == len(body):
-        raise _Refused(400, "the body is empty")
-    if body.startswith(b"[", start):
-        return map(bytes, _elements(body))
-    try:
-        return iter((bytes(_value.decode(body)),))
-    except Exception:  # RecursionError is no MsgspecError
-        return _lines(body, start)
-
-
-def _elements(body: bytes) -> list[Raw]:
-    if body.count(b",") > _MOST_COMMAS:
-        raise _Refused(413, f"an array may have {_MOST_COMMAS} commas; lines have no such limit")
-    try:
-        return _array.decode(body)
-    except RecursionError:
-        raise _Refused(400, "the array is nested too deep") from None
-    except Exception as error:
-        where = "" if "(byte" in str(error) else f" (byte {len(body)})"
-        raise _Refused(400, f"the array is no JSON: {error}{where}") from None
-
-
-def _lines(body: bytes, start: int) -> Iterator[bytes]:
-    while start < len(body):
-        end = body.find(b"\n", start)
-        end = len(body) if end < 0 else end
-        yield body[start:end].rstrip(b" \t\r")
-        start = _after_blanks(body, end)
-
-
-def _after_blanks(body: bytes, start: int) -> int:
-    blanks = _BLANKS.match(body, start)
-    return blanks.end() if blanks else start
-
-
 def _encoding(request: web.BaseRequest) -> str:
     return request.headers.get("Content-Encoding", "").strip().lower()
-
-
-def _unpack(unpacker: "zlib._Decompress", packed: bytes, most: int) -> bytes:
-    try:
-        return unpacker.decompress(packed, most)
-    except zlib.error:
-        raise _Refused(400, "the body is neither gzip nor zlib") from None
 
 
 async def _continue(request: web.BaseRequest) -> None:

@@ -16,7 +16,7 @@ from engine.asset import Asset, NetworkAssets
 from engine.errors import InvalidEvent
 from engine.event import EventKey, NormalizedEvent, decode_event, decode_key
 from engine.index import DirectiveIndex, DirectiveKeys, Ids
-from shards.http_source import HttpSource, Refusal
+from shards.intake import QUEUE_FULL, Refusal
 from shards.ledger import Events
 from shards.logs import InvalidEvents
 from shards.outlet import Outlet
@@ -69,7 +69,7 @@ class Router:
             return Refusal(error.reason, error.detail)
         if self._dispatch(event, raw):
             return None
-        return Refusal("queue_full", "a worker has more events waiting than max-queue")
+        return Refusal(QUEUE_FULL, "a worker has more events waiting than max-queue")
 
     def _refuse(self, error: InvalidEvent, raw: bytes) -> None:
         self.events.invalid[error.reason] += 1
@@ -129,6 +129,8 @@ class _RouterProcess:
 
     async def run(self) -> None:
         self._control.on_message(self._on_message)
+        from shards.http_source import HttpSource  # noqa: PLC0415 - the others need no aiohttp
+
         settings = self._setup.settings
         source = HttpSource(self._router, settings.address, self._setup.port, settings.api_token)
         self._control.send(Ready(await source.start()))

@@ -19,7 +19,8 @@ import pytest
 import uvloop
 
 from shards import http_source
-from shards.http_source import MOST_LISTED, HttpSource, Limits, Refusal
+from shards.http_source import MOST_LISTED, HttpSource, Limits
+from shards.intake import Refusal
 
 DEADLINE = 30.0
 GOOD = b'{"id":1}'

@@ -108,7 +108,7 @@ def test_the_ledger_counts_every_line_once_and_adds_up(replay: Replay) -> None:
 def test_what_several_directives_make_of_an_event_is_one_delivery_and_many_outcomes(
     replay: Replay,
 ) -> None:
-    write_config(directive(n, rule(1, LOGIN), rule(2, LOGIN_AGAIN)) for n in (1, 2, 3))
+    write_config([directive(n, rule(1, LOGIN), rule(2, LOGIN_AGAIN)) for n in (1, 2, 3)])
     result = replay(event("a", 0, LOGIN), event("b", 1, LOGIN_AGAIN))
     assert result.ledger == {
         "events": {"received": 2, "routed": 2},

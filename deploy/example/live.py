@@ -1,0 +1,310 @@
+"""The demo: a service of two workers, the example's day posted to it over HTTP, alarms as they come.
+
+An hour of the day takes a second. Everything goes through what any user has: the command, POST
+/events, the alarm file, the log. Exit code 0 when each directive saw its attack through to the end
+and the ledger adds up. Needs the packages of dsiem-shards.
+"""
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection, HTTPException
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from make_events import DURATION, all_events, as_lines
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+HERE = Path(__file__).resolve().parent
+CONFIGS = HERE / "configs"
+COMMAND = (sys.executable, str(HERE.parent.parent / "cli.py"))
+SEED, EVENTS = 1, 5000
+BATCHES = 48
+SECONDS = 6.0
+"""In which the day is posted: sooner than the 10 s that a stage has at least, so none times out."""
+DEADLINE = 10.0
+"""Seconds that the service may take to start, to write the last alarms, and to stop."""
+LOOK = 0.02
+STYLES = {"High": "bold red", "Medium": "yellow", "Low": "green"}
+Alarm = dict[str, Any]
+"""A line of siem_alarms.json."""
+
+
+class DemoError(Exception):
+    """What went wrong, for people."""
+
+
+class Lines:
+    """The JSON lines of a file, as others append them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._read = 0
+
+    def new(self) -> list[dict[str, Any]]:
+        """The whole lines since the last time; what is no JSON is passed over."""
+        if not self.path.exists():
+            return []
+        with self.path.open("rb") as file:
+            file.seek(self._read)
+            whole = file.read().rpartition(b"\n")[0]
+        self._read += len(whole) + bool(whole)
+        return [json.loads(line) for line in whole.splitlines() if line.startswith(b"{")]
+
+
+class Service:
+    """dsiem-backend serve, in processes of its own, and what it logs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log = Lines(folder / "serve.log")
+        options = (f"--config-dir={CONFIGS}", f"--log-dir={folder}", "--workers=2", "--port=0")
+        with self.log.path.open("wb") as log:
+            self._process = subprocess.Popen((*COMMAND, "--json", "serve", *options), stderr=log)
+
+    def expect(self, message: str) -> dict[str, Any]:
+        """Wait for this line of the log."""
+        deadline = time.monotonic() + DEADLINE
+        while time.monotonic() < deadline:
+            gone = self._process.poll() is not None
+            for line in self.log.new():
+                if line["message"] == message:
+                    return line
+            if gone:
+                break
+            time.sleep(LOOK)
+        raise DemoError(f"the service did not say {message!r}, see {self.log.path}")
+
+    def stop(self) -> dict[str, Any]:
+        """Ask it to finish; returns its ledger once it has ended well."""
+        self._process.send_signal(signal.SIGTERM)
+        ledger = self.expect("ledger")
+        if code := self._process.wait(DEADLINE):
+            raise DemoError(f"the service ended with {code}, see {self.log.path}")
+        return ledger
+
+    def kill(self) -> None:
+        """End it if it has not ended: its workers notice by themselves."""
+        self._process.kill()
+        self._process.wait()
+
+
+class Board:
+    """The alarms so far, each as its last line says, and how far the day has come."""
+
+    def __init__(self) -> None:
+        self.alarms: dict[str, Alarm] = {}
+        self.day = ""
+        self.posted = 0
+
+    def note(self, alarm: Alarm) -> bool:
+        """Take a line; whether it shows another risk or stage than the one before."""
+        before = self.alarms.get(alarm["alarm_id"])
+        self.alarms[alarm["alarm_id"]] = alarm
+        return before is None or _state(before) != _state(alarm)
+
+    def live(self, height: int) -> Group:
+        """As many alarms as fit, the newest ones; and a line about the day."""
+        fitting = list(self.alarms.values())[-max(1, height - 6) :]
+        return Group(_alarm_table(fitting, wrap=False), Text(self.progress(), style="dim"))
+
+    def progress(self) -> str:
+        """How far it is, in a line."""
+        return f" {self.day}  {self.posted:,} events posted, {len(self.alarms)} alarms"
+
+    def final(self) -> Table:
+        """All alarms, those of the highest risk first."""
+        return _alarm_table(sorted(self.alarms.values(), key=lambda a: -a["risk"]), wrap=True)
+
+    def seen_through(self) -> set[tuple[str, ...]]:
+        """The directives, by the names of their rules, all of whose stages an alarm finished."""
+        finished = [a for a in self.alarms.values() if _finished(a) == len(a["rules"])]
+        return {_rule_names(alarm) for alarm in finished}
+
+
+class Screen:
+    """Where the board is shown: a table in place on a terminal, else a line for each change."""
+
+    def __init__(self, console: Console, board: Board) -> None:
+        self._console = console
+        self._board = board
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Meanwhile the board is on the terminal, if there is one."""
+        if not self._console.is_terminal:
+            yield
+            return
+        with self._live:
+            yield
+
+    def show(self, changed: Sequence[Alarm]) -> None:
+        """Show the board, of which these alarms have changed."""
+        if self._console.is_terminal:
+            self._live.update(self._board.live(self._console.height), refresh=True)
+            return
+        for alarm in changed:
+            print(f"{_clock(alarm)}  {_risk(alarm):<8}  {_stages(alarm)}  {alarm['title']}")
+
+
+def _finished(alarm: Alarm) -> int:
+    return sum(rule.get("status") == "finished" for rule in alarm["rules"])
+
+
+def _state(alarm: Alarm) -> tuple[int, int]:
+    return alarm["risk"], _finished(alarm)
+
+
+def _rule_names(directive: dict[str, Any]) -> tuple[str, ...]:
+    rules = sorted(directive["rules"], key=lambda rule: rule["stage"])
+    return tuple(rule["name"] for rule in rules)
+
+
+def _stages(alarm: Alarm) -> str:
+    return f"{_finished(alarm)}/{len(alarm['rules'])}"
+
+
+def _risk(alarm: Alarm) -> str:
+    return f"{alarm['risk']} {alarm['risk_class']}"
+
+
+def _clock(alarm: Alarm) -> str:
+    """When its last event took place, which is not when it came: the end of its last stage."""
+    ended = max(rule.get("end_time", 0) for rule in alarm["rules"])
+    return f"{datetime.fromtimestamp(ended, UTC):%H:%M:%S}"
+
+
+def _alarm_table(alarms: Sequence[Alarm], *, wrap: bool) -> Table:
+    table = _table("Alarms", show_header=True)
+    for heading in ("UTC", "risk", "stages"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("alarm", ratio=1, no_wrap=not wrap, overflow="fold" if wrap else "ellipsis")
+    for alarm in alarms:
+        risk = Text(_risk(alarm), STYLES[alarm["risk_class"]])
+        table.add_row(_clock(alarm), risk, _stages(alarm), Text(alarm["title"]))
+    return table
+
+
+def _table(title: str, *, show_header: bool) -> Table:
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        show_header=show_header,
+        box=SIMPLE_HEAD,
+    )
+
+
+def _ledger_table(ledger: dict[str, Any]) -> Table:
+    table = _table("Ledger", show_header=False)
+    for label, prefix, total in (
+        ("events received", "events_", "received"),
+        ("delivered to workers", "deliveries_", "sent"),
+        ("consumed by backlogs", "outcomes_", ""),
+        ("backlogs opened", "backlogs_", "opened"),
+    ):
+        parts = {k.removeprefix(prefix): n for k, n in ledger.items() if k.startswith(prefix)}
+        count = parts.pop(total, None) if total else sum(parts.values())
+        listed = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in parts.items())
+        table.add_row(label, f"{count or 0:,}", listed)
+    table.add_row("adds up", "yes" if ledger["adds_up"] else "NO", "")
+    return table
+
+
+def _batches() -> Iterator[tuple[str, list[bytes]]]:
+    """The day in equal parts of time, the last of which ends now: the hour, and its events."""
+    events = all_events(SEED, EVENTS)
+    start = datetime.now(UTC) - timedelta(seconds=events[-1].at)
+    lines = list(as_lines(events, SEED, start))
+    pairs = zip(events, lines, strict=True)
+    for part, group in groupby(pairs, lambda pair: int(pair[0].at * BATCHES / DURATION)):
+        end = start + timedelta(seconds=(part + 1) * DURATION / BATCHES)
+        yield f"{end:%H:%M}", [line for _, line in group]
+
+
+def _post(connection: HTTPConnection, events: Sequence[bytes]) -> None:
+    connection.request("POST", "/events", b"".join(events))
+    response = connection.getresponse()
+    answer = json.loads(response.read())
+    if response.status != 200 or answer["accepted"] != len(events):
+        raise DemoError(f"events were not accepted, status {response.status}: {answer}")
+
+
+def _watch(alarms: Lines, board: Board, screen: Screen, until: float) -> None:
+    """Show what comes, until this time of the monotonic clock; look once at least."""
+    while True:
+        changed = [alarm for alarm in alarms.new() if board.note(alarm)]
+        screen.show(changed)
+        if (left := until - time.monotonic()) <= 0:
+            return
+        time.sleep(min(LOOK, left))
+
+
+def _run(service: Service, alarms: Lines, board: Board, screen: Screen) -> dict[str, Any]:
+    """Post the day and show its alarms; returns the ledger."""
+    place = urlsplit(service.expect("serving")["events"])
+    connection = HTTPConnection(place.hostname or "", place.port, timeout=DEADLINE)
+    with screen.shown():
+        started = time.monotonic()
+        for number, (board.day, events) in enumerate(_batches(), 1):
+            _post(connection, events)
+            board.posted += len(events)
+            _watch(alarms, board, screen, started + number * SECONDS / BATCHES)
+        ledger = service.stop()
+        _watch(alarms, board, screen, 0)
+    return ledger
+
+
+def _verdict(board: Board, ledger: dict[str, Any]) -> str:
+    """What is wrong in the end, or nothing."""
+    documents = [json.loads(path.read_bytes()) for path in CONFIGS.glob("directives_*.json")]
+    directives = [directive for document in documents for directive in document["directives"]]
+    seen = board.seen_through()
+    unseen = [str(d["id"]) for d in directives if _rule_names(d) not in seen]
+    if unseen:
+        return f"these directives did not see their attack to its end: {', '.join(unseen)}"
+    if not ledger["adds_up"] or ledger.get("events_received") != board.posted:
+        return f"the ledger does not account for the {board.posted} events posted"
+    return ""
+
+
+def main() -> int:
+    """Run the demo; 0 when all went well."""
+    parser = argparse.ArgumentParser(description="Serve the example live, and show its alarms.")
+    parser.add_argument("--log-dir", type=Path, default=Path("build/demo-logs"), help="for files")
+    folder: Path = parser.parse_args().log_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    console, board, alarms = Console(), Board(), Lines(folder / "siem_alarms.json")
+    alarms.new()  # those of earlier times
+    service = Service(folder)
+    try:
+        ledger = _run(service, alarms, board, Screen(console, board))
+    except (DemoError, OSError, HTTPException) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        service.kill()
+    console.print(board.final(), _ledger_table(ledger))
+    for path in (alarms.path, folder / "siem_alarm_events.json", service.log.path):
+        console.print(Text(str(path)), soft_wrap=True)
+    if wrong := _verdict(board, ledger):
+        print(f"demo: {wrong}", file=sys.stderr)
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
