@@ -15,8 +15,7 @@ DEMO_LOGS := build/demo-logs
 demo: .venv/ready
 	rm -rf $(DEMO_LOGS)
 	$(BIN)/dsiem-backend validate $(EXAMPLE)/configs
-	$(BIN)/dsiem-backend replay --config-dir $(EXAMPLE)/configs --log-dir $(DEMO_LOGS) \
-		--alarms $(EXAMPLE)/events.ndjson.gz
+	$(BIN)/python $(EXAMPLE)/live.py --log-dir $(DEMO_LOGS)
 
 test: .venv/ready
 	$(BIN)/python -m pytest

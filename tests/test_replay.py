@@ -202,14 +202,14 @@ def test_files_one_after_the_other_gzipped_or_not_are_one_stream(replay: Replay)
     assert backwards.ledger["backlogs"] == {"opened": 1, "open": 1}
 
 
-DRIVES = {
+DRIVES: dict[str, Json] = {
     "an unmatched event": event("z", 61, UNKNOWN),
     "an unmatched event with much amiss": event("z", 61, UNKNOWN, dst_ip="?", event_id=5),
     "a whitelisted event": event("z", 61, LOGIN, src_ip="10.0.0.99"),
     "a matched event that nobody consumes": event("z", 61, DENIED_AGAIN),
     "an event that would continue": event("z", 61, LOGIN_AGAIN),
 }
-DOES_NOT_DRIVE = {
+DOES_NOT_DRIVE: dict[str, Json | str] = {
     "too early by a second": event("z", 60, UNKNOWN),
     "too early by a fraction": event("z", 60.999, UNKNOWN),
     "no plugin": event("z", 1000, LOGIN, plugin_id=None),

@@ -47,7 +47,7 @@ def python(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[b
         capture_output=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         check=False,
-        timeout=60,
+        timeout=20,
     )
 
 

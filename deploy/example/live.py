@@ -1,4 +1,4 @@
-"""The demo: a service of two workers, the example's day posted to it over HTTP, alarms as they come.
+"""The demo: a service of two workers, the example's day posted over HTTP, alarms as they come.
 
 An hour of the day takes a second. Everything goes through what any user has: the command, POST
 /events, the alarm file, the log. Exit code 0 when each directive saw its attack through to the end
@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPException
 from itertools import groupby
@@ -117,11 +116,8 @@ class Board:
     def live(self, height: int) -> Group:
         """As many alarms as fit, the newest ones; and a line about the day."""
         fitting = list(self.alarms.values())[-max(1, height - 6) :]
-        return Group(_alarm_table(fitting, wrap=False), Text(self.progress(), style="dim"))
-
-    def progress(self) -> str:
-        """How far it is, in a line."""
-        return f" {self.day}  {self.posted:,} events posted, {len(self.alarms)} alarms"
+        progress = f" {self.day}  {self.posted:,} events posted, {len(self.alarms)} alarms"
+        return Group(_alarm_table(fitting, wrap=False), Text(progress, style="dim"))
 
     def final(self) -> Table:
         """All alarms, those of the highest risk first."""
@@ -131,32 +127,6 @@ class Board:
         """The directives, by the names of their rules, all of whose stages an alarm finished."""
         finished = [a for a in self.alarms.values() if _finished(a) == len(a["rules"])]
         return {_rule_names(alarm) for alarm in finished}
-
-
-class Screen:
-    """Where the board is shown: a table in place on a terminal, else a line for each change."""
-
-    def __init__(self, console: Console, board: Board) -> None:
-        self._console = console
-        self._board = board
-        self._live = Live(console=console, auto_refresh=False, transient=True)
-
-    @contextmanager
-    def shown(self) -> Iterator[None]:
-        """Meanwhile the board is on the terminal, if there is one."""
-        if not self._console.is_terminal:
-            yield
-            return
-        with self._live:
-            yield
-
-    def show(self, changed: Sequence[Alarm]) -> None:
-        """Show the board, of which these alarms have changed."""
-        if self._console.is_terminal:
-            self._live.update(self._board.live(self._console.height), refresh=True)
-            return
-        for alarm in changed:
-            print(f"{_clock(alarm)}  {_risk(alarm):<8}  {_stages(alarm)}  {alarm['title']}")
 
 
 def _finished(alarm: Alarm) -> int:
@@ -190,21 +160,17 @@ def _alarm_table(alarms: Sequence[Alarm], *, wrap: bool) -> Table:
     table = _table("Alarms", show_header=True)
     for heading in ("UTC", "risk", "stages"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("alarm", ratio=1, no_wrap=not wrap, overflow="fold" if wrap else "ellipsis")
+    table.add_column("alarm", ratio=1)
     for alarm in alarms:
         risk = Text(_risk(alarm), STYLES[alarm["risk_class"]])
-        table.add_row(_clock(alarm), risk, _stages(alarm), Text(alarm["title"]))
+        title = Text(alarm["title"], no_wrap=not wrap, overflow="fold" if wrap else "ellipsis")
+        table.add_row(_clock(alarm), risk, _stages(alarm), title)
     return table
 
 
 def _table(title: str, *, show_header: bool) -> Table:
-    return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        show_header=show_header,
-        box=SIMPLE_HEAD,
-    )
+    look: dict[str, Any] = {"title_justify": "left", "title_style": "bold", "box": SIMPLE_HEAD}
+    return Table(title=title, show_header=show_header, **look)
 
 
 def _ledger_table(ledger: dict[str, Any]) -> Table:
@@ -242,28 +208,36 @@ def _post(connection: HTTPConnection, events: Sequence[bytes]) -> None:
         raise DemoError(f"events were not accepted, status {response.status}: {answer}")
 
 
-def _watch(alarms: Lines, board: Board, screen: Screen, until: float) -> None:
+def _show(live: Live, board: Board, changed: Sequence[Alarm]) -> None:
+    """The board in place on a terminal, else a line for each alarm that has changed."""
+    if live.console.is_terminal and not live.console.is_dumb_terminal:
+        live.update(board.live(live.console.height), refresh=True)
+        return
+    for alarm in changed:
+        print(f"{_clock(alarm)}  {_risk(alarm):<8}  {_stages(alarm)}  {alarm['title']}", flush=True)
+
+
+def _watch(alarms: Lines, board: Board, live: Live, until: float) -> None:
     """Show what comes, until this time of the monotonic clock; look once at least."""
     while True:
-        changed = [alarm for alarm in alarms.new() if board.note(alarm)]
-        screen.show(changed)
+        _show(live, board, [alarm for alarm in alarms.new() if board.note(alarm)])
         if (left := until - time.monotonic()) <= 0:
             return
         time.sleep(min(LOOK, left))
 
 
-def _run(service: Service, alarms: Lines, board: Board, screen: Screen) -> dict[str, Any]:
+def _run(service: Service, alarms: Lines, board: Board, console: Console) -> dict[str, Any]:
     """Post the day and show its alarms; returns the ledger."""
     place = urlsplit(service.expect("serving")["events"])
     connection = HTTPConnection(place.hostname or "", place.port, timeout=DEADLINE)
-    with screen.shown():
+    with Live(console=console, auto_refresh=False, transient=True) as live:
         started = time.monotonic()
         for number, (board.day, events) in enumerate(_batches(), 1):
             _post(connection, events)
             board.posted += len(events)
-            _watch(alarms, board, screen, started + number * SECONDS / BATCHES)
+            _watch(alarms, board, live, started + number * SECONDS / BATCHES)
         ledger = service.stop()
-        _watch(alarms, board, screen, 0)
+        _watch(alarms, board, live, 0)
     return ledger
 
 
@@ -290,8 +264,8 @@ def main() -> int:
     alarms.new()  # those of earlier times
     service = Service(folder)
     try:
-        ledger = _run(service, alarms, board, Screen(console, board))
-    except (DemoError, OSError, HTTPException) as error:
+        ledger = _run(service, alarms, board, console)
+    except (DemoError, OSError, HTTPException, subprocess.SubprocessError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

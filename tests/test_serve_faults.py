@@ -1,0 +1,404 @@
+"""Serve, hurt: every fault leaves whole lines, and a ledger that is right to the last event."""
+
+import os
+import resource
+import signal
+import socket
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from shards.sink import ALARM_EVENTS, ALARMS
+from tests.serving import (
+    ASSETS,
+    DEADLINE,
+    FOR_EVER,
+    Answer,
+    Ended,
+    Ledger,
+    Load,
+    Numbered,
+    Service,
+    counting_directive,
+    directives_of,
+    read_lines,
+    serving,
+    wait_until,
+    write_config,
+)
+
+FIRST, SECOND = (directives_of(worker, 2) for worker in (0, 1))
+"""The directives that live in each of two workers."""
+LIFE = 3.0
+"""Seconds after which nothing may be left of a service whose supervisor was killed."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_config(tmp_path, map(counting_directive, (*FIRST, *SECOND)))
+    return tmp_path
+
+
+def each_once(ids: list[str], expected: list[str]) -> None:
+    """Exactly these, each once."""
+    assert Counter(ids) == Counter(expected)
+
+
+def check_nothing_lost(service: Service, ended: Ended, load: Load) -> None:
+    """All that was posted was accepted, taken, and written once."""
+    assert ended.code == 0, service.text()
+    ended.ledger.check()
+    assert ended.ledger["events_received"] == load.received
+    assert ended.ledger["deliveries_consumed"] == ended.ledger.lines == len(load.accepted)
+    each_once(service.event_ids(), load.accepted)
+    service.alarms()
+
+
+# A process is killed.
+
+
+def test_a_worker_killed_under_load_loses_only_its_own_and_comes_back(folder: Path) -> None:
+    first, second = Numbered(*FIRST, name="first-"), Numbered(*SECOND, name="second-")
+    with serving(folder) as service:
+        with Load(service, first) as hurt, Load(service, second) as unhurt:
+            service.wait_for_lines(2000)
+            os.kill(service.workers[0], signal.SIGKILL)
+            service.wait_for_log("a process has died", process="worker-0", code=-9)
+            service.wait_for_children(3, gone=service.workers[0])
+            late = f"first-{first.made + 500}"
+            wait_until(lambda: late in service.event_ids(), "events of its next life")
+        ended = service.stop()
+        assert ended.code == 0
+        ended.ledger.check()
+        assert ended.ledger["events_received"] == hurt.received + unhurt.received
+        assert ended.ledger["deliveries_dropped_queue_full"] == 0
+        ids = service.event_ids()
+        assert len(ids) == ended.ledger.lines == ended.ledger["deliveries_consumed"]
+        each_once([i for i in ids if i.startswith("second-")], unhurt.accepted)
+        missing = Counter(hurt.accepted) - Counter(ids)
+        assert not Counter(i for i in ids if i.startswith("first-")) - Counter(hurt.accepted)
+        assert ended.ledger.by_reason("deliveries_lost_") in (
+            {"worker_died": missing.total()},
+            {},
+        )
+        service.alarms()
+
+
+def test_events_for_a_worker_that_is_dead_wait_for_its_next_life(folder: Path) -> None:
+    """Of a quiet service nothing is lost but what was on its way when the worker died."""
+    events = Numbered(FIRST[0])
+    with serving(folder) as service:
+        assert service.post(events.take(100)).accepted == 100
+        service.wait_for_lines(100)
+        os.kill(service.workers[0], signal.SIGKILL)
+        service.wait_for_log("a process has died", process="worker-0")
+        for _ in range(20):
+            assert service.post(events.take(10)).accepted == 10
+        service.wait_for_lines(280)  # at most the first of these was on its way
+        ended = service.stop()
+        assert ended.code == 0
+        ended.ledger.check()
+        assert ended.ledger["events_received"] == 300
+        assert ended.ledger.lines == len(service.event_ids()) == 300 - ended.ledger.lost
+        assert ended.ledger.lost <= 20
+
+
+def test_a_router_killed_under_load_comes_back_on_its_port(folder: Path) -> None:
+    with serving(folder) as service, Load(service, Numbered(*FIRST, *SECOND)) as load:
+        service.wait_for_lines(2000)
+        killed = time.monotonic()
+        os.kill(service.router, signal.SIGKILL)
+        service.wait_for_log("a process has died", process="router", code=-9)
+        load.wait_for(20)
+        load.finish()
+        ended = service.stop()
+        assert ended.code == 0
+        ledger = ended.ledger
+        ledger.check()
+        ids = service.event_ids()
+        assert len(ids) == ledger.lines == ledger["deliveries_consumed"]
+        assert len(set(ids)) == len(ids)
+        assert set(ids) <= {*load.accepted, *load.unanswered}
+        assert set(ledger.by_reason("deliveries_lost_")) <= {"router_died"}
+        gap = ledger["unreported_seconds"]
+        assert 0 < gap < 2
+        outside = [
+            batch.answer.received
+            for batch in load.answered
+            if not killed - gap - 0.1 < batch.answered < killed
+        ]
+        assert sum(outside) <= ledger["events_received"] <= load.received + len(load.unanswered)
+        after = [b.event_ids for b in load.answered if b.answered > killed]
+        assert {i for batch in after for i in batch} <= set(ids)
+
+
+def test_both_ends_killed_at_once(folder: Path) -> None:
+    with serving(folder) as service, Load(service, Numbered(*FIRST, *SECOND)) as load:
+        service.wait_for_lines(1000)
+        for pid in (service.workers[0], service.router):
+            os.kill(pid, signal.SIGKILL)
+        service.wait_for_log("a process has died", process="router")
+        service.wait_for_log("a process has died", process="worker-0")
+        load.wait_for(20)
+        load.finish()
+        last = Numbered(*FIRST, *SECOND, name="last-")
+        assert service.post(last.take(200)).accepted == 200
+        ended = service.stop()
+        assert ended.code == 0
+        ended.ledger.check()
+        ids = service.event_ids()
+        assert len(ids) == len(set(ids)) == ended.ledger.lines
+        assert len([i for i in ids if i.startswith("last-")]) == 200
+
+
+def test_of_a_killed_supervisor_nothing_is_left_and_the_next_goes_on(folder: Path) -> None:
+    with serving(folder) as service, Load(service, Numbered(*FIRST, *SECOND)) as load:
+        service.wait_for_lines(2000)
+        service.kill(signal.SIGKILL)
+        wait_until(lambda: not service.pids(), "the end of its children", LIFE)
+        load.finish()
+    with serving(folder) as again:
+        before = again.event_ids()
+        assert len(before) == len(set(before)) >= 2000
+        assert again.post(Numbered(*FIRST, *SECOND, name="again-").take(100)).accepted == 100
+        ended = again.stop()
+        assert ended.code == 0
+        ended.ledger.check()
+        assert ended.ledger.lines == 100
+        ids = again.event_ids()
+        assert ids[: len(before)] == before
+        assert len(ids) == len(before) + 100
+        again.alarms()
+    assert "Traceback" not in service.text()
+
+
+def test_a_supervisor_killed_while_it_starts_leaves_nothing(folder: Path) -> None:
+    service = Service(folder, ready=False)
+    try:
+        wait_until(service.children, "a child process")
+        service.kill(signal.SIGKILL)
+        wait_until(lambda: not service.pids(), "the end of its children", LIFE)
+    finally:
+        service.end()
+
+
+def test_too_many_deaths_in_a_short_time_end_it(folder: Path) -> None:
+    with serving(folder) as service:
+        victim = service.workers[1]
+        for deaths in range(1, 6):
+            os.kill(victim, signal.SIGKILL)
+            if deaths < 5:
+                service.wait_for_log("a process has died", deaths, process="worker-1")
+                victim = service.wait_for_children(3, gone=victim)
+                assert service.post(Numbered(FIRST[0], name=f"{deaths}-").take(1)).accepted == 1
+        ended = service.ended(time.monotonic())
+        assert ended.code == 1
+        ended.ledger.check()
+        assert ended.ledger["events_received"] == ended.ledger.lines == 4
+        assert service.logged("giving up: worker-1")
+        assert not service.pids()
+
+
+# A process is stopped, and goes on.
+
+
+def post_until_full(service: Service, events: Numbered) -> list[Answer]:
+    """Post until a worker's queue is full, and then ten times more; every answer comes at once."""
+    answers: list[Answer] = []
+    full = 0
+    while full < 10:
+        assert len(answers) < 2000
+        started = time.monotonic()
+        answers.append(service.post(events.take(20)))
+        assert time.monotonic() - started < 5
+        full += answers[-1].status == 429
+    return answers
+
+
+def test_a_stopped_worker_holds_nobody_else_up_and_what_it_cannot_take_is_counted(
+    folder: Path,
+) -> None:
+    first, second = Numbered(*FIRST, name="first-"), Numbered(*SECOND, name="second-")
+    with serving(folder, "--max-queue=100") as service:
+        os.kill(service.workers[0], signal.SIGSTOP)
+        answers = post_until_full(service, first)
+        refused = sum(answer.received - answer.accepted for answer in answers)
+        assert refused >= 200
+        for _ in range(20):
+            assert service.post(second.take(20)).status == 200
+        service.wait_for_lines(400)
+        assert all(i.startswith("second-") for i in service.event_ids())
+        os.kill(service.workers[0], signal.SIGCONT)
+        accepted = sum(answer.accepted for answer in answers)
+        service.wait_for_lines(400 + accepted)
+        assert service.post(first.take(20)).status == 200
+        ended = service.stop()
+        assert ended.code == 0
+        ended.ledger.check()
+        assert ended.ledger["events_received"] == first.made + 400
+        assert ended.ledger.by_reason("deliveries_dropped_") == {"queue_full": refused}
+        assert ended.ledger["deliveries_consumed"] == ended.ledger.lines == 400 + accepted + 20
+        assert ended.ledger.lost == 0
+        assert len(service.event_ids()) == len(set(service.event_ids())) == ended.ledger.lines
+
+
+def test_a_stop_is_forced_when_a_worker_does_not_answer(folder: Path) -> None:
+    with serving(folder, "--shutdown-timeout=2") as service:
+        os.kill(service.workers[0], signal.SIGSTOP)
+        assert service.post(Numbered(*FIRST, *SECOND).take(400)).accepted == 400
+        service.wait_for_lines(200)
+        ended = service.stop()
+        assert ended.code == 1
+        assert 2 <= ended.seconds < 4
+        assert not service.pids()
+        ended.ledger.check()
+        assert ended.ledger["events_received"] == 400
+        assert ended.ledger.lines == len(service.event_ids()) == 200
+        assert ended.ledger.lost == 200
+        assert service.logged("stopping by force")
+
+
+def test_a_second_signal_does_not_wait(folder: Path) -> None:
+    with serving(folder) as service:
+        os.kill(service.workers[0], signal.SIGSTOP)
+        assert service.post(Numbered(*FIRST, *SECOND).take(40)).accepted == 40
+        service.wait_for_lines(20)
+        service.kill(signal.SIGTERM)
+        wait_until(lambda: refuses(service), "the source to stop")
+        ended = service.stop()
+        assert ended.code == 1
+        assert ended.seconds < 2
+        assert not service.pids()
+        ended.ledger.check()
+        assert ended.ledger["events_received"] == 40
+
+
+def refuses(service: Service) -> bool:
+    """Whether it takes no more events."""
+    try:
+        return service.post(Numbered(SECOND[0], name="late").take(1)).status == 503
+    except OSError:
+        return True
+
+
+# Orderly stops.
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_under_load_processes_all_that_was_accepted(
+    number: signal.Signals, folder: Path
+) -> None:
+    with serving(folder) as service, Load(service, Numbered(*FIRST, *SECOND)) as load:
+        service.wait_for_lines(2000)
+        started = time.monotonic()
+        os.killpg(service.process.pid, number)  # as Ctrl-C does, and systemd
+        ended = service.ended(started)
+        load.finish()
+        assert ended.seconds < 8
+        check_nothing_lost(service, ended, load)
+        assert not service.pids()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_while_it_starts_is_orderly_too(number: signal.Signals, folder: Path) -> None:
+    service = Service(folder, ready=False)
+    try:
+        wait_until(lambda: len(service.children()) == 2, "its workers")
+        os.killpg(service.process.pid, number)
+        ended = service.ended(time.monotonic())
+        assert ended.code == 0, service.text()
+        assert not service.pids()
+        assert "Error" not in service.text()
+        assert "Interrupt" not in service.text()
+    finally:
+        service.end()
+
+
+def test_a_port_in_use_is_said_in_one_line(folder: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        service = Service(folder, ready=False, port=port)
+        try:
+            ended = service.ended(time.monotonic())
+            assert ended.code == 1
+            assert not service.pids()
+            errors = [line["message"] for line in service.log() if line["level"] == "ERROR"]
+            assert any(str(port) in error and "in use" in error for error in errors), errors
+        finally:
+            service.end()
+
+
+# What comes in is hostile.
+
+
+def invalid_events() -> list[tuple[bytes, str]]:
+    """Bytes that are no valid event, each with the reason."""
+    good = Numbered(FIRST[0]).take(1)[0]
+
+    def changed(**fields: object) -> bytes:
+        import json
+
+        return json.dumps(good | fields).encode()
+
+    return [
+        (b"{", "bad_json"),
+        (b"\xff\xfe{}", "bad_json"),
+        (b'{"a":' + b"[" * 5000, "bad_json"),
+        (b"no json at all", "bad_json"),
+        (b"[]", "bad_type"),
+        (b"17", "bad_type"),
+        (b"null", "bad_type"),
+        (b'"text"', "bad_type"),
+        (changed(src_port=70000), "bad_type"),
+        (changed(plugin_sid=-1), "bad_type"),
+        (changed(plugin_sid=2**64), "bad_type"),
+        (changed(event_id=7), "bad_type"),
+        (changed(event_id=""), "missing_field"),
+        (changed(sensor=None), "missing_field"),
+        (changed(plugin_id=0), "missing_field"),
+        (b"{}", "missing_field"),
+        (changed(timestamp="yesterday"), "bad_timestamp"),
+        (changed(timestamp="2023-02-30T00:00:00Z"), "bad_timestamp"),
+        (changed(src_ip="10.0.0"), "bad_address"),
+        (changed(dst_ip="localhost"), "bad_address"),
+        (changed(custom_data1="x" * (1 << 20)), "too_large"),
+    ]
+
+
+def test_each_reason_is_counted_exactly(folder: Path) -> None:
+    """Invalid events between good ones, ones that concern nothing, and whitelisted ones."""
+    events = Numbered(*FIRST, *SECOND)
+    hostile = invalid_events()
+    reasons = Counter(reason for _, reason in hostile)
+    elsewhere = [event | {"plugin_sid": 999_999} for event in Numbered(1, name="u").take(5)]
+    scans = [event | {"src_ip": "10.0.0.99"} for event in Numbered(FIRST[0], name="w").take(7)]
+    with serving(folder) as service:
+        mixed: list[bytes | dict[str, object]] = []
+        for raw, _ in hostile:
+            mixed += [raw, *events.take(2)]
+        for body in (mixed, mixed[1::2], [*elsewhere, *scans]):
+            answer = service.post(body)
+            assert answer.received == len(body)
+        alone = [service.post_body(raw) for raw, _ in hostile if not raw.startswith(b"[")]
+        assert {answer.status for answer in alone} == {400}
+        for raw, reason in hostile:
+            if not raw.startswith(b"["):
+                reasons[reason] += 1
+        second = [raw for raw in mixed[1::2] if isinstance(raw, bytes)]
+        for raw in second:
+            reasons[next(reason for one, reason in hostile if one == raw)] += 1
+        ended = service.stop()
+        assert ended.code == 0
+        ended.ledger.check()
+        assert ended.ledger.by_reason("events_invalid_") == reasons
+        assert ended.ledger["events_unmatched"] == 5
+        assert ended.ledger["events_whitelisted"] == 7
+        routed = sum(isinstance(one, dict) for body in (mixed, mixed[1::2]) for one in body)
+        assert ended.ledger["events_routed"] == routed
