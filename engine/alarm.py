@@ -1,12 +1,13 @@
 """The alarm record and the alarm event record: the lines of the two output files, as data."""
 
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from hashlib import blake2b
 
 from msgspec import Struct
 
 from engine.rule import RuleRecord
 
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 NEVER_LOOKED_UP = ("0.0.0.0", "::")
 """Addresses that stand for none."""
 
@@ -77,4 +78,5 @@ def alarm_id(node: str, directive: int, event_id: str) -> str:
     The same input always gives the same id, so reading events again updates the same alarms.
     """
     opening = f"{node}\0{directive}\0{event_id}".encode()
-    return urlsafe_b64encode(blake2b(opening, digest_size=7).digest())[:9].decode()
+    digest = blake2b(opening, digest_size=7).digest()
+    return b2a_base64(digest).translate(_URL_SAFE)[:9].decode()

@@ -9,13 +9,19 @@ from functools import lru_cache
 import msgspec
 from msgspec import Struct
 
-from engine.address import Network, PrefixMap, is_host, merge_covering, parse_network
+from engine.address import (
+    CACHED_ADDRESSES,
+    Network,
+    PrefixMap,
+    is_host,
+    merge_covering,
+    parse_network,
+)
 from engine.document import Field, FieldTable, decode_item, describe, open_list
 from engine.errors import Finding
 
 HIGHEST_VALUE = 5
 """The highest asset value that the risk formula is made for; above it there is a warning."""
-_CACHED_ADDRESSES = 65536
 _FIELDS = FieldTable(
     Field("name", "str", required=True, filled=True),
     Field("cidr", "str", required=True, filled=True),
@@ -57,7 +63,7 @@ class NetworkAssets:
     def __init__(self, assets: Iterable[Asset]) -> None:
         merged = merge_covering((asset.network, asset) for asset in assets)
         self._facts = PrefixMap((network, _facts(network, around)) for network, around in merged)
-        self.facts = lru_cache(maxsize=_CACHED_ADDRESSES)(self._find)
+        self.facts = lru_cache(maxsize=CACHED_ADDRESSES)(self._find)
 
     def _find(self, address: str) -> Facts:
         """The facts of a canonical address."""

@@ -4,7 +4,6 @@ It is told of events that match the rule it waits for; it never looks for them i
 reads a clock and writes nothing. What depends on the directive alone is in `CompiledDirective`.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Literal
 
@@ -18,7 +17,6 @@ from engine.rule import Rule
 OUT_OF_ORDER_SECONDS = 5
 """An event this much older than the end of an earlier stage is out of order."""
 _UNSPECIFIED = "0.0.0.0"
-_TITLE_TOKEN = re.compile("SRC_IP|DST_IP")
 
 Answer = Literal["taken", "finished", "repeated", "sticky_seen", "out_of_order"]
 """How a backlog consumed an event; `finished`: taken, and the stage is complete with it."""
@@ -119,7 +117,7 @@ class Backlog:
     def _take(self, event: NormalizedEvent, now: int) -> Answer:
         rule = self.compiled.rules[self.stage - 1]
         if self.ids is None:
-            self.bound += self.compiled.first_values(self.stage, event)
+            self.bound += self.compiled.first_values[self.stage - 1](event)
         self.ids = bag.add(self.ids, event.event_id)
         if rule.sticky_value is not None:
             self.sticky = bag.add(self.sticky, rule.sticky_value(event))
@@ -131,12 +129,14 @@ class Backlog:
 
     def _note(self, event: NormalizedEvent, now: int) -> None:
         """What every event taken leaves behind, at whatever stage."""
-        self.src_ips = _with_address(self.src_ips, event.src_ip)
-        self.dst_ips = _with_address(self.dst_ips, event.dst_ip)
+        if event.src_ip != self.src_ips:
+            self.src_ips = _with_address(self.src_ips, event.src_ip)
+        if event.dst_ip != self.dst_ips:
+            self.dst_ips = _with_address(self.dst_ips, event.dst_ip)
         if event.custom_data1 or event.custom_data2 or event.custom_data3:
             for custom in _custom_data(event):
                 self.custom_data = bag.add(self.custom_data, custom)
-        if self.compiled.options.due_pairs:
+        if self.compiled.options.lookups:
             for pair in _pairs(event):
                 self.pairs = bag.add(self.pairs, pair)
         self.updated = max(self.updated, now)
@@ -162,25 +162,22 @@ class Backlog:
     def _value(self) -> int:
         """The highest asset value over all addresses so far."""
         facts = self.compiled.assets.facts
-        return max(facts(address).value for address in self.addresses())
+        return max([facts(address).value for address in self.addresses()])
 
-    def addresses(self) -> Iterator[str]:
+    def addresses(self) -> tuple[str, ...]:
         """The src addresses, then the dst addresses, as they came; one may be on both sides."""
-        yield from bag.items(self.src_ips)
-        yield from bag.items(self.dst_ips)
+        return (*bag.items(self.src_ips), *bag.items(self.dst_ips))
 
 
 def _title(compiled: CompiledDirective, event: NormalizedEvent) -> str:
     """The directive's name, each token in it replaced by the asset's name, else the address."""
-    if not compiled.has_title_tokens:
+    if not compiled.title_form:
         return compiled.directive.name
-    addresses = {"SRC_IP": event.src_ip, "DST_IP": event.dst_ip}
-
-    def shown(token: re.Match[str]) -> str:
-        address = addresses[token[0]]
-        return compiled.assets.facts(address).name or address
-
-    return _TITLE_TOKEN.sub(shown, compiled.directive.name)
+    facts, src, dst = compiled.assets.facts, event.src_ip, event.dst_ip
+    return compiled.title_form % {
+        "SRC_IP": facts(src).name or src,
+        "DST_IP": facts(dst).name or dst,
+    }
 
 
 def _with_address(addresses: Bag[str], address: str) -> Bag[str]:

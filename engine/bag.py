@@ -4,8 +4,8 @@ Most backlogs hold one address a side, one event id, one sticky value: a bag of 
 item, an empty one is None, and only from two on it is a dict. Items are never None or a dict.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Generic, TypeAlias, TypeVar
+from collections.abc import Iterable
+from typing import TypeAlias, TypeVar
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -58,40 +58,20 @@ def collect(things: Iterable[T]) -> Bag[T]:
     return bag
 
 
-class BagMap(Generic[K, T]):
+class BagMap(dict[K, Bag[T]]):
     """From a key to the bag of items filed under it; empty bags leave no trace."""
 
-    __slots__ = ("_bags",)
-
-    def __init__(self) -> None:
-        self._bags: dict[K, Bag[T]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._bags)
-
-    def __iter__(self) -> Iterator[K]:
-        return iter(self._bags)
-
-    def __contains__(self, key: K) -> bool:
-        return key in self._bags
+    __slots__ = ()
 
     def add(self, key: K, item: T) -> None:
         """File an item under a key."""
-        bag = self._bags.get(key)
-        self._bags[key] = item if bag is None else add(bag, item)
+        bag = self.get(key)
+        self[key] = item if bag is None else add(bag, item)
 
     def remove(self, key: K, item: T) -> None:
         """Take an item out; nothing happens when it is not there."""
-        bag = remove(self._bags.get(key), item)
+        bag = remove(self.get(key), item)
         if bag is None:
-            self._bags.pop(key, None)
+            self.pop(key, None)
         else:
-            self._bags[key] = bag
-
-    def get(self, key: K) -> Bag[T]:
-        """The bag under a key."""
-        return self._bags.get(key)
-
-    def pop(self, key: K) -> Bag[T]:
-        """Take the whole bag under a key out."""
-        return self._bags.pop(key, None)
+            self[key] = bag

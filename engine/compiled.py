@@ -4,7 +4,9 @@ A *slot* is a value that some rule refers to: a field of the first event of a st
 keep the values of slots in a tuple in stage order, so the tuple only ever grows at its end.
 """
 
+import re
 from collections.abc import Callable, Hashable
+from functools import lru_cache
 from operator import attrgetter, itemgetter
 from typing import Any
 
@@ -15,8 +17,11 @@ from engine.event import NormalizedEvent
 from engine.options import Options
 from engine.rule import FOLDED_FIELDS, Rule
 
+_TITLE_TOKEN = re.compile("SRC_IP|DST_IP")
 Bound = tuple[Any, ...]
 """The values of slots, whole numbers or texts; or UNBOUND."""
+Places = tuple[tuple[str, int], ...]
+"""Fields of a rule's record that print a bound value, and the position of its slot."""
 
 
 class _Unbound:
@@ -32,7 +37,16 @@ UNBOUND = _Unbound()
 class CompiledDirective:
     """A directive with its rules compiled, for given assets and options."""
 
-    __slots__ = ("assets", "directive", "has_title_tokens", "options", "rules", "slots")
+    __slots__ = (
+        "assets",
+        "directive",
+        "first_values",
+        "options",
+        "printed",
+        "rules",
+        "slots",
+        "title_form",
+    )
 
     def __init__(self, directive: Directive, assets: NetworkAssets, options: Options) -> None:
         self.directive = directive
@@ -47,13 +61,28 @@ class CompiledDirective:
             for record in directive.rules
         )
         self.slots = _slots(self.rules)
-        self.has_title_tokens = "SRC_IP" in directive.name or "DST_IP" in directive.name
-
-    def first_values(self, stage: int, event: NormalizedEvent) -> Bound:
-        """The values of the slots of this stage, given its first event."""
-        return tuple(
-            getattr(event, reference.field) for reference in self.slots if reference.stage == stage
+        self.printed = tuple((rule.record, _places(rule, self.slots)) for rule in self.rules)
+        """What alarms print of each rule, and where in it which bound values go."""
+        self.title_form = _title_form(directive.name)
+        self.first_values = tuple(
+            _values(tuple(slot.field for slot in self.slots if slot.stage == rule.record.stage))
+            for rule in self.rules
         )
+        """By stage - 1: from the first event of the stage to the values of its slots."""
+
+
+def _title_form(name: str) -> str:
+    """For `%`: the name with its tokens to be filled in; "" when it has none."""
+    form, tokens = _TITLE_TOKEN.subn(r"%(\g<0>)s", name.replace("%", "%%"))
+    return form if tokens else ""
+
+
+@lru_cache
+def _values(fields: tuple[str, ...]) -> Callable[[NormalizedEvent], Bound]:
+    """From an event to the tuple of these fields of it."""
+    if len(fields) > 1:
+        return attrgetter(*fields)
+    return lambda event: tuple(getattr(event, field) for field in fields)
 
 
 def _slots(rules: tuple[Rule, ...]) -> dict[Reference, int]:
@@ -63,19 +92,23 @@ def _slots(rules: tuple[Rule, ...]) -> dict[Reference, int]:
     return {reference: position for position, reference in enumerate(in_order)}
 
 
-class StageKey:
-    """What a backlog at a stage and an event must have in common to match, as one dict key."""
-
-    __slots__ = ("of_bound", "of_event")
-
-    def __init__(self, rule: Rule, slots: dict[Reference, int]) -> None:
-        references = [binding.reference for binding in rule.bindings if binding.compared]
-        self.of_event = _key(references, [reference.field for reference in references], attrgetter)
-        positions = [slots[reference] for reference in references]
-        self.of_bound = _key(references, positions, itemgetter)
+def _places(rule: Rule, slots: dict[Reference, int]) -> Places:
+    return tuple((binding.field, slots[binding.reference]) for binding in rule.bindings)
 
 
 Key = Callable[[Any], Hashable]
+
+
+def stage_keys(rule: Rule, slots: dict[Reference, int]) -> tuple[Key, Key]:
+    """What an event, and a backlog at a stage, must have in common to match, as one dict key.
+
+    Two functions that make it: from the event, and from the bound values of the backlog.
+    """
+    references = {binding.reference for binding in rule.bindings if binding.compared}
+    in_order = sorted(references, key=lambda reference: slots[reference])
+    fields = [reference.field for reference in in_order]
+    positions = [slots[reference] for reference in in_order]
+    return _key(in_order, fields, attrgetter), _key(in_order, positions, itemgetter)
 
 
 def _key(

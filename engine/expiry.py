@@ -30,6 +30,6 @@ class Expiry:
         """Take out, and return, all that expires at `now` or before, earliest first."""
         due: list[Backlog] = []
         while self._seconds and self._seconds[0] <= now:
-            expired: Bag[Backlog] = self._by_second.pop(heappop(self._seconds))
+            expired: Bag[Backlog] = self._by_second.pop(heappop(self._seconds), None)
             due += bag.items(expired)
         return due

@@ -51,14 +51,16 @@ class DirectiveIndex:
                 _file(plugins.setdefault(rule.plugin_id, {}), rule.plugin_sid, directive.id)
                 _file(categories.setdefault(rule.category, {}), rule.product, directive.id)
         self._plugins = {plugin: _settled(by_sid) for plugin, by_sid in plugins.items()}
-        self._categories = {name: _settled(by_product) for name, by_product in categories.items()}
+        self._categories = {
+            name: _settled(by_product) for name, by_product in categories.items() if by_product
+        }
 
     def find(self, key: Keyed) -> Ids:
         """The ids of the directives that the event can concern, each once."""
         by_sid = self._plugins.get(key.plugin_id)
         plugin = by_sid.get(key.plugin_sid, ()) if by_sid is not None else ()
-        by_product = self._categories.get(key.category)
-        if by_product is None:
+        by_product = self._categories and self._categories.get(key.category)
+        if not by_product:
             return plugin
         taxonomy = by_product.get(key.product, ())
         return tuple(dict.fromkeys(plugin + taxonomy)) if plugin else taxonomy

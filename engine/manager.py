@@ -11,7 +11,7 @@ from engine.alarm import AlarmEvent
 from engine.asset import Facts
 from engine.backlog import Backlog
 from engine.bag import BagMap
-from engine.compiled import CompiledDirective, StageKey
+from engine.compiled import CompiledDirective, stage_keys
 from engine.event import NormalizedEvent
 from engine.expiry import Expiry
 from engine.outputs import Outputs
@@ -26,22 +26,22 @@ Offer = tuple[Backlog, int]
 class _Stage:
     """One stage: its rule, and the backlogs that wait for an event that matches it."""
 
-    __slots__ = ("key", "number", "rule", "waiting")
+    __slots__ = ("key_of_bound", "key_of_event", "number", "rule", "waiting")
 
     def __init__(self, rule: Rule, compiled: CompiledDirective) -> None:
         self.rule = rule
         self.number = rule.record.stage
-        self.key = StageKey(rule, compiled.slots)
+        self.key_of_event, self.key_of_bound = stage_keys(rule, compiled.slots)
         self.waiting: BagMap[Hashable, Backlog] = BagMap()
 
     def add(self, backlog: Backlog) -> None:
         """File a backlog; a key equal to all its bound values is kept as that same tuple."""
-        key = self.key.of_bound(backlog.bound)
+        key = self.key_of_bound(backlog.bound)
         self.waiting.add(backlog.bound if key == backlog.bound else key, backlog)
 
     def remove(self, backlog: Backlog) -> None:
         """Take a backlog out."""
-        self.waiting.remove(self.key.of_bound(backlog.bound), backlog)
+        self.waiting.remove(self.key_of_bound(backlog.bound), backlog)
 
 
 class Manager:
@@ -75,9 +75,10 @@ class Manager:
         """The backlogs that will consume the event, oldest first, and at which stage each."""
         found: list[Offer] = []
         for stage in self._stages:
-            if stage.waiting and stage.rule.matches(event, src, dst):
-                bag_of = stage.waiting.get(stage.key.of_event(event))
-                found += [(backlog, stage.number) for backlog in bag.items(bag_of)]
+            waiting = stage.waiting and stage.waiting.get(stage.key_of_event(event))
+            if waiting and stage.rule.matches(event, src, dst):
+                for backlog in bag.items(waiting):
+                    found.append((backlog, stage.number))  # noqa: PERF401 - mostly there is one
         if len(found) > 1:
             found = _one_each(found) if self._compiled.directive.always_active else found
             found.sort(key=lambda offer: offer[0].order)

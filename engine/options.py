@@ -7,8 +7,8 @@ class Options(Struct, frozen=True):
     """Times in seconds; risks from 0 to 10.
 
     `node` goes into alarm ids. `expiry_grace`: how long a stage lives at least after it became
-    current, on the clock that callers pass as `now`; 0 when events are the clock. `due_pairs`:
-    keep the address:port pairs of the events taken, for vulnerability lookups.
+    current, on the clock that callers pass as `now`; 0 when events are the clock. `lookups`:
+    say what is to be looked up; it costs time and memory, so not where nobody does.
     """
 
     node: str = ""
@@ -19,7 +19,7 @@ class Options(Struct, frozen=True):
     med_risk_max: int = 6
     status: str = "Open"
     tag: str = "Identified Threat"
-    due_pairs: bool = False
+    lookups: bool = False
 
     def risk_class(self, risk: int) -> str:
         """Low below med_risk_min, Medium up to and with med_risk_max, High above."""

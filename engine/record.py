@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from engine import bag
 from engine.alarm import NEVER_LOOKED_UP, AlarmRecord, Due, Publish
 from engine.backlog import Backlog
-from engine.compiled import UNBOUND
-from engine.rule import Rule, RuleRecord
+from engine.compiled import UNBOUND, Bound, Places
+from engine.rule import RuleRecord
 
 
 def publish(backlog: Backlog, *, due: bool = False, timed_out: bool = False) -> Iterable[Publish]:
@@ -21,7 +21,7 @@ def publish(backlog: Backlog, *, due: bool = False, timed_out: bool = False) -> 
         return ()
     if backlog.created is None:
         backlog.created = backlog.updated
-    lookups = _due(backlog) if due else None
+    lookups = _due(backlog) if due and backlog.compiled.options.lookups else None
     return (Publish(backlog.compiled.directive.id, _alarm(backlog, timed_out), lookups),)
 
 
@@ -44,7 +44,7 @@ def _alarm(backlog: Backlog, timed_out: bool) -> AlarmRecord:
         update_time=backlog.updated,
         risk=backlog.risk,
         risk_class=options.risk_class(backlog.risk),
-        rules=tuple(_rule(backlog, rule, timed_out) for rule in backlog.compiled.rules),
+        rules=_rules(backlog, timed_out),
         src_ips=tuple(bag.items(backlog.src_ips)),
         dst_ips=tuple(bag.items(backlog.dst_ips)),
         networks=_networks(backlog),
@@ -54,22 +54,32 @@ def _alarm(backlog: Backlog, timed_out: bool) -> AlarmRecord:
 
 def _networks(backlog: Backlog) -> tuple[str, ...]:
     facts = backlog.compiled.assets.facts
-    found = (network for address in backlog.addresses() for network in facts(address).networks)
+    found = [network for address in backlog.addresses() for network in facts(address).networks]
     return tuple(dict.fromkeys(found))
 
 
-def _rule(backlog: Backlog, rule: Rule, timed_out: bool) -> RuleRecord:
-    """The rule with what this backlog adds to it: times, status, and bound references."""
-    stage = rule.record.stage
-    changes: dict[str, Any] = {}
-    if stage < backlog.stage:
-        changes = {"end_time": backlog.starts[stage], "status": "finished"}
-    elif stage == backlog.stage and timed_out:
-        changes = {"status": "timeout"}
-    if stage <= backlog.stage:
-        changes["start_time"] = backlog.starts[stage - 1]
-    for binding in rule.bindings:
-        slot = backlog.compiled.slots[binding.reference]
-        if slot < len(backlog.bound) and backlog.bound[slot] is not UNBOUND:
-            changes[binding.field] = str(backlog.bound[slot])
-    return replace(rule.record, **changes) if changes else rule.record
+def _rules(backlog: Backlog, timed_out: bool) -> tuple[RuleRecord, ...]:
+    """The rules with what this backlog adds to them: times, status, and bound references."""
+    current, starts = backlog.stage, backlog.starts
+    records = []
+    for stage, (record, places) in enumerate(backlog.compiled.printed, 1):
+        changes = _bound_texts(backlog.bound, places) if places else {}
+        if stage < current:
+            changes["start_time"] = starts[stage - 1]
+            changes["end_time"] = starts[stage]
+            changes["status"] = "finished"
+        elif stage == current:
+            changes["start_time"] = starts[stage - 1]
+            if timed_out:
+                changes["status"] = "timeout"
+        records.append(replace(record, **changes) if changes else record)
+    return tuple(records)
+
+
+def _bound_texts(bound: Bound, places: Places) -> dict[str, Any]:
+    """The values that references are bound to so far, as the alarm prints them."""
+    return {
+        field: str(bound[slot])
+        for field, slot in places
+        if slot < len(bound) and bound[slot] is not UNBOUND
+    }

@@ -87,4 +87,4 @@ class EngineUnderTest:
 
 
 def _engine_options(options: Options) -> EngineOptions:
-    return EngineOptions(**dataclasses.asdict(options), due_pairs=True)
+    return EngineOptions(**dataclasses.asdict(options), lookups=True)
