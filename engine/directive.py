@@ -227,18 +227,18 @@ def _read_rule(rule: Any, lenient: bool) -> tuple[Item, list[Finding]]:
     if not isinstance(rule, dict):
         return {}, [Finding("wrong-type", f"is {describe(rule)}, must be an object", field="rules")]
     values, findings = _read_fields(rule, RULE_FIELDS, lenient)
-    findings += _check_needed(rule, values, findings)
+    findings = _with_needed(rule, values, findings)
     findings = _check_first_occurrence(rule, values, findings, lenient)
     for name in CONDITION_FIELDS:
         findings += _check_condition(values, name)
     return values, findings
 
 
-def _check_needed(rule: Item, values: Item, findings: list[Finding]) -> list[Finding]:
-    """What the type of the rule needs, as far as it has not been found wrong already."""
+def _with_needed(rule: Item, values: Item, findings: list[Finding]) -> list[Finding]:
+    """The findings, where the type of the rule needs more of a field with what that says of it."""
     _, needed = _NEEDED.get(values.get("type", ""), _NOTHING).read(rule)
-    wrong = {finding.field for finding in findings}
-    return [finding for finding in needed if finding.field not in wrong]
+    fields = {finding.field for finding in needed}
+    return [finding for finding in findings if finding.field not in fields] + needed
 
 
 def _check_first_occurrence(

@@ -196,10 +196,10 @@ def syntax_finding(data: bytes) -> Finding:
     """
     text = data.decode()
     try:
-        json.loads(text)
+        json.loads(text, parse_int=float)  # int() refuses thousands of digits
         msgspec.json.decode(data)
     except json.JSONDecodeError as error:
-        message = f"is not JSON: {error.msg[0].lower()}{error.msg[1:]}"
+        message = f"is not JSON: {error.msg[0].lower()}{error.msg[1:].removesuffix(' at')}"
         return Finding("bad-json", message, offset=len(text[: error.pos].encode()))
     except RecursionError:
         message = f"is nested too deep, must be at most {MAX_DEPTH} levels"

@@ -163,18 +163,12 @@ def _decode(decoder: "msgspec.json.Decoder[T]", raw: bytes) -> T:
 def _decode_slowly(kind: type[T], raw: bytes) -> T:
     """Decode with nulls as absent, or say exactly what is wrong."""
     try:
-        document = msgspec.json.decode(raw)
-    except msgspec.ValidationError as error:  # a number that no float holds: JSON, but no value
+        present = {name: value for name, value in _members(raw).items() if bytes(value) != b"null"}
+        return msgspec.json.decode(msgspec.json.encode(present), type=kind, strict=False)
+    except msgspec.ValidationError as error:  # no object, a wrong type, or out of range
         raise InvalidEvent("bad_type", str(error)) from None
     except Exception as error:
         raise InvalidEvent("bad_json", str(error)) from None
-    if not isinstance(document, dict):
-        raise InvalidEvent("bad_type", "must be a JSON object")
-    present = {name: value for name, value in document.items() if value is not None}
-    try:
-        return msgspec.convert(present, kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise InvalidEvent("bad_type", str(error)) from None
 
 
 def _decode_key(decoder: "msgspec.json.Decoder[K]", raw: bytes) -> K:
@@ -188,6 +182,15 @@ def _decode_key(decoder: "msgspec.json.Decoder[K]", raw: bytes) -> K:
         except Exception:  # the longer way says what is wrong
             pass
     return _checked_key(_decode(decoder, raw))
+
+
+def _members(raw: bytes) -> dict[str, msgspec.Raw]:
+    """The members of an object, undecoded; as ValidationError: it is JSON, but no object."""
+    try:
+        return msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    except msgspec.ValidationError:
+        msgspec.json.decode(raw)
+        raise
 
 
 def _check_utf8(raw: bytes) -> None:

@@ -37,13 +37,16 @@ class Locator:
         self._items: dict[int, list[_Span]] = {}
         """The items of the lists that were asked for, by where the list begins."""
         self._line_ends: array[int] | None = None
+        self._last = (0, 1)
+        """An offset, and the column that it has: the next one is often not far behind."""
 
     def locate(self, path: Path, offset: int = 0) -> tuple[int, int]:
         """Line and column, both from 1, `offset` bytes behind where the path leads.
 
         Columns count characters. A path that leads nowhere gives the last value on its way.
         """
-        return self._line_and_column(self._span(path).start + offset)
+        start = self._span(path).start if path or not offset else 0
+        return self._line_and_column(start + offset)
 
     def _span(self, path: Path) -> _Span:
         """Where the path leads; remembered, since faults come in the company of others."""
@@ -92,12 +95,12 @@ class Locator:
 
     def _end(self, start: int, likely: memoryview) -> int:
         """Where the value that starts here ends: an equal key further on may have another one."""
+        if self._data[start : start + 1] not in (b"{", b"["):
+            simple = _TEXT.match(self._data, start) or _SCALAR.match(self._data, start)
+            return simple.end() if simple else start
         end = start + len(likely)
         if memoryview(self._data)[start:end] == likely:
             return end
-        simple = _TEXT.match(self._data, start) or _SCALAR.match(self._data, start)
-        if simple and simple.end() > start and self._data[start : start + 1] not in (b"{", b"["):
-            return simple.end()
         depth = 0
         for token in _TOKEN.finditer(self._data, start):
             depth += _DEPTH.get(token[0], 0)
@@ -117,4 +120,7 @@ class Locator:
         start = self._line_ends[line - 1] + 1 if line else 0
         if self._ascii:
             return line + 1, offset - start + 1
-        return line + 1, len(self._data[start:offset].decode(errors="replace")) + 1
+        from_, column = self._last if start <= self._last[0] <= offset else (start, 1)
+        column += len(self._data[from_:offset].decode(errors="replace"))
+        self._last = (offset, column)
+        return line + 1, column

@@ -65,6 +65,8 @@ class ConfigReader:
         """How many files, and how many good entries of each kind."""
         self._first_place: dict[int, tuple[Path, DocumentPath]] = {}
         """By directive id: the file and the item that have it."""
+        self._locators: dict[Path, Locator] = {}
+        """Of the files with ids that were found again."""
 
     @property
     def faulty(self) -> bool:
@@ -77,12 +79,24 @@ class ConfigReader:
         if not any(files.values()):
             names = ", ".join(f"{kind}_*.json" for kind in KEYS)
             raise PathError(f"{folder} holds no config, must hold {names}")
-        for kind, paths in files.items():
-            for path in paths:
-                self.read_file(path, kind)
+        unreadable = [why for kind, paths in files.items() for why in self._read_all(kind, paths)]
+        if unreadable:
+            raise PathError("\n".join(unreadable))
         for kind in ("assets", "directives"):
-            if self.counts[kind] == 0 and not (files[kind] and self.faulty):
+            if self.counts[kind] == 0 and not self._at_fault(files[kind]):
                 self._none_of(kind, files[kind][0] if files[kind] else folder)
+
+    def _read_all(self, kind: str, paths: Iterable[Path]) -> Iterator[str]:
+        """Read files of a kind; gives why one cannot be read, and goes on with the next."""
+        for path in paths:
+            try:
+                self.read_file(path, kind)
+            except PathError as error:
+                yield str(error)
+
+    def _at_fault(self, paths: Iterable[Path]) -> bool:
+        names = {str(path) for path in paths}
+        return any(p.file in names and not p.finding.warning for p in self.problems)
 
     def read_file(self, path: Path, kind: str | None = None) -> None:
         """Read one file; of the kind that its name says, or that its content does."""
@@ -122,7 +136,9 @@ class ConfigReader:
             self.directives.append(directive)
 
     def _repeated(self, checked: Checked, file: Path, place: DocumentPath) -> Finding:
-        line, _ = Locator(_read(file)).locate((*place, "id"))
+        if file not in self._locators:
+            self._locators[file] = Locator(_read(file))
+        line, _ = self._locators[file].locate((*place, "id"))
         message = f"is {checked.id} as in {file}:{line}, must be unique over all files"
         found = Finding(
             "duplicate-id", message, (*checked.path, "id"), directive=checked.id, field="id"

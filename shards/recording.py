@@ -33,6 +33,11 @@ class Recording:
         self._stored = cast(io.BufferedReader, stored)
         self.size = 0 if name == STDIN else Path(name).stat().st_size
 
+    def close(self) -> None:
+        """Close the file; standard input stays open."""
+        if self.name != STDIN:
+            self._stored.close()
+
     def position(self) -> int:
         """How many bytes of what is stored have been read."""
         return 0 if self.name == STDIN else self._stored.tell()
@@ -55,10 +60,11 @@ class Recording:
 
 def _lines(stream: BinaryIO) -> Iterator[bytes]:
     while line := stream.readline(_LIMIT):
-        if len(line) == _LIMIT and not line.endswith(b"\n"):
+        too_long = len(line) == _LIMIT and not line.endswith(b"\n")
+        if too_long:
             _skip_rest(stream)
         line = line.rstrip(b"\r\n")
-        if line and not line.isspace():
+        if too_long or (line and not line.isspace()):
             yield line
 
 

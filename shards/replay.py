@@ -3,6 +3,7 @@
 import gc
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from datetime import timedelta
 
 from engine.address import canonical
@@ -105,6 +106,10 @@ class Replay:
             return _NOTHING
         return self._noted(self._correlator.on_tick(now))
 
+    def finish(self) -> Outputs:
+        """At the end: what has expired by then is closed."""
+        return self._noted(self._correlator.on_tick(self.clock.now))
+
     def _noted(self, outputs: Outputs) -> Outputs:
         if outputs.counts:
             self.ledger.note(outputs.counts)
@@ -116,8 +121,13 @@ _NOTHING = Outputs()
 
 def run(settings: Settings, names: list[str], show_alarms: bool) -> int:
     """Replay the files, print the summary, and return the exit code."""
+    with ExitStack() as opened:
+        return _run(settings, names, show_alarms, opened)
+
+
+def _run(settings: Settings, names: list[str], show_alarms: bool, opened: ExitStack) -> int:
     try:
-        recordings = [Recording(name) for name in names]
+        recordings = [opened.enter_context(closing(Recording(name))) for name in names]
         config, problems = load(settings)
         for problem in problems:
             report.complain(line_of(problem))
@@ -173,6 +183,7 @@ class Session:
         except KeyboardInterrupt:
             report.complain("stopped: interrupted")
             code = INTERRUPTED
+        self._take(self._replay.finish())
         self._files.close()
         return code
 
@@ -192,6 +203,9 @@ class Session:
         except InvalidEvent as error:
             self._invalid.report(error.reason, raw, time.monotonic())
             return
+        self._take(outputs)
+
+    def _take(self, outputs: Outputs) -> None:
         if outputs.counts:
             self._files.write(outputs)
             self._book.note(outputs.publishes)

@@ -62,7 +62,7 @@ def say(text: str) -> None:
 
 def complain(text: str) -> None:
     """A line about it, to stderr."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write("\n".join(map(harmless, text.split("\n"))) + "\n")
 
 
 @contextmanager
@@ -112,9 +112,16 @@ def _alarms(alarms: list[AlarmRecord]) -> Table:
             Text(f"{alarm.risk} {alarm.risk_class}", _STYLES.get(alarm.risk_class, "")),
             Text.assemble(harmless(alarm.title), "\n", (_addresses(alarm), "dim")),
             _stages(alarm),
-            f"{datetime.fromtimestamp(alarm.update_time, UTC):%Y-%m-%d\n%H:%M:%S}",
+            _time(alarm.update_time),
         )
     return table
+
+
+def _time(seconds: int) -> str:
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d\n%H:%M:%S}"
+    except (ValueError, OverflowError):  # an offset can lead out of the calendar
+        return f"{seconds}"
 
 
 def _addresses(alarm: AlarmRecord) -> str:

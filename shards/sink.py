@@ -55,21 +55,26 @@ class LineFile:
 
         OSError when they do not all fit: the rest stays in `lines`, to be tried again.
         """
-        if self._torn:
-            self._write(bytearray(b"\n"))
-            self._torn = False
         try:
-            while lines:
-                self._write(lines)
+            if self._torn:
+                self._write(bytearray(b"\n"))
+                self._torn = False
+            self._write(lines)
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     def _write(self, lines: bytearray) -> None:
-        written = os.write(self._fd, lines)
-        whole = written if written == len(lines) else lines.rfind(b"\n", 0, written) + 1
-        if written > whole:
-            self._untear(written - whole)
-        del lines[:whole]
+        """Write until all is written or an error says why not: a short write does not say it."""
+        written = 0
+        try:
+            with memoryview(lines) as view:
+                while written < len(view):
+                    written += os.write(self._fd, view[written:])
+        finally:
+            whole = written if written == len(lines) else lines.rfind(b"\n", 0, written) + 1
+            if written > whole:
+                self._untear(written - whole)
+            del lines[:whole]
 
     def _untear(self, torn: int) -> None:
         """Cut off the last bytes that were written, or remember that they need a newline."""

@@ -1,9 +1,11 @@
 """The validate verb: every fault in every file, a line each."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from shards.config import ConfigReader, PathError, Problem
 from shards.logs import harmless
@@ -14,25 +16,44 @@ INVALID, NO_PATH = 1, 2
 
 def run(paths: list[Path], lenient: bool, form: str) -> int:
     """Check files and folders, print what is wrong, and return the exit code."""
-    reader = ConfigReader(lenient=lenient, keep=False)
-    missing = [message for path in paths if (message := _read(reader, path))]
+    result = _check(paths, lenient)
     if form == "json":
-        say(msgspec.json.format(msgspec.json.encode(_document(reader, missing))).decode())
+        say(msgspec.json.format(msgspec.json.encode(_document(result))).decode())
     else:
-        _print(reader, missing)
-    return NO_PATH if missing else INVALID if reader.faulty else 0
+        _print(result)
+    return NO_PATH if result.unreadable else INVALID if result.faulty else 0
 
 
-def _read(reader: ConfigReader, path: Path) -> str:
-    """Read a file or folder; returns why that cannot be done."""
-    try:
-        if path.is_dir():
-            reader.read_folder(path)
-        else:
-            reader.read_file(path)
-    except PathError as error:
-        return str(error)
-    return ""
+class _Result(Struct, frozen=True):
+    """What came out; `unreadable` says of each path that could not be read why."""
+
+    problems: list[Problem]
+    counts: Counter[str]
+    unreadable: list[str]
+
+    @property
+    def faulty(self) -> bool:
+        return any(not problem.finding.warning for problem in self.problems)
+
+
+def _check(paths: list[Path], lenient: bool) -> _Result:
+    """Each folder is a config of its own; single files belong together."""
+    result = _Result([], Counter(), [])
+    loose = ConfigReader(lenient=lenient, keep=False)
+    readers = [loose]
+    for path in paths:
+        try:
+            if path.is_dir():
+                readers.append(ConfigReader(lenient=lenient, keep=False))
+                readers[-1].read_folder(path)
+            else:
+                loose.read_file(path)
+        except PathError as error:
+            result.unreadable.append(str(error))
+    for reader in readers:
+        result.problems.extend(reader.problems)
+        result.counts.update(reader.counts)
+    return result
 
 
 def line_of(problem: Problem) -> str:
@@ -44,25 +65,25 @@ def line_of(problem: Problem) -> str:
     return harmless(f"{where} {code} {subject}: {finding.message}")
 
 
-def _print(reader: ConfigReader, missing: list[str]) -> None:
-    for problem in reader.problems:
+def _print(result: _Result) -> None:
+    for problem in result.problems:
         say(line_of(problem))
-    for message in missing:
+    for message in result.unreadable:
         complain(message)
-    counts = reader.counts
-    warnings = sum(problem.finding.warning for problem in reader.problems)
+    counts = result.counts
+    warnings = sum(problem.finding.warning for problem in result.problems)
     complain(
         f"{counts['files']} files, {counts['directives']} directives, {counts['assets']} assets: "
-        f"{len(reader.problems) - warnings} faults, {warnings} warnings"
+        f"{len(result.problems) - warnings} faults, {warnings} warnings"
     )
 
 
-def _document(reader: ConfigReader, missing: list[str]) -> dict[str, Any]:
+def _document(result: _Result) -> dict[str, Any]:
     return {
-        "valid": not (reader.faulty or missing),
-        "counts": reader.counts,
-        "unreadable": missing,
-        "problems": [_row(problem) for problem in reader.problems],
+        "valid": not (result.faulty or result.unreadable),
+        "counts": result.counts,
+        "unreadable": result.unreadable,
+        "problems": [_row(problem) for problem in result.problems],
     }
 
 

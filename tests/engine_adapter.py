@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 import msgspec
+
 from engine.alarm import Publish, alarm_id
 from engine.asset import NetworkAssets, parse_assets
 from engine.correlator import Correlator
@@ -17,7 +18,6 @@ from engine.event import decode_event
 from engine.options import Options as EngineOptions
 from engine.outputs import Outputs
 from engine.state import BacklogState
-
 from tests.oracle import Options, Output
 
 Json = dict[str, Any]

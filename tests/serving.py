@@ -34,6 +34,8 @@ DEADLINE = 20.0
 FOR_EVER = ("--min-alarm-lifetime", "1000000000", "--max-future", "0")
 """Options with which old events are as good as new ones: nothing expires, nothing is too new."""
 OCCURRENCE = 9
+COMMAND = (sys.executable, str(ROOT / "cli.py"))
+LOG_KEYS = ("time", "level", "message")
 ASSETS = [
     {"name": "lan", "cidr": "10.0.0.0/8", "value": 5},
     {"name": "scanner", "cidr": "10.0.0.99", "value": 1, "whitelisted": True},
@@ -73,6 +75,11 @@ def write_config(
     (config / "assets_a.json").write_text(json.dumps({"assets": list(assets)}))
     (config / "directives_a.json").write_text(json.dumps({"directives": list(directives)}))
     return config
+
+
+def own_environment() -> dict[str, str]:
+    """The environment, without settings of whoever runs the tests."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("DSIEM_")}
 
 
 class Numbered:
@@ -165,14 +172,20 @@ class Service:
         self.logs = folder / "logs"
         self._stderr = folder / f"stderr-{uuid.uuid4().hex}"
         self._mark = uuid.uuid4().hex
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("DSIEM_")}
-        command = (sys.executable, str(ROOT / "cli.py"), "--json", "serve")
         folders = ("--config-dir", str(folder / "conf"), "--log-dir", str(self.logs))
         with self._stderr.open("ab") as stderr:
             self.process = subprocess.Popen(
-                [*command, *folders, f"--workers={workers}", f"--port={port}", *options],
+                [
+                    *COMMAND,
+                    "--json",
+                    "serve",
+                    *folders,
+                    f"--workers={workers}",
+                    f"--port={port}",
+                    *options,
+                ],
                 cwd=folder,
-                env=inherited | {MARK: self._mark},
+                env=own_environment() | {MARK: self._mark},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
@@ -254,7 +267,8 @@ class Service:
         seconds = time.monotonic() - since
         assert "Traceback" not in self.text(), self.text()
         lines = self.logged("ledger")
-        return Ended(code, seconds, Ledger(lines[-1] if lines else {}))
+        counts = {k: v for k, v in lines[-1].items() if k not in LOG_KEYS} if lines else {}
+        return Ended(code, seconds, Ledger(counts))
 
     # What it leaves.
 
@@ -294,13 +308,17 @@ class Service:
 
         return wait_until(complete, f"{number} child processes, without {gone}")[-1]
 
+    def wait_until_gone(self, seconds: float = 1.0) -> None:
+        """Wait until none of its processes is left."""
+        wait_until(lambda: not self.pids(), "the end of all its processes", seconds)
+
     def end(self) -> None:
         """End whatever is left of it, by force."""
         for pid in self.pids():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(DEADLINE)
-        wait_until(lambda: not self.pids(), "the end of all processes")
+        self.wait_until_gone(DEADLINE)
 
 
 @contextmanager

@@ -93,6 +93,12 @@ def test_a_document_becomes_assets_with_networks_masked() -> None:
     assert {finding.path for finding in findings if not finding.warning} == {("assets", 1)}
 
 
+def test_the_values_of_the_risk_formula_are_not_warned_of() -> None:
+    for value in range(1, 6):
+        document = b'{"assets": [{"name": "a", "cidr": "::1/128", "value": %d}]}' % value
+        assert parse_assets(document)[1] == []
+
+
 some_assets = st.builds(
     lambda bits, length, value, whitelisted: Asset(
         f"{bits}/{length}",

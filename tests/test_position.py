@@ -133,6 +133,11 @@ def test_an_offset_into_the_whole_document_counts_from_its_first_byte() -> None:
     assert Locator(b" \n\n {nonsense").locate((), 5) == (3, 3)
 
 
+def test_the_end_of_a_line_is_on_it() -> None:
+    locator = Locator(b'{"a":\n"b"}')
+    assert [locator.locate((), offset) for offset in (4, 5, 6)] == [(1, 5), (1, 6), (2, 1)]
+
+
 def test_lines_end_with_a_line_feed_alone() -> None:
     locator = Locator(b'{\r\n"a":\r\n1,\r"b": 2,\n\n"c": 3}')
     assert [locator.locate((key,)) for key in "abc"] == [(3, 1), (3, 9), (5, 6)]

@@ -235,6 +235,11 @@ def test_what_drives_the_clock(what: str, replay: Replay) -> None:
     assert result.alarms[-1]["update_time"] == AT_START
 
 
+def test_an_event_that_only_let_another_time_out_was_not_consumed(replay: Replay) -> None:
+    result = replay(event("a", 0, LOGIN), event("b", 61, LOGIN_AGAIN))
+    assert result.ledger["deliveries"] == {"sent": 2, "consumed": 1, "unmatched": 1}
+
+
 @pytest.mark.parametrize("what", DOES_NOT_DRIVE)
 def test_what_does_not_drive_the_clock(what: str, replay: Replay) -> None:
     result = replay(event("a", 0, LOGIN), DOES_NOT_DRIVE[what])

@@ -1,5 +1,6 @@
 """Serve, hurt: every fault leaves whole lines, and a ledger that is right to the last event."""
 
+import json
 import os
 import resource
 import signal
@@ -7,20 +8,15 @@ import socket
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from shards.sink import ALARM_EVENTS, ALARMS
 from tests.serving import (
-    ASSETS,
-    DEADLINE,
-    FOR_EVER,
     Answer,
     Ended,
-    Ledger,
     Load,
     Numbered,
     Service,
@@ -160,7 +156,7 @@ def test_of_a_killed_supervisor_nothing_is_left_and_the_next_goes_on(folder: Pat
     with serving(folder) as service, Load(service, Numbered(*FIRST, *SECOND)) as load:
         service.wait_for_lines(2000)
         service.kill(signal.SIGKILL)
-        wait_until(lambda: not service.pids(), "the end of its children", LIFE)
+        service.wait_until_gone(LIFE)
         load.finish()
     with serving(folder) as again:
         before = again.event_ids()
@@ -182,7 +178,7 @@ def test_a_supervisor_killed_while_it_starts_leaves_nothing(folder: Path) -> Non
     try:
         wait_until(service.children, "a child process")
         service.kill(signal.SIGKILL)
-        wait_until(lambda: not service.pids(), "the end of its children", LIFE)
+        service.wait_until_gone(LIFE)
     finally:
         service.end()
 
@@ -201,7 +197,7 @@ def test_too_many_deaths_in_a_short_time_end_it(folder: Path) -> None:
         ended.ledger.check()
         assert ended.ledger["events_received"] == ended.ledger.lines == 4
         assert service.logged("giving up: worker-1")
-        assert not service.pids()
+        service.wait_until_gone()
 
 
 # A process is stopped, and goes on.
@@ -247,19 +243,19 @@ def test_a_stopped_worker_holds_nobody_else_up_and_what_it_cannot_take_is_counte
         assert len(service.event_ids()) == len(set(service.event_ids())) == ended.ledger.lines
 
 
-def test_a_stop_is_forced_when_a_worker_does_not_answer(folder: Path) -> None:
+@pytest.mark.parametrize("number", [400, 8000], ids=["all in its pipe", "more than a pipe holds"])
+def test_a_stop_is_forced_when_a_worker_does_not_answer(number: int, folder: Path) -> None:
     with serving(folder, "--shutdown-timeout=2") as service:
         os.kill(service.workers[0], signal.SIGSTOP)
-        assert service.post(Numbered(*FIRST, *SECOND).take(400)).accepted == 400
-        service.wait_for_lines(200)
+        assert service.post(Numbered(*FIRST, *SECOND).take(number)).accepted == number
         ended = service.stop()
         assert ended.code == 1
         assert 2 <= ended.seconds < 4
-        assert not service.pids()
+        service.wait_until_gone()
         ended.ledger.check()
-        assert ended.ledger["events_received"] == 400
-        assert ended.ledger.lines == len(service.event_ids()) == 200
-        assert ended.ledger.lost == 200
+        assert ended.ledger["events_received"] == number
+        assert ended.ledger.lines == len(service.event_ids()) == number // 2
+        assert ended.ledger.lost == number // 2
         assert service.logged("stopping by force")
 
 
@@ -273,15 +269,16 @@ def test_a_second_signal_does_not_wait(folder: Path) -> None:
         ended = service.stop()
         assert ended.code == 1
         assert ended.seconds < 2
-        assert not service.pids()
+        service.wait_until_gone()
         ended.ledger.check()
-        assert ended.ledger["events_received"] == 40
+        assert ended.ledger.lines == len(service.event_ids())
+        assert service.logged("stopping by force")
 
 
 def refuses(service: Service) -> bool:
     """Whether it takes no more events."""
     try:
-        return service.post(Numbered(SECOND[0], name="late").take(1)).status == 503
+        return service.post([]).status == 503
     except OSError:
         return True
 
@@ -301,7 +298,7 @@ def test_a_stop_under_load_processes_all_that_was_accepted(
         load.finish()
         assert ended.seconds < 8
         check_nothing_lost(service, ended, load)
-        assert not service.pids()
+        service.wait_until_gone()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -312,7 +309,7 @@ def test_a_stop_while_it_starts_is_orderly_too(number: signal.Signals, folder: P
         os.killpg(service.process.pid, number)
         ended = service.ended(time.monotonic())
         assert ended.code == 0, service.text()
-        assert not service.pids()
+        service.wait_until_gone()
         assert "Error" not in service.text()
         assert "Interrupt" not in service.text()
     finally:
@@ -328,11 +325,143 @@ def test_a_port_in_use_is_said_in_one_line(folder: Path) -> None:
         try:
             ended = service.ended(time.monotonic())
             assert ended.code == 1
-            assert not service.pids()
+            service.wait_until_gone()
             errors = [line["message"] for line in service.log() if line["level"] == "ERROR"]
             assert any(str(port) in error and "in use" in error for error in errors), errors
         finally:
             service.end()
+
+
+# The disk is full, and has room again.
+
+
+class Tmpfs:
+    """A small file system of its own for the logs, which can be made larger."""
+
+    def __init__(self, folder: Path) -> None:
+        self._logs = folder / "logs"
+        self._logs.mkdir()
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(self._logs)],
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            pytest.skip(f"no tmpfs here: {done.stderr.decode().strip()}")
+
+    def fill(self, _: Service) -> None:
+        """It is so small that it fills up by itself."""
+
+    def make_room(self, _: Service) -> None:
+        subprocess.run(["mount", "-o", "remount,size=64m", str(self._logs)], check=True)
+
+    def close(self) -> None:
+        # Lazily: whoever still has a file open there is about to be ended.
+        subprocess.run(["umount", "--lazy", str(self._logs)], check=True)
+
+
+class Limit:
+    """A limit for the size of any file that the supervisor writes, in the middle of a line."""
+
+    def __init__(self, _: Path) -> None:
+        pass
+
+    def fill(self, service: Service) -> None:
+        most = (30_001, resource.RLIM_INFINITY)
+        resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, most)
+
+    def make_room(self, service: Service) -> None:
+        most = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, most)
+
+    def close(self) -> None:
+        pass
+
+
+Disk = Tmpfs | Limit
+
+
+@pytest.fixture(params=[Tmpfs, Limit])
+def disk(request: pytest.FixtureRequest, folder: Path) -> Iterator[Disk]:
+    made: Disk = request.param(folder)
+    yield made
+    made.close()
+
+
+def fill(service: Service, disk: Disk, events: Numbered) -> None:
+    """Post until nothing more can be written."""
+    disk.fill(service)
+    for _ in range(10):
+        assert service.post(events.take(200)).accepted == 200
+    service.wait_for_log("alarms cannot be written")
+    for _ in range(10):
+        assert service.post(events.take(20)).accepted == 20
+
+
+def test_a_full_disk_tears_no_line_and_loses_none(disk: Disk, folder: Path) -> None:
+    events = Numbered(*FIRST, *SECOND)
+    with serving(folder) as service:
+        fill(service, disk, events)
+        assert set(service.event_ids()) < {f"e{i}" for i in range(events.made)}
+        service.alarms()
+        disk.make_room(service)
+        service.wait_for_log("alarms are written again")
+        service.wait_for_lines(events.made)
+        ended = service.stop()
+        assert ended.code == 0
+        ended.ledger.check()
+        assert ended.ledger["events_received"] == ended.ledger.lines == events.made
+        each_once(service.event_ids(), [f"e{i}" for i in range(events.made)])
+        assert len(service.alarms()) == events.made // 10 * 2
+
+
+def test_a_disk_that_stays_full_holds_up_no_stop(disk: Disk, folder: Path) -> None:
+    events = Numbered(*FIRST, *SECOND)
+    with serving(folder, "--shutdown-timeout=1") as service:
+        fill(service, disk, events)
+        ended = service.stop()
+        assert ended.code == 1
+        assert ended.seconds < 4
+        service.wait_until_gone()
+        ended.ledger.check()
+        assert ended.ledger["events_received"] == events.made
+        ids = service.event_ids()
+        assert len(ids) == len(set(ids)) < events.made
+        service.alarms()
+        assert any("are lost" in line["message"] for line in service.log())
+
+
+# The files are rotated.
+
+
+def rotate(service: Service, number: int) -> None:
+    """Rename both files, as logrotate does."""
+    for name in (ALARMS, ALARM_EVENTS):
+        (service.logs / name).rename(service.logs / f"{name}.{number}")
+
+
+def test_rotation_under_load_loses_no_line_and_writes_none_twice(folder: Path) -> None:
+    with serving(folder) as service, Load(service, Numbered(*FIRST, *SECOND)) as load:
+        for number in range(6):
+            service.wait_for_lines(300)
+            rotate(service, number)
+            if number % 2:  # else it sees by itself
+                service.kill(signal.SIGUSR1)
+            wait_until((service.logs / ALARMS).exists, "a new alarms file")
+            wait_until((service.logs / ALARM_EVENTS).exists, "a new alarm events file")
+        load.finish()
+        ended = service.stop()
+        assert ended.code == 0
+        ended.ledger.check()
+        rotated = [service.logs / f"{ALARM_EVENTS}.{number}" for number in range(6)]
+        parts = [read_lines(path) for path in (*rotated, service.logs / ALARM_EVENTS)]
+        ids = [str(line["event_id"]) for part in parts for line in part]
+        each_once(ids, load.accepted)
+        assert ended.ledger.lines == ended.ledger["events_received"] == len(ids)
+        paths = [*(service.logs / f"{ALARMS}.{n}" for n in range(6)), service.logs / ALARMS]
+        alarms = [line["alarm_id"] for path in paths for line in read_lines(path)]
+        assert len(set(alarms)) == ended.ledger["backlogs_opened"]
+        assert len(alarms) == ended.ledger["backlogs_opened"] + ended.ledger["backlogs_finished"]
 
 
 # What comes in is hostile.
@@ -343,8 +472,6 @@ def invalid_events() -> list[tuple[bytes, str]]:
     good = Numbered(FIRST[0]).take(1)[0]
 
     def changed(**fields: object) -> bytes:
-        import json
-
         return json.dumps(good | fields).encode()
 
     return [

@@ -248,15 +248,15 @@ def test_many_repeated_ids_do_not_take_forever(validate: Validate) -> None:
 
 
 def test_many_faults_on_one_long_line_do_not_take_forever(validate: Validate) -> None:
-    items = ",".join(directive(name='"é"', priority="§0").replace("\n", "") for _ in range(4000))
+    items = ",".join(directive(name='"é"', priority="§0").replace("\n", "") for _ in range(6000))
     marked = f'{{"directives": [{items}]}}'.replace('"id": 7', '"id": null')
     started = time.process_time()
     result = validate(write("directives_x.json", marked))
-    assert time.process_time() - started < 3
-    assert len(result.lines) == 8000
+    assert time.process_time() - started < 4
+    assert len(result.lines) == 12_000
     at = [line for line in result.lines if " out-of-range " in line]
     line = f"out-of-range - - priority: is 0, {WHOLE} from 1 to 5"
-    assert at == lines_for("directives_x.json", marked, [line] * 4000)
+    assert at == lines_for("directives_x.json", marked, [line] * 6000)
 
 
 def test_a_large_file_with_a_fault_at_its_end(validate: Validate) -> None:
