@@ -5,10 +5,7 @@ from /proc. At its end each service has to account for every event, in its ledge
 """
 
 import argparse
-import asyncio
-import gc
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,27 +13,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
-from threading import Event, Thread
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import msgspec
-import uvloop
+from msgspec import Struct
 
-from benchmarks import report, workload
-from benchmarks.loaded import parsed
-from benchmarks.measure import Figure, calibration, cpu_nanos
+from benchmarks import parts, report, workload
+from benchmarks.measure import Figure
 from benchmarks.per_event import LONG
-from benchmarks.served import ROOT, LiveMaker, Seconds, Served, matched
-from engine.asset import parse_assets
-from engine.index import keys_of
-from shards.outlet import Outlet
-from shards.router import Router, RouterSetup
-from shards.settings import Settings
+from benchmarks.served import ROOT, LiveMaker, Seconds, Served, Tail, event_id, matched
 
 _RESULTS = Path(__file__).parent / "results" / "bench_pipeline.json"
-_READ_EVENTS = 120
-"""Events that a read from a socket brings, in 64 KiB."""
 
 
 @contextmanager
@@ -60,112 +47,78 @@ def running(configs: Path) -> Iterator[Served]:
         served.kill()
 
 
-def router(quick: bool) -> list[Figure]:
-    """The router by itself, receiving aside."""
-    repeats = 3 if quick else 7
-    raws = list(LiveMaker(21).stream(24_000, 0.1))
-    runs = [(asyncio.run(_routed(raws)), cpu_nanos(lambda: calibration, raws)) for _ in range(repeats)]
-    micros = median(taken for taken, _ in runs) / len(raws) / 1000
-    times = median(taken / unit for taken, unit in runs)
-    name = "router, receiving aside: an event"
-    return [Figure("router", name, micros, "µs", 1.5, times_calibration=times)]
-
-
-async def _routed(raws: Sequence[bytes]) -> int:
-    """CPU nanoseconds of routing these, 1 in 10 of which goes into the pipe of a worker."""
-    keys = tuple(keys_of(directive) for directive in parsed(workload.directives(100)))
-    outlets = [Outlet(25_000), Outlet(25_000)]
-    setup = RouterSetup(Settings(), keys, tuple(parse_assets(workload.assets())[0]), 0)
-    shards = Router(setup, outlets)
-    drains = [_drained(outlet) for outlet in outlets]
-    gc.collect()
-    gc.freeze()
-    taken = 0
-    for at in range(0, len(raws), _READ_EVENTS):
-        read = [bytes(bytearray(raw)) for raw in raws[at : at + _READ_EVENTS]]  # as just received
-        start = time.process_time_ns()
-        for raw in read:
-            shards.route(raw)
-        shards.flush()
-        await asyncio.sleep(0)  # the outlets write
-        await asyncio.sleep(0)
-        taken += time.process_time_ns() - start
-    start = time.process_time_ns()
-    await asyncio.gather(*(outlet.close() for outlet in outlets))
-    taken += time.process_time_ns() - start
-    gc.unfreeze()
-    written = sum(drain.wait() or sum(outlet.written.values()) for drain, outlet in zip(drains, outlets, strict=True))
-    assert written == len(matched(raws)) == shards.events.routed
-    return taken
-
-
-def _drained(outlet: Outlet) -> "subprocess.Popen[bytes]":
-    """Attach the outlet to a pipe that a process reads as a worker would."""
-    reader, writer = os.pipe()
-    drain = subprocess.Popen(("cat",), stdin=reader, stdout=subprocess.DEVNULL)
-    os.close(reader)
-    outlet.attach(0, writer)
-    return drain
-
-
 def flood(quick: bool) -> list[Figure]:
     """Events as fast as the router takes them: what each kind of process spends on its part."""
-    count, repeats = (20_000, 2) if quick else (100_000, 3)
+    count, repeats = (20_000, 2) if quick else (100_000, 5)
     with serving(workload.directives(100)) as served:
-        few = _flood(served, 31, count, repeats, 0.1)
-        all_of_them = _flood(served, 51, count // 3, repeats, 1.0)
+        some = _flood(served, 31, count, repeats, 0.1)
+        every = _flood(served, 51, count // 3, repeats, 1.0)
 
-    def figure(name: str, values: Sequence[float], target: float | None = None) -> Figure:
-        return Figure("flood", name, median(values), "µs", target)
+    def cost(name: str, kind: str, runs: Sequence[Run], target: float | None = None) -> Figure:
+        return Figure("flood", name, median(run.cost(kind) for run in runs), "µs", target)
+
+    def rate(name: str, runs: Sequence[Run]) -> Figure:
+        return Figure("flood", name, median(run.events / run.seconds for run in runs), "events/s")
 
     return [
-        figure("worker: a matching event", [t["worker"] / n * 1e6 for _, n, t, _ in few], 8.0),
-        figure("  when all are", [t["worker"] / n * 1e6 for _, n, t, _ in all_of_them]),
-        figure("supervisor: an alarm event", [t["supervisor"] / n * 1e6 for _, n, t, _ in few], 0.6),
-        figure("  when all match", [t["supervisor"] / n * 1e6 for _, n, t, _ in all_of_them]),
-        figure("router, over HTTP: an event", [t["router"] / n * 1e6 for n, _, t, _ in few]),
-        Figure("flood", "1 in 10 matching", median(n / s for n, _, _, s in few), "events/s"),
-        Figure("flood", "all matching", median(n / s for n, _, _, s in all_of_them), "events/s"),
+        cost("worker: a matching event", "worker", some, 8.0),
+        cost("  when all match", "worker", every),
+        cost("supervisor: an alarm event", "supervisor", some, 0.6),
+        cost("  when all match", "supervisor", every),
+        cost("router, over HTTP: an event", "router", some),
+        rate("1 in 10 matching", some),
+        rate("all matching", every),
     ]
 
 
-Run = tuple[int, int, Seconds, float]
-"""Events, those matching, CPU seconds by kind, seconds."""
+class Run(Struct, frozen=True):
+    """So many events that were posted, and those that matched: CPU seconds by kind, and seconds."""
+
+    events: int
+    matching: int
+    cpu: Seconds
+    seconds: float
+
+    def cost(self, kind: str) -> float:
+        """Microseconds of a kind of process for an event that concerns it."""
+        return self.cpu[kind] * 1e6 / (self.events if kind == "router" else self.matching)
 
 
 def _flood(served: Served, seed: int, count: int, repeats: int, share: float) -> list[Run]:
     """The first run is to warm up."""
-    runs: list[Run] = []
-    for number in range(1 + repeats):
-        raws = list(LiveMaker(seed + number).stream(count if number else count // 5, share))
-        taken, seconds = _fed(served, raws)
-        runs.append((len(raws), len(matched(raws)), taken, seconds))
-    return runs[1:]
+    sizes = [count // 5] + [count] * repeats
+    return [
+        _fed(served, list(LiveMaker(seed + number).stream(size, share)))
+        for number, size in enumerate(sizes)
+    ][1:]
 
 
-def _fed(served: Served, raws: Sequence[bytes]) -> tuple[Seconds, float]:
-    """CPU seconds by kind, and seconds, of these events, up to their lines."""
+def _fed(served: Served, raws: Sequence[bytes]) -> Run:
+    """Post these, and wait for their lines."""
     before = served.cpu()
     seconds = served.feed(raws)
     after = served.cpu()
-    return {kind: after[kind] - before[kind] for kind in after}, seconds
+    cpu = {kind: after[kind] - before[kind] for kind in after}
+    return Run(len(raws), len(matched(raws)), cpu, seconds)
 
 
 def growth(quick: bool) -> list[Figure]:
-    """Whether events cost more where there is more that they do not concern: two services in turns."""
+    """Whether events cost more where there is more that they do not concern."""
     count, repeats = (10_000, 3) if quick else (20_000, 7)
 
     def ratio(few: bytes, lots: bytes, few_pairs: int, lots_pairs: int, share: float) -> float:
-        with serving(few) as small, serving(lots) as big:
+        with serving(few) as small, serving(lots) as big:  # in turns
             sides = (_Side(small, few_pairs, share), _Side(big, lots_pairs, share))
             runs = [[side.micros(count) for side in sides] for _ in range(repeats)]
         return median(big / small for small, big in runs)
 
     few, lots = workload.directives(10), workload.directives(10_000)
     long = workload.directives(1, LONG)
+    directives = ratio(few, lots, 400, 400, 0.1)
+    backlogs = ratio(long, long, 100, 5000, 1.0)
     return [
-        Figure("growth", "10,000 directives to 10", ratio(few, lots, 400, 400, 0.1), "×", 1.15),
-        Figure("growth", "5,000 open backlogs to 100", ratio(long, long, 100, 5000, 1.0), "×", 1.15),
+        Figure("growth", "10,000 directives to 10", directives, "×", 1.15),
+        Figure("growth", "5,000 open backlogs to 100", backlogs, "×", 1.15),
     ]
 
 
@@ -188,24 +141,29 @@ class _Side:
             *self._maker.drawn(count - int(count * self._share), self._pairs, unknown),
         ]
         raws.sort(key=lambda raw: pick())
-        return sum(_fed(self._served, raws)[0].values()) / count * 1e6
+        return sum(_fed(self._served, raws).cpu.values()) / count * 1e6
 
 
 def steady(quick: bool) -> list[Figure]:
-    """1,000 events/s, 1 in 10 matching: CPU, and from when a post was due to the line in the file."""
+    """1,000 events/s, 1 in 10 matching: CPU, and from when a post was due to the line in a file."""
     seconds = 4 if quick else 10
     with serving(workload.directives(100)) as served:
         served.feed(list(LiveMaker(80).stream(5000, 0.1)))
-        before, start = sum(served.cpu().values()), time.monotonic()
-        time.sleep(2)
-        idle = (sum(served.cpu().values()) - before) / (time.monotonic() - start)
+        idle = _idle_load(served)
         tens = _paced(served, 81, seconds, 10)
         single = _paced(served, 82, seconds // 2, 1)
     return [
-        *_paced_figures("100 posts of 10 a second", tens, 0.25, 5.0),
+        *_paced_figures("100 posts of 10 a second", tens, 25.0, 5.0),
         *_paced_figures("1,000 posts a second", single),
         Figure("steady", "no events: CPU of all", idle * 100, "%"),
     ]
+
+
+def _idle_load(served: Served) -> float:
+    """The cores that it uses while nothing comes in."""
+    before = sum(served.cpu().values())
+    time.sleep(2)
+    return (sum(served.cpu().values()) - before) / 2
 
 
 def _paced_figures(
@@ -214,7 +172,7 @@ def _paced_figures(
     load, latencies = run
     p99 = quantiles(latencies, n=100)[-1]
     return [
-        Figure("steady", f"{name}: CPU of all", load * 100, "%", None if cpu is None else cpu * 100),
+        Figure("steady", f"{name}: CPU of all", load * 100, "%", cpu),
         Figure("steady", "  post to line, p50", median(latencies) * 1000, "ms", p50),
         Figure("steady", "  post to line, p99", p99 * 1000, "ms"),
     ]
@@ -226,11 +184,11 @@ def _paced(served: Served, seed: int, seconds: int, body_events: int) -> tuple[f
     bodies = [raws[at : at + body_events] for at in range(0, len(raws), body_events)]
     due: dict[str, float] = {}
     before, start = sum(served.cpu().values()), time.monotonic() + 0.1
-    with _Tail(served.alarm_events) as tail:
+    with Tail(served.alarm_events) as tail:
         for number, body in enumerate(bodies):
             at = start + number * body_events / 1000
             known = matched(body)
-            due |= dict.fromkeys(map(_event_id, known), at)
+            due |= dict.fromkeys(map(event_id, known), at)
             time.sleep(max(0.0, at - time.monotonic()))
             served.post(b"\n".join(body), len(body), len(known))
         served.await_lines()
@@ -238,71 +196,25 @@ def _paced(served: Served, seed: int, seconds: int, body_events: int) -> tuple[f
     return taken / passed, [tail.seen[event_id] - at for event_id, at in due.items()]
 
 
-class _Id(msgspec.Struct):
-    event_id: str
-
-
-_ids = msgspec.json.Decoder(_Id)
-
-
-def _event_id(raw: bytes) -> str:
-    return _ids.decode(raw).event_id
-
-
-class _Tail(Thread):
-    """Follows the alarm events file, and notes when each line is there to be read."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(daemon=True)
-        self.seen: dict[str, float] = {}
-        self._file = path.open("rb")
-        self._file.seek(0, os.SEEK_END)
-        self._rest = b""
-        self._ended = Event()
-
-    def run(self) -> None:
-        """Look twice a millisecond."""
-        while not self._ended.wait(0.0005):
-            self._look()
-        self._look()
-
-    def _look(self) -> None:
-        read, now = self._file.read(), time.monotonic()
-        whole, _, self._rest = (self._rest + read).rpartition(b"\n")
-        for line in whole.splitlines():
-            self.seen[_event_id(line)] = now
-
-    def __enter__(self) -> "_Tail":
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._ended.set()
-        self.join()
-
-
 def idle(quick: bool) -> list[Figure]:
     """What a service occupies that has nothing to do, PSS of all processes; and its start."""
     directives = 4000 if quick else 23_500
     with running(ROOT / "deploy/example/configs") as served:
-        time.sleep(1.5)
+        time.sleep(1)
         example = served.pss()
     with serving(workload.directives(directives)) as served:
-        time.sleep(1.5)
+        load = _idle_load(served)
         many, start = served.pss(), served.start_seconds
-        before = sum(served.cpu().values())
-        time.sleep(2)
-        cpu = (sum(served.cpu().values()) - before) / 2
     return [
         Figure("idle", "memory, the example's config", example / 1e6, "MB", 160),
         Figure("idle", f"memory, {directives:,} directives", many / 1e6, "MB", 400),
-        Figure("idle", "  CPU of all", cpu * 100, "%"),
+        Figure("idle", "  CPU of all", load * 100, "%"),
         Figure("idle", "  from start to serving", start, "s"),
     ]
 
 
 SECTIONS: Mapping[str, Callable[[bool], list[Figure]]] = {
-    "router": router,
+    "parts": parts.run,
     "flood": flood,
     "growth": growth,
     "steady": steady,
@@ -323,11 +235,10 @@ def main() -> int:
     figures: list[Figure] = []
     for name in arguments.only or SECTIONS:
         figures += SECTIONS[name](arguments.quick)
-    report.show(figures)
+    report.show(figures, "dsiem-shards service")
     report.save(figures, arguments.json)
     return int(any(figure.met is False for figure in figures))
 
 
 if __name__ == "__main__":
-    uvloop.install()
     sys.exit(main())

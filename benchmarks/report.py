@@ -16,9 +16,9 @@ from benchmarks.measure import Figure
 _SHOWN = {True: "met", False: "NOT MET", None: ""}
 
 
-def show(figures: Sequence[Figure]) -> None:
+def show(figures: Sequence[Figure], title: str = "dsiem-shards engine") -> None:
     """Print the table."""
-    table = Table(title="dsiem-shards engine")
+    table = Table(title=title)
     table.add_column("figure", no_wrap=True)
     for heading in ("value", "unit", "target", "× calibration", ""):
         table.add_column(heading, justify="left" if heading in ("", "unit") else "right")

@@ -3,6 +3,7 @@
 May live here: what can be known of it from outside (Linux). May not: what is measured of it.
 """
 
+import os
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,10 +30,10 @@ Seconds = Mapping[str, float]
 
 
 class LiveMaker(workload.EventMaker):
-    """Makes events of now; other seeds make others. Not older than a stage lives, nor in order."""
+    """Makes events of now, which a service that looks at its clock does not find expired."""
 
     def event(self, sid: int, pair: workload.Pair, **more: Any) -> bytes:
-        """One event, as EventMaker makes it, in half a minute from the start of its maker."""
+        """One event, as EventMaker makes it."""
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f+0000")
         return super().event(sid, pair, timestamp=now, **more)
 
@@ -85,7 +87,7 @@ class Served:
         self._posted += count
         self._matched += matching
 
-    def feed(self, raws: Sequence[bytes], body_events: int = 2000) -> float:
+    def feed(self, raws: Sequence[bytes], body_events: int = 8000) -> float:
         """Post all of these as fast as they are taken, until their lines are there: seconds."""
         bodies = [raws[at : at + body_events] for at in range(0, len(raws), body_events)]
         ready = [(b"\n".join(body), len(body), len(matched(body))) for body in bodies]
@@ -138,6 +140,50 @@ class Served:
         """End it, however it goes: its children notice by themselves."""
         self._process.kill()
         self._process.wait()
+
+
+class _Id(msgspec.Struct):
+    event_id: str
+
+
+_ids = msgspec.json.Decoder(_Id)
+
+
+def event_id(raw: bytes) -> str:
+    """Of an event, or of a line of alarm events."""
+    return _ids.decode(raw).event_id
+
+
+class Tail(Thread):
+    """Follows the alarm events file, and notes when each line is there to be read."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(daemon=True)
+        self.seen: dict[str, float] = {}
+        self._file = path.open("rb")
+        self._file.seek(0, os.SEEK_END)
+        self._rest = b""
+        self._ended = Event()
+
+    def run(self) -> None:
+        """Look twice a millisecond; once more at the end."""
+        while not self._ended.wait(0.0005):
+            self._look()
+        self._look()
+
+    def _look(self) -> None:
+        read, now = self._file.read(), time.monotonic()
+        whole, _, self._rest = (self._rest + read).rpartition(b"\n")
+        for line in whole.splitlines():
+            self.seen[event_id(line)] = now
+
+    def __enter__(self) -> "Tail":
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        self.join()
 
 
 class _Newlines:

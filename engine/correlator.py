@@ -48,17 +48,26 @@ class Correlator:
         The outputs' counts are empty when nothing expired and no directive consumed the event.
         Events from whitelisted sources are the caller's to leave out.
         """
-        outputs = self.on_tick(now)
+        outputs = Outputs()
+        self.take(event, now, outputs)
+        return outputs
+
+    def take(self, event: NormalizedEvent, now: int, outputs: Outputs) -> bool:
+        """As on_event, into outputs that may hold others; whether a directive consumed it."""
+        if self._expiry.due(now):
+            self.on_tick(now, outputs)
+        consumed = False
         concerned = self._index.find(event)
         if concerned:
             src, dst = self._assets.facts(event.src_ip), self._assets.facts(event.dst_ip)
             for directive in concerned:
-                self._managers[directive].on_event(event, src, dst, now, outputs)
-        return outputs
+                if self._managers[directive].on_event(event, src, dst, now, outputs):
+                    consumed = True
+        return consumed
 
-    def on_tick(self, now: int) -> Outputs:
-        """Close what has expired by now."""
-        outputs = Outputs()
+    def on_tick(self, now: int, outputs: Outputs | None = None) -> Outputs:
+        """Close what has expired by now; into these outputs, if given."""
+        outputs = Outputs() if outputs is None else outputs
         for backlog in self._expiry.pop(now):
             self._managers[backlog.compiled.directive.id].expire(backlog, outputs)
         return outputs

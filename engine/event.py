@@ -97,12 +97,21 @@ T = TypeVar("T", bound=Struct)
 # Not strict: a whole number may come as text ("80"), as Logstash often sends it.
 _wire_decoder = msgspec.json.Decoder(_Wire, strict=False)
 _key_decoder = msgspec.json.Decoder(EventKey, strict=False)
+_quick_key = _key_decoder.decode
 _timed_key_decoder = msgspec.json.Decoder(TimedKey, strict=False)
 
 
 def decode_key(raw: bytes) -> EventKey:
     """The routing key of an event; InvalidEvent when it is not JSON or its key is not valid."""
-    return _decode_key(_key_decoder, raw)
+    if len(raw) <= MAX_EVENT_BYTES:  # in one step what most keys are
+        try:
+            key = _quick_key(raw)
+            canonical(key.src_ip)
+            if key.plugin_id and key.plugin_sid:
+                return key
+        except Exception:  # the longer way says what is wrong
+            pass
+    return _checked_key(_decode(_key_decoder, raw))
 
 
 def decode_timed_key(raw: bytes) -> TimedKey:

@@ -26,6 +26,10 @@ class Expiry:
         """Take a backlog out; its second stays in the heap, to be passed over in time."""
         self._by_second.remove(backlog.expires_at, backlog)
 
+    def due(self, now: int) -> bool:
+        """Whether anything may expire at `now` or before."""
+        return bool(self._seconds) and self._seconds[0] <= now
+
     def pop(self, now: int) -> list[Backlog]:
         """Take out, and return, all that expires at `now` or before, earliest first."""
         due: list[Backlog] = []

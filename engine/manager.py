@@ -62,14 +62,20 @@ class Manager:
 
     def on_event(
         self, event: NormalizedEvent, src: Facts, dst: Facts, now: int, outputs: Outputs
-    ) -> None:
-        """Offer an event to the backlogs that it concerns; if none consumes it, it may open one."""
+    ) -> bool:
+        """Offer an event to the backlogs that it concerns; if none consumes it, it may open one.
+
+        Returns whether it was consumed.
+        """
         offers = self._offers(event, src, dst)
         if offers:
             for backlog, stage in offers:
                 self._offer(backlog, stage, event, now, outputs)
         elif self._stages[0].rule.matches(event, src, dst):
             self._open(event, now, outputs)
+        else:
+            return False
+        return True
 
     def _offers(self, event: NormalizedEvent, src: Facts, dst: Facts) -> list[Offer]:
         """The backlogs that will consume the event, oldest first, and at which stage each."""

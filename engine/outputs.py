@@ -23,4 +23,4 @@ class Outputs(Struct):
     @property
     def consumed(self) -> bool:
         """Whether any directive consumed the event, if there was one."""
-        return bool(self.counts.keys() - {"expired"})
+        return len(self.counts) > ("expired" in self.counts)

@@ -1,14 +1,16 @@
 """The router's queue to one worker: batches into a pipe that may be full, broken, or replaced."""
 
 import asyncio
+import os
 from collections import deque
 from contextlib import suppress
+from typing import BinaryIO
 
 from shards.process import open_writer
 from shards.wire import Queue, encode_frame
 
-BATCH_BYTES = 1 << 16
-"""A batch is closed at this size: what a pipe holds, and some milliseconds of a worker's time."""
+BATCH_BYTES = 3 << 16
+"""A batch is closed at this size: less than a pipe holds, some milliseconds of a worker's time."""
 
 
 class Outlet:
@@ -66,7 +68,10 @@ class Outlet:
         if self._writing is not None:
             self._writing.cancel()
         self.written[link] = 0
-        self._writing = asyncio.create_task(self._write(link, descriptor))
+        pipe = os.fdopen(descriptor, "wb", 0)
+        self._writing = asyncio.create_task(self._write(link, pipe))
+        # One that is cancelled before it has begun closes nothing.
+        self._writing.add_done_callback(lambda _: pipe.close())
 
     async def close(self) -> None:
         """Write all that waits, and end the pipe; returns when it is ended, or broken."""
@@ -76,9 +81,10 @@ class Outlet:
         if self._writing is not None:
             await self._writing
 
-    async def _write(self, link: int, descriptor: int) -> None:
+    async def _write(self, link: int, pipe: BinaryIO) -> None:
         """Write batches as they come, as fast as the pipe takes them, to its end."""
-        writer = await open_writer(descriptor)
+        writer = await open_writer(os.dup(pipe.fileno()))
+        pipe.close()
         try:
             while batch := await self._next():
                 self._queued -= len(batch)

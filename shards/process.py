@@ -5,18 +5,21 @@ decides; it ends when told to, or when its control pipe to the supervisor reache
 """
 
 import asyncio
+import fcntl
 import os
+import pickle
 import select
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import multiprocess
 import uvloop
-from multiprocess import reduction
+from multiprocess import reduction, resource_tracker
 from multiprocess.connection import Connection
 
 from shards import logs
@@ -28,8 +31,11 @@ LOST = (EOFError, OSError)
 """What a pipe raises when the other side is gone, in the middle of a message or not."""
 READ_BYTES = 1 << 18
 """How much is read ahead of a pipe; no frame has to fit in it."""
+PIPE_BYTES = 1 << 18
+"""What a data pipe holds: a batch in one go, so that its reader wakes up once for it."""
 ORPHANED = 1
 """The exit code of a child that has lost its supervisor."""
+_LEFT_TO_SUPERVISOR = (signal.SIGINT, signal.SIGTERM)
 _from_child = msgspec.msgpack.Decoder(FromChild, dec_hook=lambda kind, counts: Counter(counts))
 _to_child = msgspec.msgpack.Decoder(ToChild)
 
@@ -77,13 +83,14 @@ class Child:
         self.name = name
         self._pipe, theirs = CONTEXT.Pipe()
         self._process = CONTEXT.Process(target=target, args=(theirs, *arguments), name=name)
-        self._process.start()
+        resource_tracker.ensure_running()  # its own start would let the signals through again
+        # A child ignores these, but not before it runs: until then they must wait.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _LEFT_TO_SUPERVISOR)
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return int(self._process.pid)
 
     async def attend(self, handle: Callable[[FromChild], None]) -> int:
         """Call `handle` with each message of the child until it has ended; returns its exit code.
@@ -102,8 +109,10 @@ class Child:
         while self._receive(handle):
             pass
         self._process.join()
+        code = int(self._process.exitcode)
+        self._process.close()
         self._pipe.close()
-        return int(self._process.exitcode)
+        return code
 
     def _receive(self, handle: Callable[[FromChild], None]) -> bool:
         """Handle one message; False when there will be none any more."""
@@ -124,11 +133,12 @@ class Child:
         """Tell it, and hand it a file descriptor."""
         with suppress(*LOST):
             self._pipe.send_bytes(msgspec.msgpack.encode(message))
-            reduction.send_handle(self._pipe, descriptor, self.pid)
+            reduction.send_handle(self._pipe, descriptor, self._process.pid)
 
     def kill(self) -> None:
         """End it at once, stopped or not."""
-        self._process.kill()
+        with suppress(ValueError):  # it has ended, and been seen off
+            self._process.kill()
 
 
 def _watch(pipe: Connection, receive: Callable[..., Any], handle: Callable[..., None]) -> None:
@@ -140,16 +150,41 @@ def _watch(pipe: Connection, receive: Callable[..., Any], handle: Callable[..., 
     os.set_blocking(pipe.fileno(), True)
 
 
+class Parcel:
+    """Something large for children, packed once, in memory that they can all read.
+
+    As an argument it would go through a pipe, and who writes into the pipe of a child that has
+    died before it read it, while it holds the other end itself, waits for ever.
+    """
+
+    def __init__(self, content: object) -> None:
+        descriptor = os.memfd_create("setup")
+        with os.fdopen(os.dup(descriptor), "wb") as file:
+            pickle.dump(content, file, protocol=pickle.HIGHEST_PROTOCOL)
+        self._handle = Connection(descriptor, writable=False)  # which knows how to be handed over
+
+    def unpack(self) -> Any:
+        """The content, in the child; the parcel is then gone there."""
+        # Opened anew, since those who share a descriptor share the position in it too.
+        with Path(f"/proc/self/fd/{self._handle.fileno()}").open("rb") as file:
+            content = pickle.load(file)
+        self._handle.close()
+        return content
+
+
 def data_pipe() -> tuple[Connection, Connection]:
     """A one-way pipe: its reading and its writing end."""
     reader, writer = CONTEXT.Pipe(duplex=False)
+    with suppress(OSError):  # more than a user may have of them: then it is a small one
+        fcntl.fcntl(writer.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     return reader, writer
 
 
 def run_child(settings: Settings, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a child's main coroutine to its end, with logging and signals as children have them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in _LEFT_TO_SUPERVISOR:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _LEFT_TO_SUPERVISOR)
     logs.setup(settings)
     uvloop.run(main())
 

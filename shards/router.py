@@ -5,36 +5,39 @@ Everything here is on the path of every event, concerned or not.
 """
 
 import asyncio
+import sys
 import time
 from collections.abc import Sequence
 
+import msgspec
+from loguru import logger
 from msgspec import Struct
 from multiprocess.connection import Connection
 
 from engine.address import canonical
 from engine.asset import Asset, NetworkAssets
 from engine.errors import InvalidEvent
-from engine.event import EventKey, NormalizedEvent, decode_event, decode_key
+from engine.event import decode_event, decode_key
 from engine.index import DirectiveIndex, DirectiveKeys, Ids
 from shards.intake import QUEUE_FULL, Refusal
 from shards.ledger import Events
 from shards.logs import InvalidEvents
 from shards.outlet import Outlet
 from shards.plan import place
-from shards.process import Control, regularly, run_child
+from shards.process import Control, Parcel, regularly, run_child
 from shards.settings import Settings
 from shards.wire import Attach, Ready, RouterReport, Stop, ToChild
 
 REPORT_SECONDS = 0.5
+_keys = msgspec.msgpack.Decoder(list[DirectiveKeys])
 
 
 class RouterSetup(Struct, frozen=True):
-    """What a router is started with; the port is the one to listen on, 0 for any."""
+    """What a router is started with. `keys`: a list of DirectiveKeys in MessagePack."""
 
     settings: Settings
-    keys: tuple[DirectiveKeys, ...]
+    keys: bytes
     assets: tuple[Asset, ...]
-    port: int
 
 
 class Router:
@@ -43,21 +46,29 @@ class Router:
     def __init__(self, setup: RouterSetup, outlets: Sequence[Outlet]) -> None:
         self.events = Events()
         self._assets = NetworkAssets(setup.assets)
-        self._index = DirectiveIndex(setup.keys)
+        self._find = DirectiveIndex(_keys.decode(setup.keys)).find
         self._outlets = outlets
         self._concerned: dict[Ids, tuple[Outlet, ...]] = {}
         """By directive ids, as the index has them: the outlets of their shards, each once."""
         self._invalid = InvalidEvents()
 
-    def route(self, raw: bytes) -> None:
-        """Take an event whose sender does not wait for an answer."""
-        self.events.received += 1
-        try:
-            key = decode_key(raw)
-        except InvalidEvent as error:
-            self._refuse(error, raw)
-            return
-        self._dispatch(key, raw)
+    def route(self, raws: Sequence[bytes]) -> None:
+        """Take the events of one read, whose sender does not wait for an answer; and flush."""
+        find, unmatched = self._find, 0
+        for raw in raws:
+            try:
+                key = decode_key(raw)
+            except InvalidEvent as error:
+                self._refuse(error, raw)
+                continue
+            ids = find(key)
+            if ids:
+                self._hand_on(ids, key.src_ip, raw)
+            else:
+                unmatched += 1
+        self.events.received += len(raws)
+        self.events.unmatched += unmatched
+        self.flush()
 
     def take(self, raw: bytes) -> Refusal | None:
         """Take an event whose sender wants to know at once whether all of it is valid."""
@@ -67,7 +78,11 @@ class Router:
         except InvalidEvent as error:
             self._refuse(error, raw)
             return Refusal(error.reason, error.detail)
-        if self._dispatch(event, raw):
+        ids = self._find(event)
+        if not ids:
+            self.events.unmatched += 1
+            return None
+        if self._hand_on(ids, event.src_ip, raw):
             return None
         return Refusal(QUEUE_FULL, "a worker has more events waiting than max-queue")
 
@@ -75,13 +90,9 @@ class Router:
         self.events.invalid[error.reason] += 1
         self._invalid.report(error.reason, raw, time.monotonic())
 
-    def _dispatch(self, key: EventKey | NormalizedEvent, raw: bytes) -> bool:
+    def _hand_on(self, ids: Ids, src_ip: str, raw: bytes) -> bool:
         """Whether every shard concerned has taken the event."""
-        ids = self._index.find(key)
-        if not ids:
-            self.events.unmatched += 1
-            return True
-        if self._assets.facts(canonical(key.src_ip)).whitelisted:
+        if self._assets.facts(canonical(src_ip)).whitelisted:
             self.events.whitelisted += 1
             return True
         self.events.routed += 1
@@ -112,9 +123,13 @@ class Router:
         return RouterReport(self.events, queues, written)
 
 
-def main(control: Connection, setup: RouterSetup) -> None:
-    """The target of the router process; its pipes come as Attach messages."""
-    run_child(setup.settings, lambda: _RouterProcess(Control(control), setup).run())
+def main(control: Connection, parcel: Parcel, port: int) -> None:
+    """The target of the router process; its pipes come as Attach messages.
+
+    The parcel holds a RouterSetup; the port is the one to listen on, 0 for any.
+    """
+    setup: RouterSetup = parcel.unpack()
+    run_child(setup.settings, lambda: _RouterProcess(Control(control), setup).run(port))
 
 
 class _RouterProcess:
@@ -127,18 +142,24 @@ class _RouterProcess:
         self._outlets = [Outlet(setup.settings.max_queue) for _ in range(setup.settings.workers)]
         self._router = Router(setup, self._outlets)
 
-    async def run(self) -> None:
-        self._control.on_message(self._on_message)
+    async def run(self, port: int) -> None:
         from shards.http_source import HttpSource  # noqa: PLC0415 - the others need no aiohttp
 
+        self._control.on_message(self._on_message)
         settings = self._setup.settings
-        source = HttpSource(self._router, settings.address, self._setup.port, settings.api_token)
-        self._control.send(Ready(await source.start()))
+        source = HttpSource(self._router, settings.address, port, settings.api_token)
+        try:
+            self._control.send(Ready(await source.start()))
+        except OSError as error:
+            reason = error.strerror or error
+            logger.error(f"cannot listen on {settings.address} port {port}: {reason}")
+            sys.exit(1)
         async with regularly(REPORT_SECONDS, self._report):
             await self._stopping.wait()
-        await source.stop()
-        self._router.close()
-        await asyncio.gather(*(outlet.close() for outlet in self._outlets))
+            await source.stop()
+            self._router.close()
+            self._report()
+            await asyncio.gather(*(outlet.close() for outlet in self._outlets))
         self._control.send(self._router.report())
 
     def _on_message(self, message: ToChild, descriptor: int | None) -> None:

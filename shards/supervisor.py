@@ -25,7 +25,7 @@ from shards.accounts import Accounts
 from shards.config import Config, PathError, engine_options, load
 from shards.output import RETRY_SECONDS, Output
 from shards.plan import place
-from shards.process import Child, data_pipe, open_reader, regularly
+from shards.process import Child, Parcel, data_pipe, open_reader, regularly
 from shards.restarts import Restarts
 from shards.router import RouterSetup
 from shards.settings import Settings
@@ -71,9 +71,11 @@ class Supervisor:
         self._settings = settings
         self._output = Output(files)
         self._accounts = Accounts()
-        self._watchdog = Watchdog(len(config.directives), settings.max_eps)
-        self._worker_setups = _worker_setups(settings, config)
-        self._router_setup = _router_setup(settings, config)
+        self._directives = len(config.directives)
+        self._watchdog = Watchdog(self._directives, settings.max_eps)
+        self._worker_setups = [Parcel(setup) for setup in _worker_setups(settings, config)]
+        self._router_setup = Parcel(_router_setup(settings, config))
+        self._port = settings.port
         self._workers: dict[int, Child] = {}
         """Those that live, by number."""
         self._router: Child | None = None
@@ -112,25 +114,28 @@ class Supervisor:
 
     async def _become_ready(self, names: Iterable[str]) -> bool:
         """Wait for these processes; False when it is time to stop before they are ready."""
-        waits = [asyncio.create_task(self._ready[name].wait()) for name in names]
-        all_ready = asyncio.gather(*waits)
+        ready = asyncio.create_task(self._all_ready(names))
         stopping = asyncio.create_task(self._stopping.wait())
-        done, _ = await asyncio.wait(
-            (all_ready, stopping), timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        done, waiting = await asyncio.wait(
+            (ready, stopping), timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED
         )
-        for wait in (*waits, stopping):
-            wait.cancel()
+        for task in waiting:
+            task.cancel()
         if not done:
             self._give_up(f"not all processes were ready within {START_SECONDS:.0f} s")
-        return all_ready in done and not self._stopping.is_set()
+        return ready in done and not self._stopping.is_set()
+
+    async def _all_ready(self, names: Iterable[str]) -> None:
+        for name in names:
+            await self._ready[name].wait()
 
     async def _serve_until_stopped(self) -> None:
         if not await self._become_ready([ROUTER]):
             return
         logger.bind(
             workers=len(self._worker_setups),
-            directives=len(self._router_setup.keys),
-            events=f"http://{self._settings.address}:{self._router_setup.port}/events",
+            directives=self._directives,
+            events=f"http://{self._settings.address}:{self._port}/events",
         ).info("serving")
         async with (
             regularly(WATCHDOG_SECONDS, self._watch),
@@ -173,7 +178,7 @@ class Supervisor:
         self._code = GAVE_UP
         self._stopping.set()
 
-    async def _live_worker(self, number: int, setup: WorkerSetup) -> None:
+    async def _live_worker(self, number: int, setup: Parcel) -> None:
         """All the lives of one worker."""
         name, restarts = _name(number), Restarts()
         while not self._stopping.is_set():
@@ -200,7 +205,7 @@ class Supervisor:
         """All the lives of the router."""
         restarts = Restarts()
         while not self._stopping.is_set():
-            self._router = Child(ROUTER, router.main, self._router_setup)
+            self._router = Child(ROUTER, router.main, self._router_setup, self._port)
             self._router_reported = time.monotonic()
             for number in self._workers:
                 self._connect(number)
@@ -214,7 +219,7 @@ class Supervisor:
         match message:
             case Ready(listening):
                 if listening is not None:  # keep the port, even one that was free by chance
-                    self._router_setup = replace(self._router_setup, port=listening[1])
+                    self._port = listening[1]
                 self._ready[ROUTER].set()
             case RouterReport():
                 self._router_reported = time.monotonic()
@@ -265,5 +270,5 @@ def _worker_setups(settings: Settings, config: Config) -> list[WorkerSetup]:
 
 
 def _router_setup(settings: Settings, config: Config) -> RouterSetup:
-    keys = tuple(keys_of(directive) for directive in config.directives)
-    return RouterSetup(settings, keys, config.assets, settings.port)
+    keys = [keys_of(directive) for directive in config.directives]
+    return RouterSetup(settings, msgspec.msgpack.encode(keys), config.assets)

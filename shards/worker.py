@@ -6,6 +6,7 @@ A shard is single-threaded: what it does for an event it does at once, and `now`
 import asyncio
 import gc
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +16,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 from multiprocess.connection import Connection
 
-from engine.alarm import AlarmEvent, AlarmRecord
 from engine.asset import Asset, NetworkAssets
 from engine.correlator import Correlator
 from engine.directive import Directive
@@ -25,7 +25,15 @@ from engine.options import Options
 from engine.outputs import Outputs
 from shards.ledger import Ledger
 from shards.logs import InvalidEvents
-from shards.process import READ_BYTES, Control, open_reader, open_writer, regularly, run_child
+from shards.process import (
+    READ_BYTES,
+    Control,
+    Parcel,
+    open_reader,
+    open_writer,
+    regularly,
+    run_child,
+)
 from shards.settings import Settings
 from shards.wire import Attach, Ready, Stop, ToChild, WorkerReport, encode_frame, read_batch
 
@@ -48,12 +56,12 @@ class Shard:
     def __init__(self, setup: WorkerSetup) -> None:
         directives = msgspec.msgpack.decode(setup.directives, type=list[Directive])
         self._correlator = Correlator(directives, NetworkAssets(setup.assets), setup.options)
-        self._max_future = setup.settings.max_future
+        self._max_future = setup.settings.max_future or sys.maxsize
         self._invalid = InvalidEvents()
         self._encoder = msgspec.json.Encoder()
         self._ledger = Ledger()
-        self._alarm_events: list[AlarmEvent] = []
-        self._alarms: list[AlarmRecord] = []
+        self._outputs = Outputs()
+        """What has come out since the last report."""
         self._done: Counter[int] = Counter()
         self._from_future = 0
         self._busy = 0.0
@@ -62,32 +70,32 @@ class Shard:
     @property
     def has_lines(self) -> bool:
         """Whether there are lines that have not been reported."""
-        return bool(self._alarm_events or self._alarms)
+        return bool(self._outputs.alarm_events or self._outputs.publishes)
 
     def take(self, link: int, events: Sequence[bytes], now: int) -> None:
         """Correlate a batch."""
         started = time.perf_counter()
+        take, latest, outputs = self._correlator.take, now + self._max_future, self._outputs
+        consumed = invalid = 0
         for raw in events:
-            self._take_one(raw, now)
+            try:
+                event = decode_event(raw)
+            except InvalidEvent as error:
+                self._refuse(error, raw)
+                invalid += 1
+                continue
+            if event.time > latest:
+                event = self._brought_back(event, now)
+            if take(event, now, outputs):
+                consumed += 1
+        self._ledger.deliveries.consumed += consumed
+        self._ledger.deliveries.unmatched += len(events) - consumed - invalid
         self._done[link] += len(events)
         self._busy += time.perf_counter() - started
 
-    def _take_one(self, raw: bytes, now: int) -> None:
-        deliveries = self._ledger.deliveries
-        try:
-            event = decode_event(raw)
-        except InvalidEvent as error:
-            deliveries.invalid[error.reason] += 1
-            self._invalid.report(error.reason, raw, time.monotonic())
-            return
-        if self._max_future and event.time > now + self._max_future:
-            event = self._brought_back(event, now)
-        outputs = self._correlator.on_event(event, now)
-        if outputs.consumed:
-            deliveries.consumed += 1
-        else:
-            deliveries.unmatched += 1
-        self._collect(outputs)
+    def _refuse(self, error: InvalidEvent, raw: bytes) -> None:
+        self._ledger.deliveries.invalid[error.reason] += 1
+        self._invalid.report(error.reason, raw, time.monotonic())
 
     def _brought_back(self, event: NormalizedEvent, now: int) -> NormalizedEvent:
         """An event of a clock that is wrong, as of now."""
@@ -96,24 +104,19 @@ class Shard:
 
     def tick(self, now: int) -> None:
         """Let time pass."""
-        self._collect(self._correlator.on_tick(now))
-        self._ledger.backlogs["open"] = len(self._correlator)
+        self._correlator.on_tick(now, self._outputs)
         self._active = self._correlator.active_directives
-
-    def _collect(self, outputs: Outputs) -> None:
-        if outputs.counts:
-            self._ledger.note(outputs.counts)
-            self._alarm_events += outputs.alarm_events
-            self._alarms += [publish.alarm for publish in outputs.publishes]
 
     def report(self, ended: Sequence[int]) -> WorkerReport:
         """All counts, and the lines since the last report; `ended`: links at their end of file."""
         deliveries, ledger = self._ledger.deliveries, self._ledger
-        alarm_events, self._alarm_events = self._alarm_events, []
-        alarms, self._alarms = self._alarms, []
+        outputs, self._outputs = self._outputs, Outputs()
+        ledger.note(outputs.counts)
+        ended_backlogs = ledger.backlogs["finished"] + ledger.backlogs["expired"]
+        ledger.backlogs["open"] = ledger.backlogs["opened"] - ended_backlogs
         return WorkerReport(
-            alarm_events=self._encoder.encode_lines(alarm_events),
-            alarms=self._encoder.encode_lines(alarms),
+            alarm_events=self._encoder.encode_lines(outputs.alarm_events),
+            alarms=self._encoder.encode_lines([publish.alarm for publish in outputs.publishes]),
             done=dict(self._done),
             ended=list(ended),
             consumed=deliveries.consumed,
@@ -132,8 +135,12 @@ class Shard:
         self._invalid.close()
 
 
-def main(control: Connection, setup: WorkerSetup, outlet: Connection) -> None:
-    """The target of a worker process: its events come from Attach messages, its reports go out."""
+def main(control: Connection, parcel: Parcel, outlet: Connection) -> None:
+    """The target of a worker process; the parcel holds a WorkerSetup, reports go to the outlet.
+
+    The pipes that its events come from are told of by Attach messages.
+    """
+    setup: WorkerSetup = parcel.unpack()
     run_child(setup.settings, lambda: _WorkerProcess(Control(control), setup).run(outlet))
 
 

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -152,6 +153,54 @@ def test_both_ends_killed_at_once(folder: Path) -> None:
         assert len([i for i in ids if i.startswith("last-")]) == 200
 
 
+def descriptors(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def test_deaths_leave_no_descriptors_behind(folder: Path) -> None:
+    """Neither in the supervisor, nor in the processes that live on."""
+    with serving(folder) as service:
+        kept = (service.process.pid, service.workers[1])
+        before = [descriptors(pid) for pid in kept]
+        victims = {"worker-0": service.workers[0], "router": service.router}
+        for deaths in (1, 2):
+            for name, victim in victims.items():
+                os.kill(victim, signal.SIGKILL)
+                service.wait_for_log("a process has died", deaths, process=name)
+                victims[name] = service.wait_for_children(3, gone=victim)
+        wait_until(lambda: not refuses(service), "the last router")
+        assert service.post(Numbered(*SECOND).take(20)).accepted == 20
+        service.wait_for_lines(20)
+        wait_until(
+            lambda: [descriptors(pid) for pid in kept] <= before,
+            f"as many open files as before, {before}",
+            2,
+        )
+
+
+def test_whatever_dies_and_whenever_the_ledger_adds_up(folder: Path) -> None:
+    """Workers and routers killed in turn and together, four times each, under load."""
+    random = Random(7)
+    with serving(folder) as service, Load(service, Numbered(*FIRST, *SECOND)) as load:
+        for _ in range(4):
+            load.wait_for(random.randrange(1, 15))
+            victims = random.sample(service.children(), random.choice((1, 1, 2)))
+            for victim in victims:
+                os.kill(victim, signal.SIGKILL)
+            for victim in victims:
+                service.wait_for_children(3, gone=victim)
+        load.wait_for(5)
+        load.finish()
+        ended = service.stop()
+        assert ended.code == 0
+        ended.ledger.check()
+        ids = service.event_ids()
+        assert len(ids) == len(set(ids)) == ended.ledger.lines
+        assert set(ids) <= {*load.accepted, *load.unanswered}
+        assert ended.ledger["events_received"] <= load.received + len(load.unanswered)
+        service.alarms()
+
+
 def test_of_a_killed_supervisor_nothing_is_left_and_the_next_goes_on(folder: Path) -> None:
     with serving(folder) as service, Load(service, Numbered(*FIRST, *SECOND)) as load:
         service.wait_for_lines(2000)
@@ -181,6 +230,36 @@ def test_a_supervisor_killed_while_it_starts_leaves_nothing(folder: Path) -> Non
         service.wait_until_gone(LIFE)
     finally:
         service.end()
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A config that no pipe can hold; directives of its own for each worker among it."""
+    write_config(tmp_path, map(counting_directive, range(1, 3000)))
+    return tmp_path
+
+
+def test_a_worker_killed_at_its_first_birth_ends_it(large: Path) -> None:
+    service = Service(large, ready=False)
+    try:
+        os.kill(wait_until(service.children, "a child process")[0], signal.SIGKILL)
+        ended = service.ended(time.monotonic())
+        assert ended.code == 1
+        assert service.logged("giving up: worker-0")
+        service.wait_until_gone()
+    finally:
+        service.end()
+
+
+def test_a_worker_killed_at_a_later_birth_is_no_trouble_for_the_others(large: Path) -> None:
+    with serving(large) as service:
+        os.kill(service.workers[0], signal.SIGKILL)
+        wait_until(lambda: set(service.children()) - {*service.workers, service.router}, "a birth")
+        os.kill(service.children()[-1], signal.SIGKILL)
+        assert service.post(Numbered(*SECOND).take(100)).accepted == 100
+        service.wait_for_lines(100)
+        service.wait_for_log("a process has died", 2, process="worker-0")
+        assert service.stop().code == 0
 
 
 def test_too_many_deaths_in_a_short_time_end_it(folder: Path) -> None:

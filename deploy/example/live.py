@@ -258,26 +258,30 @@ def main() -> int:
     """Run the demo; 0 when all went well."""
     parser = argparse.ArgumentParser(description="Serve the example live, and show its alarms.")
     parser.add_argument("--log-dir", type=Path, default=Path("build/demo-logs"), help="for files")
-    folder: Path = parser.parse_args().log_dir
+    try:
+        return _demo(parser.parse_args().log_dir)
+    except (DemoError, OSError, HTTPException, subprocess.SubprocessError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _demo(folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     console, board, alarms = Console(), Board(), Lines(folder / "siem_alarms.json")
     alarms.new()  # those of earlier times
     service = Service(folder)
     try:
         ledger = _run(service, alarms, board, console)
-    except (DemoError, OSError, HTTPException, subprocess.SubprocessError) as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
     finally:
         service.kill()
     console.print(board.final(), _ledger_table(ledger))
     for path in (alarms.path, folder / "siem_alarm_events.json", service.log.path):
         console.print(Text(str(path)), soft_wrap=True)
     if wrong := _verdict(board, ledger):
-        print(f"demo: {wrong}", file=sys.stderr)
-    return int(bool(wrong))
+        raise DemoError(wrong)
+    return 0
 
 
 if __name__ == "__main__":
