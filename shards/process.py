@@ -189,13 +189,18 @@ def run_child(settings: Settings, main: Callable[[], Coroutine[Any, Any, None]])
     uvloop.run(main())
 
 
-async def open_reader(descriptor: int) -> asyncio.StreamReader:
-    """Read from a pipe; takes the descriptor over."""
+@asynccontextmanager
+async def open_reader(descriptor: int) -> AsyncIterator[asyncio.StreamReader]:
+    """Read from a pipe meanwhile; takes the descriptor over."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=READ_BYTES)
     protocol = asyncio.StreamReaderProtocol(reader)
-    await loop.connect_read_pipe(lambda: protocol, os.fdopen(descriptor, "rb", 0))
-    return reader
+    pipe = os.fdopen(descriptor, "rb", 0)
+    transport, _ = await loop.connect_read_pipe(lambda: protocol, pipe)
+    try:
+        yield reader
+    finally:
+        transport.close()  # the end of file does not close it
 
 
 async def open_writer(descriptor: int) -> asyncio.StreamWriter:

@@ -187,19 +187,20 @@ class Supervisor:
             writer.close()
             self._workers[number] = child
             self._connect(number)
-            stream = await open_reader(os.dup(reader.fileno()))
+            collecting = asyncio.create_task(self._collect(number, os.dup(reader.fileno())))
             reader.close()
-            collecting = asyncio.create_task(self._collect(number, stream))
             code = await child.attend(lambda message: self._ready[name].set())
             await collecting  # what it said before it ended
             del self._workers[number]
             self._accounts.worker_gone(number, clean=code == 0)
             await self._after_death(name, code, restarts)
 
-    async def _collect(self, number: int, stream: asyncio.StreamReader) -> None:
-        while (report := await read_report(stream)) is not None:
-            self._accounts.worker_reported(number, report)
-            await self._output.write(report)
+    async def _collect(self, number: int, descriptor: int) -> None:
+        """Take all that a worker says; while it cannot be written, the worker waits."""
+        async with open_reader(descriptor) as stream:
+            while (report := await read_report(stream)) is not None:
+                self._accounts.worker_reported(number, report)
+                await self._output.write(report)
 
     async def _live_router(self) -> None:
         """All the lives of the router."""

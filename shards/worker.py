@@ -179,12 +179,12 @@ class _WorkerProcess:
 
     async def _read(self, link: int, descriptor: int, writer: asyncio.StreamWriter) -> None:
         """Take all that comes out of a pipe; while the supervisor cannot write, wait for it."""
-        reader = await open_reader(descriptor)
-        while (batch := await read_batch(reader)) is not None:
-            self._shard.take(link, batch, self._clock())
-            if self._shard.has_lines:
-                self._report(writer)
-                await writer.drain()
+        async with open_reader(descriptor) as reader:
+            while (batch := await read_batch(reader)) is not None:
+                self._shard.take(link, batch, self._clock())
+                if self._shard.has_lines:
+                    self._report(writer)
+                    await writer.drain()
         self._ended.append(link)
         self._report(writer)
 
