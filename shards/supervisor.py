@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from itertools import count
+from typing import Any
 
 import msgspec
 import uvloop
@@ -183,8 +184,12 @@ class Supervisor:
         name, restarts = _name(number), Restarts()
         while not self._stopping.is_set():
             reader, writer = data_pipe()
-            child = Child(name, worker.main, setup, writer)
+            child = _started(name, worker.main, setup, writer)
             writer.close()
+            if child is None:
+                reader.close()
+                await self._after_death(name, None, restarts)
+                continue
             self._workers[number] = child
             self._connect(number)
             collecting = asyncio.create_task(self._collect(number, os.dup(reader.fileno())))
@@ -206,7 +211,10 @@ class Supervisor:
         """All the lives of the router."""
         restarts = Restarts()
         while not self._stopping.is_set():
-            self._router = Child(ROUTER, router.main, self._router_setup, self._port)
+            self._router = _started(ROUTER, router.main, self._router_setup, self._port)
+            if self._router is None:
+                await self._after_death(ROUTER, None, restarts)
+                continue
             self._router_reported = time.monotonic()
             for number in self._workers:
                 self._connect(number)
@@ -239,8 +247,8 @@ class Supervisor:
         reader.close()
         writer.close()
 
-    async def _after_death(self, name: str, code: int, restarts: Restarts) -> None:
-        """Wait as long as is good before the next life, or give up."""
+    async def _after_death(self, name: str, code: int | None, restarts: Restarts) -> None:
+        """Wait as long as is good before the next life, or give up; no code: there was none."""
         if self._stopping.is_set():
             return
         delay = restarts.died(time.monotonic())
@@ -252,6 +260,15 @@ class Supervisor:
             logger.bind(process=name, code=code, restart_in=delay).error("a process has died")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), delay)
+
+
+def _started(name: str, *what: Any) -> Child | None:
+    """A new child; None when there can be none now, for want of memory, files or processes."""
+    try:
+        return Child(name, *what)
+    except OSError as error:
+        logger.error(f"{name} cannot be started: {error.strerror}")
+        return None
 
 
 def _name(number: int) -> str:

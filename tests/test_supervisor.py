@@ -108,7 +108,8 @@ class FakeChild:
     lives: ClassVar[dict[str, list[Life]]] = {}
     all: ClassVar[list["FakeChild"]] = []
 
-    def __init__(self, name: str, target: object, setup: Any, outlet: Any = None) -> None:
+    def __init__(self, name: str, target: object, setup: Any, last: Any) -> None:
+        """`last`: the port of a router, the outlet of a worker."""
         self.name = name
         self.target = target
         self.setup = setup
@@ -117,7 +118,8 @@ class FakeChild:
         self.told: list[ToChild] = []
         self.was_killed = False
         self._life = self.lives[name].pop(0) if self.lives.get(name) else Life()
-        self._outlet = None if outlet is None else os.dup(outlet.fileno())
+        self.port = last if isinstance(last, int) else None
+        self._outlet = None if isinstance(last, int) else os.dup(last.fileno())
         self._end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._handle: Callable[[FromChild], None] | None = None
         self.all.append(self)
@@ -286,7 +288,7 @@ def test_a_router_that_dies_comes_back_on_its_port_with_new_pipes(play: Play) ->
     assert told.code == 0
     assert told.starts("router") == [0.5, 3.6]
     first, second = told.lives("router")
-    assert (first.setup.port, second.setup.port) == (8080, 4321)
+    assert (first.port, second.port) == (8080, 4321)
     for name in ("worker-0", "worker-1"):
         (worker,) = told.lives(name)
         assert len(worker.links) == 2
@@ -404,10 +406,10 @@ def test_a_process_that_cannot_be_started_counts_as_one_that_died(name: str, pla
     failures = iter((False, True, True))
 
     class Unstartable(FakeChild):
-        def __init__(self, its_name: str, target: object, setup: Any, outlet: Any = None) -> None:
+        def __init__(self, its_name: str, target: object, setup: Any, last: Any) -> None:
             if its_name == name and next(failures, False):
                 raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
-            super().__init__(its_name, target, setup, outlet)
+            super().__init__(its_name, target, setup, last)
 
     told = play(kind=Unstartable, **{name.replace("-", "_"): [Life(dies=1.0)]})
     assert told.code == 0
