@@ -278,7 +278,7 @@ def _check_reference(reference: Reference, stage: int | None, field: str) -> Ite
     if stage == 1:
         right = "stage 1 has no earlier stage to refer to"
     else:
-        right = f"must be to an earlier stage, :1 to :{stage - 1}"
+        right = "must be :1" if stage == 2 else f"must be an earlier one, :1 to :{stage - 1}"
     message = f"is a reference to stage {reference.stage} in stage {stage}, {right}"
     yield Finding("bad-reference", message, (field,), field=field)
 

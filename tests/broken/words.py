@@ -18,6 +18,6 @@ STICKY = (
 SOURCE = "must be a JSON object as a text, with a url that begins with http:// or https://"
 FIRST = "must be 1 for stage 1: its event opens the backlog"
 UNIQUE = "must be unique over all files"
-EARLIER = "must be to an earlier stage, :1 to :1"
+EARLIER = "must be :1"
 NOTHING_EARLIER = "stage 1 has no earlier stage to refer to"
 LEFT_OUT = "the directive is left out"
