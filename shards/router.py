@@ -153,14 +153,18 @@ class _RouterProcess:
         except OSError as error:
             reason = error.strerror or error
             logger.error(f"cannot listen on {settings.address} port {port}: {reason}")
+            await self._close_outlets()
             sys.exit(1)
         async with regularly(REPORT_SECONDS, self._report):
             await self._stopping.wait()
             await source.stop()
             self._router.close()
             self._report()
-            await asyncio.gather(*(outlet.close() for outlet in self._outlets))
+            await self._close_outlets()
         self._control.send(self._router.report())
+
+    async def _close_outlets(self) -> None:
+        await asyncio.gather(*(outlet.close() for outlet in self._outlets))
 
     def _on_message(self, message: ToChild, descriptor: int | None) -> None:
         match message:

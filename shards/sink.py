@@ -34,6 +34,7 @@ class LineFile:
     def _open(self) -> None:
         self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         fcntl.flock(self._fd, fcntl.LOCK_SH)
+        self._torn = False
         self._mend()
 
     def _mend(self) -> None:
