@@ -72,11 +72,15 @@ class Publish(Struct, frozen=True):
     due: Due | None = None
 
 
-def alarm_id(node: str, directive: int, event_id: str) -> str:
+def alarm_prefix(node: str, directive: int) -> bytes:
+    """What goes into the ids of all alarms of a directive on a node."""
+    return f"{node}\0{directive}\0".encode()
+
+
+def alarm_id(prefix: bytes, event_id: str) -> str:
     """The id of the alarm that this event opens, 9 characters of A-Za-z0-9_-.
 
     The same input always gives the same id, so reading events again updates the same alarms.
     """
-    opening = f"{node}\0{directive}\0{event_id}".encode()
-    digest = blake2b(opening, digest_size=7).digest()
+    digest = blake2b(prefix + event_id.encode(), digest_size=7).digest()
     return b2a_base64(digest).translate(_URL_SAFE)[:9].decode()

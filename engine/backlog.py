@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Literal
 
 from engine import bag
-from engine.alarm import NEVER_LOOKED_UP, CustomData, alarm_id
+from engine.alarm import NEVER_LOOKED_UP, CustomData
+from engine.asset import Facts
 from engine.bag import Bag
 from engine.compiled import Bound, CompiledDirective
 from engine.event import NormalizedEvent
@@ -54,39 +55,51 @@ class Backlog:
         "updated",
     )
 
+    opened_by: str
+    alarm_id: str
+    title: str
+    stage: int
+    risk: int
+    bound: Bound
+    starts: tuple[int, ...]
+    latest_end: int
+    expires_at: int
+    updated: int
+    src_ips: Bag[str]
+    dst_ips: Bag[str]
+
     def __init__(self, compiled: CompiledDirective, order: int) -> None:
-        """An empty shell: `opened` fills it, or state.restored."""
+        """Without what only an event, or a saved state, can tell: `open`, or state.restored."""
         self.compiled = compiled
         self.order = order
-        self.opened_by = self.alarm_id = self.title = ""
-        self.stage = 1
-        self.risk = 0
-        self.bound: Bound = ()
-        self.starts: tuple[int, ...] = ()
-        self.latest_end = self.expires_at = self.updated = 0
         self.created: int | None = None
         self.ids: Bag[str] = None
         self.earlier_ids: tuple[Bag[str], ...] = ()
         self.sticky: Bag[int | str] = None
-        self.src_ips: Bag[str] = None
-        self.dst_ips: Bag[str] = None
         self.custom_data: Bag[CustomData] = None
         self.pairs: Bag[tuple[str, int]] = None
 
-    @classmethod
-    def opened(
-        cls, compiled: CompiledDirective, order: int, event: NormalizedEvent, now: int
-    ) -> "Backlog":
-        """A backlog opened by this event, which is taken at stage 1 and finishes it."""
-        self = cls(compiled, order)
+    def open(self, event: NormalizedEvent, src: Facts, dst: Facts, now: int) -> None:
+        """Take the opening event at stage 1, which it finishes.
+
+        Spelled out, not by way of `offer`: nothing was there before, and this happens most often.
+        """
+        compiled = self.compiled
+        directive, rule = compiled.directive, compiled.rules[0].record
         self.opened_by = event.event_id
-        self.alarm_id = alarm_id(compiled.options.node, compiled.directive.id, event.event_id)
-        self.title = _title(compiled, event)
-        self.starts = (event.time,)
+        self.alarm_id = compiled.alarm_id(event.event_id)
+        self.title = compiled.title(event, src, dst) if compiled.title_form else directive.name
+        self.risk = directive.priority * rule.reliability * max(src.value, dst.value) // 25
+        self.bound = compiled.first_values[0](event)
+        self.starts = (event.time, event.time)
+        self.stage = 2
         self.latest_end = event.time
         self.updated = now
-        self._take(event, now)
-        return self
+        self.src_ips = event.src_ip
+        self.dst_ips = event.dst_ip
+        if directive.always_active:
+            self.earlier_ids = (event.event_id,)
+        self._note_rest(event)
 
     @property
     def closed(self) -> bool:
@@ -133,13 +146,16 @@ class Backlog:
             self.src_ips = _with_address(self.src_ips, event.src_ip)
         if event.dst_ip != self.dst_ips:
             self.dst_ips = _with_address(self.dst_ips, event.dst_ip)
+        self._note_rest(event)
+        self.updated = max(self.updated, now)
+
+    def _note_rest(self, event: NormalizedEvent) -> None:
         if event.custom_data1 or event.custom_data2 or event.custom_data3:
             for custom in _custom_data(event):
                 self.custom_data = bag.add(self.custom_data, custom)
         if self.compiled.options.lookups:
             for pair in _pairs(event):
                 self.pairs = bag.add(self.pairs, pair)
-        self.updated = max(self.updated, now)
 
     def _finish_stage(self, rule: Rule, time: int) -> None:
         """End the current stage at this event time, and begin the next one."""
@@ -167,17 +183,6 @@ class Backlog:
     def addresses(self) -> tuple[str, ...]:
         """The src addresses, then the dst addresses, as they came; one may be on both sides."""
         return (*bag.items(self.src_ips), *bag.items(self.dst_ips))
-
-
-def _title(compiled: CompiledDirective, event: NormalizedEvent) -> str:
-    """The directive's name, each token in it replaced by the asset's name, else the address."""
-    if not compiled.title_form:
-        return compiled.directive.name
-    facts, src, dst = compiled.assets.facts, event.src_ip, event.dst_ip
-    return compiled.title_form % {
-        "SRC_IP": facts(src).name or src,
-        "DST_IP": facts(dst).name or dst,
-    }
 
 
 def _with_address(addresses: Bag[str], address: str) -> Bag[str]:

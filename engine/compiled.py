@@ -10,7 +10,8 @@ from functools import lru_cache
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from engine.asset import NetworkAssets
+from engine.alarm import alarm_id, alarm_prefix
+from engine.asset import Facts, NetworkAssets
 from engine.condition import Reference, fold
 from engine.directive import Directive
 from engine.event import NormalizedEvent
@@ -38,6 +39,7 @@ class CompiledDirective:
     """A directive with its rules compiled, for given assets and options."""
 
     __slots__ = (
+        "_alarm_prefix",
         "assets",
         "directive",
         "first_values",
@@ -52,6 +54,7 @@ class CompiledDirective:
         self.directive = directive
         self.assets = assets
         self.options = options
+        self._alarm_prefix = alarm_prefix(options.node, directive.id)
         self.rules = tuple(
             Rule(
                 record,
@@ -69,6 +72,15 @@ class CompiledDirective:
             for rule in self.rules
         )
         """By stage - 1: from the first event of the stage to the values of its slots."""
+
+    def alarm_id(self, event_id: str) -> str:
+        """The id of the alarm that this event opens."""
+        return alarm_id(self._alarm_prefix, event_id)
+
+    def title(self, event: NormalizedEvent, src: Facts, dst: Facts) -> str:
+        """The directive's name, each token in it replaced by the asset's name, else the address."""
+        shown = {"SRC_IP": src.name or event.src_ip, "DST_IP": dst.name or event.dst_ip}
+        return self.title_form % shown
 
 
 def _title_form(name: str) -> str:

@@ -4,7 +4,7 @@ Each stage files the open backlogs that wait at it under the values that its ref
 bound to, so an event finds its backlogs with one lookup per stage.
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 
 from engine import bag
 from engine.alarm import AlarmEvent
@@ -72,7 +72,7 @@ class Manager:
             for backlog, stage in offers:
                 self._offer(backlog, stage, event, now, outputs)
         elif self._stages[0].rule.matches(event, src, dst):
-            self._open(event, now, outputs)
+            self._open(event, src, dst, now, outputs)
         else:
             return False
         return True
@@ -121,16 +121,20 @@ class Manager:
             self._expiry.add(backlog)
         outputs.publishes += publish(backlog, due=True)
 
-    def _open(self, event: NormalizedEvent, now: int, outputs: Outputs) -> None:
+    def _open(
+        self, event: NormalizedEvent, src: Facts, dst: Facts, now: int, outputs: Outputs
+    ) -> None:
         if event.event_id in self._backlogs:
             outputs.count("repeated")
             return
-        backlog = Backlog.opened(self._compiled, self._next_order, event, now)
+        backlog = Backlog(self._compiled, self._next_order)
+        backlog.open(event, src, dst, now)
         backlog.set_expiry(now)
         self._file(backlog)
         outputs.count("opened")
         outputs.alarm_events.append(AlarmEvent(backlog.alarm_id, 1, event.event_id))
-        outputs.publishes += publish(backlog, due=True)
+        if backlog.risk:
+            outputs.publishes += publish(backlog, due=True)
 
     def expire(self, backlog: Backlog, outputs: Outputs) -> None:
         """Close a backlog whose current stage has timed out; `Expiry` has let go of it already."""
@@ -150,17 +154,21 @@ class Manager:
         """Put a backlog where it will be found."""
         self._next_order += 1
         self._backlogs[backlog.opened_by] = backlog
-        first = 1 if self._compiled.directive.always_active else backlog.stage
-        for stage in self._stages[first - 1 : backlog.stage]:
+        for stage in self._stages_of(backlog.stage):
             stage.add(backlog)
         self._expiry.add(backlog)
 
     def _unfile(self, backlog: Backlog, stage: int) -> None:
         """Take a closed backlog, last at this stage, out from everywhere but the expiry."""
         del self._backlogs[backlog.opened_by]
-        first = 1 if self._compiled.directive.always_active else stage
-        for filed in self._stages[first - 1 : stage]:
+        for filed in self._stages_of(stage):
             filed.remove(backlog)
+
+    def _stages_of(self, current: int) -> Iterable[_Stage]:
+        """Where a backlog at this stage is filed."""
+        if self._compiled.directive.always_active:
+            return self._stages[:current]
+        return (self._stages[current - 1],)
 
 
 def _one_each(offers: list[Offer]) -> list[Offer]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from engine.alarm import Publish, alarm_id
+from engine.alarm import Publish, alarm_id, alarm_prefix
 from engine.asset import NetworkAssets, parse_assets
 from engine.correlator import Correlator
 from engine.directive import parse_directives
@@ -46,7 +46,7 @@ class EngineUnderTest:
     def event(self, event: Json, now: int) -> Output:
         decoded = decode_event(json.dumps(event).encode())
         for directive in self._directives:
-            made = alarm_id(self._options.node, directive.id, decoded.event_id)
+            made = alarm_id(alarm_prefix(self._options.node, directive.id), decoded.event_id)
             self._names[made] = f"{directive.id}/{decoded.event_id}"
         if self._assets.facts(decoded.src_ip).whitelisted:
             return self.tick(now)  # as the router does: dropped before correlation

@@ -164,6 +164,25 @@ def test_a_rotation_that_fails_is_said_and_raises_nothing(log: list[str]) -> Non
     assert out.trouble == ""
 
 
+def test_a_rotation_that_goes_on_failing_is_said_once_however_much_is_written(
+    log: list[str],
+) -> None:
+    """Lines go on into the old files meanwhile: nobody waits, and nothing is over."""
+    files = Files()
+    files.rotation = FileNotFoundError(errno.ENOENT, "No such file or directory", "logs/x.json")
+    out = Output(files)
+    for _ in range(3):
+        out.reopen_if_renamed()
+        write(out, report(b"e1\n"))
+        assert "No such file" in out.trouble
+    assert len(log) == 1
+    assert "wait" not in log[0]
+    files.rotation = None
+    out.reopen_if_renamed()
+    write(out, report(b"e1\n"))
+    assert out.trouble == ""
+
+
 def test_it_writes_into_real_files(tmp_path: Path) -> None:
     out = Output(AlarmFiles(tmp_path))
     write(out, report(b'{"e":1}\n', b'{"a":1}\n'), report(b'{"e":2}\n'))

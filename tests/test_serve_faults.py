@@ -135,6 +135,32 @@ def test_a_router_killed_under_load_comes_back_on_its_port(folder: Path) -> None
         assert {i for batch in after for i in batch} <= set(ids)
 
 
+def test_what_waited_in_a_router_that_dies_is_lost_and_what_it_had_written_is_not(
+    folder: Path,
+) -> None:
+    with serving(folder) as service, Load(service, Numbered(*FIRST)) as load:
+        os.kill(service.workers[0], signal.SIGSTOP)
+        load.wait_for(1)
+        first = load.answered[0].answered
+        wait_until(lambda: load.answered[-1].answered - first > 1.5, "reports of a long queue")
+        os.kill(service.router, signal.SIGKILL)
+        service.wait_for_log("a process has died", process="router")
+        os.kill(service.workers[0], signal.SIGCONT)
+        load.wait_for(5)
+        load.finish()
+        last = load.accepted[-1]
+        wait_until(lambda: last in service.event_ids(), "the last event")
+        ended = service.stop()
+        assert ended.code == 0
+        ended.ledger.check()
+        lost = ended.ledger.by_reason("deliveries_lost_")
+        assert set(lost) == {"router_died"}
+        ids = service.event_ids()
+        assert len(ids) == len(set(ids)) == ended.ledger.lines
+        assert len(ids) >= 250 + (1 << 16) // 300, "what was in its pipe, and the next life's"
+        assert lost["router_died"] <= len(load.accepted) + len(load.unanswered) - len(ids)
+
+
 def test_both_ends_killed_at_once(folder: Path) -> None:
     with serving(folder) as service, Load(service, Numbered(*FIRST, *SECOND)) as load:
         service.wait_for_lines(1000)
