@@ -17,9 +17,13 @@ class Output:
     def __init__(self, files: AlarmFiles) -> None:
         self._files = files
         self._gave_up = False
-        self.trouble = ""
-        """Why lines cannot be written at the moment."""
+        self._full = self._stuck = ""
         self.errors = 0
+
+    @property
+    def trouble(self) -> str:
+        """Why lines cannot be written at the moment, or not into a new file."""
+        return self._full or self._stuck
 
     async def write(self, report: WorkerReport) -> None:
         """Write the lines of a report, when there is room for them."""
@@ -31,25 +35,24 @@ class Output:
         try:
             self._files.flush()
         except OSError as error:
-            self._note_trouble(f"{error.filename}: {error.strerror}")
+            self.errors += 1
+            self._full = _say_once(self._full, "alarms cannot be written, workers wait", error)
             return False
-        if self.trouble:
+        if self._full:
             logger.info("alarms are written again")
-            self.trouble = ""
+            self._full = ""
         return True
 
-    def _note_trouble(self, trouble: str) -> None:
-        self.errors += 1
-        if trouble != self.trouble:
-            logger.error(f"alarms cannot be written, workers wait: {trouble}")
-        self.trouble = trouble
-
     def reopen_if_renamed(self) -> None:
-        """Go on in new files after a rotation."""
+        """Go on in new files after a rotation; while that fails, in the old ones."""
         try:
             self._files.reopen_if_renamed()
         except OSError as error:
-            self._note_trouble(f"{error.filename}: {error.strerror}")
+            self.errors += 1
+            text = "no new alarm files, alarms still go into the old ones"
+            self._stuck = _say_once(self._stuck, text, error)
+        else:
+            self._stuck = ""
 
     def give_up(self) -> None:
         """Wait no longer for room on the disk."""
@@ -64,3 +67,11 @@ class Output:
             logger.error(
                 f"{lost} bytes of alarm lines are lost: {error.filename}: {error.strerror}"
             )
+
+
+def _say_once(before: str, text: str, error: OSError) -> str:
+    """Log what is wrong, unless it was already; returns it."""
+    trouble = f"{error.filename}: {error.strerror}"
+    if trouble != before:
+        logger.error(f"{text}: {trouble}")
+    return trouble

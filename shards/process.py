@@ -1,7 +1,7 @@
 """What all kinds of process share: how a child is started, told things, and how it ends.
 
-Children are spawned, never forked. A child ignores SIGINT and SIGTERM, since the supervisor
-decides; it ends when told to, or when its control pipe to the supervisor reaches its end.
+Children are spawned, never forked. A child ignores SIGINT, SIGTERM and SIGHUP: the supervisor
+decides. It ends when told to, or when its control pipe to the supervisor reaches its end.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import os
 import pickle
 import select
 import signal
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -19,6 +20,7 @@ from typing import Any
 import msgspec
 import multiprocess
 import uvloop
+from loguru import logger
 from multiprocess import reduction, resource_tracker
 from multiprocess.connection import Connection
 
@@ -35,7 +37,7 @@ PIPE_BYTES = 1 << 18
 """What a data pipe holds: a batch in one go, so that its reader wakes up once for it."""
 ORPHANED = 1
 """The exit code of a child that has lost its supervisor."""
-_LEFT_TO_SUPERVISOR = (signal.SIGINT, signal.SIGTERM)
+_LEFT_TO_SUPERVISOR = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _from_child = msgspec.msgpack.Decoder(FromChild, dec_hook=lambda kind, counts: Counter(counts))
 _to_child = msgspec.msgpack.Decoder(ToChild)
 
@@ -186,7 +188,11 @@ def run_child(settings: Settings, main: Callable[[], Coroutine[Any, Any, None]])
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _LEFT_TO_SUPERVISOR)
     logs.setup(settings)
-    uvloop.run(main())
+    try:
+        uvloop.run(main())
+    except Exception:
+        logger.exception("a process has failed")
+        sys.exit(1)
 
 
 @asynccontextmanager

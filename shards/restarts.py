@@ -5,7 +5,6 @@ from collections import deque
 MAX_DEATHS = 5
 WINDOW_SECONDS = 60.0
 FIRST_DELAY = 0.1
-MAX_DELAY = 5.0
 
 
 class Restarts:
@@ -22,4 +21,4 @@ class Restarts:
         recent = [death for death in self._deaths if now - death < WINDOW_SECONDS]
         if len(recent) == MAX_DEATHS:
             return None
-        return min(FIRST_DELAY * (1 << (len(recent) - 1)), MAX_DELAY)
+        return FIRST_DELAY * (1 << (len(recent) - 1))

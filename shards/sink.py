@@ -73,9 +73,9 @@ class LineFile:
                     written += os.write(self._fd, view[written:])
         finally:
             whole = written if written == len(lines) else lines.rfind(b"\n", 0, written) + 1
+            del lines[:whole]
             if written > whole:
                 self._untear(written - whole)
-            del lines[:whole]
 
     def _untear(self, torn: int) -> None:
         """Cut off the last bytes that were written, or remember that they need a newline."""

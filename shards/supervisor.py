@@ -43,7 +43,7 @@ ROUTER = "router"
 
 
 def run(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code: 0, or 1 when serving gave up."""
+    """Serve until a signal ends it; returns the exit code: 0, or 1 when serving gave up."""
     if settings.mode != "standalone":
         logger.error("cluster-backend mode is not there yet: use --mode standalone")
         return USAGE
@@ -89,7 +89,7 @@ class Supervisor:
     async def serve(self) -> int:
         """See to all processes from their start to their end; returns the exit code."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._on_signal)
         loop.add_signal_handler(signal.SIGUSR1, self._output.reopen_if_renamed)
         async with asyncio.TaskGroup() as group:

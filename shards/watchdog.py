@@ -43,7 +43,7 @@ class Watchdog:
                 "events wait, and one takes too long for max-eps"
             )
         if trouble:
-            logger.error(f"alarms still cannot be written: {trouble}")
+            logger.error(f"the alarm files are still in trouble: {trouble}")
         self._before = totals
 
 
