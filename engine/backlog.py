@@ -42,13 +42,11 @@ class Backlog:
         "earlier_ids",
         "expires_at",
         "ids",
-        "latest_end",
         "opened_by",
         "order",
         "pairs",
         "risk",
         "src_ips",
-        "stage",
         "starts",
         "sticky",
         "title",
@@ -58,11 +56,9 @@ class Backlog:
     opened_by: str
     alarm_id: str
     title: str
-    stage: int
     risk: int
     bound: Bound
     starts: tuple[int, ...]
-    latest_end: int
     expires_at: int
     updated: int
     src_ips: Bag[str]
@@ -92,8 +88,6 @@ class Backlog:
         self.risk = directive.priority * rule.reliability * max(src.value, dst.value) // 25
         self.bound = compiled.first_values[0](event)
         self.starts = (event.time, event.time)
-        self.stage = 2
-        self.latest_end = event.time
         self.updated = now
         self.src_ips = event.src_ip
         self.dst_ips = event.dst_ip
@@ -102,20 +96,27 @@ class Backlog:
         self._note_rest(event)
 
     @property
+    def stage(self) -> int:
+        """The current stage: as many as have started, the one after the last when all are done."""
+        return len(self.starts)
+
+    @property
     def closed(self) -> bool:
         """Whether the last stage is finished."""
         return self.stage > len(self.compiled.rules)
 
     def offer(self, event: NormalizedEvent, now: int) -> Answer:
         """Consume an event that matches the rule of the current stage."""
-        sticky_value = self.compiled.rules[self.stage - 1].sticky_value
-        if sticky_value is not None and bag.holds(self.sticky, sticky_value(event)):
+        starts = self.starts
+        rule = self.compiled.rules[len(starts) - 1]
+        if rule.sticky_value is not None and bag.holds(self.sticky, rule.sticky_value(event)):
             return "sticky_seen"
-        if event.time + OUT_OF_ORDER_SECONDS <= self.latest_end:
+        latest_end = starts[1] if len(starts) == 2 else max(starts[1:])
+        if event.time + OUT_OF_ORDER_SECONDS <= latest_end:
             return "out_of_order"
         if bag.holds(self.ids, event.event_id):
             return "repeated"
-        return self._take(event, now)
+        return self._take(rule, event, now)
 
     def revisit(self, stage: int, event: NormalizedEvent, now: int) -> Answer:
         """Consume an event that matches the rule of an earlier stage (all_rules_always_active)."""
@@ -127,10 +128,9 @@ class Backlog:
         self._note(event, now)
         return "taken"
 
-    def _take(self, event: NormalizedEvent, now: int) -> Answer:
-        rule = self.compiled.rules[self.stage - 1]
+    def _take(self, rule: Rule, event: NormalizedEvent, now: int) -> Answer:
         if self.ids is None:
-            self.bound += self.compiled.first_values[self.stage - 1](event)
+            self.bound += self.compiled.first_values[rule.record.stage - 1](event)
         self.ids = bag.add(self.ids, event.event_id)
         if rule.sticky_value is not None:
             self.sticky = bag.add(self.sticky, rule.sticky_value(event))
@@ -164,9 +164,7 @@ class Backlog:
         if directive.always_active:
             self.earlier_ids += (self.ids,)
         self.ids = self.sticky = None
-        self.latest_end = max(self.latest_end, time)
         self.starts += (time,)
-        self.stage += 1
 
     def set_expiry(self, now: int) -> None:
         """Work out the first second at which the stage that became current `now` is expired."""

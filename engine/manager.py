@@ -93,7 +93,7 @@ class Manager:
     def _offer(
         self, backlog: Backlog, stage: int, event: NormalizedEvent, now: int, outputs: Outputs
     ) -> None:
-        if stage == backlog.stage:
+        if stage == len(backlog.starts):  # the current one
             answer = backlog.offer(event, now)
         else:
             answer = backlog.revisit(stage, event, now)

@@ -22,10 +22,8 @@ class BacklogState(Struct, frozen=True, omit_defaults=True):
     opened_by: str
     alarm_id: str
     title: str
-    stage: int
     risk: int
     starts: tuple[int, ...]
-    latest_end: int
     expires_at: int
     updated: int
     created: int | None = None
@@ -47,10 +45,8 @@ def state_of(backlog: Backlog) -> BacklogState:
         opened_by=backlog.opened_by,
         alarm_id=backlog.alarm_id,
         title=backlog.title,
-        stage=backlog.stage,
         risk=backlog.risk,
         starts=backlog.starts,
-        latest_end=backlog.latest_end,
         expires_at=backlog.expires_at,
         updated=backlog.updated,
         created=backlog.created,
@@ -71,10 +67,8 @@ def restored(compiled: CompiledDirective, order: int, state: BacklogState) -> Ba
     backlog.opened_by = state.opened_by
     backlog.alarm_id = state.alarm_id
     backlog.title = state.title
-    backlog.stage = state.stage
     backlog.risk = state.risk
     backlog.starts = state.starts
-    backlog.latest_end = state.latest_end
     backlog.expires_at = state.expires_at
     backlog.updated = state.updated
     backlog.created = state.created
@@ -92,7 +86,8 @@ def restored(compiled: CompiledDirective, order: int, state: BacklogState) -> Ba
 def _bound(compiled: CompiledDirective, state: BacklogState) -> Bound:
     """The values of all slots whose stage has had its first event; UNBOUND where one is lost."""
     known = {(stage, field): value for stage, field, value in state.bound}
-    begun = state.stage if state.ids else state.stage - 1
+    stage = len(state.starts)
+    begun = stage if state.ids else stage - 1
     return tuple(
         known.get((slot.stage, slot.field), UNBOUND)
         for slot in compiled.slots

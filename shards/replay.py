@@ -1,6 +1,5 @@
 """The replay verb: recorded events through one correlator, with their own times as the clock."""
 
-import gc
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -13,7 +12,7 @@ from engine.errors import InvalidEvent
 from engine.event import TimedKey, decode_event, decode_timed_key, event_time
 from engine.index import DirectiveIndex, keys_of
 from engine.outputs import Outputs
-from shards import report
+from shards import memory, report
 from shards.book import AlarmBook
 from shards.config import Config, PathError, engine_options, load
 from shards.ledger import Ledger
@@ -159,8 +158,7 @@ class Session:
 
     def run(self, recordings: list[Recording]) -> int:
         """Replay all of them, and return the exit code."""
-        gc.collect()
-        gc.freeze()  # the config lives to the end: no more looking through it
+        memory.settle()
         started = time.perf_counter()
         try:
             return self._run(recordings)

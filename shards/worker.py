@@ -4,7 +4,6 @@ A shard is single-threaded: what it does for an event it does at once, and `now`
 """
 
 import asyncio
-import gc
 import os
 import sys
 import time
@@ -23,6 +22,7 @@ from engine.errors import InvalidEvent
 from engine.event import NormalizedEvent, decode_event
 from engine.options import Options
 from engine.outputs import Outputs
+from shards import memory
 from shards.ledger import Ledger
 from shards.logs import InvalidEvents
 from shards.process import (
@@ -159,8 +159,7 @@ class _WorkerProcess:
         writer = await open_writer(os.dup(outlet.fileno()))
         outlet.close()
         self._control.on_message(self._on_message)
-        gc.collect()
-        gc.freeze()  # the directives live to the end: no more looking through them
+        memory.settle()
         self._control.send(Ready())
         async with regularly(TICK_SECONDS, lambda: self._tick(writer)):
             while (pipe := await self._inlets.get()) is not None:
