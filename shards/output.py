@@ -18,7 +18,6 @@ class Output:
         self._files = files
         self._gave_up = False
         self._full = self._stuck = ""
-        self.errors = 0
 
     @property
     def trouble(self) -> str:
@@ -35,7 +34,6 @@ class Output:
         try:
             self._files.flush()
         except OSError as error:
-            self.errors += 1
             self._full = _say_once(self._full, "alarms cannot be written, workers wait", error)
             return False
         if self._full:
@@ -48,7 +46,6 @@ class Output:
         try:
             self._files.reopen_if_renamed()
         except OSError as error:
-            self.errors += 1
             text = "no new alarm files, alarms still go into the old ones"
             self._stuck = _say_once(self._stuck, text, error)
         else:

@@ -12,12 +12,10 @@ class Restarts:
 
     def __init__(self) -> None:
         self._deaths: deque[float] = deque(maxlen=MAX_DEATHS)
-        self.count = 0
 
     def died(self, now: float) -> float | None:
         """Seconds to wait before the next start; None after too many deaths in a short time."""
         self._deaths.append(now)
-        self.count += 1
         recent = [death for death in self._deaths if now - death < WINDOW_SECONDS]
         if len(recent) == MAX_DEATHS:
             return None
