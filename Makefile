@@ -7,6 +7,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 
 BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check --quiet install
+# Wheels only: no compiler. nkeys has none, and is Python all through.
+WHEELS := --only-binary :all: --no-binary nkeys
 EXAMPLE := deploy/example
 DEMO_LOGS := build/demo-logs
 
@@ -35,7 +37,7 @@ bench: .venv/ready
 .venv/ready: requirements.lock setup.cfg pyproject.toml
 	@$(MAKE) --no-print-directory python
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python $(PIP) --only-binary :all: -r requirements.lock
+	$(BIN)/python $(PIP) $(WHEELS) -r requirements.lock
 	$(BIN)/python $(PIP) --no-build-isolation --no-deps --editable .
 	@touch $@
 
@@ -48,7 +50,7 @@ python:
 # The newest versions that setup.cfg allows, all of them pinned.
 lock: python
 	$(PYTHON) -m venv --clear build/lock
-	build/lock/bin/python $(PIP) --only-binary :all: --upgrade '.[bench,dev]'
+	build/lock/bin/python $(PIP) $(WHEELS) --upgrade '.[bench,dev]'
 	{ echo '# Every package of .venv, made by `make lock`; wheels for Python 3.11, 3.12 and 3.13 on Linux.'; \
 		build/lock/bin/python -m pip freeze --all --exclude dsiem-shards --exclude pip; \
 	} > build/requirements.lock

@@ -40,11 +40,11 @@ def _serve(parsed: Parsed) -> int:
         return check.run(parsed, os.environ)
     from loguru import logger
 
-    from shards import advice, supervisor
+    from shards import advice, startup
 
     for text in advice.warnings(parsed.settings, os.environ):
         logger.warning(text)
-    return supervisor.run(parsed.settings)
+    return startup.run(parsed.settings)
 
 
 VERBS: Mapping[Verb, Callable[[Parsed], int]] = {

@@ -10,13 +10,15 @@ from functools import lru_cache
 from operator import attrgetter, itemgetter
 from typing import Any
 
+from msgspec.structs import replace
+
 from engine.alarm import alarm_id, alarm_prefix
 from engine.asset import Facts, NetworkAssets
 from engine.condition import Reference, fold
 from engine.directive import Directive
 from engine.event import NormalizedEvent
 from engine.options import Options
-from engine.rule import FOLDED_FIELDS, Rule
+from engine.rule import FOLDED_FIELDS, Rule, RuleRecord
 
 _TITLE_TOKEN = re.compile("SRC_IP|DST_IP")
 Bound = tuple[Any, ...]
@@ -48,10 +50,20 @@ class CompiledDirective:
         "rules",
         "slots",
         "title_form",
+        "variant",
     )
 
-    def __init__(self, directive: Directive, assets: NetworkAssets, options: Options) -> None:
+    def __init__(
+        self,
+        directive: Directive,
+        assets: NetworkAssets,
+        options: Options,
+        *,
+        variant: bool = False,
+    ) -> None:
+        """`variant`: its rules are not those of the configuration, but what some backlogs keep."""
         self.directive = directive
+        self.variant = variant
         self.assets = assets
         self.options = options
         self._alarm_prefix = alarm_prefix(options.node, directive.id)
@@ -83,10 +95,29 @@ class CompiledDirective:
         return self.title_form % shown
 
 
+def with_rules(compiled: CompiledDirective, rules: tuple[RuleRecord, ...]) -> CompiledDirective:
+    """A variant of a directive: the same, but for these rules, which are valid."""
+    directive = replace(compiled.directive, rules=rules)
+    return CompiledDirective(directive, compiled.assets, compiled.options, variant=True)
+
+
 def _title_form(name: str) -> str:
     """For `%`: the name with its tokens to be filled in; "" when it has none."""
     form, tokens = _TITLE_TOKEN.subn(r"%(\g<0>)s", name.replace("%", "%%"))
     return form if tokens else ""
+
+
+def is_title(text: str, name: str) -> bool:
+    """Whether a backlog of a directive with this name can have this title."""
+    return text == name or _title_pattern(name).fullmatch(text) is not None
+
+
+@lru_cache
+def _title_pattern(name: str) -> re.Pattern[str]:
+    """Any text for each token, without backtracking but for the last: hostile texts are long."""
+    first, *others = map(re.escape, _TITLE_TOKEN.split(name))
+    between = "".join(f"(?>.+?{text})" for text in others[:-1])
+    return re.compile(first + between + "".join(f".+{text}" for text in others[-1:]), re.DOTALL)
 
 
 @lru_cache

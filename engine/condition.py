@@ -45,6 +45,11 @@ def fold(text: str) -> str:
     return text.strip().casefold()
 
 
+def is_reference(text: str) -> bool:
+    """Whether a condition is a reference."""
+    return _REFERENCE.fullmatch(text) is not None
+
+
 @lru_cache(maxsize=_COMPILED)
 def compile_address(text: str, field: str) -> Condition:
     """The condition `from` (on src_ip) or `to` (on dst_ip)."""

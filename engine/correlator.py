@@ -4,7 +4,8 @@ Single-threaded plain calls. `now` is an argument, in whole seconds since the ep
 (wall time, or the highest event time) is the caller's choice.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 
 from engine.asset import NetworkAssets
 from engine.compiled import CompiledDirective
@@ -15,7 +16,8 @@ from engine.index import DirectiveIndex, keys_of
 from engine.manager import Manager
 from engine.options import Options
 from engine.outputs import Outputs
-from engine.state import BacklogState
+from engine.saved import SavedAlarm, saved_alarm
+from engine.state import BacklogKey, BacklogState, Dropped, Unfit
 
 
 class Correlator:
@@ -76,7 +78,45 @@ class Correlator:
         """All open backlogs as plain data, those of one directive oldest first."""
         return [state for manager in self._managers.values() for state in manager.states()]
 
-    def restore(self, states: Iterable[BacklogState]) -> None:
-        """Take up the backlogs of a snapshot; KeyError for one of a directive that is not here."""
-        for state in states:
-            self._managers[state.directive].restore(state)
+    def restore(self, states: Iterable[BacklogState]) -> list[Dropped]:
+        """Take up backlogs, each younger than all that are open; say which do not fit, and why.
+
+        Among themselves they are as old as their `order` says. Those taken up count as changed.
+        What has expired meanwhile is closed, and published, by the next `on_tick`.
+        """
+        dropped = []
+        for state in sorted(states, key=lambda state: state.order):
+            try:
+                self._restore(state)
+            except Unfit as unfit:
+                dropped.append(unfit.dropped(state.directive, state.alarm_id, state.title))
+        return dropped
+
+    def _restore(self, state: BacklogState) -> None:
+        manager = self._managers.get(state.directive)
+        if manager is None:
+            raise Unfit("its directive is not here")
+        manager.restore(state)
+
+    def take_changes(self) -> list[BacklogKey]:
+        """Which backlogs have been opened, changed or closed since this was last asked.
+
+        Each once, whatever has become of it. Needs `Options.track_changes`, else there are none.
+        """
+        keys: list[BacklogKey] = []
+        for directive, manager in self._managers.items():
+            if changed := manager.take_changes():
+                keys += zip(repeat(directive), changed)
+        return keys
+
+    def state(self, key: BacklogKey) -> BacklogState | None:
+        """The backlog as it is now; None when it is closed."""
+        directive, opened_by = key
+        manager = self._managers.get(directive)
+        return manager.state(opened_by) if manager is not None else None
+
+    def saved(self) -> Iterator[tuple[int, list[SavedAlarm]]]:
+        """The open backlogs as dsiem-backend saves them, by directive, oldest first."""
+        for directive, manager in self._managers.items():
+            if len(manager):
+                yield directive, [saved_alarm(backlog) for backlog in manager.backlogs()]

@@ -114,6 +114,18 @@ def parse_directives(data: bytes, *, lenient: bool = False) -> Iterator[Checked]
         yield Checked(path, id_, directive, [finding.below(*path) for finding in found])
 
 
+def check_rules(rules: Iterable[RuleRecord]) -> tuple[tuple[RuleRecord, ...], list[Finding]]:
+    """Rules that come from elsewhere than a document, as a directive has them; or what is wrong."""
+    items = [
+        {name: list(value) if type(value) is tuple else value for name, value in item.items()}
+        for item in map(msgspec.to_builtins, rules)
+    ]
+    values, findings = _read_rules(items, lenient=False)
+    findings = [finding for finding in findings if not finding.warning]
+    records = [] if findings else map(_record, values)
+    return tuple(sorted(records, key=lambda rule: rule.stage)), findings
+
+
 def faulty(findings: Iterable[Finding]) -> bool:
     """Whether any of them is more than a warning."""
     return any(not finding.warning for finding in findings)

@@ -1,61 +1,41 @@
 """The backlogs of one directive, and how to find those that an event concerns.
 
-Each stage files the open backlogs that wait at it under the values that its references are
-bound to, so an event finds its backlogs with one lookup per stage.
+`Stages` files the open backlogs under the values that the references of the stage where they wait
+are bound to, so an event finds its backlogs with one lookup per stage.
 """
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from engine import bag
 from engine.alarm import AlarmEvent
 from engine.asset import Facts
 from engine.backlog import Backlog
-from engine.bag import BagMap
-from engine.compiled import CompiledDirective, stage_keys
+from engine.compiled import CompiledDirective
 from engine.event import NormalizedEvent
 from engine.expiry import Expiry
 from engine.outputs import Outputs
 from engine.record import publish
-from engine.rule import Rule
-from engine.state import BacklogState, restored, state_of
+from engine.stages import Stages
+from engine.state import BacklogState, Unfit, restored, state_of
 
 Offer = tuple[Backlog, int]
 """A backlog that consumes an event, and the stage at which it does."""
 
 
-class _Stage:
-    """One stage: its rule, and the backlogs that wait for an event that matches it."""
-
-    __slots__ = ("key_of_bound", "key_of_event", "number", "rule", "waiting")
-
-    def __init__(self, rule: Rule, compiled: CompiledDirective) -> None:
-        self.rule = rule
-        self.number = rule.record.stage
-        self.key_of_event, self.key_of_bound = stage_keys(rule, compiled.slots)
-        self.waiting: BagMap[Hashable, Backlog] = BagMap()
-
-    def add(self, backlog: Backlog) -> None:
-        """File a backlog; a key equal to all its bound values is kept as that same tuple."""
-        key = self.key_of_bound(backlog.bound)
-        self.waiting.add(backlog.bound if key == backlog.bound else key, backlog)
-
-    def remove(self, backlog: Backlog) -> None:
-        """Take a backlog out."""
-        self.waiting.remove(self.key_of_bound(backlog.bound), backlog)
-
-
 class Manager:
     """One directive and its open backlogs, oldest first."""
 
-    __slots__ = ("_backlogs", "_compiled", "_expiry", "_next_order", "_stages")
+    __slots__ = ("_backlogs", "_changed", "_compiled", "_expiry", "_next_order", "_stages")
 
     def __init__(self, compiled: CompiledDirective, expiry: Expiry) -> None:
         self._compiled = compiled
         self._expiry = expiry
-        self._stages = tuple(_Stage(rule, compiled) for rule in compiled.rules)
+        self._stages = Stages(compiled)
         self._backlogs: dict[str, Backlog] = {}
         """By the id of the event that opened them: it can have only one open at a time."""
         self._next_order = 0
+        self._changed: set[str] | None = set() if compiled.options.track_changes else None
+        """`opened_by` of what was opened, changed or closed since it was last asked for."""
 
     def __len__(self) -> int:
         return len(self._backlogs)
@@ -71,7 +51,7 @@ class Manager:
         if offers:
             for backlog, stage in offers:
                 self._offer(backlog, stage, event, now, outputs)
-        elif self._stages[0].rule.matches(event, src, dst):
+        elif self._stages.opening.matches(event, src, dst):
             self._open(event, src, dst, now, outputs)
         else:
             return False
@@ -80,7 +60,7 @@ class Manager:
     def _offers(self, event: NormalizedEvent, src: Facts, dst: Facts) -> list[Offer]:
         """The backlogs that will consume the event, oldest first, and at which stage each."""
         found: list[Offer] = []
-        for stage in self._stages:
+        for stage in self._stages.searched:
             waiting = stage.waiting and stage.waiting.get(stage.key_of_event(event))
             if waiting and stage.rule.matches(event, src, dst):
                 for backlog in bag.items(waiting):
@@ -100,6 +80,8 @@ class Manager:
             if answer == "taken":
                 outputs.publishes += publish(backlog)
         if answer in ("taken", "finished"):
+            if self._changed is not None:
+                self._changed.add(backlog.opened_by)
             outputs.count("taken")
             outputs.alarm_events.append(AlarmEvent(backlog.alarm_id, stage, event.event_id))
         else:
@@ -114,9 +96,7 @@ class Manager:
             self._unfile(backlog, finished)
             outputs.count("finished")
         else:
-            if not self._compiled.directive.always_active:
-                self._stages[finished - 1].remove(backlog)
-            self._stages[finished].add(backlog)
+            self._stages.advance(backlog, finished)
             backlog.set_expiry(now)
             self._expiry.add(backlog)
         outputs.publishes += publish(backlog, due=True)
@@ -139,36 +119,51 @@ class Manager:
     def expire(self, backlog: Backlog, outputs: Outputs) -> None:
         """Close a backlog whose current stage has timed out; `Expiry` has let go of it already."""
         self._unfile(backlog, backlog.stage)
+        if self._changed is not None:
+            self._changed.add(backlog.opened_by)
         outputs.count("expired")
         outputs.publishes += publish(backlog, timed_out=True)
 
+    def backlogs(self) -> Iterable[Backlog]:
+        """The open backlogs, oldest first."""
+        return self._backlogs.values()
+
     def states(self) -> Iterator[BacklogState]:
         """The open backlogs as plain data, oldest first."""
-        return (state_of(backlog) for backlog in self._backlogs.values())
+        return map(state_of, self._backlogs.values())
+
+    def state(self, opened_by: str) -> BacklogState | None:
+        """The open backlog that this event opened, as plain data."""
+        backlog = self._backlogs.get(opened_by)
+        return None if backlog is None else state_of(backlog)
+
+    def take_changes(self) -> Collection[str]:
+        """By which events those were opened that have changed since this was last asked."""
+        if not self._changed:
+            return ()
+        changed, self._changed = self._changed, set()
+        return changed
 
     def restore(self, state: BacklogState) -> None:
-        """Take up a backlog, younger than all that there are."""
-        self._file(restored(self._compiled, self._next_order, state))
+        """Take up a backlog, younger than all that there are; Unfit when it cannot be."""
+        if state.opened_by in self._backlogs:
+            raise Unfit("another one was opened by the same event")
+        compiled = self._stages.compiled_for(state.rules)
+        self._file(restored(compiled, self._next_order, state))
 
     def _file(self, backlog: Backlog) -> None:
         """Put a backlog where it will be found."""
-        self._next_order += 1
+        self._next_order = backlog.order + 1
         self._backlogs[backlog.opened_by] = backlog
-        for stage in self._stages_of(backlog.stage):
-            stage.add(backlog)
+        if self._changed is not None:
+            self._changed.add(backlog.opened_by)
+        self._stages.file(backlog)
         self._expiry.add(backlog)
 
     def _unfile(self, backlog: Backlog, stage: int) -> None:
         """Take a closed backlog, last at this stage, out from everywhere but the expiry."""
         del self._backlogs[backlog.opened_by]
-        for filed in self._stages_of(stage):
-            filed.remove(backlog)
-
-    def _stages_of(self, current: int) -> Iterable[_Stage]:
-        """Where a backlog at this stage is filed."""
-        if self._compiled.directive.always_active:
-            return self._stages[:current]
-        return (self._stages[current - 1],)
+        self._stages.unfile(backlog, stage)
 
 
 def _one_each(offers: list[Offer]) -> list[Offer]:

@@ -22,7 +22,7 @@ def publish(backlog: Backlog, *, due: bool = False, timed_out: bool = False) -> 
     if backlog.created is None:
         backlog.created = backlog.updated
     lookups = _due(backlog) if due and backlog.compiled.options.lookups else None
-    return (Publish(backlog.compiled.directive.id, _alarm(backlog, timed_out), lookups),)
+    return (Publish(backlog.compiled.directive.id, alarm_of(backlog, timed_out), lookups),)
 
 
 def _due(backlog: Backlog) -> Due:
@@ -31,7 +31,8 @@ def _due(backlog: Backlog) -> Due:
     return Due(looked_up, tuple(bag.items(backlog.pairs)))
 
 
-def _alarm(backlog: Backlog, timed_out: bool) -> AlarmRecord:
+def alarm_of(backlog: Backlog, timed_out: bool = False) -> AlarmRecord:
+    """The alarm as it stands, even if it was never published."""
     directive, options = backlog.compiled.directive, backlog.compiled.options
     return AlarmRecord(
         alarm_id=backlog.alarm_id,

@@ -103,7 +103,10 @@ class Rule:
         conditions = compile_conditions(record)
         self.record = record
         self.tests = (_kind_test(record), *_tests(conditions, match_protocol))
-        self.bindings = _bindings(conditions, match_protocol) + _narrowed(record, narrowed)
+        self.bindings = tuple(
+            Binding(field, reference, compared=match_protocol or field != "protocol")
+            for field, reference in _references(record, conditions, narrowed).items()
+        )
         self.sticky_value = _sticky_value(record.sticky_different)
 
     def matches(self, event: NormalizedEvent, src: Facts, dst: Facts) -> bool:
@@ -137,22 +140,20 @@ def _tests(conditions: dict[str, Condition], match_protocol: bool) -> Iterator[T
             yield condition
 
 
-def _bindings(conditions: dict[str, Condition], match_protocol: bool) -> tuple[Binding, ...]:
-    return tuple(
-        Binding(name, condition, compared=match_protocol or name != "protocol")
-        for name, condition in conditions.items()
-        if isinstance(condition, Reference)
-    )
+def references(record: RuleRecord, *, narrowed: bool) -> dict[str, Reference]:
+    """By record field, the values of first events that it stands for."""
+    return _references(record, compile_conditions(record), narrowed)
 
 
-def _narrowed(record: RuleRecord, narrowed: bool) -> tuple[Binding, ...]:
-    """The open addresses of stage 1 as references to its own first event."""
-    sides = (("from_", record.from_, "src_ip"), ("to", record.to, "dst_ip"))
-    return tuple(
-        Binding(name, Reference(1, field), compared=True)
-        for name, text, field in sides
-        if narrowed and text.strip() in OPEN_ADDRESSES
-    )
+def _references(
+    record: RuleRecord, conditions: dict[str, Condition], narrowed: bool
+) -> dict[str, Reference]:
+    """Those of the file; and open addresses of stage 1, narrowed, refer to its own first event."""
+    found = {name: one for name, one in conditions.items() if isinstance(one, Reference)}
+    for name, text, field in (("from_", record.from_, "src_ip"), ("to", record.to, "dst_ip")):
+        if narrowed and text.strip() in OPEN_ADDRESSES:
+            found[name] = Reference(1, field)
+    return found
 
 
 def _kind_test(record: RuleRecord) -> Test:

@@ -1,13 +1,30 @@
-"""All of an open backlog as plain data, to be kept somewhere and restored from there."""
+"""All of an open backlog as plain data, to be kept somewhere and restored from there.
+
+May live here: the data, how a backlog becomes it and comes back from it, and why some of it
+cannot. May not: how it is written down, and where.
+"""
+
+from collections.abc import Iterable
 
 from msgspec import Struct
 
 from engine import bag
+from engine.address import canonical
 from engine.alarm import CustomData
 from engine.backlog import Backlog
-from engine.compiled import UNBOUND, Bound, CompiledDirective
+from engine.bag import Bag
+from engine.compiled import UNBOUND, Bound, CompiledDirective, is_title
+from engine.document import describe
+from engine.errors import Finding
+from engine.rule import RuleRecord
 
 Value = int | str
+BacklogKey = tuple[int, str]
+"""A directive, and the event that opened a backlog of it: only one such is open at a time."""
+_WHOLE = range(-(2**63), 2**64)
+"""Whole numbers that can be written down and read again everywhere."""
+_SHOWN = 200
+"""As many characters of a text are shown to people."""
 
 
 class BacklogState(Struct, frozen=True, omit_defaults=True):
@@ -16,6 +33,8 @@ class BacklogState(Struct, frozen=True, omit_defaults=True):
     `starts`: of the stages up to the current one; each ends when the next one starts. `ids` and
     `sticky`: event ids and sticky values of the current stage. `earlier_ids`: ids of each earlier
     stage (all_rules_always_active only). `bound`: (stage, event field, value) of first events.
+    `order`: its age among the backlogs of the directive, less is older. `rules`: its own, when
+    they are not those of the directive.
     """
 
     directive: int
@@ -35,6 +54,37 @@ class BacklogState(Struct, frozen=True, omit_defaults=True):
     dst_ips: tuple[str, ...] = ()
     custom_data: tuple[CustomData, ...] = ()
     pairs: tuple[tuple[str, int], ...] = ()
+    order: int = 0
+    rules: tuple[RuleRecord, ...] = ()
+
+    @property
+    def key(self) -> BacklogKey:
+        """What tells it from all others that are open."""
+        return self.directive, self.opened_by
+
+
+class Dropped(Struct, frozen=True):
+    """A saved backlog that was not taken up; `reason` is for people, and speaks of "it"."""
+
+    directive: int
+    alarm_id: str
+    title: str
+    reason: str
+
+
+class Unfit(ValueError):
+    """A saved backlog cannot be taken up; says why, for people, and speaks of "it"."""
+
+    def dropped(self, directive: int, alarm_id: str, title: str) -> Dropped:
+        """What becomes of it; who saved it may have written anything."""
+        return Dropped(directive, alarm_id[:_SHOWN], title[:_SHOWN], str(self))
+
+
+def invalid(finding: Finding) -> str:
+    """Why it is unfit whose rules have this fault."""
+    where = f" of stage {finding.stage}" if finding.stage else ""
+    fault = f"{finding.field}{where} {finding.message}"
+    return f"its rules are not those of the directive, nor valid: {fault}"
 
 
 def state_of(backlog: Backlog) -> BacklogState:
@@ -58,12 +108,18 @@ def state_of(backlog: Backlog) -> BacklogState:
         dst_ips=tuple(bag.items(backlog.dst_ips)),
         custom_data=tuple(bag.items(backlog.custom_data)),
         pairs=tuple(bag.items(backlog.pairs)),
+        order=backlog.order,
+        rules=backlog.compiled.directive.rules if backlog.compiled.variant else (),
     )
 
 
-def restored(compiled: CompiledDirective, order: int, state: BacklogState) -> Backlog:
-    """The backlog that has this state."""
-    backlog = Backlog(compiled, order)
+def restored(compiled: CompiledDirective, youngest: int, state: BacklogState) -> Backlog:
+    """The backlog that has this state, and at least this `order`; Unfit when there can be none.
+
+    `compiled`: with the rules of the state, if it has rules of its own.
+    """
+    _check(compiled, state)
+    backlog = Backlog(compiled, max(youngest, state.order))
     backlog.opened_by = state.opened_by
     backlog.alarm_id = state.alarm_id
     backlog.title = state.title
@@ -73,14 +129,56 @@ def restored(compiled: CompiledDirective, order: int, state: BacklogState) -> Ba
     backlog.updated = state.updated
     backlog.created = state.created
     backlog.ids = bag.collect(state.ids)
-    backlog.earlier_ids = tuple(bag.collect(ids) for ids in state.earlier_ids)
-    backlog.sticky = bag.collect(state.sticky)
+    backlog.earlier_ids = _earlier_ids(compiled, state)
+    backlog.sticky = bag.collect(state.sticky if _is_sticky(compiled, state) else ())
     backlog.bound = _bound(compiled, state)
-    backlog.src_ips = bag.collect(state.src_ips)
-    backlog.dst_ips = bag.collect(state.dst_ips)
+    backlog.src_ips = bag.collect(addresses(state.src_ips))
+    backlog.dst_ips = bag.collect(addresses(state.dst_ips))
     backlog.custom_data = bag.collect(state.custom_data)
     backlog.pairs = bag.collect(state.pairs)
     return backlog
+
+
+def _check(compiled: CompiledDirective, state: BacklogState) -> None:
+    stage, stages = len(state.starts), len(compiled.rules)
+    numbers = (*state.starts, state.expires_at, state.updated, state.created or 0, state.order)
+    if not state.alarm_id:
+        raise Unfit("it has no alarm_id")
+    if not is_title(state.title, compiled.directive.name):
+        raise Unfit(f"its title is not that of the directive, {compiled.directive.name!r}")
+    if stage < 2:
+        raise Unfit("its first stage is not finished")
+    if stage > stages:
+        raise Unfit(f"it has finished {stage - 1} stages, the directive has {stages}")
+    if not all(number in _WHOLE for number in numbers):
+        raise Unfit("a time in it is out of range")
+    if not 0 <= state.risk < 2**63:
+        raise Unfit("its risk is out of range")
+
+
+def _is_sticky(compiled: CompiledDirective, state: BacklogState) -> bool:
+    return compiled.rules[len(state.starts) - 1].sticky_value is not None
+
+
+def _earlier_ids(compiled: CompiledDirective, state: BacklogState) -> tuple[Bag[str], ...]:
+    """One bag for each earlier stage; empty where the state knows of none."""
+    if not compiled.directive.always_active:
+        return ()
+    earlier = len(state.starts) - 1
+    known = state.earlier_ids[:earlier]
+    return (*map(bag.collect, known), *(None for _ in range(earlier - len(known))))
+
+
+def addresses(texts: Iterable[str]) -> tuple[str, ...]:
+    """These addresses in canonical form, each once; Unfit when one of them is none."""
+    return tuple(dict.fromkeys(map(_address, texts)))
+
+
+def _address(text: str) -> str:
+    try:
+        return canonical(text)
+    except ValueError:
+        raise Unfit(f"an address in it is {describe(text)}") from None
 
 
 def _bound(compiled: CompiledDirective, state: BacklogState) -> Bound:

@@ -9,7 +9,7 @@ from copy import deepcopy
 
 from msgspec import Struct
 
-from shards.ledger import Deliveries, Events, Ledger
+from shards.ledger import Deliveries, Events, Feed, Ledger
 from shards.wire import Queue, RouterReport, WorkerReport
 
 
@@ -35,7 +35,7 @@ class Accounts:
     def __init__(self) -> None:
         self._past = Ledger()
         """What processes that are gone have done, and what became of settled links."""
-        self._router = RouterReport(Events(), {}, {})
+        self._router = RouterReport(Events(), {}, {}, Feed())
         self._workers: dict[int, WorkerReport] = {}
         self._links: dict[int, _Link] = {}
 
@@ -61,6 +61,7 @@ class Accounts:
         clean = unreported_seconds is None
         blamed = "worker_died" if clean else "router_died"
         _add_events(self._past.events, last.events)
+        _add_feed(self._past.feed, last.feed)
         for queue in last.queues.values():
             _add_queue(self._past.deliveries, queue)
         self._past.unreported_seconds += unreported_seconds or 0.0
@@ -72,11 +73,12 @@ class Accounts:
                 known.broken_by = blamed
                 known.written += waiting.pop(known.worker, 0)
         self._past.deliveries.lost[blamed] += sum(waiting.values())
-        self._router = RouterReport(Events(), {}, {})
+        self._router = RouterReport(Events(), {}, {}, Feed())
         self._settle()
 
-    def worker_reported(self, worker: int, report: WorkerReport) -> None:
-        """Its totals."""
+    def worker_reported(self, worker: int, report: WorkerReport) -> bool:
+        """Its totals; returns whether it has taken events late since the report before."""
+        before = self._workers.get(worker)
         self._workers[worker] = report
         for link, done in report.done.items():
             if link in self._links:
@@ -85,6 +87,7 @@ class Accounts:
             if link in self._links:
                 self._links[link].worker_final = True
         self._settle()
+        return report.late > (before.late if before else 0)
 
     def worker_gone(self, worker: int, *, clean: bool) -> None:
         """It has ended, and all that it could still say has been heard; `clean`: when told to."""
@@ -92,8 +95,9 @@ class Accounts:
         if report is not None:
             _add_worker(self._past, report)
             if not clean:
-                self._past.backlogs["lost"] += report.backlogs.get("open", 0)
+                self._past.backlogs["interrupted"] += report.backlogs.get("open", 0)
                 self._past.backlogs["open"] -= report.backlogs.get("open", 0)
+                self._past.rolled_back += report.consumed - report.saved
         for link in self._links.values():
             if link.worker == worker and not link.worker_final:
                 link.worker_final = True
@@ -129,6 +133,7 @@ class Accounts:
         """All counts as of the last reports."""
         ledger = deepcopy(self._past)
         _add_events(ledger.events, self._router.events)
+        _add_feed(ledger.feed, self._router.feed)
         for queue in self._router.queues.values():
             _add_queue(ledger.deliveries, queue)
             ledger.deliveries.in_flight += queue.queued
@@ -148,6 +153,12 @@ def _add_events(total: Events, more: Events) -> None:
     total.dropped.update(more.dropped)
 
 
+def _add_feed(total: Feed, more: Feed) -> None:
+    total.lost += more.lost
+    total.seconds_without += more.seconds_without
+    total.cut += more.cut
+
+
 def _add_queue(total: Deliveries, queue: Queue) -> None:
     total.sent += queue.sent
     if queue.dropped:
@@ -161,3 +172,4 @@ def _add_worker(total: Ledger, report: WorkerReport) -> None:
     total.outcomes.update(report.outcomes)
     total.backlogs.update(report.backlogs)
     total.from_future += report.from_future
+    total.late += report.late

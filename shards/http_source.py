@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from shards.body import RequestRefused, check_length, events, unpacked
 from shards.intake import QUEUE_FULL, Intake, Refusal
+from shards.ledger import Feed
 
 MOST_LISTED = 100
 """So many refused events are listed in an answer; `rejected_total` counts them all."""
@@ -115,6 +116,11 @@ class HttpSource:
         self._runner = runner
         address, port = runner.addresses[0][:2]
         return address, port
+
+    @property
+    def feed(self) -> Feed:
+        """Nothing: who posts knows what did not arrive."""
+        return Feed()
 
     async def stop(self) -> None:
         """Answer 503 from now on, wait for what is in progress (`stop_seconds`), then close."""

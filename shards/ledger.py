@@ -14,8 +14,11 @@ from msgspec import Struct, field
 OUTCOMES = ("taken", "opened", "repeated", "sticky_seen", "out_of_order")
 """How consumed events were consumed, counted once per backlog."""
 
-BACKLOGS = ("opened", "finished", "expired", "open", "lost")
-"""What became of backlogs."""
+BACKLOGS = ("opened", "restored", "finished", "expired", "open", "interrupted")
+"""What became of backlogs: opened + restored = finished + expired + open + interrupted.
+
+Interrupted ones were open in a worker when it died; restored ones were taken up from disk.
+"""
 
 
 def _zeros(names: Iterable[str]) -> Counter[str]:
@@ -58,18 +61,35 @@ class Deliveries(Struct):
         return self.sent - known - gone
 
 
+class Feed(Struct):
+    """What is known of events that never arrived, since the connection to NATS did not hold.
+
+    `lost`: how often; `seconds_without`: for how long there was none, until the first one too;
+    `cut`: events that the server had for us and threw away, as far as its monitoring was asked.
+    """
+
+    lost: int = 0
+    seconds_without: float = 0.0
+    cut: int = 0
+
+
 class Ledger(Struct):
     """All counts. `outcomes`: by OUTCOMES. `backlogs`: by BACKLOGS.
 
-    `from_future`: events whose time was brought back to the clock. `unreported_seconds`: for how
-    long routers that died had not said what they did.
+    `rolled_back`: of the consumed deliveries, those since the last checkpoint of a worker that
+    died: their lines are written, but backlogs know nothing of them. `from_future`: events whose
+    time was brought back to the clock. `late`: events taken later than max-delay after receipt.
+    `unreported_seconds`: for how long routers that died had not said what they did.
     """
 
     events: Events = field(default_factory=Events)
+    feed: Feed = field(default_factory=Feed)
     deliveries: Deliveries = field(default_factory=Deliveries)
     outcomes: Counter[str] = field(default_factory=lambda: _zeros(OUTCOMES))
     backlogs: Counter[str] = field(default_factory=lambda: _zeros(BACKLOGS))
+    rolled_back: int = 0
     from_future: int = 0
+    late: int = 0
     unreported_seconds: float = 0.0
 
     def note(self, counts: dict[str, int]) -> None:
@@ -95,4 +115,4 @@ def _flat(prefix: str, counts: dict[str, Any]) -> Iterator[tuple[str, int | floa
         if isinstance(value, dict):
             yield from _flat(f"{prefix}{name}_", value)
         elif value:
-            yield f"{prefix}{name}", value
+            yield f"{prefix}{name}", round(value, 3)

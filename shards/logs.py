@@ -5,6 +5,7 @@ files, and a clock (the time of a report is an argument). Each process logs on i
 """
 
 import json
+import logging
 import sys
 import traceback
 from collections import Counter, deque
@@ -32,6 +33,17 @@ def setup(settings: "Settings") -> None:
 
     logger.remove()
     logger.add(write, level=level, format="{message}", backtrace=False, diagnose=False)
+    logging.basicConfig(handlers=[_OfLibraries()], level=logging.WARNING, force=True)
+
+
+class _OfLibraries(logging.Handler):
+    """Takes what libraries log; their warnings are of use to developers only."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass it on, as any other line."""
+        level = "ERROR" if record.levelno >= logging.ERROR else "DEBUG"
+        about = logger.bind(library=record.name).opt(exception=record.exc_info)
+        about.log(level, "{}", record.getMessage())
 
 
 def harmless(text: str) -> str:

@@ -8,6 +8,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 from loguru import logger
@@ -19,8 +20,9 @@ from engine.asset import Asset, NetworkAssets
 from engine.errors import InvalidEvent
 from engine.event import decode_event, decode_key
 from engine.index import DirectiveIndex, DirectiveKeys, Ids
+from shards import memory
 from shards.intake import QUEUE_FULL, Refusal
-from shards.ledger import Events
+from shards.ledger import Events, Feed
 from shards.logs import InvalidEvents
 from shards.outlet import Outlet
 from shards.plan import place
@@ -116,11 +118,11 @@ class Router:
         """Say what is left to say."""
         self._invalid.close()
 
-    def report(self) -> RouterReport:
-        """The counts so far."""
+    def report(self, feed: Feed) -> RouterReport:
+        """The counts so far, and what is known of events that never came."""
         queues = {worker: outlet.queue for worker, outlet in enumerate(self._outlets)}
         written = {link: n for outlet in self._outlets for link, n in outlet.written.items()}
-        return RouterReport(self.events, queues, written)
+        return RouterReport(self.events, queues, written, feed)
 
 
 def main(control: Connection, parcel: Parcel, port: int) -> None:
@@ -132,36 +134,60 @@ def main(control: Connection, parcel: Parcel, port: int) -> None:
     run_child(setup.settings, lambda: _RouterProcess(Control(control), setup).run(port))
 
 
+class Source(Protocol):
+    """Where the events of a router come from."""
+
+    async def start(self) -> tuple[str, int] | None:
+        """Begin; returns where it listens, if it does. OSError when it cannot."""
+
+    async def stop(self) -> None:
+        """Take nothing new any more, finish what has begun, and end."""
+
+    @property
+    def feed(self) -> Feed:
+        """What is known of events that never arrived."""
+
+
 class _RouterProcess:
     """The router among the processes: its pipes, its source, its reports, its end."""
 
     def __init__(self, control: Control, setup: RouterSetup) -> None:
         self._control = control
-        self._setup = setup
+        self._settings = setup.settings
         self._stopping = asyncio.Event()
-        self._outlets = [Outlet(setup.settings.max_queue) for _ in range(setup.settings.workers)]
+        workers = range(self._settings.workers)
+        self._outlets = [Outlet(self._settings.max_queue) for _ in workers]
         self._router = Router(setup, self._outlets)
 
     async def run(self, port: int) -> None:
-        from shards.http_source import HttpSource  # noqa: PLC0415 - the others need no aiohttp
-
         self._control.on_message(self._on_message)
-        settings = self._setup.settings
-        source = HttpSource(self._router, settings.address, port, settings.api_token)
+        source = self._source(port)
         try:
             self._control.send(Ready(await source.start()))
         except OSError as error:
             reason = error.strerror or error
-            logger.error(f"cannot listen on {settings.address} port {port}: {reason}")
+            logger.error(f"cannot listen on {self._settings.address} port {port}: {reason}")
             await self._close_outlets()
             sys.exit(1)
-        async with regularly(REPORT_SECONDS, self._report):
+        memory.settle()
+        async with regularly(REPORT_SECONDS, lambda: self._report(source)):
             await self._stopping.wait()
             await source.stop()
             self._router.close()
-            self._report()
+            self._report(source)
             await self._close_outlets()
-        self._control.send(self._router.report())
+        self._control.send(self._router.report(source.feed))
+
+    def _source(self, port: int) -> Source:
+        """The source of the mode; what the others need for theirs is not imported."""
+        settings = self._settings
+        if settings.mode == "cluster-backend":
+            from shards.nats_source import NatsSource  # noqa: PLC0415
+
+            return NatsSource(self._router.route, settings)
+        from shards.http_source import HttpSource  # noqa: PLC0415
+
+        return HttpSource(self._router, settings.address, port, settings.api_token)
 
     async def _close_outlets(self) -> None:
         await asyncio.gather(*(outlet.close() for outlet in self._outlets))
@@ -173,5 +199,5 @@ class _RouterProcess:
             case Stop():
                 self._stopping.set()
 
-    def _report(self) -> None:
-        self._control.send_if_room(self._router.report())
+    def _report(self, source: Source) -> None:
+        self._control.send_if_room(self._router.report(source.feed))

@@ -24,6 +24,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     reload_backlogs: Annotated[
         bool, Spec("service", "go on at the start with the backlogs that were open at the end")
     ] = True
+    checkpoint_interval: Annotated[
+        int, Spec("service", "seconds between crash checkpoints of open backlogs, 0 is off")
+    ] = 5
     shutdown_timeout: Annotated[
         int, Spec("service", "seconds for an orderly stop, then it is forced", at_least=1)
     ] = 8
@@ -56,6 +59,32 @@ class Settings(Struct, frozen=True, kw_only=True):
             secret="login",
         ),
     ] = "nats://dsiem-nats:4222"
+
+    frontend_wait: Annotated[
+        int,
+        Spec(
+            "cluster",
+            "seconds to wait for the frontend, then start with the files of the last download",
+        ),
+    ] = 30
+    nats_creds: Annotated[str, Spec("cluster", "file with the NATS credentials (.creds)")] = ""
+    nats_tls_ca: Annotated[
+        str, Spec("cluster", "file with the certificates that the NATS server is checked with")
+    ] = ""
+    nats_tls_cert: Annotated[
+        str, Spec("cluster", "file with the certificate to show to the NATS server")
+    ] = ""
+    nats_tls_key: Annotated[str, Spec("cluster", "file with the key of that certificate")] = ""
+    nats_monitor: Annotated[
+        str,
+        Spec(
+            "cluster",
+            "URL of the NATS server's monitoring, to learn how many events it has cut",
+            pattern=r"(https?://\S+)?",
+            right="a URL like http://dsiem-nats:8222",
+            secret="login",
+        ),
+    ] = ""
 
     address: Annotated[
         str,

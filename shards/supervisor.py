@@ -12,10 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import uvloop
 from loguru import logger
 from msgspec.structs import replace
 
@@ -23,7 +22,7 @@ from engine.directive import Directive
 from engine.index import keys_of
 from shards import router, worker
 from shards.accounts import Accounts
-from shards.config import Config, PathError, engine_options, load
+from shards.config import Config, engine_options
 from shards.output import RETRY_SECONDS, Output
 from shards.plan import place
 from shards.process import Child, Parcel, data_pipe, open_reader, regularly
@@ -31,38 +30,19 @@ from shards.restarts import Restarts
 from shards.router import RouterSetup
 from shards.settings import Settings
 from shards.sink import AlarmFiles
-from shards.validate import line_of
+from shards.table import TABLE
 from shards.watchdog import WATCHDOG_SECONDS, Watchdog
 from shards.wire import Attach, FromChild, Ready, RouterReport, Stop, read_report
 from shards.worker import WorkerSetup
 
-INVALID, NO_PATH, USAGE, GAVE_UP = 1, 2, 3, 1
+if TYPE_CHECKING:
+    from shards.signals import Signals
+
+GAVE_UP = 1
+"""The exit code."""
 START_SECONDS = 60.0
 """How long all processes together may take to be ready."""
 ROUTER = "router"
-
-
-def run(settings: Settings) -> int:
-    """Serve until a signal ends it; returns the exit code: 0, or 1 when serving gave up."""
-    if settings.mode != "standalone":
-        logger.error("cluster-backend mode is not there yet: use --mode standalone")
-        return USAGE
-    try:
-        config, problems = load(settings)
-        for problem in problems:
-            (logger.warning if problem.finding.warning else logger.error)(line_of(problem))
-        if config is None:
-            return INVALID
-        files = AlarmFiles(settings.log_dir)
-    except PathError as error:
-        logger.error(str(error))
-        return NO_PATH
-    except OSError as error:
-        logger.error(f"{error.filename}: {error.strerror}")
-        return NO_PATH
-    supervisor = Supervisor(settings, config, files)
-    del config  # the workers have their own
-    return uvloop.run(supervisor.serve())
 
 
 class Supervisor:
@@ -77,6 +57,7 @@ class Supervisor:
         self._worker_setups = [Parcel(setup) for setup in _worker_setups(settings, config)]
         self._router_setup = Parcel(_router_setup(settings, config))
         self._port = settings.port
+        self._signals = _signals(settings)
         self._workers: dict[int, Child] = {}
         """Those that live, by number."""
         self._router: Child | None = None
@@ -98,10 +79,13 @@ class Supervisor:
                 for number, setup in enumerate(self._worker_setups)
             ]
             lives = [*workers]
+            signals = None if self._signals is None else group.create_task(self._signals.run())
             if await self._become_ready(map(_name, range(len(workers)))):
                 lives.append(group.create_task(self._live_router()))
                 await self._serve_until_stopped()
             await self._drain(lives)
+            if signals is not None:
+                signals.cancel()
         self._output.close()
         ledger = self._accounts.ledger()
         logger.bind(adds_up=ledger.adds_up, **ledger.lines()).info("ledger")
@@ -134,15 +118,20 @@ class Supervisor:
         if not await self._become_ready([ROUTER]):
             return
         logger.bind(
-            workers=len(self._worker_setups),
-            directives=self._directives,
-            events=f"http://{self._settings.address}:{self._port}/events",
+            workers=len(self._worker_setups), directives=self._directives, events=self._source
         ).info("serving")
         async with (
             regularly(WATCHDOG_SECONDS, self._watch),
             regularly(RETRY_SECONDS, self._output.reopen_if_renamed),
         ):
             await self._stopping.wait()
+
+    @property
+    def _source(self) -> str:
+        """Where events come from, for people."""
+        if self._settings.mode == "cluster-backend":
+            return str(TABLE["msq"].spec.masked(self._settings.msq))
+        return f"http://{self._settings.address}:{self._port}/events"
 
     def _watch(self) -> None:
         self._watchdog.report(self._accounts, WATCHDOG_SECONDS, self._output.trouble)
@@ -184,7 +173,8 @@ class Supervisor:
         name, restarts = _name(number), Restarts()
         while not self._stopping.is_set():
             reader, writer = data_pipe()
-            child = _started(name, worker.main, setup, writer)
+            first = not self._ready[name].is_set()
+            child = _started(name, worker.main, setup, writer, first)
             writer.close()
             if child is None:
                 reader.close()
@@ -204,7 +194,8 @@ class Supervisor:
         """Take all that a worker says; while it cannot be written, the worker waits."""
         async with open_reader(descriptor) as stream:
             while (report := await read_report(stream)) is not None:
-                self._accounts.worker_reported(number, report)
+                if self._accounts.worker_reported(number, report) and self._signals is not None:
+                    self._signals.late()
                 await self._output.write(report)
 
     async def _live_router(self) -> None:
@@ -280,11 +271,23 @@ def _worker_setups(settings: Settings, config: Config) -> list[WorkerSetup]:
     parts: list[list[Directive]] = [[] for _ in range(settings.workers)]
     for directive in config.directives:
         parts[place(directive.id, 1, settings.workers)[1]].append(directive)
-    options = replace(engine_options(settings), expiry_grace=settings.expiry_grace)
+    options = replace(
+        engine_options(settings),
+        expiry_grace=settings.expiry_grace,
+        track_changes=settings.checkpoint_interval > 0,
+    )
     return [
         WorkerSetup(settings, options, msgspec.msgpack.encode(part), config.assets)
         for part in parts
     ]
+
+
+def _signals(settings: Settings) -> "Signals | None":
+    if settings.mode != "cluster-backend":
+        return None
+    from shards.signals import Signals  # noqa: PLC0415 - standalone needs no NATS
+
+    return Signals(settings)
 
 
 def _router_setup(settings: Settings, config: Config) -> RouterSetup:

@@ -10,7 +10,7 @@ import asyncio
 import msgspec
 from msgspec import Struct
 
-from shards.ledger import Events
+from shards.ledger import Events, Feed
 
 _LENGTH_BYTES = 4
 
@@ -29,12 +29,14 @@ class RouterReport(Struct, frozen=True, tag=True):
     events: Events
     queues: dict[int, Queue]
     written: dict[int, int]
+    feed: Feed
 
 
 class WorkerReport(Struct, frozen=True, array_like=True):
     """What a worker has done, and the lines to write since the last report.
 
-    `done`: deliveries by link; `ended`: links that have reached their end of file. `busy` in
+    `done`: deliveries by link; `ended`: links that have reached their end of file. `saved`: as
+    many of the consumed are in a checkpoint. `late`: events taken later than max-delay. `busy` in
     seconds of wall time; `active`: directives that have open backlogs.
     """
 
@@ -43,11 +45,13 @@ class WorkerReport(Struct, frozen=True, array_like=True):
     done: dict[int, int]
     ended: list[int]
     consumed: int
+    saved: int
     unmatched: int
     invalid: dict[str, int]
     outcomes: dict[str, int]
     backlogs: dict[str, int]
     from_future: int
+    late: int
     busy: float
     active: int
 

@@ -23,6 +23,7 @@ from engine.event import NormalizedEvent, decode_event
 from engine.options import Options
 from engine.outputs import Outputs
 from shards import memory
+from shards.keeper import Keeper
 from shards.ledger import Ledger
 from shards.logs import InvalidEvents
 from shards.process import (
@@ -37,6 +38,7 @@ from shards.process import (
 from shards.settings import Settings
 from shards.wire import Attach, Ready, Stop, ToChild, WorkerReport, encode_frame, read_batch
 
+NANOSECONDS = 1_000_000_000
 TICK_SECONDS = 0.5
 """How often a shard looks at the clock, and says what it has done, when nothing happens."""
 
@@ -55,15 +57,19 @@ class Shard:
 
     def __init__(self, setup: WorkerSetup) -> None:
         directives = msgspec.msgpack.decode(setup.directives, type=list[Directive])
-        self._correlator = Correlator(directives, NetworkAssets(setup.assets), setup.options)
+        self.directives = {directive.id: directive for directive in directives}
+        self.correlator = Correlator(directives, NetworkAssets(setup.assets), setup.options)
         self._max_future = setup.settings.max_future or sys.maxsize
+        self._max_delay = setup.settings.max_delay
         self._invalid = InvalidEvents()
         self._encoder = msgspec.json.Encoder()
         self._ledger = Ledger()
         self._outputs = Outputs()
         """What has come out since the last report."""
         self._done: Counter[int] = Counter()
-        self._from_future = 0
+        self._from_future = self._late = 0
+        self.saved = 0
+        """As many of the consumed deliveries as a checkpoint holds the effect of."""
         self._busy = 0.0
         self._active = 0
 
@@ -75,7 +81,8 @@ class Shard:
     def take(self, link: int, events: Sequence[bytes], now: int) -> None:
         """Correlate a batch."""
         started = time.perf_counter()
-        take, latest, outputs = self._correlator.take, now + self._max_future, self._outputs
+        take, latest, outputs = self.correlator.take, now + self._max_future, self._outputs
+        late_before = (now - self._max_delay) * NANOSECONDS if self._max_delay else 0
         consumed = invalid = 0
         for raw in events:
             try:
@@ -86,12 +93,25 @@ class Shard:
                 continue
             if event.time > latest:
                 event = self._brought_back(event, now)
-            if take(event, now, outputs):
+            if event.rcvd_time < late_before and event.rcvd_time:
+                before = len(outputs.alarm_events)
+                consumed += take(event, now, outputs)
+                self._late += len(outputs.alarm_events) > before
+            elif take(event, now, outputs):
                 consumed += 1
         self._ledger.deliveries.consumed += consumed
         self._ledger.deliveries.unmatched += len(events) - consumed - invalid
         self._done[link] += len(events)
         self._busy += time.perf_counter() - started
+
+    @property
+    def consumed(self) -> int:
+        """How many deliveries were consumed."""
+        return self._ledger.deliveries.consumed
+
+    def restored(self, number: int) -> None:
+        """Count backlogs that were taken up from disk."""
+        self._ledger.backlogs["restored"] += number
 
     def _refuse(self, error: InvalidEvent, raw: bytes) -> None:
         self._ledger.deliveries.invalid[error.reason] += 1
@@ -104,27 +124,30 @@ class Shard:
 
     def tick(self, now: int) -> None:
         """Let time pass."""
-        self._correlator.on_tick(now, self._outputs)
-        self._active = self._correlator.active_directives
+        self.correlator.on_tick(now, self._outputs)
+        self._active = self.correlator.active_directives
 
     def report(self, ended: Sequence[int]) -> WorkerReport:
         """All counts, and the lines since the last report; `ended`: links at their end of file."""
         deliveries, ledger = self._ledger.deliveries, self._ledger
         outputs, self._outputs = self._outputs, Outputs()
         ledger.note(outputs.counts)
-        ended_backlogs = ledger.backlogs["finished"] + ledger.backlogs["expired"]
-        ledger.backlogs["open"] = ledger.backlogs["opened"] - ended_backlogs
+        counts = ledger.backlogs
+        begun = counts["opened"] + counts["restored"]
+        counts["open"] = begun - counts["finished"] - counts["expired"]
         return WorkerReport(
             alarm_events=self._encoder.encode_lines(outputs.alarm_events),
             alarms=self._encoder.encode_lines([publish.alarm for publish in outputs.publishes]),
             done=dict(self._done),
             ended=list(ended),
             consumed=deliveries.consumed,
+            saved=self.saved,
             unmatched=deliveries.unmatched,
             invalid=dict(deliveries.invalid),
             outcomes=dict(ledger.outcomes),
             backlogs=dict(ledger.backlogs),
             from_future=self._from_future,
+            late=self._late,
             busy=self._busy,
             active=self._active,
         )
@@ -135,21 +158,23 @@ class Shard:
         self._invalid.close()
 
 
-def main(control: Connection, parcel: Parcel, outlet: Connection) -> None:
+def main(control: Connection, parcel: Parcel, outlet: Connection, first: bool) -> None:
     """The target of a worker process; the parcel holds a WorkerSetup, reports go to the outlet.
 
-    The pipes that its events come from are told of by Attach messages.
+    The pipes that its events come from are told of by Attach messages. `first`: it is the first
+    life of this worker, which goes on with what there was before the service started.
     """
     setup: WorkerSetup = parcel.unpack()
-    run_child(setup.settings, lambda: _WorkerProcess(Control(control), setup).run(outlet))
+    run_child(setup.settings, lambda: _WorkerProcess(Control(control), setup, first).run(outlet))
 
 
 class _WorkerProcess:
     """The shard among the processes: its pipes, its clock, its end."""
 
-    def __init__(self, control: Control, setup: WorkerSetup) -> None:
+    def __init__(self, control: Control, setup: WorkerSetup, first: bool) -> None:
         self._control = control
         self._shard = Shard(setup)
+        self._keeper = Keeper(self._shard, setup.settings, setup.options, first=first)
         self._inlets: asyncio.Queue[tuple[int, int] | None] = asyncio.Queue()
         """Links with their descriptors, to be read one after the other; None to end."""
         self._ended: list[int] = []
@@ -159,15 +184,17 @@ class _WorkerProcess:
         writer = await open_writer(os.dup(outlet.fileno()))
         outlet.close()
         self._control.on_message(self._on_message)
+        self._keeper.restore()
         memory.settle()
         self._control.send(Ready())
-        async with regularly(TICK_SECONDS, lambda: self._tick(writer)):
+        async with regularly(TICK_SECONDS, lambda: self._tick(writer)), self._keeper.keeping():
             while (pipe := await self._inlets.get()) is not None:
                 await self._read(*pipe, writer)
         self._shard.close(self._clock())
         self._report(writer)
         writer.close()
         await writer.wait_closed()
+        self._keeper.finish()
 
     def _on_message(self, message: ToChild, descriptor: int | None) -> None:
         match message:

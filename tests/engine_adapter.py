@@ -6,6 +6,7 @@ alarm lines, and the saved state.
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -17,6 +18,8 @@ from engine.directive import parse_directives
 from engine.event import decode_event
 from engine.options import Options as EngineOptions
 from engine.outputs import Outputs
+from engine.saved import backlog_state
+from engine.saved_document import parse_saved
 from engine.state import BacklogState
 from tests.oracle import Options, Output
 
@@ -37,11 +40,11 @@ class EngineUnderTest:
         self._options = _engine_options(options)
         self._names: dict[str, str] = {}
         """The oracle's name of each alarm id: directive/opening event."""
-        self._correlator = self._fresh()
+        self.correlator = self._fresh()
 
     @property
     def open_backlogs(self) -> int:
-        return len(self._correlator)
+        return len(self.correlator)
 
     def event(self, event: Json, now: int) -> Output:
         decoded = decode_event(json.dumps(event).encode())
@@ -50,16 +53,31 @@ class EngineUnderTest:
             self._names[made] = f"{directive.id}/{decoded.event_id}"
         if self._assets.facts(decoded.src_ip).whitelisted:
             return self.tick(now)  # as the router does: dropped before correlation
-        return self._output(self._correlator.on_event(decoded, now))
+        return self._output(self.correlator.on_event(decoded, now))
 
     def tick(self, now: int) -> Output:
-        return self._output(self._correlator.on_tick(now))
+        return self._output(self.correlator.on_tick(now))
 
     def reload(self) -> None:
         """Save all backlogs, and go on with a new engine that has read them."""
-        saved = msgspec.json.encode(self._correlator.snapshot())
-        self._correlator = self._fresh()
-        self._correlator.restore(msgspec.json.decode(saved, type=list[BacklogState]))
+        saved = msgspec.json.encode(self.correlator.snapshot())
+        self.restart(msgspec.json.decode(saved, type=list[BacklogState]))
+
+    def reload_as_peers(self) -> None:
+        """As reload, through the documents that dsiem-backend writes and reads."""
+        saved = {key: msgspec.json.encode(alarms) for key, alarms in self.correlator.saved()}
+        documents = {key: parse_saved(document) for key, document in saved.items()}
+        self.restart(
+            msgspec.structs.replace(backlog_state(alarm, directive, self._options), order=order)
+            for directive in self._directives
+            if directive.id in documents
+            for order, alarm in enumerate(documents[directive.id].alarms)
+        )
+
+    def restart(self, states: Iterable[BacklogState]) -> None:
+        """Go on with a new engine that has these backlogs."""
+        self.correlator = self._fresh()
+        assert self.correlator.restore(states) == []
 
     def _fresh(self) -> Correlator:
         return Correlator(self._directives, self._assets, self._options)
@@ -87,4 +105,4 @@ class EngineUnderTest:
 
 
 def _engine_options(options: Options) -> EngineOptions:
-    return EngineOptions(**dataclasses.asdict(options), lookups=True)
+    return EngineOptions(**dataclasses.asdict(options), lookups=True, track_changes=True)

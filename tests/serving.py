@@ -15,10 +15,11 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from shards.plan import place
@@ -139,8 +140,9 @@ class Ledger(Counter[str]):
         )
         done = self["deliveries_consumed"] + self["deliveries_unmatched"]
         assert self["deliveries_sent"] == done + gone, self
-        ended = ("finished", "expired", "open", "lost")
-        assert self["backlogs_opened"] == sum(self[f"backlogs_{how}"] for how in ended), self
+        begun = self["backlogs_opened"] + self["backlogs_restored"]
+        ended = ("finished", "expired", "open", "interrupted")
+        assert begun == sum(self[f"backlogs_{how}"] for how in ended), self
         assert all(value >= 0 for value in self.values()), self
 
     @property
@@ -166,7 +168,13 @@ class Service:
     """One running service; its files are in `folder/logs`."""
 
     def __init__(
-        self, folder: Path, *options: str, workers: int = 2, ready: bool = True, port: int = 0
+        self,
+        folder: Path,
+        *options: str,
+        workers: int = 2,
+        ready: bool = True,
+        port: int | None = 0,
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Start it with the config in `folder/conf`, and wait until it serves."""
         self.logs = folder / "logs"
@@ -181,11 +189,11 @@ class Service:
                     "serve",
                     *folders,
                     f"--workers={workers}",
-                    f"--port={port}",
+                    *(() if port is None else (f"--port={port}",)),
                     *options,
                 ],
                 cwd=folder,
-                env=own_environment() | {MARK: self._mark},
+                env={**own_environment(), **environment, MARK: self._mark},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
@@ -322,9 +330,9 @@ class Service:
 
 
 @contextmanager
-def serving(folder: Path, *options: str, workers: int = 2) -> Iterator[Service]:
+def serving(folder: Path, *options: str, **more: Any) -> Iterator[Service]:
     """A running service, whatever is left of which is ended afterwards."""
-    service = Service(folder, *FOR_EVER, *options, workers=workers)
+    service = Service(folder, *FOR_EVER, *options, **more)
     try:
         yield service
     finally:

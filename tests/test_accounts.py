@@ -8,12 +8,13 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from shards.accounts import Accounts
-from shards.ledger import Events
+from shards.ledger import Events, Feed
 from shards.wire import Queue, RouterReport, WorkerReport
 
-Step = Callable[[Accounts], None]
+Step = Callable[[Accounts], object]
 
 
 def opens(link: int, worker: int) -> Step:
@@ -27,19 +28,24 @@ def router(queues: dict[int, tuple[int, int, int]], written: dict[int, int]) -> 
         Events(received=total, routed=total),
         {worker: Queue(*counts) for worker, counts in queues.items()},
         written,
+        Feed(),
     )
     return lambda accounts: accounts.router_reported(report)
 
 
 def worker_report(
-    done: dict[int, int], ended: tuple[int, ...] = (), opened: int = 0, still_open: int = 0
+    done: dict[int, int],
+    ended: tuple[int, ...] = (),
+    opened: int = 0,
+    still_open: int = 0,
+    saved: int = 0,
 ) -> WorkerReport:
     """All that was done was consumed."""
     total = sum(done.values())
     outcomes = {"taken": total - opened, "opened": opened}
     backlogs = {"opened": opened, "finished": opened - still_open, "open": still_open}
     ends = list(ended)
-    return WorkerReport(b"", b"", done, ends, total, 0, {}, outcomes, backlogs, 0, 0.5, 0)
+    return WorkerReport(b"", b"", done, ends, total, saved, 0, {}, outcomes, backlogs, 0, 0, 0.5, 0)
 
 
 def worker(
@@ -256,23 +262,29 @@ def test_counts_of_all_lives_are_added() -> None:
     accounts = Accounts()
     events = Events(9, 2, 3, 1, Counter(bad_json=2), Counter(other=1))
     for seconds in (0.5, 0.25):
-        accounts.router_reported(RouterReport(events, {}, {}))
+        accounts.router_reported(RouterReport(events, {}, {}, Feed()))
         accounts.router_gone(seconds)
-    accounts.router_reported(RouterReport(events, {}, {}))
+    accounts.router_reported(RouterReport(events, {}, {}, Feed()))
     ledger = accounts.ledger()
     assert ledger.events == Events(27, 6, 9, 3, Counter(bad_json=6), Counter(other=3))
     assert ledger.unreported_seconds == 0.75
 
 
-def test_backlogs_of_a_worker_that_dies_are_lost() -> None:
+def test_backlogs_of_a_worker_that_dies_are_interrupted() -> None:
     accounts = Accounts()
     accounts.worker_reported(0, worker_report({}, opened=5, still_open=3))
-    assert accounts.ledger().backlogs == Counter(opened=5, finished=2, open=3, expired=0, lost=0)
+    assert accounts.ledger().backlogs == Counter(
+        opened=5, finished=2, open=3, expired=0, restored=0, interrupted=0
+    )
     accounts.worker_gone(0, clean=False)
     accounts.worker_reported(0, worker_report({}, opened=4, still_open=1))
-    assert accounts.ledger().backlogs == Counter(opened=9, finished=5, open=1, lost=3, expired=0)
+    assert accounts.ledger().backlogs == Counter(
+        opened=9, finished=5, open=1, interrupted=3, expired=0, restored=0
+    )
     accounts.worker_gone(0, clean=True)
-    assert accounts.ledger().backlogs == Counter(opened=9, finished=5, open=1, lost=3, expired=0)
+    assert accounts.ledger().backlogs == Counter(
+        opened=9, finished=5, open=1, interrupted=3, expired=0, restored=0
+    )
 
 
 def test_only_who_lives_counts_as_queue_and_as_worker() -> None:
@@ -354,7 +366,7 @@ class World:
         life = self._router
         queues = {n: Queue(life.sent[n], life.dropped[n], life.queued[n]) for n in (0, 1)}
         total = life.sent.total()
-        report = RouterReport(Events(total, total), queues, dict(life.written))
+        report = RouterReport(Events(total, total), queues, dict(life.written), Feed())
         self.accounts.router_reported(report)
 
     def report_worker(self) -> None:
@@ -424,3 +436,36 @@ def test_it_adds_up_whatever_happens(random: Random, acts: int, routers_die: boo
     else:
         assert deliveries.sent == world.truly_sent
         assert not deliveries.lost["router_died"]
+
+
+def test_what_a_dead_worker_did_since_its_last_checkpoint_is_rolled_back() -> None:
+    accounts = Accounts()
+    accounts.worker_reported(0, worker_report({1: 9}, saved=7))
+    assert accounts.ledger().rolled_back == 0
+    accounts.worker_gone(0, clean=False)
+    accounts.worker_reported(0, worker_report({2: 5}, saved=0))
+    accounts.worker_reported(1, worker_report({3: 5}, saved=0))
+    accounts.worker_gone(0, clean=False)
+    accounts.worker_gone(1, clean=True)
+    assert accounts.ledger().rolled_back == 2 + 5
+
+
+def test_a_worker_that_took_events_late_is_noticed_once() -> None:
+    accounts = Accounts()
+    on_time, late, more = (
+        replace(worker_report({1: n}), late=count) for n, count in ((1, 0), (2, 3), (3, 3))
+    )
+    assert [accounts.worker_reported(0, report) for report in (on_time, late, more)] == [
+        False,
+        True,
+        False,
+    ]
+    assert accounts.ledger().late == 3
+
+
+def test_what_is_known_of_events_that_never_came_outlives_a_router() -> None:
+    accounts = Accounts()
+    accounts.router_reported(RouterReport(Events(), {}, {}, Feed(1, 2.5, 10)))
+    accounts.router_gone(0.5)
+    accounts.router_reported(RouterReport(Events(), {}, {}, Feed(2, 1.0, 0)))
+    assert accounts.ledger().feed == Feed(3, 3.5, 10)

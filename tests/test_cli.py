@@ -47,16 +47,16 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, list[str]]]:
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
-    """Replace the supervisor by a record of the settings that it was run with."""
+    """Replace the start of the service by a record of the settings that it was run with."""
     made: list[Settings] = []
 
     def run(settings: Settings) -> int:
         made.append(settings)
         return 7
 
-    supervisor = SimpleNamespace(run=run)
-    monkeypatch.setitem(sys.modules, "shards.supervisor", supervisor)
-    monkeypatch.setattr(shards, "supervisor", supervisor, raising=False)
+    startup = SimpleNamespace(run=run)
+    monkeypatch.setitem(sys.modules, "shards.startup", startup)
+    monkeypatch.setattr(shards, "startup", startup, raising=False)
     return made
 
 
@@ -183,7 +183,7 @@ def test_help_of_serve_is_grouped(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
-def test_serve_runs_the_supervisor_and_returns_its_code(served: list[Settings]) -> None:
+def test_serve_starts_the_service_and_returns_its_code(served: list[Settings]) -> None:
     assert cli.main(["-v", "serve", "-n", "n1", "--workers=3"]) == 7
     assert served == [Settings(mode="cluster-backend", node="n1", workers=3, debug=True)]
 

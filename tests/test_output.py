@@ -54,7 +54,7 @@ class Files(AlarmFiles):
 
 
 def report(alarm_events: bytes, alarms: bytes = b"") -> WorkerReport:
-    return WorkerReport(alarm_events, alarms, {}, [], 0, 0, {}, {}, {}, 0, 0.0, 0)
+    return WorkerReport(alarm_events, alarms, {}, [], 0, 0, 0, {}, {}, {}, 0, 0, 0.0, 0)
 
 
 def write(out: Output, *reports: WorkerReport) -> None:

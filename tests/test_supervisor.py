@@ -19,7 +19,7 @@ from loguru import logger
 
 from shards import supervisor
 from shards.config import load
-from shards.ledger import Events
+from shards.ledger import Events, Feed
 from shards.restarts import MAX_DEATHS, WINDOW_SECONDS, Restarts
 from shards.settings import Settings
 from shards.sink import ALARM_EVENTS, AlarmFiles
@@ -107,9 +107,12 @@ class FakeChild:
     lives: ClassVar[dict[str, list[Life]]] = {}
     all: ClassVar[list["FakeChild"]] = []
 
-    def __init__(self, name: str, target: object, setup: Any, last: Any) -> None:
-        """`last`: the port of a router, the outlet of a worker."""
+    def __init__(
+        self, name: str, target: object, setup: Any, last: Any, first: bool = False
+    ) -> None:
+        """`last`: the port of a router, the outlet of a worker; `first`: of a worker's lives."""
         self.name = name
+        self.first = first
         self.target = target
         self.setup = setup
         self.started = asyncio.get_running_loop().time()
@@ -272,6 +275,7 @@ def test_a_worker_that_dies_comes_back_with_a_new_pipe(play: Play) -> None:
     told = play(worker_0=[Life(dies=3.0)])
     assert told.code == 0
     assert told.starts("worker-0") == [0, 3.1]
+    assert [life.first for life in told.lives("worker-0")] == [True, False]
     assert told.starts("worker-1") == [0]
     first, second = told.lives("worker-0")
     (router,), (other,) = told.lives("router"), told.lives("worker-1")
@@ -405,10 +409,12 @@ def test_a_process_that_cannot_be_started_counts_as_one_that_died(name: str, pla
     failures = iter((False, True, True))
 
     class Unstartable(FakeChild):
-        def __init__(self, its_name: str, target: object, setup: Any, last: Any) -> None:
+        def __init__(
+            self, its_name: str, target: object, setup: Any, last: Any, first: bool = False
+        ) -> None:
             if its_name == name and next(failures, False):
                 raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
-            super().__init__(its_name, target, setup, last)
+            super().__init__(its_name, target, setup, last, first)
 
     told = play(kind=Unstartable, **{name.replace("-", "_"): [Life(dies=1.0)]})
     assert told.code == 0
@@ -423,11 +429,11 @@ def report(number: int) -> WorkerReport:
     """Of a worker that has done so many events of link 1."""
     line = b'{"number":%d}\n' % number
     outcomes = {"taken": number}
-    return WorkerReport(line, b"", {1: number}, [], number, 0, {}, outcomes, {}, 0, 0.0, 0)
+    return WorkerReport(line, b"", {1: number}, [], number, 0, 0, {}, outcomes, {}, 0, 0, 0.0, 0)
 
 
 def routed(number: int) -> RouterReport:
-    return RouterReport(Events(number, number), {0: Queue(number, 0, 0)}, {1: number})
+    return RouterReport(Events(number, number), {0: Queue(number, 0, 0)}, {1: number}, Feed())
 
 
 def test_all_that_a_worker_said_before_it_died_is_written_and_counted(play: Play) -> None:

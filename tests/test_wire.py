@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 import pytest
 
-from shards.ledger import Events
+from shards.ledger import Events, Feed
 from shards.process import _from_child, _to_child
 from shards.wire import (
     Attach,
@@ -32,11 +32,13 @@ REPORT = WorkerReport(
     done={1: 5, 2: 7},
     ended=[1],
     consumed=9,
+    saved=4,
     unmatched=2,
     invalid={"bad_type": 1},
     outcomes={"taken": 9},
     backlogs={"open": 2},
     from_future=3,
+    late=1,
     busy=0.25,
     active=1,
 )
@@ -111,7 +113,7 @@ EVENTS = Events(received=9, routed=5, invalid=Counter(bad_json=4))
 FROM_CHILD: list[FromChild] = [
     Ready(),
     Ready(("127.0.0.1", 8080)),
-    RouterReport(EVENTS, {0: Queue(5, 1, 2)}, {1: 2}),
+    RouterReport(EVENTS, {0: Queue(5, 1, 2)}, {1: 2}, Feed(1, 2.5, 3)),
 ]
 TO_CHILD: list[ToChild] = [Attach(3, 1), Stop()]
 

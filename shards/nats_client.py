@@ -1,0 +1,162 @@
+"""A connection to NATS as every process of ours makes it: it tries for ever, and logs little.
+
+What may live here: how to connect, from the settings. What may not: what is sent or received.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from loguru import logger
+from nats.aio.client import Client
+
+from shards.settings import Settings
+from shards.table import TABLE
+
+EVENTS = "dsiem_events"
+SIGNALS = "dsiem_overload_signals"
+RETRY_SECONDS = 0.5
+"""Between two attempts to connect. The first goes on for ever as well: nobody waits for it."""
+CONNECT_SECONDS = 5
+PING_SECONDS, PINGS = 20, 2
+"""A server that does not answer two pings is gone; shorter ones gave up on mere congestion."""
+_SCHEMES = ("nats", "tls", "ws", "wss")
+
+
+class NatsFault(Exception):
+    """A setting of NATS that cannot work; the text is for the user."""
+
+
+def check(settings: Settings) -> None:
+    """Raise NatsFault for what no server can put right: a URL that is none, a missing file."""
+    _servers(settings)
+    _tls(settings)
+    if settings.nats_creds and not Path(settings.nats_creds).is_file():
+        raise NatsFault(f"--nats-creds: {settings.nats_creds} is not a file")
+
+
+async def connect(
+    client: Client,
+    settings: Settings,
+    *,
+    name: str,
+    up: Callable[[], None] = lambda: None,
+    down: Callable[[], None] = lambda: None,
+) -> asyncio.Event:
+    """Connect, however long it takes, and stay so; returns what is set when that is over for good.
+
+    `up` is called after each time but the first that it is connected, `down` when it no longer is.
+    """
+    closed = asyncio.Event()
+    troubles = _Troubles(settings)
+
+    # Callbacks never raise: that would end a task of the client, which would still say connected.
+    async def on_up() -> None:
+        troubles.over()
+        up()
+
+    async def on_down() -> None:
+        down()
+
+    async def on_closed() -> None:
+        closed.set()
+
+    await client.connect(
+        name=name,
+        connect_timeout=CONNECT_SECONDS,
+        reconnect_time_wait=RETRY_SECONDS,  # type: ignore[arg-type] # as asyncio.sleep takes it
+        max_reconnect_attempts=-1,
+        ping_interval=PING_SECONDS,
+        max_outstanding_pings=PINGS,
+        error_cb=troubles.note,
+        reconnected_cb=on_up,
+        disconnected_cb=on_down,
+        closed_cb=on_closed,
+        **_servers(settings),
+        **_login(settings),
+    )
+    troubles.over()
+    return closed
+
+
+class _Troubles:
+    """Says each thing that goes wrong once, until it goes right."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._where = shown(settings)
+        self._said: set[str] = set()
+
+    async def note(self, error: Exception) -> None:
+        """The error callback of a client."""
+        why = str(error) or type(error).__name__
+        if why not in self._said:
+            self._said.add(why)
+            logger.bind(server=self._where, why=why).warning("trouble with NATS")
+
+    def over(self) -> None:
+        """It is connected."""
+        self._said.clear()
+
+
+def shown(settings: Settings) -> str:
+    """The servers, without logins."""
+    return str(TABLE["msq"].spec.masked(settings.msq))
+
+
+def _servers(settings: Settings) -> dict[str, Any]:
+    """Where to connect, and the user of the URL, whose characters may be escaped in it."""
+    urls = [_url(part.strip()) for part in settings.msq.split(",") if part.strip()] or [_url("")]
+    found: dict[str, Any] = {"servers": [_without_login(url) for url in urls]}
+    if login := next((url for url in urls if url.username), None):
+        user = unquote(login.username or "")
+        if login.password is None:
+            found["token"] = user
+        else:
+            found |= {"user": user, "password": unquote(login.password)}
+    return found
+
+
+def _url(text: str) -> SplitResult:
+    try:
+        url = urlsplit(text if "://" in text else f"nats://{text}")
+        good = url.scheme in _SCHEMES and bool(url.hostname) and url.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise NatsFault(
+            f"--msq (DSIEM_MSQ): {TABLE['msq'].spec.masked(text)} is no URL like "
+            "nats://dsiem-nats:4222"
+        )
+    return url
+
+
+def _without_login(url: SplitResult) -> str:
+    return url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()
+
+
+def _login(settings: Settings) -> dict[str, Any]:
+    login: dict[str, Any] = {}
+    if settings.nats_creds:
+        login["user_credentials"] = settings.nats_creds
+    if context := _tls(settings):
+        login["tls"] = context
+    return login
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    ca, cert, key = settings.nats_tls_ca, settings.nats_tls_cert, settings.nats_tls_key
+    if bool(cert) != bool(key):
+        raise NatsFault("--nats-tls-cert and --nats-tls-key: one is given, must be both or none")
+    if not (ca or cert):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=ca or None)
+        if cert:
+            context.load_cert_chain(cert, key)
+    except OSError as error:  # an SSLError is one
+        names = ", ".join(filter(None, (ca, cert, key)))
+        raise NatsFault(f"TLS for NATS cannot be set up with {names}: {error}") from error
+    return context

@@ -1,0 +1,141 @@
+"""What serve does before there is any other process: config, alarm files, the crash checkpoint.
+
+What may live here: that, and the exit codes of what can go wrong in it. What may not: processes.
+"""
+
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+
+import uvloop
+from loguru import logger
+
+from shards import checkpoint
+from shards.checkpoint import CheckpointError
+from shards.config import Config, PathError, load
+from shards.keeper import checkpoint_path
+from shards.settings import Settings
+from shards.sink import AlarmFiles
+from shards.supervisor import Supervisor
+from shards.validate import line_of
+
+INVALID, NO_PATH, USAGE = 1, 2, 3
+_LOOK_SECONDS = 0.05
+
+
+class _Stopped(Exception):
+    """Asked to stop before there was anything to stop."""
+
+
+class _Refused(Exception):
+    """It cannot start; the text is for the user, and has been logged if it is empty."""
+
+    def __init__(self, code: int, text: str = "") -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def run(settings: Settings) -> int:
+    """Serve until a signal ends it; returns the exit code: 0, or 1 when serving gave up."""
+    try:
+        supervisor = _prepared(settings)
+    except _Stopped:
+        return 0
+    except _Refused as refused:
+        if text := str(refused):
+            logger.error(text)
+        return refused.code
+    return uvloop.run(supervisor.serve())
+
+
+def _prepared(settings: Settings) -> Supervisor:
+    if settings.mode == "cluster-backend":
+        _check_nats(settings)
+        _download(settings)
+    try:
+        config = _config(settings)
+        files = AlarmFiles(settings.log_dir)
+    except PathError as error:
+        raise _Refused(NO_PATH, str(error)) from error
+    except OSError as error:
+        raise _Refused(NO_PATH, f"{error.filename}: {error.strerror}") from error
+    _prepare_checkpoint(settings)
+    return Supervisor(settings, config, files)
+
+
+def _config(settings: Settings) -> Config:
+    config, problems = load(settings)
+    for problem in problems:
+        (logger.warning if problem.finding.warning else logger.error)(line_of(problem))
+    if config is None:
+        raise _Refused(INVALID)
+    return config
+
+
+def _check_nats(settings: Settings) -> None:
+    from shards import nats_client  # noqa: PLC0415 - standalone needs no NATS
+
+    try:
+        nats_client.check(settings)
+    except nats_client.NatsFault as fault:
+        raise _Refused(USAGE, str(fault)) from fault
+
+
+def _download(settings: Settings) -> None:
+    """Bring the config folder up to date; signals are heard meanwhile."""
+    from shards import frontend  # noqa: PLC0415 - standalone has none
+
+    stop = threading.Event()
+    try:
+        done = _heeding_signals(
+            lambda: frontend.fetch(settings, settings.frontend_wait, stop), stop.set
+        )
+    except PathError as error:
+        raise _Refused(NO_PATH, str(error)) from error
+    if not done:
+        raise _Stopped
+
+
+def _heeding_signals(work: Callable[[], bool], stop: Callable[[], None]) -> bool:
+    """Do it in a thread that nobody waits for; a signal stops it, and then this returns False."""
+    asked: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda number, _: asked.append(number))
+    result: Future[bool] = Future()
+
+    def settle() -> None:
+        try:
+            result.set_result(work())
+        except BaseException as error:
+            result.set_exception(error)
+
+    thread = threading.Thread(target=settle, daemon=True)
+    thread.start()
+    while thread.is_alive() and not asked:
+        thread.join(_LOOK_SECONDS)
+    if asked:
+        stop()
+        return False
+    return result.result()
+
+
+def _prepare_checkpoint(settings: Settings) -> None:
+    """See to the file; trouble with it is no reason not to start, the workers try it again."""
+    path = checkpoint_path(settings)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not settings.reload_backlogs:
+            _set_aside(path)
+        checkpoint.prepare(path)
+    except (CheckpointError, OSError) as error:
+        logger.error(f"no crash checkpoint for now: {error}")
+
+
+def _set_aside(path: Path) -> None:
+    """Backlogs of before are not wanted, and must not be taken for those of now."""
+    for suffix in ("", "-wal", "-shm"):
+        file = path.with_name(path.name + suffix)
+        if file.exists():
+            file.replace(path.with_name(f"{path.name}.old{suffix}"))
