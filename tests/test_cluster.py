@@ -348,7 +348,7 @@ def test_the_frontend_is_told_of_late_events_and_when_that_is_over(
         assert heard.wait_for(1) == [b"false"]
         publish(nats, [one("a", in_time), one("b", 0), event("c", 0, DIRECTIVES[0])])
         service.wait_for_lines(3)
-        publish(nats, [event("d", 0, 999, rcvd_time=late)])  # which nobody takes
+        publish(nats, [event("d", 0, 999, rcvd_time=late), one("c", late)])  # which nobody takes
         publish(nats, [one("e", late), one("f", late)])
         assert heard.wait_for(2) == [b"false", b"true"]
         assert heard.wait_for(3) == [b"false", b"true", b"false"]

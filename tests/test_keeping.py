@@ -220,6 +220,23 @@ def test_a_stop_and_a_start_with_another_number_of_workers_change_nothing(folder
         assert rows(folder) == in_rows
 
 
+def test_without_checkpoints_a_stop_still_leaves_all_and_only_what_is_open(folder: Path) -> None:
+    def left() -> dict[str, int]:
+        return {name: len(alarms) for name, alarms in saved(folder).items()}
+
+    with serving(folder, *NEVER) as service:
+        post(service, *events("open", OPENS, 5))
+        assert service.stop().code == 0
+    assert left() == {f"{FIRST}.json": 5, f"{SECOND}.json": 5}
+    assert len(rows(folder)) == 10
+    with serving(folder, *NEVER) as service:
+        post(service, *events("a", GOES_ON, 3), *events("b", GOES_ON, 3), *events("end", ENDS, 3))
+        post(service, *events("new", OPENS, 1, first=50))
+        assert service.stop().ledger["backlogs_finished"] == 6
+    assert left() == {f"{FIRST}.json": 3, f"{SECOND}.json": 3}
+    assert len(rows(folder)) == 6
+
+
 @pytest.mark.parametrize("without", ["checkpoint", "files"])
 def test_either_form_alone_is_enough(folder: Path, without: str) -> None:
     with serving(folder) as service:
