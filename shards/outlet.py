@@ -6,7 +6,7 @@ from collections import deque
 from contextlib import suppress
 from typing import BinaryIO
 
-from shards.process import open_writer
+from shards.process import GATHER_SECONDS, open_writer
 from shards.wire import Queue, encode_frame
 
 BATCH_BYTES = 3 << 16
@@ -22,10 +22,13 @@ class Outlet:
 
     def __init__(self, max_queue: int) -> None:
         self._max_queue = max_queue
+        self._enough = max_queue // 2
+        """So many, and the next batch need not grow: the queue must not get full meanwhile."""
         self._waiting: deque[list[bytes]] = deque()
         self._batch: list[bytes] = []
         self._batch_bytes = 0
         self._filled = asyncio.Event()
+        self._gathered = asyncio.Event()
         self._closing = False
         self._writing: asyncio.Task[None] | None = None
         self._sent = 0
@@ -50,16 +53,19 @@ class Outlet:
         self._batch_bytes += len(raw)
         if self._batch_bytes >= BATCH_BYTES:
             self._close_batch()
+        if self._queued == self._enough:
+            self._gathered.set()
         return True
 
     def flush(self) -> None:
-        """Let all that was taken be written."""
+        """Let all that was taken be written, as soon as the pipe is ready for it."""
         if self._batch:
-            self._close_batch()
+            self._filled.set()
 
     def _close_batch(self) -> None:
         self._waiting.append(self._batch)
         self._filled.set()
+        self._gathered.set()
         self._batch = []
         self._batch_bytes = 0
 
@@ -75,7 +81,6 @@ class Outlet:
 
     async def close(self) -> None:
         """Write all that waits, and end the pipe; returns when it is ended, or broken."""
-        self.flush()
         self._closing = True
         self._filled.set()
         if self._writing is not None:
@@ -91,6 +96,7 @@ class Outlet:
                 self.written[link] += len(batch)
                 writer.write(encode_frame(batch))
                 await writer.drain()
+                await self._gather()
         except OSError:
             pass  # the worker is gone: the supervisor sees that too, and sends a new pipe
         finally:
@@ -98,11 +104,23 @@ class Outlet:
             with suppress(OSError):
                 await writer.wait_closed()
 
+    async def _gather(self) -> None:
+        """Leave time for the next batch to grow, since its worker wakes up for it."""
+        if self._waiting or self._closing:
+            return
+        self._gathered.clear()
+        enough = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._gathered.set)
+        await self._gathered.wait()
+        enough.cancel()
+
     async def _next(self) -> list[bytes] | None:
-        """The next batch; None when there will be no more."""
+        """The next batch, which has all that there is; None when there will be no more."""
         while not self._waiting:
-            if self._closing:
+            if self._batch:
+                self._close_batch()
+            elif self._closing:
                 return None
-            self._filled.clear()
-            await self._filled.wait()
+            else:
+                self._filled.clear()
+                await self._filled.wait()
         return self._waiting.popleft()

@@ -35,6 +35,8 @@ READ_BYTES = 1 << 18
 """How much is read ahead of a pipe; no frame has to fit in it."""
 PIPE_BYTES = 1 << 18
 """What a data pipe holds: a batch in one go, so that its reader wakes up once for it."""
+GATHER_SECONDS = 0.005
+"""Between two messages of a stream, when they are small: one costs as much as several events."""
 ORPHANED = 1
 """The exit code of a child that has lost its supervisor."""
 _LEFT_TO_SUPERVISOR = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -27,6 +27,7 @@ from shards.keeper import Keeper
 from shards.ledger import Ledger
 from shards.logs import InvalidEvents
 from shards.process import (
+    GATHER_SECONDS,
     READ_BYTES,
     Control,
     Parcel,
@@ -179,6 +180,9 @@ class _WorkerProcess:
         """Links with their descriptors, to be read one after the other; None to end."""
         self._ended: list[int] = []
         self._now = 0
+        self._reported = 0.0
+        self._soon: asyncio.TimerHandle | None = None
+        """The next report, if there is something to say."""
 
     async def run(self, outlet: Connection) -> None:
         writer = await open_writer(os.dup(outlet.fileno()))
@@ -209,7 +213,7 @@ class _WorkerProcess:
             while (batch := await read_batch(reader)) is not None:
                 self._shard.take(link, batch, self._clock())
                 if self._shard.has_lines:
-                    self._report(writer)
+                    self._report_soon(writer)
                     await writer.drain()
         self._ended.append(link)
         self._report(writer)
@@ -219,7 +223,20 @@ class _WorkerProcess:
         if writer.transport.get_write_buffer_size() < READ_BYTES:
             self._report(writer)
 
+    def _report_soon(self, writer: asyncio.StreamWriter) -> None:
+        """Report now, or together with what comes within some milliseconds of the last report."""
+        loop = asyncio.get_running_loop()
+        at = self._reported + GATHER_SECONDS
+        if loop.time() >= at:
+            self._report(writer)
+        elif self._soon is None:
+            self._soon = loop.call_at(at, self._report, writer)
+
     def _report(self, writer: asyncio.StreamWriter) -> None:
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
+        self._reported = asyncio.get_running_loop().time()
         writer.write(encode_frame(self._shard.report(self._ended)))
 
     def _clock(self) -> int:
