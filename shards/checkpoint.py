@@ -1,62 +1,39 @@
 """The crash checkpoint: every open backlog as a row of one SQLite file that all workers share.
 
-What may live here: how rows get into the file and out of it, and what is done about a file that is
-no good. What may not: what a state holds, when to save, a clock (`now` is an argument), threads.
+What may live here: how rows get into the file and out of it. What may not: the file as a whole
+(checkpoint_file.py), what a state holds, when to save, a clock (`now` is an argument), threads.
 A save is meant for a thread beside a main thread that is busy. Each call of SQLite gives up the GIL
 and waits 5 ms or longer to get it back, so there are few calls, and many rows in each.
 """
 
-import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import msgspec
-from loguru import logger
+
+from shards.checkpoint_file import (
+    BUSY_SECONDS,
+    LONGEST_WAL,
+    CheckpointError,
+    beside,
+    errors_told,
+    inode_of,
+    number_of,
+    open_file,
+)
 
 T = TypeVar("T")
 
-VERSION = 1
-_APPLICATION = 0x44534843  # "DSHC"
-_STAMPS = ("application_id", "user_version")
 _STATEMENT_ROWS = 2000
 _STATEMENT_BYTES = 8 << 20
 """With so much the GIL is held for 1 to 2 ms, and copied memory stays small."""
-_BUSY_SECONDS = 10
-_LONGEST_WAL = 64 << 20
 _VACUUM_PAGES = 2000
 """So many unused pages, of 4 KiB, are given back after a save; fewer are not worth it."""
 
-_NO_FAULT_OF_THE_FILE = (
-    *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL),
-    *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM),
-)
-
-_MAKE = f"""
-PRAGMA auto_vacuum = INCREMENTAL;
-PRAGMA journal_mode = WAL;
-BEGIN IMMEDIATE;
-CREATE TABLE backlog (
-    directive INTEGER NOT NULL,
-    opened_by TEXT NOT NULL,
-    age INTEGER NOT NULL,
-    state BLOB NOT NULL,
-    UNIQUE (directive, opened_by)
-) STRICT;
-CREATE TABLE handed_over (directive INTEGER PRIMARY KEY) STRICT;
-CREATE TABLE saved (id INTEGER PRIMARY KEY CHECK (id = 1), at INTEGER NOT NULL) STRICT;
-PRAGMA application_id = {_APPLICATION};
-PRAGMA user_version = {VERSION};
-COMMIT;
-"""
-_OPEN = f"""
-PRAGMA synchronous = NORMAL;
-PRAGMA secure_delete = OFF;
-PRAGMA journal_size_limit = {_LONGEST_WAL};
-"""
 _UPSERT = """
 INSERT INTO backlog (directive, opened_by, age, state) VALUES {}
 ON CONFLICT (directive, opened_by) DO UPDATE SET age = excluded.age, state = excluded.state
@@ -79,7 +56,7 @@ _VACUUM = f"PRAGMA incremental_vacuum({_VACUUM_PAGES})"
 _SHORTEN_WAL = f"""
 PRAGMA busy_timeout = 1000;
 PRAGMA wal_checkpoint(TRUNCATE);
-PRAGMA busy_timeout = {1000 * _BUSY_SECONDS};
+PRAGMA busy_timeout = {1000 * BUSY_SECONDS};
 """
 
 
@@ -96,29 +73,11 @@ Key = tuple[int, str]
 """The directive and the event that opened the backlog."""
 
 
-class CheckpointError(Exception):
-    """The file and what is wrong with it, as one text for people."""
-
-
-def prepare(path: Path) -> None:
-    """Make the file, or check the one that is there; for the supervisor, before any worker.
-
-    A file that is no good is set aside as `<name>.bad`, in place of an earlier one, and a new one
-    is made. CheckpointError when that cannot be done, or when a file cannot be opened for now (a
-    full disk, a lock): then it is left as it is.
-    """
-    with _errors_told(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if fault := _fault(path):
-            _set_aside(path)
-            logger.bind(file=str(path), reason=fault).error(
-                "the checkpoint cannot be used: it is kept as *.bad, and a new one is made"
-            )
-        _make(path)
-
-
 class Checkpoint:
-    """The prepared file; for one thread at a time, whichever. CheckpointError from all methods."""
+    """The file, for one thread at a time, whichever. CheckpointError from all methods.
+
+    It is made if it is missing, so that a service whose disk is full at the start gets it later.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open nothing yet."""
@@ -186,22 +145,24 @@ class Checkpoint:
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
         """The connection. After an error it is closed, which undoes what was not committed."""
-        with _errors_told(self._path):
+        with errors_told(self._path):
             try:
-                self._check_in_place()
-                self._connection = self._connection or _connect(self._path)
-                yield self._connection
+                yield self._opened()
             except BaseException:
                 self.close()
                 raise
 
-    def _check_in_place(self) -> None:
-        """A file that was removed can be written on, but nobody would find it again."""
-        found = self._path.stat()
-        inode = found.st_dev, found.st_ino
-        self._inode = self._inode or inode
-        if inode != self._inode:
+    def _opened(self) -> sqlite3.Connection:
+        """The connection, and always to the same file.
+
+        On one that was taken away all could be saved without an error, for nobody to find.
+        """
+        if self._inode and self._inode != inode_of(self._path):
             raise CheckpointError(f"{self._path}: the file was replaced while it was in use")
+        if self._connection is None:
+            self._connection = open_file(self._path)
+            self._inode = inode_of(self._path)
+        return self._connection
 
     def _tidy(self, connection: sqlite3.Connection) -> None:
         """Make a file shorter that has become too long; no fault of the save if that fails.
@@ -209,9 +170,9 @@ class Checkpoint:
         A script is run in one go, where `execute` would come back after every single page.
         """
         with suppress(sqlite3.OperationalError, FileNotFoundError):
-            if _number(connection, _MOSTLY_UNUSED):
+            if number_of(connection, _MOSTLY_UNUSED):
                 connection.executescript(_VACUUM)
-            if _beside(self._path, "-wal").stat().st_size > _LONGEST_WAL:
+            if beside(self._path, "-wal").stat().st_size > LONGEST_WAL:
                 connection.executescript(_SHORTEN_WAL)
 
 
@@ -266,124 +227,3 @@ def _batches(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
 
 def _json(directives: Collection[int]) -> str:
     return msgspec.json.encode(list(directives)).decode()
-
-
-# The file.
-
-
-def _connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
-    """Open the file; mode "rwc" makes it if it is missing."""
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
-        uri=True,
-        timeout=_BUSY_SECONDS,
-        isolation_level=None,  # transactions are begun here, not by the library
-        check_same_thread=False,
-        cached_statements=4,  # few are used again, and one of 2000 rows is large
-    )
-    try:
-        connection.executescript(_OPEN)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _make(path: Path) -> None:
-    """Make the tables, in one transaction, unless they are there."""
-    with closing(_connect(path, "rwc")) as connection:
-        if not _number(connection, "PRAGMA user_version"):
-            connection.executescript(_MAKE)
-
-
-def _fault(path: Path) -> str:
-    """Why this file cannot be used; nothing when it can, or is not there."""
-    if not path.exists():
-        return ""
-    if fault := next(filter(None, map(_file_fault, _parts(path))), ""):
-        return fault
-    try:
-        with closing(_connect(path)) as connection:
-            return _content_fault(connection)
-    except (sqlite3.Error, UnicodeDecodeError) as error:  # garbage may be quoted as it is
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NO_FAULT_OF_THE_FILE:
-            raise
-        return str(error)
-
-
-def _file_fault(path: Path) -> str:
-    """What keeps SQLite from opening a file; it is not opened here, as that would undo locks."""
-    if not path.exists():
-        return ""
-    if not path.is_file():
-        return f"{path.name} is not a file"
-    return "" if os.access(path, os.R_OK | os.W_OK) else f"no permission to use {path.name}"
-
-
-def _content_fault(connection: sqlite3.Connection) -> str:
-    """What is wrong with the content; nothing about an empty file, which is a beginning."""
-    application, version = (_number(connection, f"PRAGMA {name}") for name in _STAMPS)
-    schema = _schema(connection)
-    if (application, version, schema) == (0, 0, []):
-        return ""
-    if application != _APPLICATION:
-        return "it is a database of another program"
-    if version != VERSION:
-        return f"it is of version {version}, not {VERSION}"
-    if schema != _expected_schema():
-        return "its tables are not those of a checkpoint"
-    connection.executescript(f"BEGIN; PRAGMA user_version = {VERSION}; ROLLBACK")  # is it writable?
-    [check] = connection.execute("PRAGMA integrity_check(1)").fetchone()
-    return "" if check == "ok" else str(check)
-
-
-def _schema(connection: sqlite3.Connection) -> list[tuple[str, str | None]]:
-    return connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
-
-
-def _expected_schema() -> list[tuple[str, str | None]]:
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        connection.executescript(_MAKE)
-        return _schema(connection)
-
-
-def _number(connection: sqlite3.Connection, statement: str) -> int:
-    [number] = connection.execute(statement).fetchone()
-    return int(number)
-
-
-def _set_aside(path: Path) -> None:
-    """Rename the file, and first what is beside it: no new file may ever meet an old log."""
-    for part, bad in reversed([*zip(_parts(path), _parts(_beside(path, ".bad")), strict=True)]):
-        _remove(bad)
-        if part.exists():
-            part.rename(bad)
-
-
-def _remove(path: Path) -> None:
-    """Remove a file or an empty folder, if it is there."""
-    if path.is_dir() and not path.is_symlink():
-        path.rmdir()
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _parts(path: Path) -> list[Path]:
-    """The file, and those that SQLite keeps beside it."""
-    return [_beside(path, end) for end in ("", "-wal", "-shm")]
-
-
-def _beside(path: Path, end: str) -> Path:
-    return path.with_name(path.name + end)
-
-
-@contextmanager
-def _errors_told(path: Path) -> Iterator[None]:
-    """Any error of the file or the disk becomes a CheckpointError."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorname", type(error).__name__)
-        raise CheckpointError(f"{path}: {error} ({code})") from error
-    except OSError as error:
-        raise CheckpointError(f"{error.filename or path}: {error.strerror}") from error

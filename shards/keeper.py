@@ -20,7 +20,8 @@ from loguru import logger
 from engine.options import Options
 from engine.saved import SavedAlarm
 from engine.state import BacklogKey
-from shards.checkpoint import Checkpoint, CheckpointError, Row
+from shards.checkpoint import Checkpoint, Row
+from shards.checkpoint_file import CheckpointError
 from shards.restoring import find, say_dropped
 from shards.saved import SavedFolder
 from shards.settings import Settings

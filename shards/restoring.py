@@ -14,7 +14,8 @@ from engine.directive import Directive
 from engine.options import Options
 from engine.saved import backlog_state
 from engine.state import BacklogKey, BacklogState, Dropped, Unfit
-from shards.checkpoint import Checkpoint, CheckpointError
+from shards.checkpoint import Checkpoint
+from shards.checkpoint_file import CheckpointError
 from shards.saved import SavedFile, SavedFolder
 
 _states = msgspec.json.Decoder(BacklogState)

@@ -12,8 +12,8 @@ from pathlib import Path
 import uvloop
 from loguru import logger
 
-from shards import checkpoint
-from shards.checkpoint import CheckpointError
+from shards import checkpoint_file
+from shards.checkpoint_file import CheckpointError
 from shards.config import Config, PathError, load
 from shards.keeper import checkpoint_path
 from shards.settings import Settings
@@ -128,7 +128,7 @@ def _prepare_checkpoint(settings: Settings) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not settings.reload_backlogs:
             _set_aside(path)
-        checkpoint.prepare(path)
+        checkpoint_file.prepare(path)
     except (CheckpointError, OSError) as error:
         logger.error(f"no crash checkpoint for now: {error}")
 

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 from loguru import logger
 
-from shards.checkpoint import Checkpoint, CheckpointError, Row, prepare
+from shards.checkpoint import Checkpoint, Row
+from shards.checkpoint_file import CheckpointError, prepare
 
 ROOT = Path(__file__).parent.parent
 NOW = 1741075200 * 10**9
@@ -162,6 +163,15 @@ def test_a_mark_stays_until_it_is_taken_back(path: Path) -> None:
         assert checkpoint.handed_over() == {1, 2, 3, 4}
         checkpoint.save([], [], NOW, taken_back=[1, 4])
         assert checkpoint.handed_over() == {2, 3}
+
+
+def test_a_save_that_breaks_off_leaves_no_trace_and_no_lock(path: Path) -> None:
+    with opened(path) as checkpoint, opened(path) as other:
+        with pytest.raises(OverflowError):
+            checkpoint.save([Row(1, "a", 1, b"a"), Row(2**63, "b", 1, b"b")], [], NOW)
+        other.save([Row(2, "a", 1, b"a")], [], NOW)
+        checkpoint.save([Row(3, "a", 1, b"a")], [], NOW)
+    assert load(path) == ((2, b"a"), (3, b"a"))
 
 
 def test_after_close_it_is_opened_again(path: Path) -> None:
@@ -332,7 +342,7 @@ def test_a_file_that_sqlite_calls_full(path: Path, monkeypatch: pytest.MonkeyPat
     with opened(path) as checkpoint:
         checkpoint.save(rows_of(5, 10_000), [], NOW)
         checkpoint.close()
-        monkeypatch.setattr("shards.checkpoint._OPEN", "PRAGMA max_page_count = 50")
+        monkeypatch.setattr("shards.checkpoint_file._OPEN", "PRAGMA max_page_count = 50")
         error = save_until_full(checkpoint, rows_of(100, 10_000))
         assert error == f"{path}: database or disk is full (SQLITE_FULL)"
         assert len(checkpoint.load()) == 5
@@ -425,7 +435,7 @@ def test_processes_that_save_at_the_same_time_lose_nothing_of_each_other(path: P
 def test_a_file_that_another_keeps_locked_says_so(
     path: Path, monkeypatch: pytest.MonkeyPatch, logged: list[Any]
 ) -> None:
-    monkeypatch.setattr("shards.checkpoint._BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("shards.checkpoint_file.BUSY_SECONDS", 0.1)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with opened(path) as checkpoint:
@@ -474,6 +484,11 @@ def read_only_format(path: Path) -> None:
     path.write_bytes(content)
 
 
+def index_astray(path: Path) -> None:
+    content = good_file(path)
+    path.write_bytes(content.replace(b"event-42", b"event-xx", 1))
+
+
 def quoting_garbage(path: Path) -> None:
     """Of this the error text cannot be decoded."""
     content = good_file(path)
@@ -499,6 +514,7 @@ NO_GOOD: dict[str, Callable[[Path], object]] = {
     "with another column": partial(
         with_statement, statement="ALTER TABLE backlog RENAME age TO old"
     ),
+    "with an index of something else": index_astray,
     "of a read-only format": read_only_format,
     "with garbage in its errors": quoting_garbage,
 }
@@ -621,12 +637,29 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         prepare(tmp_path / "file" / "backlogs.db")
 
 
-def test_a_file_that_was_never_prepared_is_told_and_not_made(tmp_path: Path) -> None:
+def test_a_file_that_could_not_be_prepared_is_made_once_it_can(tmp_path: Path) -> None:
+    folder = tmp_path / "later"
+    path = folder / "backlogs.db"
+    with opened(path) as checkpoint:
+        for use in (Checkpoint.load, Checkpoint.saved_at, Checkpoint.handed_over):
+            with pytest.raises(CheckpointError, match=f"{path}: unable to open"):
+                use(checkpoint)
+        folder.mkdir()
+        checkpoint.save(rows_of(3, 10), [], NOW)
+        assert len(checkpoint.load()) == 3
+    prepare(path)
+    assert len(load(path)) == 3
+
+
+def test_room_that_is_missing_at_the_start_and_comes_later(tmp_path: Path) -> None:
     path = tmp_path / "backlogs.db"
-    for use in (Checkpoint.load, Checkpoint.saved_at, Checkpoint.handed_over):
-        with opened(path) as checkpoint, pytest.raises(CheckpointError, match=f"{path}: No such"):
-            use(checkpoint)
-    assert not path.exists()
+    with no_file_longer_than(5000), pytest.raises(CheckpointError):
+        prepare(path)
+    with opened(path) as checkpoint:
+        with no_file_longer_than(5000):
+            save_until_full(checkpoint, rows_of(3, 10))
+        checkpoint.save(rows_of(3, 10), [], NOW)
+        assert len(checkpoint.load()) == 3
 
 
 @pytest.mark.parametrize("replaced", [True, False])

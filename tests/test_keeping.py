@@ -359,7 +359,7 @@ def test_while_the_disk_is_full_correlation_goes_on_and_then_all_is_saved(folder
     with serving(folder, *SOON) as service:
         limit(service, 20_000)
         post(service, *events("open", OPENS, 500))
-        service.wait_for_log("no crash checkpoint")
+        service.wait_for_log("no crash checkpoint", 2)
         post(service, *events("a", GOES_ON, 500))
         assert rows(folder) == {}
         limit(service, resource.RLIM_INFINITY)
