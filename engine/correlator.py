@@ -5,7 +5,7 @@ Single-threaded plain calls. `now` is an argument, in whole seconds since the ep
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import repeat
+from itertools import chain, repeat
 
 from engine.asset import NetworkAssets
 from engine.compiled import CompiledDirective
@@ -16,7 +16,7 @@ from engine.index import DirectiveIndex, keys_of
 from engine.manager import Manager
 from engine.options import Options
 from engine.outputs import Outputs
-from engine.saved import SavedAlarm, saved_alarm
+from engine.saved import SavedAlarm, saved_alarms
 from engine.state import BacklogKey, BacklogState, Dropped, Unfit
 
 
@@ -98,16 +98,17 @@ class Correlator:
             raise Unfit("its directive is not here")
         manager.restore(state)
 
-    def take_changes(self) -> list[BacklogKey]:
+    def take_changes(self) -> Iterator[BacklogKey]:
         """Which backlogs have been opened, changed or closed since this was last asked.
 
         Each once, whatever has become of it. Needs `Options.track_changes`, else there are none.
+        What is said is settled now; the keys are made one by one, since there may be many.
         """
-        keys: list[BacklogKey] = []
-        for directive, manager in self._managers.items():
-            if changed := manager.take_changes():
-                keys += zip(repeat(directive), changed)
-        return keys
+        taken = {key: manager.take_changes() for key, manager in self._managers.items()}
+        by_directive = [
+            zip(repeat(key), opened_by) for key, opened_by in taken.items() if opened_by
+        ]
+        return chain.from_iterable(by_directive)
 
     def state(self, key: BacklogKey) -> BacklogState | None:
         """The backlog as it is now; None when it is closed."""
@@ -119,4 +120,4 @@ class Correlator:
         """The open backlogs as dsiem-backend saves them, by directive, oldest first."""
         for directive, manager in self._managers.items():
             if len(manager):
-                yield directive, [saved_alarm(backlog) for backlog in manager.backlogs()]
+                yield directive, saved_alarms(manager.backlogs())

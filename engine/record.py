@@ -1,7 +1,7 @@
 """A backlog as an alarm: the record to write and the lookups that are due for it."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -10,6 +10,9 @@ from engine.alarm import NEVER_LOOKED_UP, AlarmRecord, Due, Publish
 from engine.backlog import Backlog
 from engine.compiled import UNBOUND, Bound, Places
 from engine.rule import RuleRecord
+
+A = TypeVar("A", bound=AlarmRecord)
+R = TypeVar("R", bound=RuleRecord)
 
 
 def publish(backlog: Backlog, *, due: bool = False, timed_out: bool = False) -> Iterable[Publish]:
@@ -22,7 +25,9 @@ def publish(backlog: Backlog, *, due: bool = False, timed_out: bool = False) -> 
     if backlog.created is None:
         backlog.created = backlog.updated
     lookups = _due(backlog) if due and backlog.compiled.options.lookups else None
-    return (Publish(backlog.compiled.directive.id, alarm_of(backlog, timed_out), lookups),)
+    rules = rules_of(backlog, backlog.compiled.printed, timed_out=timed_out)
+    alarm = alarm_of(backlog, AlarmRecord, rules)
+    return (Publish(backlog.compiled.directive.id, alarm, lookups),)
 
 
 def _due(backlog: Backlog) -> Due:
@@ -31,10 +36,10 @@ def _due(backlog: Backlog) -> Due:
     return Due(looked_up, tuple(bag.items(backlog.pairs)))
 
 
-def alarm_of(backlog: Backlog, timed_out: bool = False) -> AlarmRecord:
-    """The alarm as it stands, even if it was never published."""
+def alarm_of(backlog: Backlog, form: type[A], rules: tuple[RuleRecord, ...]) -> A:
+    """The alarm as it stands, even if it was never published, with these rules."""
     directive, options = backlog.compiled.directive, backlog.compiled.options
-    return AlarmRecord(
+    return form(
         alarm_id=backlog.alarm_id,
         title=backlog.title,
         status=options.status,
@@ -45,7 +50,7 @@ def alarm_of(backlog: Backlog, timed_out: bool = False) -> AlarmRecord:
         update_time=backlog.updated,
         risk=backlog.risk,
         risk_class=options.risk_class(backlog.risk),
-        rules=_rules(backlog, timed_out),
+        rules=rules,
         src_ips=tuple(bag.items(backlog.src_ips)),
         dst_ips=tuple(bag.items(backlog.dst_ips)),
         networks=_networks(backlog),
@@ -59,11 +64,13 @@ def _networks(backlog: Backlog) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _rules(backlog: Backlog, timed_out: bool) -> tuple[RuleRecord, ...]:
+def rules_of(
+    backlog: Backlog, printed: Iterable[tuple[R, Places]], *, timed_out: bool = False
+) -> tuple[R, ...]:
     """The rules with what this backlog adds to them: times, status, and bound references."""
     current, starts = backlog.stage, backlog.starts
     records = []
-    for stage, (record, places) in enumerate(backlog.compiled.printed, 1):
+    for stage, (record, places) in enumerate(printed, 1):
         changes = _bound_texts(backlog.bound, places) if places else {}
         if stage < current:
             changes["start_time"] = starts[stage - 1]

@@ -4,7 +4,8 @@ What depends on a backlog (references to earlier events) is only named here, as 
 manager compares them, for all backlogs at once.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -46,6 +47,10 @@ _CONDITIONS: tuple[tuple[str, str, Callable[[str, str], Condition]], ...] = (
     ("custom_data2", "custom_data2", compile_text),
     ("custom_data3", "custom_data3", compile_text),
 )
+
+
+_KNOWN_RULES = 1024
+"""Distinct rules whose references are remembered; those of one directive are asked for in a row."""
 
 
 class RuleRecord(Struct, frozen=True, omit_defaults=True):
@@ -140,7 +145,8 @@ def _tests(conditions: dict[str, Condition], match_protocol: bool) -> Iterator[T
             yield condition
 
 
-def references(record: RuleRecord, *, narrowed: bool) -> dict[str, Reference]:
+@lru_cache(maxsize=_KNOWN_RULES)
+def references(record: RuleRecord, *, narrowed: bool) -> Mapping[str, Reference]:
     """By record field, the values of first events that it stands for."""
     return _references(record, compile_conditions(record), narrowed)
 

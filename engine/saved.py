@@ -4,20 +4,21 @@ May live here: that form, a backlog written in it, and what is read from it as B
 not: files, and what becomes of a state (state.py).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from engine import bag
 from engine.alarm import AlarmRecord
 from engine.backlog import Backlog
 from engine.bag import Bag
+from engine.compiled import CompiledDirective, Places
 from engine.directive import Directive
 from engine.options import Options
-from engine.record import alarm_of
+from engine.record import alarm_of, rules_of
 from engine.rule import RuleRecord
-from engine.saved_rules import bound_values, rules_of
+from engine.saved_rules import bound_values, rules_in
 from engine.state import BacklogState, Unfit, addresses
 
 
@@ -41,21 +42,30 @@ class SavedAlarm(AlarmRecord, frozen=True, omit_defaults=True):
     rules: tuple[SavedRule, ...]
 
 
-def saved_alarm(backlog: Backlog) -> SavedAlarm:
-    """The backlog in saved form."""
-    alarm = alarm_of(backlog)
-    fields = asdict(alarm) | {"rules": tuple(_saved_rules(backlog, alarm.rules))}
-    return SavedAlarm(**fields)
+Printed = tuple[tuple[SavedRule, Places], ...]
+"""As `CompiledDirective.printed`."""
 
 
-def _saved_rules(backlog: Backlog, rules: tuple[RuleRecord, ...]) -> Iterator[SavedRule]:
-    sticky = _sticky_values(backlog.sticky)
-    for stage, rule in enumerate(rules, 1):
-        yield SavedRule(
-            **asdict(rule),
-            saved_event_ids=_ids_of(backlog, stage),
-            saved_sticky_diffdata=sticky if stage == backlog.stage else None,
-        )
+def saved_alarms(backlogs: Iterable[Backlog]) -> list[SavedAlarm]:
+    """These backlogs in saved form."""
+    forms: dict[CompiledDirective, Printed] = {}
+    alarms = []
+    for backlog in backlogs:
+        if (form := forms.get(backlog.compiled)) is None:
+            printed = ((SavedRule(**asdict(rule)), at) for rule, at in backlog.compiled.printed)
+            form = forms[backlog.compiled] = tuple(printed)
+        rules = tuple(_remembering(backlog, rule) for rule in rules_of(backlog, form))
+        alarms.append(alarm_of(backlog, SavedAlarm, rules))
+    return alarms
+
+
+def _remembering(backlog: Backlog, rule: SavedRule) -> SavedRule:
+    """The rule with what the backlog remembers of the events of its stage."""
+    ids = _ids_of(backlog, rule.stage)
+    if not ids:
+        return rule
+    sticky = _sticky_values(backlog.sticky) if rule.stage == backlog.stage else None
+    return replace(rule, saved_event_ids=ids, saved_sticky_diffdata=sticky)
 
 
 def _ids_of(backlog: Backlog, stage: int) -> tuple[str, ...]:
@@ -69,9 +79,9 @@ def _ids_of(backlog: Backlog, stage: int) -> tuple[str, ...]:
 
 
 def _sticky_values(sticky: Bag[int | str]) -> StickyValues | None:
-    values = tuple(bag.items(sticky))
-    if not values:
+    if sticky is None:
         return None
+    values = tuple(bag.items(sticky))
     return StickyValues(
         tuple(value for value in values if isinstance(value, str)),
         tuple(value for value in values if isinstance(value, int)),
@@ -86,11 +96,10 @@ def backlog_state(alarm: SavedAlarm, directive: Directive, options: Options) -> 
     printed = _in_order(alarm.rules)
     stage = _current(printed)
     current = printed[stage - 1]
-    rules = rules_of(printed, directive)
+    rules = rules_in(printed, directive)
     starts = tuple(_starts(alarm, printed[:stage]))
     src_ips, dst_ips = addresses(alarm.src_ips), addresses(alarm.dst_ips)
     only = {"src_ip": _only(src_ips), "dst_ip": _only(dst_ips)}
-    begun = stage if current.saved_event_ids else stage - 1
     return BacklogState(
         directive=directive.id,
         opened_by=next(iter(printed[0].saved_event_ids), alarm.alarm_id),
@@ -104,7 +113,7 @@ def backlog_state(alarm: SavedAlarm, directive: Directive, options: Options) -> 
         ids=current.saved_event_ids,
         earlier_ids=tuple(rule.saved_event_ids for rule in printed[: stage - 1]),
         sticky=_values_of(current.saved_sticky_diffdata),
-        bound=tuple(bound_values(printed, rules, begun, only, directive)),
+        bound=tuple(bound_values(printed, rules, only, directive)),
         src_ips=src_ips,
         dst_ips=dst_ips,
         custom_data=alarm.custom_data,

@@ -18,7 +18,7 @@ Rules = Sequence[RuleRecord]
 """By stage - 1."""
 
 
-def rules_of(printed: Rules, directive: Directive) -> tuple[RuleRecord, ...]:
+def rules_in(printed: Rules, directive: Directive) -> tuple[RuleRecord, ...]:
     """The rules with the references of the directive put back; Unfit when they are not valid.
 
     They differ from those of the directive when that was edited since.
@@ -37,9 +37,9 @@ def rules_of(printed: Rules, directive: Directive) -> tuple[RuleRecord, ...]:
 
 
 def bound_values(
-    printed: Rules, rules: Rules, begun: int, only: Mapping[str, str | None], directive: Directive
+    printed: Rules, rules: Rules, only: Mapping[str, str | None], directive: Directive
 ) -> Iterator[tuple[int, str, Value]]:
-    """(stage, event field, value) of what the rules refer to, of the stages that have begun.
+    """(stage, event field, value) of what the rules refer to, whether that stage has begun or not.
 
     Where no value is printed it is the `only` one that it can be, by event field, if there is.
     """
@@ -47,7 +47,7 @@ def bound_values(
     for rule, shown in zip(rules, printed, strict=True):
         for field, reference in _references(rule, directive).items():
             slot = reference.stage, reference.field
-            if reference.stage <= begun and found.get(slot) is None:
+            if found.get(slot) is None:
                 found[slot] = _value(printed, shown, field, reference)
     for (stage, field), value in sorted(found.items()):
         known = only.get(field) if value is None else value
@@ -55,7 +55,7 @@ def bound_values(
             yield stage, field, known
 
 
-def _references(rule: RuleRecord, directive: Directive) -> dict[str, Reference]:
+def _references(rule: RuleRecord, directive: Directive) -> Mapping[str, Reference]:
     return references(rule, narrowed=directive.always_active and rule.stage == 1)
 
 

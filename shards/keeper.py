@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -110,17 +111,20 @@ class Keeper:
     async def _save(self) -> None:
         """Write a checkpoint, in a thread; correlation goes on, but for some ms at a time."""
         consumed = self._shard.consumed
-        self._unsaved.update(self._shard.correlator.take_changes())
-        rows, closed = await self._encoded(self._unsaved)
+        rows, closed = await self._encoded()
         if await asyncio.to_thread(self._written, rows, closed):
             self._shard.saved = consumed
 
-    async def _encoded(self, keys: Collection[BacklogKey]) -> tuple[list[Row], list[BacklogKey]]:
-        """The rows of those that are open now, and the keys of the others."""
+    async def _encoded(self) -> tuple[list[Row], list[BacklogKey]]:
+        """The rows of unsaved backlogs that are open now, and the keys of the others."""
         rows: list[Row] = []
         closed: list[BacklogKey] = []
+        before, self._unsaved = self._unsaved, set()
         until = time.perf_counter() + _SLICE_SECONDS
-        for key in keys:
+        for key in chain(before, self._shard.correlator.take_changes()):
+            if key in self._unsaved:
+                continue
+            self._unsaved.add(key)
             if (row := self._row(key)) is None:
                 closed.append(key)
             else:

@@ -75,7 +75,7 @@ def test_nothing_else_is_said_to_have_changed(scenario: Scenario) -> None:
         told(engine, moment)
         after = open_now(engine.correlator)
         changed = {key for key in before | after if before.get(key) != after.get(key)}
-        keys = engine.correlator.take_changes()
+        keys = list(engine.correlator.take_changes())
         assert set(keys) == changed
         assert len(keys) == len(changed)
         before = after
@@ -88,7 +88,7 @@ def test_what_leaves_no_trace_is_no_change(scenario: Scenario) -> None:
     for moment in scenario.moments:
         engine.correlator.take_changes()
         if told(engine, moment).keys() <= NO_TRACE:
-            assert engine.correlator.take_changes() == []
+            assert list(engine.correlator.take_changes()) == []
 
 
 def rule(stage: int, from_: str) -> RuleRecord:
@@ -141,12 +141,18 @@ def tracked() -> Correlator:
 def test_what_is_opened_taken_and_closed_is_said_once(tracked: Correlator) -> None:
     both = [(1, "e1"), (2, "e1")]
     assert sorted(tracked.take_changes()) == both
-    assert tracked.take_changes() == []
+    assert list(tracked.take_changes()) == []
     tracked.on_event(event("e2", 2, 101), 101)
     assert sorted(tracked.take_changes()) == both
     tracked.on_event(event("e3", 2, 102), 102)
     assert sorted(tracked.take_changes()) == both
     assert [tracked.state(key) for key in both] == [None, None]
+
+
+def test_what_expires_is_said(tracked: Correlator) -> None:
+    list(tracked.take_changes())
+    tracked.on_tick(1000)
+    assert sorted(tracked.take_changes()) == [(1, "e1"), (2, "e1")]
 
 
 def test_a_backlog_that_is_opened_again_by_the_same_event_is_one_key(tracked: Correlator) -> None:
@@ -174,7 +180,7 @@ def test_nothing_is_remembered_where_nobody_asks() -> None:
     untracked = correlator()
     untracked.on_event(event("e1", 1, 100), 100)
     untracked.on_tick(1000)
-    assert untracked.take_changes() == []
+    assert list(untracked.take_changes()) == []
 
 
 @pytest.mark.parametrize("shuffled", [sorted, lambda states, key: sorted(states, key=key)[::-1]])
@@ -198,3 +204,20 @@ def test_restored_beside_open_ones_is_younger_than_they_are() -> None:
     assert after.restore(before.snapshot()) == []
     orders = {state.opened_by: state.order for state in after.snapshot() if state.directive == 1}
     assert orders == {"open": 0, "old": 1}
+
+
+def test_with_gaps_in_their_ages_the_restored_are_still_the_older_ones() -> None:
+    before, after = correlator(), correlator()
+    for number in range(6):
+        before.on_event(event(f"e{number}", 1, 100, f"10.0.0.{number}"), 100)
+    after.restore([state for state in before.snapshot() if state.order in (2, 5)])
+    after.on_event(event("new", 1, 100, "10.0.1.0"), 100)
+    orders = {state.opened_by: state.order for state in after.snapshot()}
+    assert orders == {"e2": 2, "e5": 5, "new": 6}
+
+
+def test_what_changes_after_it_was_asked_is_not_in_the_answer(tracked: Correlator) -> None:
+    keys = tracked.take_changes()
+    tracked.on_event(event("e7", 1, 100, "10.0.0.7"), 100)
+    assert sorted(keys) == [(1, "e1"), (2, "e1")]
+    assert sorted(tracked.take_changes()) == [(1, "e7"), (2, "e7")]
