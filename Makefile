@@ -20,13 +20,13 @@ demo: .venv/ready
 	$(BIN)/python $(EXAMPLE)/live.py --log-dir $(DEMO_LOGS)
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 check: .venv/ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 # Prints tables, and writes the figures to benchmarks/results/; fails when a target is not met.
 bench: .venv/ready

@@ -447,6 +447,7 @@ def test_all_that_a_worker_said_before_it_died_is_written_and_counted(play: Play
     assert told.alarm_events == b"".join(b'{"number":%d}\n' % n for n in range(1, 100))
     assert told.ledger == {
         "adds_up": True,
+        "rolled_back": 99,
         "events_received": 120,
         "events_routed": 120,
         "deliveries_sent": 120,
