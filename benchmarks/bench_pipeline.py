@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from msgspec import Struct
 
-from benchmarks import parts, report, workload
+from benchmarks import parts, pause, report, workload
 from benchmarks.measure import Figure
 from benchmarks.per_event import LONG
 from benchmarks.served import ROOT, LiveMaker, Seconds, Served, Tail, event_id, matched
@@ -215,6 +215,7 @@ def idle(quick: bool) -> list[Figure]:
 
 SECTIONS: Mapping[str, Callable[[bool], list[Figure]]] = {
     "parts": parts.run,
+    "pause": pause.run,
     "flood": flood,
     "growth": growth,
     "steady": steady,

@@ -99,16 +99,16 @@ class Keeper:
 
     async def _keep(self) -> None:
         if self._unsaved:
-            await self._save()
+            await self.save()
         while not await self._ends_within(self._interval or None):
-            await self._save()
+            await self.save()
 
     async def _ends_within(self, seconds: int | None) -> bool:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._ending.wait(), seconds)
         return self._ending.is_set()
 
-    async def _save(self) -> None:
+    async def save(self) -> None:
         """Write a checkpoint, in a thread; correlation goes on, but for some ms at a time."""
         consumed = self._shard.consumed
         rows, closed = await self._encoded()

@@ -1,0 +1,90 @@
+"""How long correlation waits while a crash checkpoint is written: all of a shard has changed.
+
+In this process: a shard, its keeper, and events as fast as they are taken. Linux aside, a pause is
+from one batch's end to the next one's, the batch included.
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+import uvloop
+
+from benchmarks import workload
+from benchmarks.loaded import parsed
+from benchmarks.measure import Figure
+from benchmarks.served import LiveMaker
+from engine.asset import parse_assets
+from engine.options import Options
+from shards import checkpoint_file, memory
+from shards.keeper import Keeper, checkpoint_path
+from shards.settings import Settings
+from shards.worker import Shard, WorkerSetup
+
+SECTION = "pause"
+_BACKLOGS = 5000
+_BATCH = 100
+_STAYS_OPEN = (1, 1_000_000, 1)
+
+
+def run(quick: bool) -> list[Figure]:
+    """The figures of this section, with few and with many events in each backlog."""
+    figures: list[Figure] = []
+    for ids in (1, 50) if quick else (1, 100, 300):
+        with TemporaryDirectory() as folder:
+            figures += uvloop.run(_figures(Settings(log_dir=Path(folder)), ids))
+    return figures
+
+
+async def _figures(settings: Settings, ids: int) -> list[Figure]:
+    shard, keeper = _kept(settings)
+    maker, pairs, now = LiveMaker(ids), workload.pairs(_BACKLOGS), int(time.time())
+    for _ in range(1 + ids):
+        shard.take(0, maker.one_each(pairs), now)
+        shard.report(())
+    batches = [maker.drawn(_BATCH, pairs, [workload.FIRST_SID]) for _ in range(200)]
+    memory.settle()
+    alone = await _longest(shard, batches, asyncio.sleep(1))
+    beside = []
+    for _ in range(3):
+        shard.take(0, maker.one_each(pairs), now)
+        beside.append(await _longest(shard, batches, keeper.save()))
+    size = checkpoint_path(settings).stat().st_size / 1e6
+    name = f"{_BACKLOGS:,} changed backlogs of {ids} events, {size:.0f} MB: longest pause"
+    return [
+        Figure(SECTION, name, max(beside) * 1000, "ms", 20),
+        Figure(SECTION, "  without a checkpoint", alone * 1000, "ms"),
+    ]
+
+
+def _kept(settings: Settings) -> tuple[Shard, Keeper]:
+    """A shard of one directive whose backlogs stay open, and its keeper."""
+    path = checkpoint_path(settings)
+    checkpoint_file.prepare(path)
+    options = Options(expiry_grace=10, track_changes=True)
+    directives = msgspec.msgpack.encode(parsed(workload.directives(1, _STAYS_OPEN)))
+    assets = tuple(parse_assets(workload.assets())[0])
+    shard = Shard(WorkerSetup(settings, options, directives, assets))
+    return shard, Keeper(shard, settings, options, first=True)
+
+
+async def _longest(
+    shard: Shard, batches: list[list[bytes]], until: Coroutine[Any, Any, None]
+) -> float:
+    """Correlate until something is done; the longest that a batch and the wait before it took."""
+    done = asyncio.ensure_future(until)
+    longest, last, number = 0.0, time.perf_counter(), 0
+    while not done.done():
+        shard.take(0, batches[number % len(batches)], int(time.time()))
+        number += 1
+        if number % 5 == 0:
+            shard.report(())
+        await asyncio.sleep(0)
+        now = time.perf_counter()
+        longest, last = max(longest, now - last), now
+    await done
+    return longest
