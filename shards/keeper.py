@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 FOLDER = "backlogs"
 """Of the saved files and the checkpoint, in the log folder."""
-_SLICE_SECONDS = 0.004
+_SLICE_SECONDS = 0.003
 """Correlation waits so long at a time while backlogs are encoded."""
 
 

@@ -1,0 +1,170 @@
+"""How fast the service is over NATS, against targets: `python benchmarks/bench_nats.py`.
+
+A publisher, a nats-server and all processes of a service in cluster-backend mode with two workers
+and crash checkpoints share two cores. At the end of each run every event has to be accounted for,
+in the ledger and in the files.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import median, quantiles
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks import report, workload
+from benchmarks.clustered import PATIENCE, SERVICE, Load, Outcome, run
+from benchmarks.measure import Figure
+from benchmarks.per_event import LONG
+
+_RESULTS = Path(__file__).parent / "results" / "bench_nats.json"
+_TENTH, _ALL = 150_000, 75_000
+"""Events a second when 1 in 10 matches, and when all do."""
+_PEACEFUL = 50_000
+"""Events a second under which the time from publish to line is measured."""
+_FOUR = tuple(workload.FIRST_SID + directive - 1 for directive in (1, 2, 3, 9))
+"""Signatures of four directives, two of which live in each of two workers."""
+
+
+def sustained(quick: bool) -> list[Figure]:
+    """1 in 10 matching; the same with a hundred times as many directives, of no more concern."""
+    seconds = _seconds(quick)
+    few = run(_load(_TENTH, 0.1), seconds)
+    lots = run(_load(_TENTH, 0.1, 10_000), seconds)
+    most = lots if lots.sustained else run(_load(int(_TENTH * 0.85), 0.1, 10_000), seconds)
+    ratio = lots.micros(*SERVICE) / few.micros(*SERVICE)
+    return [
+        *_figures("sustained", "1 in 10 matching", few, _TENTH, {"router": 3.5, "all": 5.0}),
+        *_figures("10,000 directives", "the same, 10,000 directives", most, _TENTH * 0.85),
+        Figure("10,000 directives", "  CPU, to that with 100", ratio, "×", 1.15),
+    ]
+
+
+def matching(quick: bool) -> list[Figure]:
+    """All events match."""
+    return _figures("matching", "all matching", run(_load(_ALL, 1.0), _seconds(quick)), _ALL)
+
+
+def backlogs(quick: bool) -> list[Figure]:
+    """One directive, so one worker does it all; all events stay at stage 2."""
+    load = Load(workload.directives(1, LONG), _ALL, 1.0, _FOUR[:1], 5000)
+    outcome = run(load, _seconds(quick))
+    return _figures("backlogs", "one directive, 5,000 open backlogs", outcome, _ALL)
+
+
+def latency(quick: bool) -> list[Figure]:
+    """From when an event was due to be published until its line can be read."""
+    outcome = run(_load(_PEACEFUL, 0.1), _seconds(quick), tail=True)
+    parts = quantiles(outcome.waits, n=1000)
+    return [
+        *_figures("latency", "1 in 10 matching, for latency", outcome, _PEACEFUL),
+        Figure("latency", "  publish to line, p50", median(outcome.waits) * 1000, "ms"),
+        Figure("latency", "  publish to line, p99", parts[989] * 1000, "ms", 50),
+        Figure("latency", "  publish to line, p99.9", parts[998] * 1000, "ms"),
+    ]
+
+
+def limit(quick: bool) -> list[Figure]:
+    """How high it goes: the rate doubled until it no longer sustains it, and halfway back."""
+    seconds = 5 if quick else 10
+    return [
+        *_limit("1 in 10 matching", _TENTH, 0.1, seconds),
+        *_limit("all matching", _ALL, 1.0, seconds),
+    ]
+
+
+def _limit(name: str, rate: int, share: float, seconds: int) -> Iterator[Figure]:
+    """The highest rate sustained; 0 when not even the first one is."""
+    others: list[float] = []
+
+    def holds(rate: int) -> bool:
+        outcome = run(_load(rate, share), seconds)
+        others.append(outcome.others)
+        return outcome.sustained
+
+    good, bad = 0, rate
+    while holds(bad):
+        good, bad = bad, bad * 2
+    for _ in range(3 if good else 0):
+        middle = (good + bad) // 2
+        good, bad = (middle, bad) if holds(middle) else (good, middle)
+    yield Figure("limit", f"{name}: sustained", good, "events/s")
+    yield Figure("limit", "  no longer sustained", bad, "events/s")
+    yield Figure("limit", "  other work on the cores, at most", max(others), "cores")
+
+
+def _seconds(quick: bool) -> int:
+    return 5 if quick else 30
+
+
+def _load(rate: int, share: float, directives: int = 100) -> Load:
+    return Load(workload.directives(directives), rate, share, _FOUR)
+
+
+def _figures(
+    section: str, name: str, outcome: Outcome, rate: float, most: Mapping[str, float] | None = None
+) -> list[Figure]:
+    """What is known of a run; `most`: targets of CPU time, of a kind of process or of all."""
+    targets = most or {}
+
+    def cost(text: str, what: str, kinds: Sequence[str]) -> Figure:
+        micros = outcome.micros(*kinds)
+        times = micros / outcome.calibration
+        name = f"  CPU an event: {text}"
+        return Figure(section, name, micros, "µs", targets.get(what), times_calibration=times)
+
+    return [
+        Figure(section, name, outcome.rate, "events/s", rate, at_least=True),
+        Figure(section, "  events lost", outcome.lost, "", 0),
+        *_lateness(section, outcome),
+        cost("the service", "all", SERVICE),
+        cost("its router", "router", ["router"]),
+        cost("its workers", "worker", ["worker"]),
+        cost("its supervisor", "supervisor", ["supervisor"]),
+        cost("nats-server", "nats-server", ["nats-server"]),
+        cost("publisher", "publisher", ["publisher"]),
+        Figure(section, "  memory at the end", outcome.pss / 1e6, "MB"),
+        Figure(section, "  other work on the cores", outcome.others, "cores"),
+    ]
+
+
+def _lateness(section: str, outcome: Outcome) -> list[Figure]:
+    behind, late = outcome.report.behind, outcome.late
+    last = (
+        [] if late is None else [Figure(section, "  last line after the end", late, "s", PATIENCE)]
+    )
+    return [*last, Figure(section, "  publisher behind, at most", behind * 1000, "ms")]
+
+
+SECTIONS: Mapping[str, Callable[[bool], list[Figure]]] = {
+    "sustained": sustained,
+    "matching": matching,
+    "backlogs": backlogs,
+    "latency": latency,
+    "limit": limit,
+}
+_USUAL = ("sustained", "matching", "backlogs", "latency")
+
+
+def main() -> int:
+    """Run the sections asked for; 0 when every target is met, else 1."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, default=_RESULTS, help="file for the figures")
+    parser.add_argument("--quick", action="store_true", help="5 seconds for each run, not 30")
+    parser.add_argument(
+        "--only", choices=SECTIONS, action="append", metavar="NAME", help="one section of them"
+    )
+    arguments = parser.parse_args()
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])  # all children too
+    figures: list[Figure] = []
+    for name in arguments.only or _USUAL:
+        figures += SECTIONS[name](arguments.quick)
+    report.show(figures, "dsiem-shards over NATS")
+    report.save(figures, arguments.json)
+    return int(any(figure.met is False for figure in figures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""A process that publishes events to NATS on schedule: `python benchmarks/publisher.py PLAN`.
+
+May live here: what is published, and when. May not: what becomes of it. All is prepared before it
+begins: unmatched events come from a pool, matching ones are templates around an id of their own.
+"""
+
+import gc
+import random
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import msgspec
+from msgspec import Struct
+
+from benchmarks import workload
+from benchmarks.served import LiveMaker
+from tests.nats_server import Publisher, frame
+
+SUBJECT = "dsiem_events"
+SLICE = 0.01
+"""Seconds between two sends: what is due in that time goes out at its beginning."""
+_POOL = 5000
+"""Unmatched events; and about as many templates of matching ones."""
+_MARK = "xxxxxxxx-xxxx-4000-8000-xxxxxxxxxxxx"
+"""Where the id goes: the number of the run, of the slice, and of the event."""
+Pieces = Sequence[bytes]
+"""Of one slice, to be joined."""
+
+
+class Plan(Struct, frozen=True):
+    """What to publish: a share of the events concern directives, the signature that of their pair.
+
+    `in_order`: the pairs come one after the other, not at random.
+    """
+
+    port: int
+    run: int
+    rate: int
+    seconds: float
+    share: float
+    sids: tuple[int, ...]
+    pairs: int = 400
+    in_order: bool = False
+
+    @property
+    def slices(self) -> int:
+        """How many sends."""
+        return max(1, round(self.seconds / SLICE))
+
+    def due(self, number: int) -> int:
+        """How many events are due before this slice."""
+        return int(number * self.rate * SLICE)
+
+
+class Report(Struct, frozen=True):
+    """What was published, until `end` on the monotonic clock, when NATS had it all.
+
+    `behind`: seconds behind the schedule, at most; `behind_end` those of the last slice, sent.
+    `cpu`: seconds that publishing took.
+    """
+
+    published: int
+    matching: int
+    end: float
+    behind: float
+    behind_end: float
+    cpu: float
+
+
+def due_at(line_id: str) -> float:
+    """When an event was due, in seconds since the start of its run."""
+    return int(line_id[9:13], 16) * SLICE
+
+
+def prepared(plan: Plan) -> tuple[list[Pieces], int]:
+    """All slices, and how many events in them match; the last one does."""
+    pick = random.Random(plan.run).random
+    others, templates = _others(plan), _templates(plan)
+    order = count() if plan.in_order else iter(lambda: int(pick() * len(templates)), -1)
+    slices: list[Pieces] = []
+    matching, last = 0, plan.due(plan.slices) - 1
+    for number in range(plan.slices):
+        pieces: list[bytes] = []
+        for event in range(plan.due(number), plan.due(number + 1)):
+            if event == last or pick() < plan.share:
+                before, after = templates[next(order) % len(templates)]
+                name = b"%08x-%04x-4000-8000-%012x" % (plan.run, number, matching)
+                pieces += (before, name, after)
+                matching += 1
+            else:
+                pieces.append(others[int(pick() * _POOL)])
+        slices.append(pieces)
+    return slices, matching
+
+
+def _others(plan: Plan) -> list[bytes]:
+    """Frames of events that no directive is for."""
+    maker, known = LiveMaker(plan.run), workload.pairs(plan.pairs)
+    sids = range(workload.UNKNOWN_SID, workload.UNKNOWN_SID + 500)
+    return [frame(SUBJECT, raw) for raw in maker.drawn(_POOL, known, sids)]
+
+
+def _templates(plan: Plan) -> list[tuple[bytes, bytes]]:
+    """What comes before and after the id of events of each pair, all pairs equally often."""
+    maker, known = LiveMaker(plan.run), workload.pairs(plan.pairs)
+    return [_template(plan, maker, pair, number) for number, pair in _often(known)]
+
+
+def _often(known: Sequence[workload.Pair]) -> Iterator[tuple[int, workload.Pair]]:
+    for _ in range(max(1, _POOL // len(known))):
+        yield from enumerate(known)
+
+
+def _template(
+    plan: Plan, maker: LiveMaker, pair: workload.Pair, number: int
+) -> tuple[bytes, bytes]:
+    sid = plan.sids[number % len(plan.sids)]
+    raw = maker.event(sid, pair, event_id=_MARK, rcvd_time=time.time_ns())
+    before, after = frame(SUBJECT, raw).split(_MARK.encode())
+    return before, after
+
+
+def publish(publisher: Publisher, slices: Sequence[Pieces], start: float) -> tuple[float, float]:
+    """Send each when it is due, later ones without a pause when late: how far behind, and last."""
+    most = behind = 0.0
+    for number, pieces in enumerate(slices):
+        due = start + number * SLICE
+        time.sleep(max(0.0, due - time.monotonic()))
+        publisher.send(b"".join(pieces))
+        behind = time.monotonic() - due
+        most = max(most, behind)
+    publisher.flush()
+    return most, behind
+
+
+def main(plan: Plan) -> None:
+    """Prepare, say so, read when to begin from stdin, publish, say how it went."""
+    gc.disable()
+    slices, matching = prepared(plan)
+    with Publisher(plan.port) as publisher:
+        print("ready", flush=True)
+        start = float(sys.stdin.readline())
+        cpu = time.process_time()
+        most, last = publish(publisher, slices, start)
+        end, cpu = time.monotonic(), time.process_time() - cpu
+    report = Report(plan.due(plan.slices), matching, end, most, last, cpu)
+    print(msgspec.json.encode(report).decode(), flush=True)
+
+
+if __name__ == "__main__":
+    main(msgspec.json.decode(sys.argv[1], type=Plan))
