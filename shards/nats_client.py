@@ -6,6 +6,7 @@ What may live here: how to connect, from the settings. What may not: what is sen
 import asyncio
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -23,6 +24,7 @@ RETRY_SECONDS = 0.5
 CONNECT_SECONDS = 5
 PING_SECONDS, PINGS = 20, 2
 """A server that does not answer two pings is gone; shorter ones gave up on mere congestion."""
+_CLOSE_SECONDS = 1.0
 _SCHEMES = ("nats", "tls", "ws", "wss")
 
 
@@ -39,16 +41,16 @@ def check(settings: Settings) -> None:
 
 
 async def connect(
-    client: Client,
+    make: Callable[[], Client],
     settings: Settings,
     *,
     name: str,
     up: Callable[[], None] = lambda: None,
     down: Callable[[], None] = lambda: None,
-) -> asyncio.Event:
-    """Connect, however long it takes, and stay so; returns what is set when that is over for good.
+) -> tuple[Client, asyncio.Event]:
+    """Connect, however long it takes; returns the client, and what is set when it has ended.
 
-    `up` is called after each time but the first that it is connected, `down` when it no longer is.
+    `up` is called each time but the first that it is connected, `down` when it no longer is.
     """
     closed = asyncio.Event()
     troubles = _Troubles(settings)
@@ -64,22 +66,37 @@ async def connect(
     async def on_closed() -> None:
         closed.set()
 
-    await client.connect(
-        name=name,
-        connect_timeout=CONNECT_SECONDS,
-        reconnect_time_wait=RETRY_SECONDS,  # type: ignore[arg-type] # as asyncio.sleep takes it
-        max_reconnect_attempts=-1,
-        ping_interval=PING_SECONDS,
-        max_outstanding_pings=PINGS,
-        error_cb=troubles.note,
-        reconnected_cb=on_up,
-        disconnected_cb=on_down,
-        closed_cb=on_closed,
-        **_servers(settings),
-        **_login(settings),
-    )
-    troubles.over()
-    return closed
+    while True:
+        client = make()
+        try:
+            await client.connect(
+                name=name,
+                connect_timeout=CONNECT_SECONDS,
+                reconnect_time_wait=RETRY_SECONDS,  # type: ignore[arg-type] # it is slept for
+                max_reconnect_attempts=-1,
+                ping_interval=PING_SECONDS,
+                max_outstanding_pings=PINGS,
+                error_cb=troubles.note,
+                reconnected_cb=on_up,
+                disconnected_cb=on_down,
+                closed_cb=on_closed,
+                **_servers(settings),
+                **_login(settings),
+            )
+        except Exception as error:  # credentials that are none, for instance
+            await troubles.note(error)
+            await close(client)
+            await asyncio.sleep(RETRY_SECONDS)
+        else:
+            troubles.over()
+            return client, closed
+
+
+async def close(client: Client) -> None:
+    """Close a client, in whatever state it is."""
+    with suppress(Exception):
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await client.close()
 
 
 class _Troubles:

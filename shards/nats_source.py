@@ -99,21 +99,25 @@ class NatsSource:
 
     async def start(self) -> None:
         """Begin to connect; it does not wait for that."""
-        self._running = asyncio.create_task(self._run())
+        self._running = asyncio.create_task(self._run_for_ever())
 
     @property
     def feed(self) -> Feed:
         """What is known of the connections so far."""
         return self._link.feed(time.monotonic())
 
+    async def _run_for_ever(self) -> None:
+        try:
+            await self._run()
+        except Exception as error:  # nobody waits for this task, and nothing would come any more
+            logger.exception("the source of events has failed")
+            raise SystemExit(1) from error
+
     async def _run(self) -> None:
         """Connect, and once more whenever the client has given up for good."""
         while not self._stopped.is_set():
-            self._client = client = Client()
-            parser = client._ps = EventParser(client, EVENTS, self._take)
-            self._link.renew(parser)
-            closed = await nats_client.connect(
-                client, self._settings, name="dsiem-shards router", up=self._up, down=self._down
+            client, closed = await nats_client.connect(
+                self._make, self._settings, name="dsiem-shards router", up=self._up, down=self._down
             )
             with suppress(nats.errors.Error):  # closed already
                 self._subscription = await client.subscribe(EVENTS)
@@ -121,6 +125,13 @@ class NatsSource:
                 self._up()
             await closed.wait()
             await asyncio.sleep(RETRY_SECONDS)
+
+    def _make(self) -> Client:
+        """A client with a parser that hands on events in bulk."""
+        self._client = client = Client()
+        parser = client._ps = EventParser(client, EVENTS, self._take)
+        self._link.renew(parser)
+        return client
 
     def _up(self) -> None:
         before = self._link.up(time.monotonic())
@@ -160,6 +171,4 @@ class NatsSource:
             if task is not None:
                 task.cancel()
         if self._client is not None:
-            with suppress(nats.errors.Error, OSError, TimeoutError):
-                async with asyncio.timeout(_STOP_SECONDS):
-                    await self._client.close()
+            await nats_client.close(self._client)

@@ -15,7 +15,6 @@ from shards.overload import Overload
 from shards.settings import Settings
 
 _TICK_SECONDS = 0.25
-_CLOSE_SECONDS = 1.0
 
 
 class Signals:
@@ -41,16 +40,14 @@ class Signals:
     async def run(self) -> None:
         """Publish, until cancelled."""
         while True:
-            client = Client()
-            closed = await nats_client.connect(
-                client, self._settings, name="dsiem-shards supervisor"
+            client, closed = await nats_client.connect(
+                Client, self._settings, name="dsiem-shards supervisor"
             )
             try:
                 with suppress(nats.errors.Error):
                     await self._publish(client, closed)
             finally:
-                with suppress(nats.errors.Error, OSError, TimeoutError):
-                    await asyncio.wait_for(client.close(), _CLOSE_SECONDS)
+                await nats_client.close(client)
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _publish(self, client: Client, closed: asyncio.Event) -> None:

@@ -313,6 +313,26 @@ def test_credentials(tmp_path: Path, frontend: Frontend) -> None:
             check_all_there(service, service.stop(), number)
 
 
+@pytest.mark.parametrize("content", [b"", b"garbage", b"-----BEGIN NATS USER JWT-----\n\xff"])
+def test_credentials_that_are_none_are_said_and_tried_again(
+    tmp_path: Path, frontend: Frontend, content: bytes
+) -> None:
+    good = Credentials(tmp_path)
+    file = tmp_path / "mine.creds"
+    file.write_bytes(content)
+    options = ("--nats-creds", str(file))
+    with (
+        NatsServer(tmp_path / "nats", credentials=good) as nats,
+        backend(tmp_path, frontend, nats.url, *options, connected=False) as service,
+    ):
+        service.wait_for_log("trouble with NATS", 2)
+        file.write_bytes(good.file.read_bytes())
+        service.wait_for_log(CONNECTED)
+        ended = service.stop()
+        assert ended.code == 0
+        ended.ledger.check()
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
