@@ -31,8 +31,8 @@ T = TypeVar("T")
 _STATEMENT_ROWS = 2000
 _STATEMENT_BYTES = 8 << 20
 """With so much the GIL is held for 1 to 2 ms, and copied memory stays small."""
-_VACUUM_PAGES = 2000
-"""So many unused pages, of 4 KiB, are given back after a save; fewer are not worth it."""
+_VACUUM_PAGES = 500
+"""So many unused pages, of 16 KiB, are given back after a save; fewer are not worth it."""
 
 _UPSERT = """
 INSERT INTO backlog (directive, opened_by, age, state) VALUES {}

@@ -24,6 +24,7 @@ _NO_FAULT_OF_THE_FILE = {
 }
 
 _MAKE = f"""
+PRAGMA page_size = 16384;
 PRAGMA auto_vacuum = INCREMENTAL;
 PRAGMA journal_mode = WAL;
 BEGIN IMMEDIATE;
@@ -43,6 +44,7 @@ COMMIT;
 _OPEN = f"""
 PRAGMA synchronous = NORMAL;
 PRAGMA secure_delete = OFF;
+PRAGMA wal_autocheckpoint = 250;
 PRAGMA journal_size_limit = {LONGEST_WAL};
 """
 
