@@ -35,8 +35,9 @@ _VACUUM_PAGES = 500
 """So many unused pages, of 16 KiB, are given back after a save; fewer are not worth it."""
 
 _UPSERT = """
-INSERT INTO backlog (directive, opened_by, age, state) VALUES {}
-ON CONFLICT (directive, opened_by) DO UPDATE SET age = excluded.age, state = excluded.state
+INSERT INTO backlog (directive, opened_by, age, state, at) VALUES {}
+ON CONFLICT (directive, opened_by)
+DO UPDATE SET age = excluded.age, state = excluded.state, at = excluded.at
 """
 _DELETE = """
 DELETE FROM backlog WHERE rowid IN (
@@ -48,6 +49,11 @@ DELETE FROM backlog WHERE rowid IN (
 _LISTED = "SELECT value FROM json_each(?1)"
 """Any number of directives as one argument."""
 _LOAD = f"SELECT directive, age, state FROM backlog WHERE ?1 IS NULL OR directive IN ({_LISTED})"
+_SAVED_AT = """
+SELECT directive, max(at)
+FROM (SELECT directive, at FROM backlog UNION ALL SELECT directive, at FROM handed_over)
+GROUP BY directive
+"""
 _MOSTLY_UNUSED = f"""
 SELECT freelist_count > page_count / 2 AND freelist_count > {_VACUUM_PAGES}
 FROM pragma_freelist_count, pragma_page_count
@@ -95,11 +101,13 @@ class Checkpoint:
             ordered = sorted(connection.execute(_LOAD, (which,)), key=itemgetter(0, 1))
         return tuple((directive, state) for directive, _, state in ordered)
 
-    def saved_at(self) -> int:
-        """When the last save was, by whichever worker, in ns since the epoch; 0 if never."""
+    def saved_at(self) -> dict[int, int]:
+        """By directive: when it was last saved or handed over, in ns since the epoch.
+
+        Of each by itself: other workers save theirs meanwhile.
+        """
         with self._connected() as connection:
-            row = connection.execute("SELECT at FROM saved").fetchone()
-        return int(row[0]) if row else 0
+            return dict(connection.execute(_SAVED_AT))
 
     def handed_over(self) -> frozenset[int]:
         """The directives that are marked as handed over."""
@@ -124,17 +132,10 @@ class Checkpoint:
         with self._connected() as connection:
             with _transaction(connection):
                 _delete(connection, closed)
-                _upsert(connection, rows)
-                _delete_all(connection, "handed_over", taken_back)
-                _mark(connection, handed_over)
-                connection.execute("REPLACE INTO saved (id, at) VALUES (1, ?)", (now_ns,))
+                _upsert(connection, rows, now_ns)
+                _take_back(connection, taken_back)
+                _hand_over(connection, handed_over, now_ns)
             self._tidy(connection)
-
-    def clear(self, directives: Collection[int]) -> None:
-        """Delete all rows and marks of these directives."""
-        with self._connected() as connection, _transaction(connection):
-            _delete_all(connection, "backlog", directives)
-            _delete_all(connection, "handed_over", directives)
 
     def close(self) -> None:
         """Close the file; what follows opens it again."""
@@ -187,9 +188,9 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
-def _upsert(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
+def _upsert(connection: sqlite3.Connection, rows: Iterable[Row], now_ns: int) -> None:
     for some in _batches(rows, lambda row: len(row.opened_by) + len(row.state)):
-        values = ",".join(["(?,?,?,?)"] * len(some))
+        values = ",".join([f"(?,?,?,?,{now_ns:d})"] * len(some))
         connection.execute(_UPSERT.format(values), [value for row in some for value in row])
 
 
@@ -199,16 +200,14 @@ def _delete(connection: sqlite3.Connection, keys: Iterable[Key]) -> None:
         connection.execute(_DELETE.format(values), [value for key in some for value in key])
 
 
-def _delete_all(connection: sqlite3.Connection, table: str, directives: Collection[int]) -> None:
-    if directives:
-        statement = f"DELETE FROM {table} WHERE directive IN ({_LISTED})"
-        connection.execute(statement, (_json(directives),))
+def _take_back(connection: sqlite3.Connection, directives: Collection[int]) -> None:
+    statement = f"DELETE FROM handed_over WHERE directive IN ({_LISTED})"
+    connection.execute(statement, (_json(directives),))
 
 
-def _mark(connection: sqlite3.Connection, directives: Collection[int]) -> None:
-    if directives:
-        statement = f"INSERT OR IGNORE INTO handed_over (directive) {_LISTED}"
-        connection.execute(statement, (_json(directives),))
+def _hand_over(connection: sqlite3.Connection, directives: Collection[int], now_ns: int) -> None:
+    statement = f"REPLACE INTO handed_over (directive, at) SELECT value, ?2 FROM ({_LISTED})"
+    connection.execute(statement, (_json(directives), now_ns))
 
 
 def _batches(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:

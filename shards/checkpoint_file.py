@@ -32,11 +32,14 @@ CREATE TABLE IF NOT EXISTS backlog (
     directive INTEGER NOT NULL,
     opened_by TEXT NOT NULL,
     age INTEGER NOT NULL,
+    at INTEGER NOT NULL,
     state BLOB NOT NULL,
     UNIQUE (directive, opened_by)
 ) STRICT;
-CREATE TABLE IF NOT EXISTS handed_over (directive INTEGER PRIMARY KEY) STRICT;
-CREATE TABLE IF NOT EXISTS saved (id INTEGER PRIMARY KEY, at INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS handed_over (
+    directive INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL
+) STRICT;
 PRAGMA application_id = {_APPLICATION};
 PRAGMA user_version = {VERSION};
 COMMIT;

@@ -5,6 +5,7 @@ wins. What may live here: that choice. What may not: reading either form, and wr
 """
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import msgspec
 from loguru import logger
@@ -30,14 +31,13 @@ class Found(Struct, frozen=True):
     states: list[BacklogState]
     rows: set[BacklogKey]
     files: list[int]
-    saved_at: int
 
 
 class _Rows(Struct, frozen=True):
     """The crash checkpoint, as far as these directives go."""
 
     by_directive: dict[int, list[BacklogState]]
-    saved_at: int = 0
+    saved_at: Mapping[int, int] = MappingProxyType({})
     handed_over: frozenset[int] = frozenset()
 
 
@@ -58,13 +58,13 @@ def find(
             states += rows.by_directive.get(id_, ())
         # Else it was left for another program as a saved file, which is gone: that one has it.
     known = {state.key for states in rows.by_directive.values() for state in states}
-    return Found(states, known, list(files), rows.saved_at)
+    return Found(states, known, list(files))
 
 
 def _file_counts(file: SavedFile | None, rows: _Rows, directive: int) -> bool:
     """Whether a saved file is all there is of a directive, or newer than the checkpoint."""
     return file is not None and (
-        directive not in rows.by_directive or file.mtime_ns > rows.saved_at
+        directive not in rows.by_directive or file.mtime_ns > rows.saved_at[directive]
     )
 
 

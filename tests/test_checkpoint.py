@@ -75,7 +75,7 @@ def length(path: Path) -> int:
 def test_a_new_file_holds_nothing(path: Path) -> None:
     with opened(path) as checkpoint:
         assert checkpoint.load() == ()
-        assert checkpoint.saved_at() == 0
+        assert checkpoint.saved_at() == {}
         assert checkpoint.handed_over() == frozenset()
 
 
@@ -133,24 +133,23 @@ def test_only_what_is_asked_for_is_loaded(path: Path) -> None:
         assert checkpoint.load([]) == ()
 
 
-def test_the_time_of_the_last_save_by_anybody(path: Path) -> None:
+def test_each_directive_has_its_own_time_whoever_saves_another(path: Path) -> None:
     with opened(path) as one, opened(path) as other:
-        one.save([], [], NOW)
-        assert other.saved_at() == NOW
-        other.save([], [], NOW - 5)  # a clock that was put right is believed
-        assert one.saved_at() == NOW - 5
+        one.save([Row(1, "a", 1, b"a"), Row(2, "a", 1, b"a")], [], NOW)
+        other.save([Row(2, "b", 1, b"b"), Row(3, "a", 1, b"a")], [], NOW + 5)
+        assert one.saved_at() == {1: NOW, 2: NOW + 5, 3: NOW + 5}
+        one.save([Row(3, "a", 1, b"c")], [], NOW - 5)  # a clock that was put right is believed
+        one.save([], [(2, "a"), (2, "b")], NOW + 9)
+        assert other.saved_at() == {1: NOW, 3: NOW - 5}
 
 
-def test_clear_deletes_these_directives_alone(path: Path) -> None:
+def test_what_is_handed_over_is_as_new_as_that(path: Path) -> None:
     with opened(path) as checkpoint:
-        rows = [Row(d, f"{n}", n, b"%d" % d) for d in range(1, 2001) for n in range(2)]
-        checkpoint.save(rows, [], NOW, handed_over=range(1, 2001))
-        checkpoint.clear([])
-        assert len(checkpoint.load()) == 4000
-        checkpoint.clear(range(3, 2001))
-        assert checkpoint.load() == ((1, b"1"), (1, b"1"), (2, b"2"), (2, b"2"))
-        assert checkpoint.handed_over() == {1, 2}
-        assert checkpoint.saved_at() == NOW
+        checkpoint.save([Row(1, "a", 1, b"a")], [], NOW)
+        checkpoint.save([], [], NOW + 5, handed_over=[1, 2])
+        assert checkpoint.saved_at() == {1: NOW + 5, 2: NOW + 5}
+        checkpoint.save([], [], NOW + 7, handed_over=[2], taken_back=[1])
+        assert checkpoint.saved_at() == {1: NOW, 2: NOW + 7}
 
 
 def test_a_mark_stays_until_it_is_taken_back(path: Path) -> None:
@@ -320,7 +319,7 @@ def test_a_disk_without_room_keeps_the_last_save_and_a_later_one_works(
                 error = save_until_full(checkpoint, new, [(1, "event-5")])
             assert error.startswith(f"{path}: ")
             assert checkpoint.load() == before
-            assert checkpoint.saved_at() == NOW
+            assert checkpoint.saved_at() == {1: NOW}
             assert checkpoint.handed_over() == frozenset()
         checkpoint.save(new, [], NOW + 2)
         assert checkpoint.load() == tuple((1, row.state) for row in new)
@@ -401,7 +400,7 @@ def generation_in(path: Path) -> int:
     [generation] = {int(state.split()[0]) for state in states} or {0}
     odd = generation % 2 == 1
     assert (len(states), len(marks)) == ((400, 1) if odd else (300 if generation else 0, 0))
-    assert saved_at == generation
+    assert set(saved_at.values()) == ({generation} if generation else set())
     return generation
 
 
