@@ -308,6 +308,7 @@ class _Connection:
 
     def __init__(self, port: int, login: Login) -> None:
         self._socket = socket.create_connection((HOST, port), DEADLINE)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as NATS clients do
         try:
             info = json.loads(self._read_info().partition(b" ")[2])
             if login.tls is not None:
