@@ -5,8 +5,6 @@ and crash checkpoints share two cores. At the end of each run every event has to
 in the ledger and in the files.
 """
 
-import argparse
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +17,6 @@ from benchmarks.clustered import PATIENCE, SERVICE, Load, Outcome, run
 from benchmarks.measure import Figure
 from benchmarks.per_event import LONG
 
-_RESULTS = Path(__file__).parent / "results" / "bench_nats.json"
 _TENTH, _ALL = 150_000, 75_000
 """Events a second when 1 in 10 matches, and when all do."""
 _PEACEFUL = 50_000
@@ -148,23 +145,5 @@ SECTIONS: Mapping[str, Callable[[bool], list[Figure]]] = {
 _USUAL = ("sustained", "matching", "backlogs", "latency")
 
 
-def main() -> int:
-    """Run the sections asked for; 0 when every target is met, else 1."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, default=_RESULTS, help="file for the figures")
-    parser.add_argument("--quick", action="store_true", help="5 seconds for each run, not 30")
-    parser.add_argument(
-        "--only", choices=SECTIONS, action="append", metavar="NAME", help="one section of them"
-    )
-    arguments = parser.parse_args()
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])  # all children too
-    figures: list[Figure] = []
-    for name in arguments.only or _USUAL:
-        figures += SECTIONS[name](arguments.quick)
-    report.show(figures, "dsiem-shards over NATS")
-    report.save(figures, arguments.json)
-    return int(any(figure.met is False for figure in figures))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report.run(__doc__, "dsiem-shards over NATS", "bench_nats", SECTIONS, usual=_USUAL))

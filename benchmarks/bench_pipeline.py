@@ -4,8 +4,6 @@ A source posts to router, workers and supervisor, all of them on two cores; thei
 from /proc. At its end each service has to account for every event, in its ledger and its files.
 """
 
-import argparse
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,8 +20,6 @@ from benchmarks import parts, pause, report, workload
 from benchmarks.measure import Figure
 from benchmarks.per_event import LONG
 from benchmarks.served import ROOT, LiveMaker, Seconds, Served, Tail, event_id, matched
-
-_RESULTS = Path(__file__).parent / "results" / "bench_pipeline.json"
 
 
 @contextmanager
@@ -223,23 +219,5 @@ SECTIONS: Mapping[str, Callable[[bool], list[Figure]]] = {
 }
 
 
-def main() -> int:
-    """Run the sections asked for; 0 when every target is met, else 1."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, default=_RESULTS, help="file for the figures")
-    parser.add_argument("--quick", action="store_true", help="fewer events and repeats")
-    parser.add_argument(
-        "--only", choices=SECTIONS, action="append", metavar="NAME", help="one section of them"
-    )
-    arguments = parser.parse_args()
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])  # all children too
-    figures: list[Figure] = []
-    for name in arguments.only or SECTIONS:
-        figures += SECTIONS[name](arguments.quick)
-    report.show(figures, "dsiem-shards service")
-    report.save(figures, arguments.json)
-    return int(any(figure.met is False for figure in figures))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report.run(__doc__, "dsiem-shards service", "bench_pipeline", SECTIONS))

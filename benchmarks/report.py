@@ -1,9 +1,10 @@
 """Figures for people and for machines: the table on the terminal, the JSON file."""
 
+import argparse
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from benchmarks.measure import Figure
 _SHOWN = {True: "met", False: "NOT MET", None: ""}
 
 
-def show(figures: Sequence[Figure], title: str = "dsiem-shards engine") -> None:
+def show(figures: Sequence[Figure], title: str) -> None:
     """Print the table."""
     table = Table(title=title)
     table.add_column("figure", no_wrap=True)
@@ -68,3 +69,33 @@ def _commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return found.stdout.strip()
+
+
+def run(
+    about: str | None,
+    title: str,
+    results: str,
+    sections: Mapping[str, Callable[[bool], list[Figure]]],
+    *,
+    usual: Sequence[str] = (),
+) -> int:
+    """A benchmark's command line: measure sections, show and save them; 0 if all targets are met.
+
+    `usual`: those of them that are measured when none is named, if not all are. Everything is
+    limited to two CPUs, which children inherit.
+    """
+    parser = argparse.ArgumentParser(description=about)
+    file = Path(__file__).parent / "results" / f"{results}.json"
+    parser.add_argument("--json", type=Path, default=file, help="file for the figures")
+    parser.add_argument("--quick", action="store_true", help="less of each, for a first look")
+    parser.add_argument(
+        "--only", choices=sections, action="append", metavar="NAME", help="one section of them"
+    )
+    arguments = parser.parse_args()
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+    figures: list[Figure] = []
+    for name in arguments.only or usual or sections:
+        figures += sections[name](arguments.quick)
+    show(figures, title)
+    save(figures, arguments.json)
+    return int(any(figure.met is False for figure in figures))

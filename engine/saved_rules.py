@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from engine.address import canonical
 from engine.condition import Reference, is_reference
-from engine.directive import Directive, check_rules
+from engine.directive import Directive
 from engine.rule import CONDITION_FIELDS, RuleRecord, references
+from engine.rules import check_rules
 from engine.state import Unfit, Value, invalid
 
 _PORT = re.compile("[0-9]{1,5}")

@@ -11,8 +11,8 @@ from collections.abc import Hashable, Sequence
 from engine.backlog import Backlog
 from engine.bag import BagMap
 from engine.compiled import CompiledDirective, stage_keys, with_rules
-from engine.directive import check_rules
 from engine.rule import Rule, RuleRecord
+from engine.rules import check_rules
 from engine.state import Unfit, invalid
 
 MAX_VARIANTS = 1000

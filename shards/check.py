@@ -60,7 +60,7 @@ def effective_settings(parsed: Parsed) -> list[Effective]:
     return [
         Effective(
             name=row.key,
-            value=row.spec.masked(getattr(parsed.settings, row.name)),
+            value=parsed.settings.shown(row.name),
             origin=parsed.origins[row.name],
         )
         for row in rows_of("serve")

@@ -56,17 +56,19 @@ class CheckpointError(Exception):
     """The file and what is wrong with it, as one text for people."""
 
 
-def prepare(path: Path) -> None:
+def prepare(path: Path, *, wanted: bool = True) -> None:
     """Make the file, or check the one that is there; for the supervisor, before any worker.
 
-    A file that is no good is set aside as `<name>.bad`, in place of an earlier one, and a new one
-    is made. CheckpointError when that cannot be done, or when a file cannot be opened for now (a
-    full disk, a lock): then it is left as it is.
+    A file that is no good is set aside as `<name>.bad`, one that is not `wanted` as `<name>.old`,
+    in place of an earlier one, and a new one is made. CheckpointError when that cannot be done, or
+    when a file cannot be opened for now (a full disk, a lock): then it is left as it is.
     """
     with errors_told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        if fault := _fault(path):
-            _set_aside(path)
+        if not wanted:
+            _set_aside(path, ".old")
+        elif fault := _fault(path):
+            _set_aside(path, ".bad")
             logger.bind(file=str(path), reason=fault).error(
                 "the checkpoint cannot be used: it is kept as *.bad, and a new one is made"
             )
@@ -163,12 +165,12 @@ def number_of(connection: sqlite3.Connection, statement: str) -> int:
     return int(number)
 
 
-def _set_aside(path: Path) -> None:
+def _set_aside(path: Path, end: str) -> None:
     """Rename the file, and first what is beside it: no new file may ever meet an old log."""
-    for part, bad in reversed([*zip(_parts(path), _parts(beside(path, ".bad")), strict=True)]):
-        _remove(bad)
+    for part, aside in reversed([*zip(_parts(path), _parts(beside(path, end)), strict=True)]):
+        _remove(aside)
         if part.exists():
-            part.rename(bad)
+            part.rename(aside)
 
 
 def _remove(path: Path) -> None:

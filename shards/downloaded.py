@@ -19,6 +19,7 @@ from loguru import logger
 from msgspec import Meta, Struct
 
 from shards.config import KEYS, config_files
+from shards.durable import sync_folder
 
 MANIFEST = ".downloaded.json"
 _ARRIVING = ".downloading"
@@ -80,12 +81,12 @@ class Downloaded:
             names = tuple(self._add(name, data) for name, data in files)
             manifest = Manifest(names, datetime.now(UTC), source)
             self._add(MANIFEST, msgspec.json.encode(manifest))
-            _sync(self._arriving)
+            sync_folder(self._arriving)
             self._arriving.rename(self._arrived)
         except BaseException:
             shutil.rmtree(self._arriving, ignore_errors=True)
             raise
-        _sync(self._folder)
+        sync_folder(self._folder)
         self._roll_forward()
         return manifest
 
@@ -105,9 +106,9 @@ class Downloaded:
                     (self._arrived / name).replace(self._folder / name)
             for name in self._names().difference(manifest.files):
                 (self._folder / name).unlink(missing_ok=True)
-            _sync(self._folder)
+            sync_folder(self._folder)
             (self._arrived / MANIFEST).replace(self._folder / MANIFEST)
-            _sync(self._folder)
+            sync_folder(self._folder)
         shutil.rmtree(self._arrived)
 
     def _names(self) -> set[str]:
@@ -125,12 +126,3 @@ def _read(path: Path) -> Manifest | None:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
     except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
-
-
-def _sync(folder: Path) -> None:
-    """Make the disk keep which files are in a folder."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

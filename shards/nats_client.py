@@ -52,44 +52,18 @@ async def connect(
 
     `up` is called each time but the first that it is connected, `down` when it no longer is.
     """
-    closed = asyncio.Event()
-    troubles = _Troubles(settings)
-
-    # Callbacks never raise: that would end a task of the client, which would still say connected.
-    async def on_up() -> None:
-        troubles.over()
-        up()
-
-    async def on_down() -> None:
-        down()
-
-    async def on_closed() -> None:
-        closed.set()
-
+    told = _Told(settings.shown("msq"), up, down)
     while True:
         client = make()
         try:
-            await client.connect(
-                name=name,
-                connect_timeout=CONNECT_SECONDS,
-                reconnect_time_wait=RETRY_SECONDS,  # type: ignore[arg-type] # it is slept for
-                max_reconnect_attempts=-1,
-                ping_interval=PING_SECONDS,
-                max_outstanding_pings=PINGS,
-                error_cb=troubles.note,
-                reconnected_cb=on_up,
-                disconnected_cb=on_down,
-                closed_cb=on_closed,
-                **_servers(settings),
-                **_login(settings),
-            )
+            await client.connect(**_options(settings, name), **told.callbacks)
         except Exception as error:  # credentials that are none, for instance
-            await troubles.note(error)
+            await told.error(error)
             await close(client)
             await asyncio.sleep(RETRY_SECONDS)
         else:
-            troubles.over()
-            return client, closed
+            told.over()
+            return client, told.closed
 
 
 async def close(client: Client) -> None:
@@ -99,28 +73,62 @@ async def close(client: Client) -> None:
             await client.close()
 
 
-class _Troubles:
-    """Says each thing that goes wrong once, until it goes right."""
+class _Told:
+    """What a client says of its connection; each thing that goes wrong is logged once.
 
-    def __init__(self, settings: Settings) -> None:
-        self._where = shown(settings)
+    Nothing here raises: that would end a task of the client, which would still say connected.
+    """
+
+    def __init__(self, server: str, up: Callable[[], None], down: Callable[[], None]) -> None:
+        self.closed = asyncio.Event()
+        self._server = server
+        self._up = up
+        self._down = down
         self._said: set[str] = set()
 
-    async def note(self, error: Exception) -> None:
-        """The error callback of a client."""
+    @property
+    def callbacks(self) -> dict[str, Any]:
+        """As `Client.connect` takes them."""
+        return {
+            "error_cb": self.error,
+            "reconnected_cb": self._on_up,
+            "disconnected_cb": self._on_down,
+            "closed_cb": self._on_closed,
+        }
+
+    async def error(self, error: Exception) -> None:
+        """Something has gone wrong."""
         why = str(error) or type(error).__name__
         if why not in self._said:
             self._said.add(why)
-            logger.bind(server=self._where, why=why).warning("trouble with NATS")
+            logger.bind(server=self._server, why=why).warning("trouble with NATS")
 
     def over(self) -> None:
-        """It is connected."""
+        """It is connected: the same trouble would be news again."""
         self._said.clear()
 
+    async def _on_up(self) -> None:
+        self.over()
+        self._up()
 
-def shown(settings: Settings) -> str:
-    """The servers, without logins."""
-    return str(TABLE["msq"].spec.masked(settings.msq))
+    async def _on_down(self) -> None:
+        self._down()
+
+    async def _on_closed(self) -> None:
+        self.closed.set()
+
+
+def _options(settings: Settings, name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "connect_timeout": CONNECT_SECONDS,
+        "reconnect_time_wait": RETRY_SECONDS,
+        "max_reconnect_attempts": -1,
+        "ping_interval": PING_SECONDS,
+        "max_outstanding_pings": PINGS,
+        **_servers(settings),
+        **_login(settings),
+    }
 
 
 def _servers(settings: Settings) -> dict[str, Any]:
@@ -143,10 +151,8 @@ def _url(text: str) -> SplitResult:
     except ValueError:
         good = False
     if not good:
-        raise NatsFault(
-            f"--msq (DSIEM_MSQ): {TABLE['msq'].spec.masked(text)} is no URL like "
-            "nats://dsiem-nats:4222"
-        )
+        masked = TABLE["msq"].spec.masked(text)
+        raise NatsFault(f"--msq (DSIEM_MSQ): {masked} is no URL like nats://dsiem-nats:4222")
     return url
 
 

@@ -20,7 +20,7 @@ from nats.aio.subscription import Subscription
 
 from shards import nats_client, nats_monitor
 from shards.ledger import Feed
-from shards.nats_client import EVENTS, RETRY_SECONDS, shown
+from shards.nats_client import EVENTS, RETRY_SECONDS
 from shards.nats_parser import EventParser
 from shards.process import READ_BYTES
 from shards.settings import Settings
@@ -61,16 +61,17 @@ class _Link:
         before, self._before = self._before, None
         return before
 
-    def down(self, now: float, client_id: int | None) -> None:
-        """The connection has ended; said twice of some."""
+    def down(self, now: float, client_id: int | None) -> bool:
+        """The connection has ended; whether that is news: it is said twice of some."""
         if self._down_since is not None or self.parser is None:
-            return
+            return False
         self._down_since = now
         self._feed.lost += 1
         received = self.parser.received
         if client_id is not None:
             self._before = Connection(client_id, received - self._counted)
         self._counted = received
+        return True
 
     def cut(self, events: int) -> int:
         """The server had so many more for a connection than came over it; returns them."""
@@ -135,7 +136,8 @@ class NatsSource:
 
     def _up(self) -> None:
         before = self._link.up(time.monotonic())
-        logger.bind(server=shown(self._settings), subject=EVENTS).info("receiving events from NATS")
+        about = {"server": self._settings.shown("msq"), "subject": EVENTS}
+        logger.bind(**about).info("receiving events from NATS")
         if before is not None and self._settings.nats_monitor:
             asking = asyncio.create_task(self._ask(before))
             self._asking.add(asking)
@@ -144,10 +146,10 @@ class NatsSource:
     def _down(self) -> None:
         if self._stopped.is_set() or self._client is None:
             return
-        self._link.down(time.monotonic(), self._client.client_id)
-        logger.bind(server=shown(self._settings)).warning(
-            "the connection to NATS is lost: events that are published meanwhile do not arrive"
-        )
+        if self._link.down(time.monotonic(), self._client.client_id):
+            logger.bind(server=self._settings.shown("msq")).warning(
+                "the connection to NATS is lost: events that are published meanwhile do not arrive"
+            )
 
     async def _ask(self, before: Connection) -> None:
         """Learn from the server what it had for a connection that has ended and did not send."""

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from engine.saved import SavedAlarm
 from engine.saved_document import SavedDocument, parse_saved
+from shards.durable import sync_folder
 
 MAX_FILE_BYTES = 1 << 30
 """A longer file is set aside unread."""
@@ -52,7 +53,7 @@ class SavedFolder:
         self._folder.mkdir(parents=True, exist_ok=True)
         for directive, alarms in saved.items():
             _write(self._path(directive), msgspec.json.encode(alarms))
-        self._sync()
+        sync_folder(self._folder)
 
     def remove(self, directives: Iterable[int]) -> None:
         """Remove the files of these directives, if they are there; OSError as usual."""
@@ -60,7 +61,7 @@ class SavedFolder:
         for path in removed:
             path.unlink(missing_ok=True)
         if removed:
-            self._sync()
+            sync_folder(self._folder)
 
     def _path(self, directive: int) -> Path:
         return self._folder / f"{directive}.json"
@@ -89,15 +90,6 @@ class SavedFolder:
             return None
         _say_faults(path, document)
         return SavedFile(document.alarms, mtime_ns)
-
-    def _sync(self) -> None:
-        fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        except OSError as error:
-            raise _named(error, self._folder) from error
-        finally:
-            os.close(fd)
 
 
 class _NotAFile(Exception):

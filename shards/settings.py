@@ -7,7 +7,7 @@ A new setting is a new field of Settings; flag, variable, file key and help foll
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from msgspec import Struct
 from msgspec.structs import fields
@@ -244,8 +244,12 @@ class Settings(Struct, frozen=True, kw_only=True):
         bool, Spec("logging", "log as JSON, an object a line", EVERY_VERB, short="-j")
     ] = False
 
+    def shown(self, name: str) -> Any:
+        """Return a setting without what is secret of it."""
+        spec: Spec = get_args(type(self).__annotations__[name])[1]
+        return spec.masked(getattr(self, name))
+
     def __repr__(self) -> str:
         """Return it without what is secret: settings end up in logs and tracebacks."""
-        specs = {field.name: get_args(field.type)[1] for field in fields(self)}
-        shown = (f"{name}={spec.masked(getattr(self, name))!r}" for name, spec in specs.items())
+        shown = (f"{field.name}={self.shown(field.name)!r}" for field in fields(self))
         return f"{type(self).__name__}({', '.join(shown)})"

@@ -5,7 +5,6 @@ import time
 from collections import deque
 from contextlib import suppress
 
-import nats.errors
 from loguru import logger
 from nats.aio.client import Client
 
@@ -44,8 +43,9 @@ class Signals:
                 Client, self._settings, name="dsiem-shards supervisor"
             )
             try:
-                with suppress(nats.errors.Error):
-                    await self._publish(client, closed)
+                await self._publish(client, closed)
+            except Exception as error:  # correlation goes on without
+                logger.bind(why=str(error)).error("overload signals cannot be published")
             finally:
                 await nats_client.close(client)
             await asyncio.sleep(RETRY_SECONDS)

@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from pathlib import Path
 
 import uvloop
 from loguru import logger
@@ -122,20 +121,11 @@ def _heeding_signals(work: Callable[[], bool], stop: Callable[[], None]) -> bool
 
 
 def _prepare_checkpoint(settings: Settings) -> None:
-    """See to the file; trouble with it is no reason not to start, the workers try it again."""
-    path = checkpoint_path(settings)
+    """See to the file; trouble with it is no reason not to start, the workers try it again.
+
+    Backlogs of before that are not wanted must not be taken for those of now.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not settings.reload_backlogs:
-            _set_aside(path)
-        checkpoint_file.prepare(path)
-    except (CheckpointError, OSError) as error:
+        checkpoint_file.prepare(checkpoint_path(settings), wanted=settings.reload_backlogs)
+    except CheckpointError as error:
         logger.error(f"no crash checkpoint for now: {error}")
-
-
-def _set_aside(path: Path) -> None:
-    """Backlogs of before are not wanted, and must not be taken for those of now."""
-    for suffix in ("", "-wal", "-shm"):
-        file = path.with_name(path.name + suffix)
-        if file.exists():
-            file.replace(path.with_name(f"{path.name}.old{suffix}"))

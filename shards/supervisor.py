@@ -30,7 +30,6 @@ from shards.restarts import Restarts
 from shards.router import RouterSetup
 from shards.settings import Settings
 from shards.sink import AlarmFiles
-from shards.table import TABLE
 from shards.watchdog import WATCHDOG_SECONDS, Watchdog
 from shards.wire import Attach, FromChild, Ready, RouterReport, Stop, read_report
 from shards.worker import WorkerSetup
@@ -130,7 +129,7 @@ class Supervisor:
     def _source(self) -> str:
         """Where events come from, for people."""
         if self._settings.mode == "cluster-backend":
-            return str(TABLE["msq"].spec.masked(self._settings.msq))
+            return str(self._settings.shown("msq"))
         return f"http://{self._settings.address}:{self._port}/events"
 
     def _watch(self) -> None:

@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 import msgspec
+from hypothesis import HealthCheck, settings
 
 from engine.asset import NetworkAssets, parse_assets
 from engine.correlator import Correlator
@@ -26,6 +27,8 @@ ASSETS = [
     {"name": "lan", "cidr": "10.0.0.0/8", "value": 3},
     {"name": "mail", "cidr": "10.0.0.25/32", "value": 5},
 ]
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+few = settings(max_examples=120, deadline=None, suppress_health_check=SLOW)
 NAME = "Brute force, SRC_IP to DST_IP"
 
 
@@ -81,51 +84,31 @@ def alarm(*rules: Json, **more: Any) -> Json:
     return fields | more
 
 
+def second(sticky: list[int], **more: Any) -> Json:
+    """The rule of stage 2, with the ports that it has seen."""
+    fields = {"occurrence": 3, "timeout": 600, "reliability": 5, "sticky_different": "SRC_PORT"}
+    fields |= {"saved_sticky_diffdata": {"sdiff_string": [], "sdiff_int": sticky}}
+    return rule(2, 2, **BOUND, **fields, start_time=T0, **more)
+
+
+def third(**more: Any) -> Json:
+    """The rule of stage 3."""
+    fields = {"occurrence": 2, "timeout": 3600, "reliability": 10, "port_to": "22"}
+    return rule(3, 3, **BOUND, **fields, **more)
+
+
 AT_STAGE_2 = alarm(
-    FIRST,
-    rule(
-        2,
-        2,
-        **BOUND,
-        occurrence=3,
-        timeout=600,
-        reliability=5,
-        sticky_different="SRC_PORT",
-        start_time=T0,
-        saved_event_ids=["e2", "e3"],
-        saved_sticky_diffdata={"sdiff_string": [], "sdiff_int": [4001, 4002]},
-    ),
-    rule(3, 3, **BOUND, occurrence=2, timeout=3600, reliability=10, port_to="22"),
-    created_time=0,
-    risk=0,
+    FIRST, second([4001, 4002], saved_event_ids=["e2", "e3"]), third(), created_time=0, risk=0
 )
 AT_STAGE_3 = alarm(
     FIRST,
-    rule(
-        2,
-        2,
-        **BOUND,
-        occurrence=3,
-        timeout=600,
-        reliability=5,
-        sticky_different="SRC_PORT",
-        start_time=T0,
+    second(
+        [4001, 4002, 4003],
         end_time=T0 + 30,
         status="finished",
         saved_event_ids=["e2", "e3", "e4"],
-        saved_sticky_diffdata={"sdiff_string": [], "sdiff_int": [4001, 4002, 4003]},
     ),
-    rule(
-        3,
-        3,
-        **BOUND,
-        occurrence=2,
-        timeout=3600,
-        reliability=10,
-        port_to="22",
-        start_time=T0 + 30,
-        saved_event_ids=["e5"],
-    ),
+    third(start_time=T0 + 30, saved_event_ids=["e5"]),
     risk=20,
 )
 

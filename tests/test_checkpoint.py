@@ -1,7 +1,6 @@
 """The crash checkpoint: all of a save or nothing, whoever writes, is killed, or has no room."""
 
 import os
-import resource
 import signal
 import sqlite3
 import subprocess
@@ -21,6 +20,7 @@ from loguru import logger
 
 from shards.checkpoint import Checkpoint, Row
 from shards.checkpoint_file import CheckpointError, prepare
+from tests.disk import no_file_longer_than
 
 ROOT = Path(__file__).parent.parent
 NOW = 1741075200 * 10**9
@@ -287,17 +287,6 @@ def test_after_a_burst_the_file_gets_short_again(path: Path) -> None:
             checkpoint.save([], [], NOW)
         assert len(checkpoint.load()) == 10
     assert length(path) < 10_000_000
-
-
-@contextmanager
-def no_file_longer_than(most: int) -> Iterator[None]:
-    """Any write ends there, as on a disk that is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def save_until_full(checkpoint: Checkpoint, rows: Sequence[Row], closed: Any = ()) -> str:

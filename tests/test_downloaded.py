@@ -265,14 +265,19 @@ def fail(monkeypatch: pytest.MonkeyPatch, name: str, code: int = errno.EROFS) ->
     monkeypatch.setattr(os, name, failing)
 
 
+def failing_exchange(folder: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    """The old set is there, and the disk fails while the new one comes."""
+    exchange(folder, OLD)
+    fail(monkeypatch, call)
+    with pytest.raises(OSError, match="Read-only"):
+        exchange(folder, NEW)
+
+
 @pytest.mark.parametrize("call", ["fsync", "rename"])
 def test_a_disk_that_fails_before_the_end_leaves_the_old_set(
     call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exchange(tmp_path, OLD)
-    fail(monkeypatch, call)
-    with pytest.raises(OSError, match="Read-only"):
-        exchange(tmp_path, NEW)
+    failing_exchange(tmp_path, monkeypatch, call)
     assert content(tmp_path) == OLD
     assert Downloaded(tmp_path).last_good() is not None
 
@@ -281,10 +286,7 @@ def test_a_disk_that_fails_before_the_end_leaves_the_old_set(
 def test_half_of_an_exchange_is_no_good_set_and_is_gone_on_with(
     call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exchange(tmp_path, OLD)
-    fail(monkeypatch, call)
-    with pytest.raises(OSError, match="Read-only"):
-        exchange(tmp_path, NEW)
+    failing_exchange(tmp_path, monkeypatch, call)
     assert Downloaded(tmp_path).last_good() is None
     monkeypatch.undo()
     Downloaded(tmp_path).recover()

@@ -135,6 +135,8 @@ def test_a_disk_full_of_other_things_keeps_them() -> None:
 
 def test_an_interrupt_ends_it_with_what_there_is() -> None:
     arguments = [sys.executable, str(ROOT / "cli.py"), "replay", *FOLDERS, "--format", "json", "-"]
+    # Whoever runs the tests in the background ignores it, and so would its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:

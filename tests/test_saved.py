@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -35,15 +35,12 @@ from tests.saved_alarms import (
     changed,
     correlator_of,
     directive_of,
+    few,
     going_on,
     state_of,
     take,
 )
 from tests.strategies import MOMENTS, Moment, Scenario, scenarios
-
-SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
-few = settings(max_examples=120, deadline=None, suppress_health_check=SLOW)
-
 
 # Saved and read again, nothing is different.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -32,14 +32,11 @@ from tests.saved_alarms import (
     changed,
     correlator_of,
     directive_of,
+    few,
     going_on,
     state_of,
     take,
 )
-
-SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
-few = settings(max_examples=120, deadline=None, suppress_health_check=SLOW)
-
 
 # What cannot be taken up.
 

@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import resource
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from types import FrameType
 import pytest
 
 from shards.sink import ALARM_EVENTS, ALARMS, AlarmFiles
+from tests.disk import no_file_longer_than
 
 LINES = [json.dumps({"line": n, "text": "x" * (n % 13)}).encode() + b"\n" for n in range(12)]
 ENDS = [sum(map(len, LINES[:n])) for n in range(len(LINES) + 1)]
@@ -30,17 +30,6 @@ def _deadline() -> Iterator[None]:
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
-
-
-@contextmanager
-def no_file_longer_than(most: int) -> Iterator[None]:
-    """Any write ends there, in the middle of a line or not, as on a disk that is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @contextmanager
