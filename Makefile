@@ -11,8 +11,14 @@ PIP := -m pip --disable-pip-version-check --quiet install
 WHEELS := --only-binary :all: --no-binary nkeys
 EXAMPLE := deploy/example
 DEMO_LOGS := build/demo-logs
+ROUGH := build/bench
+ROUGH_RATES := 1000,50000
 
-.PHONY: demo test check bench lock clean python
+# One benchmark, and what to say after the last of them.
+run = echo "== $(1)"; $(BIN)/python benchmarks/$(1) || failed="$$failed $(firstword $(1))"
+told = [ -z "$$failed" ] || { echo "a target was not met:$$failed" >&2; exit 1; }
+
+.PHONY: demo test check bench bench-full plots lock clean python
 
 demo: .venv/ready
 	rm -rf $(DEMO_LOGS)
@@ -28,10 +34,34 @@ check: .venv/ready
 	$(BIN)/mypy --strict
 	$(BIN)/python -m pytest -n auto
 
-# Prints tables, and writes the figures to benchmarks/results/; fails when a target is not met.
+# Both print tables, and go on after a target that is not met, to fail at the end.
+# bench: under 3 minutes; its figures are rough, and go where they replace none of bench-full's.
 bench: .venv/ready
-	$(BIN)/python benchmarks/bench_engine.py; engine=$$?; \
-		$(BIN)/python benchmarks/bench_pipeline.py && exit $$engine
+	@mkdir -p $(ROUGH)
+	@failed=; \
+	$(call run,bench_engine.py --quick --json $(ROUGH)/bench_engine.json); \
+	$(call run,bench_pipeline.py --quick --only flood --only steady --only idle \
+		--json $(ROUGH)/bench_pipeline.json); \
+	$(call run,bench_nats.py --quick --only sustained --only matching \
+		--json $(ROUGH)/bench_nats.json); \
+	$(call run,bench_latency.py --quick --rates $(ROUGH_RATES) \
+		--json $(ROUGH)/bench_latency.json); \
+	$(call run,compare.py --quick --json $(ROUGH)/compare.json); \
+	$(told)
+
+# Into benchmarks/results/. Beside peers: make bench-full PEERS='--peer go=/path/to/dsiem'
+bench-full: .venv/ready
+	@failed=; \
+	$(call run,bench_engine.py); \
+	$(call run,bench_pipeline.py); \
+	$(call run,bench_nats.py); \
+	$(call run,bench_latency.py); \
+	$(call run,compare.py $(PEERS)); \
+	$(told)
+
+# docs/images/, of the figures of bench-full.
+plots: .venv/ready
+	$(BIN)/python benchmarks/plots.py
 
 # The editable install downloads nothing: what it builds with is in the lock.
 .venv/ready: requirements.lock setup.cfg pyproject.toml
@@ -47,8 +77,11 @@ python:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo "$(PYTHON) has no venv module: install it (Debian: python3-venv)" >&2; exit 1; }
 
-# The newest versions that setup.cfg allows, all of them pinned.
+# The newest versions that setup.cfg allows, all of them pinned. With the oldest Python: what is the
+# newest for a later one may have no wheels for it any more.
 lock: python
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+		{ echo "make PYTHON=/path/to/python3.11 lock" >&2; exit 1; }
 	$(PYTHON) -m venv --clear build/lock
 	build/lock/bin/python $(PIP) $(WHEELS) --upgrade '.[bench,dev]'
 	{ echo '# Every package of .venv, made by `make lock`; wheels for Python 3.11, 3.12 and 3.13 on Linux.'; \

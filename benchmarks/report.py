@@ -1,4 +1,4 @@
-"""Figures for people and for machines: the table on the terminal, the JSON file."""
+"""Figures for people and for machines: the table, the JSON file, the command line for both."""
 
 import argparse
 import os
@@ -46,26 +46,40 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
 
 
-def save(figures: Sequence[Figure], path: Path) -> None:
-    """Write the figures, and where and when they were taken, as JSON."""
-    document = {
+def save(figures: Sequence[Figure], path: Path, **more: object) -> None:
+    """Write the figures as JSON, and what else there is."""
+    kept = [msgspec.to_builtins(figure) | {"met": figure.met} for figure in figures]
+    write(path, figures=kept, **more)
+
+
+def write(path: Path, **document: object) -> None:
+    """Write it as JSON, after where and when it was taken."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(_taken() | document)) + b"\n")
+
+
+def _taken() -> dict[str, object]:
+    return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
+        "machine": _machine(),
+        "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
         "commit": _commit(),
-        "figures": [msgspec.to_builtins(figure) | {"met": figure.met} for figure in figures],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
+
+
+def _machine() -> str:
+    """The kind of machine, and its processor if that is known."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return " ".join((platform.system(), platform.machine(), *names[:1]))
 
 
 def _commit() -> str | None:
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    here = Path(__file__).parent
     try:
-        found = subprocess.run(
-            command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent
-        )
+        found = subprocess.run(command, check=True, capture_output=True, text=True, cwd=here)
     except (OSError, subprocess.CalledProcessError):
         return None
     return found.stdout.strip()

@@ -1,0 +1,112 @@
+"""The config and the events of the scenarios, as bytes.
+
+May live here: how a directive and an event are made of a scenario. May not: scenarios. The scripts
+run side by side, an event of each in turn, so that the events of one are far apart.
+"""
+
+from collections.abc import Iterator
+from itertools import zip_longest
+
+import msgspec
+
+from benchmarks import workload
+from benchmarks.scenarios import SCENARIOS, Json, Scenario
+from benchmarks.sites import NODE, Config, masked, now
+
+RATE = 200
+"""Events a second."""
+INSTANCES = 3
+"""How often each script runs, with other addresses each time."""
+_PLUGIN = 1001
+
+
+def config() -> Config:
+    """The files of the node."""
+    made = [_directive(number, scenario) for number, scenario in enumerate(SCENARIOS, 1)]
+    return {
+        "assets_bench.json": masked(workload.assets()),
+        f"directives_{NODE}_all.json": msgspec.json.encode({"directives": made}),
+    }
+
+
+def scenario_of(event: str) -> Scenario:
+    """The one whose event has this id."""
+    return SCENARIOS[int(event[:2]) - 1]
+
+
+def _directive(number: int, scenario: Scenario) -> Json:
+    rules = [_full(number, stage, rule) for stage, rule in enumerate(scenario.rules, 1)]
+    return {
+        "id": number,
+        "name": f"{scenario.name} (SRC_IP to DST_IP)",
+        "kingdom": "Comparison",
+        "category": "Scenario",
+        "priority": 5,
+        "rules": rules,
+        **scenario.more,
+    }
+
+
+def _full(number: int, stage: int, rule: Json) -> Json:
+    """A rule with all that it needs; `sid`, `sids`: the stages whose signatures it has."""
+    fields = {key: value for key, value in rule.items() if key not in ("sid", "sids")}
+    stages = rule.get("sids", [rule.get("sid", stage)])
+    full = {
+        "name": f"stage {stage}",
+        "type": "PluginRule",
+        "stage": stage,
+        "from": "ANY",
+        "to": "ANY",
+        "port_from": "ANY",
+        "port_to": "ANY",
+        "protocol": "TCP/IP",
+        "reliability": min(10, 4 + 2 * stage),
+        "timeout": 0 if stage == 1 else 3600,
+        **fields,
+    }
+    if full["type"] == "TaxonomyRule":
+        return full | {"category": _category(number, stages[0])}
+    return full | {"plugin_id": _PLUGIN, "plugin_sid": [_sid(number, each) for each in stages]}
+
+
+def _sid(number: int, stage: int) -> int:
+    return 100 * number + stage
+
+
+def _category(number: int, stage: int) -> str:
+    return f"category {number}-{stage}"
+
+
+def events() -> Iterator[bytes]:
+    """All events, one of each script in turn; their time is when they are taken from here."""
+    scripts = [_script(number, one) for number, one in enumerate(SCENARIOS, 1)]
+    for row in zip_longest(*scripts):
+        for event in filter(None, row):
+            late = event.pop("late", 0)
+            yield msgspec.json.encode(event | {"timestamp": now(-late)})
+
+
+def _script(number: int, scenario: Scenario) -> Iterator[Json]:
+    for instance in range(INSTANCES):
+        for at, step in enumerate(scenario.steps):
+            yield _event(number, instance, step.get("again", at), step)
+
+
+def _event(number: int, instance: int, at: int, step: Json) -> Json:
+    stage = step["stage"]
+    fields = {
+        "event_id": f"{number:02}-{instance}-{at:02}",
+        "title": "event",
+        "sensor": "sensor-1",
+        "src_ip": f"100.{number}.{instance}.1",
+        "dst_ip": f"10.0.1.{1 + 10 * instance}",
+        "src_port": 40_000,
+        "dst_port": 443,
+        "protocol": "TCP/IP",
+        "plugin_id": _PLUGIN,
+        "plugin_sid": _sid(number, stage),
+        "product": "Firewall",
+        "category": _category(number, stage),
+    }
+    own = {key: value for key, value in step.items() if key not in ("stage", "again")}
+    return fields | {key: value for key, value in own.items() if value is not None}
