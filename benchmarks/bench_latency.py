@@ -11,9 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -21,14 +19,12 @@ import msgspec
 from msgspec import Struct
 
 from benchmarks import report, workload
-from benchmarks.clustered import Clustered, Load, Publishing
+from benchmarks.clustered import Clustered, Load, Publishing, serving
 from benchmarks.measure import Figure
 from benchmarks.paced import Pace
 from benchmarks.percentiles import Latency, Waits
 from benchmarks.publisher import Report
 from benchmarks.watched import ROOT, Account, Tail, machine_seconds
-from tests.frontend import Frontend
-from tests.nats_server import NatsServer
 
 _RESULTS = Path(__file__).parent / "results" / "bench_latency.json"
 _RATES = (1000, 10_000, 50_000)
@@ -93,15 +89,7 @@ class Timed(Clustered):
 def measured(rate: int, seconds: float) -> Run:
     """A service and all that it needs, from start to end, at this rate for so long."""
     load = Load(workload.directives(100), rate, _SHARE, _SIDS)
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory()))
-        server = stack.enter_context(NatsServer(folder))
-        frontend = stack.enter_context(Frontend())
-        frontend.files["assets_bench.json"] = workload.assets()
-        frontend.files["directives_bench_all.json"] = load.directives
-        service = Timed(server, frontend)
-        stack.callback(service.kill)
-        opened = service.under(load.opening(server.port)).report
+    with serving(load, Timed) as (service, server, opened):
         run = service.timed(Pace(server.port, 2, rate, seconds, _SHARE, _SIDS, load.pairs))
         return _settled(run, opened, service.end())
 

@@ -7,12 +7,12 @@ measured against, which bench_nats.py knows.
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Self
+from typing import Self, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -200,6 +200,9 @@ class Clustered(Watched):
         return _reached(self.lines, self._expected)
 
 
+C = TypeVar("C", bound=Clustered)
+
+
 def _reached(lines: Newlines, number: int) -> float | None:
     known, since = -1, time.monotonic()
     while (count := lines.count()) < number:
@@ -212,19 +215,27 @@ def _reached(lines: Newlines, number: int) -> float | None:
     return time.monotonic()
 
 
-def run(load: Load, seconds: float, tail: bool = False) -> Outcome:
-    """A service and all that it needs, from start to end, under this load for so long."""
+@contextmanager
+def serving(
+    load: Load, kind: Callable[[NatsServer, Frontend], C]
+) -> Iterator[tuple[C, NatsServer, Report]]:
+    """A service and all that it needs, with every pair's backlog open; what opened them."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         server = stack.enter_context(NatsServer(folder))
         frontend = stack.enter_context(Frontend())
         frontend.files["assets_bench.json"] = workload.assets()
         frontend.files["directives_bench_all.json"] = load.directives
-        service = Clustered(server, frontend)
+        service = kind(server, frontend)
         stack.callback(service.kill)
-        opened = service.under(load.opening(server.port))
+        yield service, server, service.under(load.opening(server.port)).report
+
+
+def run(load: Load, seconds: float, tail: bool = False) -> Outcome:
+    """A service from start to end, under this load for so long."""
+    with serving(load, Clustered) as (service, server, opened):
         outcome = service.under(load.plan(server.port, seconds), tail)
-        return _settled(outcome, opened.report, service.end())
+        return _settled(outcome, opened, service.end())
 
 
 def _settled(outcome: Outcome, opened: Report, account: Account) -> Outcome:

@@ -88,6 +88,10 @@ class Watched:
             taken[kind] += cpu_seconds(pid)
         return taken
 
+    def busiest(self, kind: str) -> int:
+        """The process id of the one of this kind that has used most CPU time so far."""
+        return max((pid for pid in self._kind_of if self._kind_of[pid] == kind), key=cpu_seconds)
+
     def pss(self) -> int:
         """Bytes of memory of all its processes, shared pages counted once."""
         return sum(_pss(pid) for pid in self._kind_of)

@@ -5,11 +5,12 @@ IPv4-mapped IPv6 becomes IPv4 here, so nothing else ever sees it. No assets, no 
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Generic, TypeVar
 
 from radix import Radix
+
+from engine.memo import Memo
 
 V = TypeVar("V")
 Network = IPv4Network | IPv6Network
@@ -22,12 +23,7 @@ CACHED_ADDRESSES = 16384
 """Distinct addresses that are remembered; events repeat few addresses many times."""
 
 
-@lru_cache(maxsize=CACHED_ADDRESSES)
-def canonical(text: str) -> str:
-    """The one spelling of an address; ValueError when it is none.
-
-    A zone (`fe80::1%eth0`) is refused: it names an interface of the sensor, not an address.
-    """
+def _canonical(text: str) -> str:
     if _IPV4.fullmatch(text):
         return text
     address = ip_address(text)
@@ -36,6 +32,13 @@ def canonical(text: str) -> str:
             raise ValueError(f"{text!r} has a zone")
         address = address.ipv4_mapped or address
     return str(address)
+
+
+canonical = Memo(_canonical, CACHED_ADDRESSES).__getitem__
+"""The one spelling of an address; ValueError when it is none.
+
+A zone (`fe80::1%eth0`) is refused: it names an interface of the sensor, not an address.
+"""
 
 
 def packed(address: str) -> bytes:

@@ -4,7 +4,6 @@ Reads asset documents too. Which rule asks what of an address is condition.py's 
 """
 
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +18,7 @@ from engine.address import (
 )
 from engine.document import Field, FieldTable, decode_item, describe, open_list
 from engine.errors import Finding
+from engine.memo import Memo
 
 HIGHEST_VALUE = 5
 """The highest asset value that the risk formula is made for; above it there is a warning."""
@@ -63,7 +63,7 @@ class NetworkAssets:
     def __init__(self, assets: Iterable[Asset]) -> None:
         merged = merge_covering((asset.network, asset) for asset in assets)
         self._facts = PrefixMap((network, _facts(network, around)) for network, around in merged)
-        self.facts = lru_cache(maxsize=CACHED_ADDRESSES)(self._find)
+        self.facts = Memo(self._find, CACHED_ADDRESSES).__getitem__
 
     def _find(self, address: str) -> Facts:
         """The facts of a canonical address."""

@@ -125,11 +125,16 @@ def decode_event(raw: bytes) -> NormalizedEvent:
     if not raw.isascii():
         _check_utf8(raw)
     _check_fields(wire)
+    time = event_time(wire.timestamp)
+    try:
+        src_ip, dst_ip = canonical(wire.src_ip), canonical(wire.dst_ip)
+    except ValueError:
+        raise _no_address() from None
     return NormalizedEvent(
         wire.event_id,
-        event_time(wire.timestamp),
-        _address(wire.src_ip),
-        _address(wire.dst_ip),
+        time,
+        src_ip,
+        dst_ip,
         wire.plugin_id,
         wire.plugin_sid,
         wire.product,
@@ -215,7 +220,10 @@ def _checked_key(key: K) -> K:
         raise _missing("plugin_id and plugin_sid, or product and category")
     if not key.src_ip:
         raise _missing("src_ip")
-    _address(key.src_ip)
+    try:
+        canonical(key.src_ip)
+    except ValueError:
+        raise _no_address() from None
     return key
 
 
@@ -231,8 +239,5 @@ def _missing(fields: str) -> InvalidEvent:
     return InvalidEvent("missing_field", f"{fields}: absent, null or empty")
 
 
-def _address(text: str) -> str:
-    try:
-        return canonical(text)
-    except ValueError:
-        raise InvalidEvent("bad_address", "src_ip or dst_ip is no IP address") from None
+def _no_address() -> InvalidEvent:
+    return InvalidEvent("bad_address", "src_ip or dst_ip is no IP address")

@@ -6,7 +6,6 @@ are bound to, so an event finds its backlogs with one lookup per stage.
 
 from collections.abc import Collection, Iterable, Iterator
 
-from engine import bag
 from engine.alarm import AlarmEvent
 from engine.asset import Facts
 from engine.backlog import Backlog
@@ -61,10 +60,12 @@ class Manager:
         """The backlogs that will consume the event, oldest first, and at which stage each."""
         found: list[Offer] = []
         for stage in self._stages.searched:
-            waiting = stage.waiting and stage.waiting.get(stage.key_of_event(event))
+            waiting = stage.waiting.get(stage.key_of_event(event)) if stage.waiting else None
             if waiting and stage.rule.matches(event, src, dst):
-                for backlog in bag.items(waiting):
-                    found.append((backlog, stage.number))  # noqa: PERF401 - mostly there is one
+                if isinstance(waiting, dict):
+                    found += [(backlog, stage.number) for backlog in waiting]
+                else:  # as mostly
+                    found.append((waiting, stage.number))
         if len(found) > 1:
             found = _one_each(found) if self._compiled.directive.always_active else found
             found.sort(key=lambda offer: offer[0].order)
