@@ -12,10 +12,15 @@ from statistics import median, quantiles
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import msgspec
+from msgspec.structs import replace
+
 from benchmarks import report, workload
 from benchmarks.clustered import PATIENCE, SERVICE, Load, Outcome, run
 from benchmarks.measure import Figure
 from benchmarks.per_event import LONG
+from tests.frontend import Reply
+from tests.lookup_server import WISE_HIT, LookupServer
 
 _TENTH, _ALL = 150_000, 75_000
 """Events a second when 1 in 10 matches, and when all do."""
@@ -61,6 +66,36 @@ def latency(quick: bool) -> list[Figure]:
         Figure("latency", "  publish to line, p99", parts[989] * 1000, "ms", 50),
         Figure("latency", "  publish to line, p99.9", parts[998] * 1000, "ms"),
     ]
+
+
+def lookups(quick: bool) -> list[Figure]:
+    """All matching, at half the rate: without lookups, with those of addresses, and of ports too.
+
+    Nearly every event has a port of its own, so that of ports far more is due than can be asked.
+    """
+    seconds, rate = _seconds(quick), _ALL // 2
+    with LookupServer(Reply(body=WISE_HIT)) as wise, LookupServer() as nesd:
+        intel = _sources("intel", "Wise", f"{wise.url}/ip/${{ip}}")
+        vuln = _sources("vuln", "Nesd", f"{nesd.url}/?ip=${{ip}}&port=${{port}}")
+        without = run(_load(rate, 1.0), seconds)
+        figures = _figures("lookups", "all matching, no lookups", without, rate)
+        for name, files in (("addresses looked up", intel), ("ports too", intel | vuln)):
+            outcome = run(replace(_load(rate, 1.0), sources=files), seconds)
+            ratio = outcome.micros(*SERVICE) / without.micros(*SERVICE)
+            figures += _figures("lookups", f"the same, {name}", outcome, rate)
+            figures += [
+                Figure("lookups", "  CPU, to that without", ratio, "×"),
+                Figure("lookups", "  requests", len(wise.asked) + len(nesd.asked), ""),
+            ]
+            wise.asked.clear()
+    return figures
+
+
+def _sources(kind: str, plugin: str, url: str) -> dict[str, bytes]:
+    """The file of a source."""
+    config = msgspec.json.encode({"url": url}).decode()
+    source = {"name": "bench", "plugin": plugin, "enabled": True, "config": config}
+    return {f"{kind}_bench.json": msgspec.json.encode({f"{kind}_sources": [source]})}
 
 
 def limit(quick: bool) -> list[Figure]:
@@ -140,6 +175,7 @@ SECTIONS: Mapping[str, Callable[[bool], list[Figure]]] = {
     "matching": matching,
     "backlogs": backlogs,
     "latency": latency,
+    "lookups": lookups,
     "limit": limit,
 }
 _USUAL = ("sustained", "matching", "backlogs", "latency")

@@ -43,7 +43,7 @@ SERVICE = ("router", "worker", "supervisor", "helper")
 class Load(Struct, frozen=True):
     """Directives, and events for them: first one of each pair to open its backlog, then at a rate.
 
-    `sids`: the signatures of events that match.
+    `sids`: the signatures of events that match. `sources`: files of lookup sources, by name.
     """
 
     directives: bytes
@@ -51,6 +51,7 @@ class Load(Struct, frozen=True):
     share: float
     sids: tuple[int, ...]
     pairs: int = 400
+    sources: Mapping[str, bytes] = {}
 
     def opening(self, port: int) -> Plan:
         """Each pair once, 5,000 a second."""
@@ -226,6 +227,7 @@ def serving(
         frontend = stack.enter_context(Frontend())
         frontend.files["assets_bench.json"] = workload.assets()
         frontend.files["directives_bench_all.json"] = load.directives
+        frontend.files.update(load.sources)
         service = kind(server, frontend)
         stack.callback(service.kill)
         yield service, server, service.under(load.opening(server.port)).report

@@ -1,15 +1,22 @@
 """The alarm record and the alarm event record: the lines of the two output files, as data."""
 
 from binascii import b2a_base64
+from collections.abc import Iterable
 from hashlib import blake2b
+from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.rule import RuleRecord
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 NEVER_LOOKED_UP = ("0.0.0.0", "::")
 """Addresses that stand for none."""
+Kind = Literal["intel", "vuln"]
+"""Of a lookup. intel: what is known of an address; vuln: of a port of an address."""
+BacklogKey = tuple[int, str]
+"""A directive, and the event that opened a backlog of it: only one such is open at a time."""
 
 
 class AlarmEvent(Struct, frozen=True, gc=False):
@@ -65,11 +72,25 @@ class Due(Struct, frozen=True):
 
 
 class Publish(Struct, frozen=True):
-    """An alarm to be written now; with `due` lookups when it was published for a finished stage."""
+    """An alarm to be written now; with `due` lookups when it was published for a finished stage.
 
-    directive: int
+    `key`: of its backlog, which may be closed.
+    """
+
+    key: BacklogKey
     alarm: AlarmRecord
     due: Due | None = None
+
+
+def enriched(alarm: AlarmRecord, kind: Kind, hits: Iterable[Hit]) -> AlarmRecord:
+    """The alarm with these hits too, each once; the very same if it has them all."""
+    known = alarm.intel_hits if kind == "intel" else alarm.vulnerabilities
+    found = tuple(dict.fromkeys((*known, *hits)))
+    if len(found) == len(known):
+        return alarm
+    if kind == "intel":
+        return replace(alarm, intel_hits=found)
+    return replace(alarm, vulnerabilities=found)
 
 
 def alarm_prefix(node: str, directive: int) -> bytes:

@@ -4,11 +4,11 @@ It is told of events that match the rule it waits for; it never looks for them i
 reads a clock and writes nothing. What depends on the directive alone is in `CompiledDirective`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from engine import bag
-from engine.alarm import NEVER_LOOKED_UP, CustomData
+from engine.alarm import NEVER_LOOKED_UP, BacklogKey, CustomData, Hit, Kind
 from engine.asset import Facts
 from engine.bag import Bag
 from engine.compiled import Bound, CompiledDirective
@@ -29,7 +29,7 @@ class Backlog:
     `order`: its age among the backlogs of the directive. `bound`: values of first events that
     rules refer to. `starts`: of the stages up to the current one; each ends when the next one
     starts. `ids`, `sticky`: event ids and sticky values of the current stage; `earlier_ids`: ids
-    of each earlier stage, which only all_rules_always_active needs.
+    of each earlier stage, which only all_rules_always_active needs. `hits`: of lookups.
     """
 
     __slots__ = (
@@ -41,6 +41,7 @@ class Backlog:
         "dst_ips",
         "earlier_ids",
         "expires_at",
+        "hits",
         "ids",
         "opened_by",
         "order",
@@ -74,6 +75,7 @@ class Backlog:
         self.sticky: Bag[int | str] = None
         self.custom_data: Bag[CustomData] = None
         self.pairs: Bag[tuple[str, int]] = None
+        self.hits: Bag[tuple[Kind, Hit]] = None
 
     def open(self, event: NormalizedEvent, src: Facts, dst: Facts, now: int) -> None:
         """Take the opening event at stage 1, which it finishes.
@@ -94,6 +96,11 @@ class Backlog:
         if directive.always_active:
             self.earlier_ids = (event.event_id,)
         self._note_rest(event)
+
+    @property
+    def key(self) -> BacklogKey:
+        """What tells it from all others that are open."""
+        return self.compiled.directive.id, self.opened_by
 
     @property
     def stage(self) -> int:
@@ -166,6 +173,19 @@ class Backlog:
             self.earlier_ids += (self.ids,)
         self.ids = self.sticky = None
         self.starts += (time,)
+
+    def enrich(self, kind: Kind, hits: Iterable[Hit]) -> bool:
+        """Take up what a lookup found; whether any of it is new."""
+        known = bag.size(self.hits)
+        for hit in hits:
+            self.hits = bag.add(self.hits, (kind, hit))
+        return bag.size(self.hits) > known
+
+    def hits_of(self, kind: Kind) -> tuple[Hit, ...]:
+        """What lookups of a kind have found, in order."""
+        if self.hits is None:  # as mostly
+            return ()
+        return tuple(hit for of, hit in bag.items(self.hits) if of == kind)
 
     def set_expiry(self, now: int) -> None:
         """Work out the first second at which the stage that became current `now` is expired."""

@@ -7,6 +7,7 @@ Single-threaded plain calls. `now` is an argument, in whole seconds since the ep
 from collections.abc import Iterable, Iterator
 from itertools import chain, repeat
 
+from engine.alarm import BacklogKey, Hit, Kind, Publish
 from engine.asset import NetworkAssets
 from engine.compiled import CompiledDirective
 from engine.directive import Directive
@@ -17,7 +18,7 @@ from engine.manager import Manager
 from engine.options import Options
 from engine.outputs import Outputs
 from engine.saved import SavedAlarm, saved_alarms
-from engine.state import BacklogKey, BacklogState, Dropped, Unfit
+from engine.state import BacklogState, Dropped, Unfit
 
 
 class Correlator:
@@ -73,6 +74,14 @@ class Correlator:
         for backlog in self._expiry.pop(now):
             self._managers[backlog.compiled.directive.id].expire(backlog, outputs)
         return outputs
+
+    def enrich(self, key: BacklogKey, kind: Kind, hits: Iterable[Hit]) -> Iterable[Publish] | None:
+        """What is to be published now that a lookup has found this for a backlog: if it is new.
+
+        None when the backlog is no longer open.
+        """
+        directive, opened_by = key
+        return self._managers[directive].enrich(opened_by, kind, hits)
 
     def snapshot(self) -> list[BacklogState]:
         """All open backlogs as plain data, those of one directive oldest first."""

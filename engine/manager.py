@@ -6,7 +6,7 @@ are bound to, so an event finds its backlogs with one lookup per stage.
 
 from collections.abc import Collection, Iterable, Iterator
 
-from engine.alarm import AlarmEvent
+from engine.alarm import AlarmEvent, Hit, Kind, Publish
 from engine.asset import Facts
 from engine.backlog import Backlog
 from engine.compiled import CompiledDirective
@@ -124,6 +124,20 @@ class Manager:
             self._changed.add(backlog.opened_by)
         outputs.count("expired")
         outputs.publishes += publish(backlog, timed_out=True)
+
+    def enrich(self, opened_by: str, kind: Kind, hits: Iterable[Hit]) -> Iterable[Publish] | None:
+        """Take up what a lookup found for an open backlog, to be published if it is new.
+
+        None when no backlog is open that this event opened.
+        """
+        backlog = self._backlogs.get(opened_by)
+        if backlog is None:
+            return None
+        if not backlog.enrich(kind, hits):
+            return ()
+        if self._changed is not None:
+            self._changed.add(opened_by)
+        return publish(backlog)
 
     def backlogs(self) -> Iterable[Backlog]:
         """The open backlogs, oldest first."""

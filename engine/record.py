@@ -27,7 +27,7 @@ def publish(backlog: Backlog, *, due: bool = False, timed_out: bool = False) -> 
     lookups = _due(backlog) if due and backlog.compiled.options.lookups else None
     rules = rules_of(backlog, backlog.compiled.printed, timed_out=timed_out)
     alarm = alarm_of(backlog, AlarmRecord, rules)
-    return (Publish(backlog.compiled.directive.id, alarm, lookups),)
+    return (Publish(backlog.key, alarm, lookups),)
 
 
 def _due(backlog: Backlog) -> Due:
@@ -54,6 +54,8 @@ def alarm_of(backlog: Backlog, form: type[A], rules: tuple[RuleRecord, ...]) -> 
         src_ips=tuple(bag.items(backlog.src_ips)),
         dst_ips=tuple(bag.items(backlog.dst_ips)),
         networks=_networks(backlog),
+        intel_hits=backlog.hits_of("intel"),
+        vulnerabilities=backlog.hits_of("vuln"),
         custom_data=tuple(bag.items(backlog.custom_data)),
     )
 

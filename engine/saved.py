@@ -117,6 +117,8 @@ def backlog_state(alarm: SavedAlarm, directive: Directive, options: Options) -> 
         src_ips=src_ips,
         dst_ips=dst_ips,
         custom_data=alarm.custom_data,
+        intel_hits=alarm.intel_hits,
+        vulnerabilities=alarm.vulnerabilities,
         rules=() if rules == directive.rules else rules,
     )
 

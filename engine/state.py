@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from engine import bag
 from engine.address import canonical
-from engine.alarm import CustomData
+from engine.alarm import BacklogKey, CustomData, Hit
 from engine.backlog import Backlog
 from engine.bag import Bag
 from engine.compiled import UNBOUND, Bound, CompiledDirective, is_title
@@ -19,8 +19,6 @@ from engine.errors import Finding
 from engine.rule import RuleRecord
 
 Value = int | str
-BacklogKey = tuple[int, str]
-"""A directive, and the event that opened a backlog of it: only one such is open at a time."""
 _WHOLE = range(-(2**63), 2**64)
 """Whole numbers that can be written down and read again everywhere."""
 _SHOWN = 200
@@ -56,6 +54,8 @@ class BacklogState(Struct, frozen=True, omit_defaults=True):
     pairs: tuple[tuple[str, int], ...] = ()
     order: int = 0
     rules: tuple[RuleRecord, ...] = ()
+    intel_hits: tuple[Hit, ...] = ()
+    vulnerabilities: tuple[Hit, ...] = ()
 
     @property
     def key(self) -> BacklogKey:
@@ -110,6 +110,8 @@ def state_of(backlog: Backlog) -> BacklogState:
         pairs=tuple(bag.items(backlog.pairs)),
         order=backlog.order,
         rules=backlog.compiled.directive.rules if backlog.compiled.variant else (),
+        intel_hits=backlog.hits_of("intel"),
+        vulnerabilities=backlog.hits_of("vuln"),
     )
 
 
@@ -136,6 +138,8 @@ def restored(compiled: CompiledDirective, youngest: int, state: BacklogState) ->
     backlog.dst_ips = bag.collect(addresses(state.dst_ips))
     backlog.custom_data = bag.collect(state.custom_data)
     backlog.pairs = bag.collect(state.pairs)
+    backlog.enrich("intel", state.intel_hits)
+    backlog.enrich("vuln", state.vulnerabilities)
     return backlog
 
 

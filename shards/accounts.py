@@ -10,6 +10,7 @@ from copy import deepcopy
 from msgspec import Struct
 
 from shards.ledger import Deliveries, Events, Feed, Ledger
+from shards.lookups.counts import LookupCounts
 from shards.wire import Queue, RouterReport, WorkerReport
 
 
@@ -94,6 +95,8 @@ class Accounts:
         report = self._workers.pop(worker, None)
         if report is not None:
             _add_worker(self._past, report)
+            for counts in self._past.lookups.values():
+                counts.end("worker_died")
             if not clean:
                 self._past.backlogs["interrupted"] += report.backlogs.get("open", 0)
                 self._past.backlogs["open"] -= report.backlogs.get("open", 0)
@@ -173,3 +176,5 @@ def _add_worker(total: Ledger, report: WorkerReport) -> None:
     total.backlogs.update(report.backlogs)
     total.from_future += report.from_future
     total.late += report.late
+    for source, counts in report.lookups.items():
+        total.lookups.setdefault(source, LookupCounts()).add(counts)

@@ -17,7 +17,7 @@ from engine.errors import Finding
 from engine.errors import Path as DocumentPath
 from engine.options import Options
 from engine.position import Locator
-from shards.lookups import check_sources
+from shards.lookups.sources import Source, read_sources
 from shards.settings import Settings
 
 KEYS = {
@@ -47,6 +47,7 @@ class Config(Struct, frozen=True):
 
     directives: tuple[Directive, ...]
     assets: tuple[Asset, ...]
+    sources: tuple[Source, ...] = ()
 
 
 class ConfigReader:
@@ -60,6 +61,7 @@ class ConfigReader:
         self._keep = keep
         self.directives: list[Directive] = []
         self.assets: list[Asset] = []
+        self.sources: list[Source] = []
         self.problems: list[Problem] = []
         self.counts: Counter[str] = Counter()
         """How many files, and how many good entries of each kind."""
@@ -114,9 +116,10 @@ class ConfigReader:
             self.counts[kind] += len(assets)
             self._note(path, data, findings)
         else:
-            count, findings = check_sources(data, KEYS[kind])
-            self.counts[kind] += count
-            self._note(path, data, findings)
+            document = read_sources(data, KEYS[kind])
+            self.sources += document.sources
+            self.counts[kind] += document.count
+            self._note(path, data, document.findings)
 
     def _directives(self, path: Path, data: bytes) -> Iterator[Finding]:
         for checked in parse_directives(data, lenient=self._lenient):
@@ -187,7 +190,8 @@ def load(settings: Settings) -> tuple[Config | None, list[Problem]]:
     reader.read_folder(settings.config_dir)
     if reader.faulty:
         return None, reader.problems
-    return Config(tuple(reader.directives), tuple(reader.assets)), reader.problems
+    config = Config(tuple(reader.directives), tuple(reader.assets), tuple(reader.sources))
+    return config, reader.problems
 
 
 def engine_options(settings: Settings) -> Options:

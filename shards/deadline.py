@@ -35,28 +35,25 @@ class Deadline:
         self._seconds = seconds
         self._until = time.monotonic() + seconds
         self._stop = stop
-        self._over = threading.Event()
         self._own: list[socket.socket] = []
-        self._thread = threading.Thread(target=self._look, name="deadline", daemon=True)
 
     def __enter__(self) -> Self:
         self._token = _handles.set(self._own)
-        self._thread.start()
+        _watcher.add(self)
         return self
 
     def __exit__(self, *about: object) -> None:
-        self._over.set()
-        self._thread.join()
+        _watcher.remove(self)
         _handles.reset(self._token)
         for handle in self._own:
             handle.close()
 
-    def _look(self) -> None:
-        while not self._over.wait(_LOOK_SECONDS):
-            if self._stop.is_set():
-                self._cut(STOPPING)
-            elif time.monotonic() >= self._until:
-                self._cut(f"did not come whole within {self._seconds:.3g} s")
+    def look(self) -> None:
+        """Cut, if it is time."""
+        if self._stop.is_set():
+            self._cut(STOPPING)
+        elif time.monotonic() >= self._until:
+            self._cut(f"did not come whole within {self._seconds:.3g} s")
 
     def _cut(self, why: str) -> None:
         self.why = why
@@ -65,25 +62,63 @@ class Deadline:
                 handle.shutdown(socket.SHUT_RDWR)
 
 
+class _Watcher:
+    """One thread that looks at all deadlines; a thread each would cost a fifth of an exchange."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        """Held while it looks: the handles of a deadline are closed only after it was removed."""
+        self._watched: set[Deadline] = set()
+        self._thread: threading.Thread | None = None
+
+    def add(self, deadline: Deadline) -> None:
+        with self._changed:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
+                self._thread.start()
+            self._watched.add(deadline)
+            if len(self._watched) == 1:
+                self._changed.notify()
+
+    def remove(self, deadline: Deadline) -> None:
+        with self._changed:
+            self._watched.discard(deadline)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._watched)
+                for deadline in self._watched:
+                    deadline.look()
+            time.sleep(_LOOK_SECONDS)
+
+
+_watcher = _Watcher()
+
+
 class DeadlineAdapter(HTTPAdapter):
     """Makes connections that a deadline knows of; none outside of one."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make pools of such connections."""
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        """Make pools of such connections to a proxy."""
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
 
 
 class _Plain(HTTPConnection):
-    def connect(self) -> None:
-        super().connect()
-        _note(self.sock)
+    def _new_conn(self) -> socket.socket:
+        return _noted(super()._new_conn())
 
 
 class _Tls(HTTPSConnection):
-    def connect(self) -> None:
-        super().connect()
-        _note(self.sock)
+    def _new_conn(self) -> socket.socket:  # before TLS: a server can drip its handshake too
+        return _noted(super()._new_conn())
 
 
 class _PlainPool(HTTPConnectionPool):
@@ -94,5 +129,9 @@ class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _Tls
 
 
-def _note(connected: Any) -> None:
+_POOLS: dict[str, type[HTTPConnectionPool]] = {"http": _PlainPool, "https": _TlsPool}
+
+
+def _noted(connected: socket.socket) -> socket.socket:
     _handles.get().append(socket.socket(fileno=os.dup(connected.fileno())))
+    return connected

@@ -5,6 +5,7 @@ answer is bounded in bytes and in seconds, whatever the server does, and a stop 
 """
 
 import threading
+from collections.abc import Container
 from http import HTTPStatus
 from http.client import IncompleteRead
 from typing import Self
@@ -22,6 +23,7 @@ from shards.table import TABLE
 SOCKET_SECONDS = 5.0
 """For a connection, and then for the next bytes."""
 _CHUNK_BYTES = 1 << 16
+_OK = frozenset({HTTPStatus.OK.value})
 _UNPACKED = ("", "identity")
 _HALF = "the connection has ended before all of it had come"
 _HEADERS = {
@@ -38,11 +40,33 @@ _URL_IS_WRONG = (
 class Broken(Exception):
     """A download that is not to be used; the texts are for the user, and hold no password."""
 
-    def __init__(self, url: str, reason: str, came: bytes = b"") -> None:
+    def __init__(self, url: str, reason: str, came: bytes = b"", code: str = "broken") -> None:
         """Take a URL as it may be shown, the sentence that it begins, and what came instead."""
+        self.code = code
+        """The same in one word, for counting."""
+        self.why = reason
+        """The sentence without its beginning: it holds no URL."""
         self.reason = f"{url} {reason}"
         """The same for as long as the same is wrong."""
         super().__init__(f"{self.reason}; it begins with: {excerpt(came)}" if came else self.reason)
+
+
+class Answer(Struct, frozen=True):
+    """What a server has said, whole."""
+
+    status: int
+    body: bytes
+
+
+class Way(Struct, frozen=True):
+    """How servers are reached: through a proxy, if it has a URL; `patience` for the next bytes.
+
+    `ca`: a file with the certificates that theirs are checked with, in place of the usual ones.
+    """
+
+    proxy: str = ""
+    ca: str = ""
+    patience: float = SOCKET_SECONDS
 
 
 class Server(Struct, frozen=True):
@@ -61,9 +85,9 @@ def server(url: str) -> Server:
         login = _login(parts)
         right = parts.hostname and parts.port != 0  # which raises when it is no number
     except ValueError:
-        raise Broken(shown, _URL_IS_WRONG) from None
+        raise Broken(shown, _URL_IS_WRONG, code="bad_url") from None
     if not right or parts.query or parts.fragment or "@" in parts.path:
-        raise Broken(shown, _URL_IS_WRONG)
+        raise Broken(shown, _URL_IS_WRONG, code="bad_url")
     place = parts.netloc.rpartition("@")[2]
     return Server(f"{parts.scheme}://{place}{parts.path}".rstrip("/"), shown, login)
 
@@ -79,71 +103,102 @@ def _login(parts: SplitResult) -> HTTPBasicAuth | None:
     return HTTPBasicAuth(unquote_to_bytes(parts.username), unquote_to_bytes(parts.password or ""))
 
 
+_STRAIGHT = Way()
+
+
 class Client:
     """Asks one server, one question at a time; used by one thread."""
 
-    def __init__(self, to: Server, stop: threading.Event) -> None:
+    def __init__(self, to: Server, stop: threading.Event, way: Way = _STRAIGHT) -> None:
         self._server = to
         self._stop = stop
+        self._patience = way.patience
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.headers.update(_HEADERS)
+        self._session.verify = way.ca or True
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, DeadlineAdapter())
+            if way.proxy:
+                self._session.proxies[scheme.removesuffix("://")] = way.proxy
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *about: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what it holds."""
         self._session.close()
 
     def get(self, path: str, most: int, seconds: float) -> bytes:
-        """Return the body, of at most `most` bytes; Broken when it is not whole in `seconds`.
+        """Return the body of an answer with status 200, else as `ask`."""
+        return self.ask(path, most, seconds).body
 
-        After a stop it is Broken within a second, unless names are looked up or a connection is
-        made just then: that may take `SOCKET_SECONDS` an address, and as long as the resolver will.
+    def ask(self, path: str, most: int, seconds: float, statuses: Container[int] = _OK) -> Answer:
+        """Return an answer with one of these statuses and a body of at most `most` bytes.
+
+        Broken when it is not whole in `seconds`. After a stop it is Broken within a second, unless
+        names are looked up or a connection is made just then: that may take `SOCKET_SECONDS` an
+        address, and as long as the resolver will.
         """
         shown = self._server.shown + path
         if self._stop.is_set():
-            raise Broken(shown, STOPPING)
+            raise Broken(shown, STOPPING, code="stopping")
         with Deadline(seconds, self._stop) as deadline:
             try:
-                body = self._body(path, shown, most)
+                answer = self._answer(path, shown, most, statuses)
             except (HTTPError, OSError, ValueError) as error:  # those of requests are OSErrors
-                reason = deadline.why or f"cannot be read: {_why(error)}"
-                raise Broken(shown, reason) from error
-        if deadline.why:  # a body that ends with its connection ends too when that is cut
-            raise Broken(shown, deadline.why)
-        return body
+                raise self._cut(deadline, shown) or self._unread(shown, error) from error
+        if cut := self._cut(deadline, shown):
+            raise cut  # a body that ends with its connection ends too when that is cut
+        return answer
 
-    def _body(self, path: str, shown: str, most: int) -> bytes:
+    def _answer(self, path: str, shown: str, most: int, statuses: Container[int]) -> Answer:
         body = bytearray()
         with self._session.get(
             self._server.url + path,
             auth=self._server.login,
             stream=True,
             allow_redirects=False,
-            timeout=SOCKET_SECONDS,
+            timeout=(SOCKET_SECONDS, self._patience),
         ) as response:
-            _check_head(response, shown)
+            _check_head(response, shown, statuses)
             for chunk in response.iter_content(_CHUNK_BYTES):
                 body += chunk
                 if len(body) > most:
-                    raise Broken(shown, f"is too long, may have {most} bytes")
+                    raise Broken(shown, f"is too long, may have {most} bytes", code="too_long")
         _check_length(response, shown, len(body))
-        return bytes(body)
+        return Answer(response.status_code, bytes(body))
+
+    def _cut(self, deadline: Deadline, shown: str) -> Broken | None:
+        if not deadline.why:
+            return None
+        code = "stopping" if deadline.why == STOPPING else "timeout"
+        return Broken(shown, deadline.why, code=code)
+
+    def _unread(self, shown: str, error: Exception) -> Broken:
+        bottom = _bottom(error)
+        late = isinstance(bottom, TimeoutError)
+        why = f"nothing came for {self._patience:g} s" if late else _why(bottom)
+        return Broken(shown, f"cannot be read: {why}", code="timeout" if late else "connection")
 
 
-def _check_head(response: requests.Response, shown: str) -> None:
+def _check_head(response: requests.Response, shown: str, statuses: Container[int]) -> None:
     if response.is_redirect:
-        to = excerpt(masked(response.headers["Location"]).encode())
-        raise Broken(shown, f"is redirected to {to}, must be answered by the frontend itself")
-    if response.status_code != HTTPStatus.OK:
-        status = f"is answered with status {response.status_code}, must be 200"
-        raise Broken(shown, status, _beginning(response))
+        place = response.headers["Location"].partition("?")[0]  # behind it may be a key
+        to = excerpt(masked(place).encode())
+        reason = f"is redirected to {to}, must be answered by the server itself"
+        raise Broken(shown, reason, code="redirect")
+    status = response.status_code
+    if status not in statuses:
+        reason = f"is answered with status {status}, must be 200"
+        raise Broken(shown, reason, _beginning(response), code=f"status_{status}")
     packed = response.headers.get("Content-Encoding", "").strip().lower()
     if packed not in _UNPACKED:
-        raise Broken(shown, f"comes packed ({excerpt(packed.encode())}), must come as it is")
+        reason = f"comes packed ({excerpt(packed.encode())}), must come as it is"
+        raise Broken(shown, reason, code="packed")
 
 
 def _check_length(response: requests.Response, shown: str, length: int) -> None:
@@ -151,7 +206,7 @@ def _check_length(response: requests.Response, shown: str, length: int) -> None:
     promised = response.headers.get("Content-Length", "").strip()
     chunked = "Transfer-Encoding" in response.headers
     if promised.isdecimal() and int(promised) != length and not chunked:
-        raise Broken(shown, f"cannot be read: {_HALF}")
+        raise Broken(shown, f"cannot be read: {_HALF}", code="connection")
 
 
 def _beginning(response: requests.Response) -> bytes:
@@ -161,13 +216,15 @@ def _beginning(response: requests.Response) -> bytes:
         return b""
 
 
-def _why(error: BaseException) -> str:
-    """Return what was at the bottom of an error, without the names of the layers above."""
+def _bottom(error: BaseException) -> BaseException:
+    """Return what was at the bottom of an error, below the layers that passed it on."""
     while inner := error.__cause__ or error.__context__:
         error = inner
+    return error
+
+
+def _why(error: BaseException) -> str:
     if isinstance(error, IncompleteRead):
         return _HALF
-    if isinstance(error, TimeoutError):
-        return f"nothing came for {SOCKET_SECONDS:g} s"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return excerpt(text.encode("utf-8", "backslashreplace"))

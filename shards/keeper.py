@@ -18,9 +18,9 @@ from urllib.parse import quote
 import msgspec
 from loguru import logger
 
+from engine.alarm import BacklogKey
 from engine.options import Options
 from engine.saved import SavedAlarm
-from engine.state import BacklogKey
 from shards.checkpoint import Checkpoint, Row
 from shards.checkpoint_file import CheckpointError
 from shards.restoring import find, say_dropped

@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from shards.lookups.counts import LookupCounts
+
 OUTCOMES = ("taken", "opened", "repeated", "sticky_seen", "out_of_order")
 """How consumed events were consumed, counted once per backlog."""
 
@@ -79,7 +81,8 @@ class Ledger(Struct):
     `rolled_back`: of the consumed deliveries, those since the last checkpoint of a worker that
     died: their lines are written, but backlogs know nothing of them. `from_future`: events whose
     time was brought back to the clock. `late`: events taken later than max-delay after receipt.
-    `unreported_seconds`: for how long routers that died had not said what they did.
+    `lookups`: by source. `unreported_seconds`: for how long routers that died had not said what
+    they did.
     """
 
     events: Events = field(default_factory=Events)
@@ -90,6 +93,7 @@ class Ledger(Struct):
     rolled_back: int = 0
     from_future: int = 0
     late: int = 0
+    lookups: dict[str, LookupCounts] = field(default_factory=dict)
     unreported_seconds: float = 0.0
 
     def note(self, counts: dict[str, int]) -> None:
@@ -102,8 +106,10 @@ class Ledger(Struct):
 
     @property
     def adds_up(self) -> bool:
-        """Whether every event and every delivery is accounted for."""
-        return self.events.missing == 0 and self.deliveries.missing == 0
+        """Whether every event, every delivery and every lookup is accounted for."""
+        missing = [self.events.missing, self.deliveries.missing]
+        missing += [counts.missing for counts in self.lookups.values()]
+        return not any(missing)
 
     def lines(self) -> dict[str, int | float]:
         """Every count that is not 0, by a name made of the names that lead to it."""

@@ -11,10 +11,11 @@ import msgspec
 from loguru import logger
 from msgspec import Struct
 
+from engine.alarm import BacklogKey
 from engine.directive import Directive
 from engine.options import Options
 from engine.saved import backlog_state
-from engine.state import BacklogKey, BacklogState, Dropped, Unfit
+from engine.state import BacklogState, Dropped, Unfit
 from shards.checkpoint import Checkpoint
 from shards.checkpoint_file import CheckpointError
 from shards.saved import SavedFile, SavedFolder

@@ -223,6 +223,20 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = False
 
+    lookup_proxy: Annotated[
+        str,
+        Spec(
+            "lookups",
+            "URL of the proxy that lookups go through, such as http://proxy:3128",
+            pattern=r"(https?://\S+)?",
+            right="a URL like http://proxy:3128",
+            secret="login",
+        ),
+    ] = ""
+    lookup_ca: Annotated[
+        str, Spec("lookups", "file with the certificates that https sources are checked with")
+    ] = ""
+
     config_dir: Annotated[Path, Spec("files", "folder of the assets and directives", BOTH)] = Path(
         "./configs"
     )

@@ -14,7 +14,9 @@ from loguru import logger
 from shards import checkpoint_file
 from shards.checkpoint_file import CheckpointError
 from shards.config import Config, PathError, load
+from shards.exchange import Way
 from shards.keeper import checkpoint_path
+from shards.lookups.fetcher import wrong_with
 from shards.settings import Settings
 from shards.sink import AlarmFiles
 from shards.supervisor import Supervisor
@@ -60,6 +62,7 @@ def _prepared(settings: Settings) -> Supervisor:
         raise _Refused(NO_PATH, str(error)) from error
     except OSError as error:
         raise _Refused(NO_PATH, f"{error.filename}: {error.strerror}") from error
+    _check_lookups(settings, config)
     _prepare_checkpoint(settings)
     return Supervisor(settings, config, files)
 
@@ -80,6 +83,13 @@ def _check_nats(settings: Settings) -> None:
         nats_client.check(settings)
     except nats_client.NatsFault as fault:
         raise _Refused(USAGE, str(fault)) from fault
+
+
+def _check_lookups(settings: Settings, config: Config) -> None:
+    """See to the way to the sources, if there are any."""
+    wrong = wrong_with(Way(settings.lookup_proxy, settings.lookup_ca)) if config.sources else ""
+    if wrong:
+        raise _Refused(USAGE, wrong)
 
 
 def _download(settings: Settings) -> None:

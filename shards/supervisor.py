@@ -273,10 +273,11 @@ def _worker_setups(settings: Settings, config: Config) -> list[WorkerSetup]:
     options = replace(
         engine_options(settings),
         expiry_grace=settings.expiry_grace,
+        lookups=bool(config.sources),
         track_changes=settings.checkpoint_interval > 0,
     )
     return [
-        WorkerSetup(settings, options, msgspec.msgpack.encode(part), config.assets)
+        WorkerSetup(settings, options, msgspec.msgpack.encode(part), config.assets, config.sources)
         for part in parts
     ]
 

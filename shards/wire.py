@@ -6,11 +6,13 @@ Counts are totals since the process began, so a report that is lost is made up f
 """
 
 import asyncio
+from collections import Counter
 
 import msgspec
 from msgspec import Struct
 
 from shards.ledger import Events, Feed
+from shards.lookups.counts import LookupCounts
 
 _LENGTH_BYTES = 4
 
@@ -37,7 +39,7 @@ class WorkerReport(Struct, frozen=True, array_like=True):
 
     `done`: deliveries by link; `ended`: links that have reached their end of file. `saved`: as
     many of the consumed are in a checkpoint. `late`: events taken later than max-delay. `busy` in
-    seconds of wall time; `active`: directives that have open backlogs.
+    seconds of wall time; `active`: directives that have open backlogs; `lookups` by source.
     """
 
     alarm_events: bytes
@@ -54,6 +56,7 @@ class WorkerReport(Struct, frozen=True, array_like=True):
     late: int
     busy: float
     active: int
+    lookups: dict[str, LookupCounts] = {}
 
 
 class Ready(Struct, frozen=True, tag=True):
@@ -77,7 +80,7 @@ FromChild = Ready | RouterReport
 ToChild = Attach | Stop
 
 _batches = msgspec.msgpack.Decoder(list[bytes])
-_reports = msgspec.msgpack.Decoder(WorkerReport)
+_reports = msgspec.msgpack.Decoder(WorkerReport, dec_hook=lambda kind, counts: Counter(counts))
 _encoder = msgspec.msgpack.Encoder()
 
 

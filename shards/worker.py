@@ -8,13 +8,14 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 from multiprocess.connection import Connection
 
+from engine.alarm import Publish
 from engine.asset import Asset, NetworkAssets
 from engine.correlator import Correlator
 from engine.directive import Directive
@@ -23,9 +24,11 @@ from engine.event import NormalizedEvent, decode_event
 from engine.options import Options
 from engine.outputs import Outputs
 from shards import memory
+from shards.enriching import Enriching
 from shards.keeper import Keeper
 from shards.ledger import Ledger
 from shards.logs import InvalidEvents
+from shards.lookups.sources import Source
 from shards.process import (
     GATHER_SECONDS,
     READ_BYTES,
@@ -45,12 +48,16 @@ TICK_SECONDS = 0.5
 
 
 class WorkerSetup(Struct, frozen=True):
-    """What a worker is started with. `directives`: a list of them in MessagePack."""
+    """What a worker is started with. `directives`: a list of them in MessagePack.
+
+    `sources`: those of lookups.
+    """
 
     settings: Settings
     options: Options
     directives: bytes
     assets: tuple[Asset, ...]
+    sources: tuple[Source, ...] = ()
 
 
 class Shard:
@@ -67,6 +74,10 @@ class Shard:
         self._ledger = Ledger()
         self._outputs = Outputs()
         """What has come out since the last report."""
+        self.enriching: Enriching | None = None
+        """Has to know of all that is published, if there are lookups."""
+        self._noted = 0
+        """So many of the publishes it knows of."""
         self._done: Counter[int] = Counter()
         self._from_future = self._late = 0
         self.saved = 0
@@ -104,6 +115,7 @@ class Shard:
         self._ledger.deliveries.unmatched += len(events) - consumed - invalid
         self._done[link] += len(events)
         self._busy += time.perf_counter() - started
+        self._note()
 
     @property
     def consumed(self) -> int:
@@ -127,11 +139,24 @@ class Shard:
         """Let time pass."""
         self.correlator.on_tick(now, self._outputs)
         self._active = self.correlator.active_directives
+        self._note()
+
+    def _note(self) -> None:
+        publishes = self._outputs.publishes
+        if self.enriching is not None and len(publishes) > self._noted:
+            new, self._noted = publishes[self._noted :], len(publishes)
+            self.enriching.note(new)
+
+    def publish(self, publishes: Iterable[Publish]) -> None:
+        """Take up what lookups have made of alarms."""
+        self._outputs.publishes += publishes
+        self._noted = len(self._outputs.publishes)
 
     def report(self, ended: Sequence[int]) -> WorkerReport:
         """All counts, and the lines since the last report; `ended`: links at their end of file."""
         deliveries, ledger = self._ledger.deliveries, self._ledger
         outputs, self._outputs = self._outputs, Outputs()
+        self._noted = 0
         ledger.note(outputs.counts)
         counts = ledger.backlogs
         begun = counts["opened"] + counts["restored"]
@@ -151,6 +176,7 @@ class Shard:
             late=self._late,
             busy=self._busy,
             active=self._active,
+            lookups=self.enriching.counts if self.enriching is not None else {},
         )
 
     def close(self, now: int) -> None:
@@ -174,6 +200,7 @@ class _WorkerProcess:
 
     def __init__(self, control: Control, setup: WorkerSetup, first: bool) -> None:
         self._control = control
+        self._setup = setup
         self._shard = Shard(setup)
         self._keeper = Keeper(self._shard, setup.settings, setup.options, first=first)
         self._inlets: asyncio.Queue[tuple[int, int] | None] = asyncio.Queue()
@@ -190,15 +217,30 @@ class _WorkerProcess:
         self._control.on_message(self._on_message)
         self._keeper.restore()
         memory.settle()
+        self._look_up(writer)
         self._control.send(Ready())
         async with regularly(TICK_SECONDS, lambda: self._tick(writer)), self._keeper.keeping():
             while (pipe := await self._inlets.get()) is not None:
                 await self._read(*pipe, writer)
+        if self._shard.enriching is not None:
+            self._shard.enriching.close()
         self._shard.close(self._clock())
         self._report(writer)
         writer.close()
         await writer.wait_closed()
         self._keeper.finish()
+
+    def _look_up(self, writer: asyncio.StreamWriter) -> None:
+        """From now on have alarms looked up, if there are sources."""
+
+        def publish(publishes: Iterable[Publish]) -> None:
+            self._shard.publish(publishes)
+            if writer.transport.get_write_buffer_size() < READ_BYTES:  # else with the next tick
+                self._report_soon(writer)
+
+        setup, shard = self._setup, self._shard
+        if setup.sources:
+            shard.enriching = Enriching(shard.correlator, setup.sources, setup.settings, publish)
 
     def _on_message(self, message: ToChild, descriptor: int | None) -> None:
         match message:

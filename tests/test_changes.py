@@ -8,13 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.alarm import BacklogKey
 from engine.asset import NetworkAssets
 from engine.correlator import Correlator
 from engine.directive import Directive
 from engine.event import NormalizedEvent
 from engine.options import Options
 from engine.rule import RuleRecord
-from engine.state import BacklogKey, BacklogState
+from engine.state import BacklogState
 from tests.engine_adapter import EngineUnderTest
 from tests.strategies import MOMENTS, Moment, Scenario, scenarios
 

@@ -34,7 +34,7 @@ files.close()
 def alarm(alarm_id: str, risk: int = 1) -> Publish:
     texts = ("title", "Open", "tag", "k", "c")
     record = AlarmRecord(alarm_id, *texts, 1, 2, risk, "Low", (), ("192.0.2.1",), (), ())
-    return Publish(1, record)
+    return Publish((1, "e"), record)
 
 
 def outputs(*names: str) -> Outputs:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from shards.ledger import Events, Feed
+from shards.lookups.counts import LookupCounts
 from shards.process import _from_child, _to_child
 from shards.wire import (
     Attach,
@@ -41,6 +42,7 @@ REPORT = WorkerReport(
     late=1,
     busy=0.25,
     active=1,
+    lookups={"intel_a": LookupCounts(asked=2, errors=Counter(timeout=1), waiting=1)},
 )
 BATCHES = [
     [b"{}"],

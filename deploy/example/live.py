@@ -1,8 +1,9 @@
 """The demo: a service of two workers, the example's day posted over HTTP, alarms as they come.
 
 An hour of the day takes a second. Everything goes through what any user has: the command, POST
-/events, the alarm file, the log. Exit code 0 when each directive saw its attack through to the end
-and the ledger adds up. Needs the packages of dsiem-shards.
+/events, the alarm file, the log; addresses are looked up at a server that is started here. Exit
+code 0 when each directive saw its attack through to the end, lookups have found something, and the
+ledger adds up. Needs the packages of dsiem-shards.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPException
 from itertools import groupby
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import lookup_server
 from make_events import DURATION, all_events, as_lines
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
@@ -66,9 +69,9 @@ class Lines:
 class Service:
     """dsiem-backend serve, in processes of its own, and what it logs."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, configs: Path, folder: Path) -> None:
         self.log = Lines(folder / "serve.log")
-        options = (f"--config-dir={CONFIGS}", f"--log-dir={folder}", "--workers=2", "--port=0")
+        options = (f"--config-dir={configs}", f"--log-dir={folder}", "--workers=2", "--port=0")
         with self.log.path.open("wb") as log:
             self._process = subprocess.Popen((*COMMAND, "--json", "serve", *options), stderr=log)
 
@@ -108,7 +111,7 @@ class Board:
         self.posted = 0
 
     def note(self, alarm: Alarm) -> bool:
-        """Take a line; whether it shows another risk or stage than the one before."""
+        """Take a line; whether it shows more than the one before."""
         before = self.alarms.get(alarm["alarm_id"])
         self.alarms[alarm["alarm_id"]] = alarm
         return before is None or _state(before) != _state(alarm)
@@ -133,8 +136,14 @@ def _finished(alarm: Alarm) -> int:
     return sum(rule.get("status") == "finished" for rule in alarm["rules"])
 
 
-def _state(alarm: Alarm) -> tuple[int, int]:
-    return alarm["risk"], _finished(alarm)
+def _state(alarm: Alarm) -> tuple[int, int, int]:
+    return alarm["risk"], _finished(alarm), len(_hits(alarm))
+
+
+def _hits(alarm: Alarm) -> list[str]:
+    """What lookups have found."""
+    found = alarm.get("intel_hits", []) + alarm.get("vulnerabilities", [])
+    return [f"{hit['provider']}, {hit['term']}: {hit['result']}" for hit in found]
 
 
 def _rule_names(directive: dict[str, Any]) -> tuple[str, ...]:
@@ -163,7 +172,13 @@ def _alarm_table(alarms: Sequence[Alarm], *, wrap: bool) -> Table:
     table.add_column("alarm", ratio=1)
     for alarm in alarms:
         risk = Text(_risk(alarm), STYLES[alarm["risk_class"]])
-        title = Text(alarm["title"], no_wrap=not wrap, overflow="fold" if wrap else "ellipsis")
+        look: dict[str, Any] = {"no_wrap": not wrap, "overflow": "fold" if wrap else "ellipsis"}
+        title = Text(alarm["title"], **look)
+        hits = _hits(alarm)
+        if hits and not wrap:
+            title = Text.assemble((f"{len(hits)} found  ", "cyan"), title, **look)
+        for hit in hits if wrap else ():
+            title.append(f"\n{hit}", "cyan")
         table.add_row(_clock(alarm), risk, _stages(alarm), title)
     return table
 
@@ -180,6 +195,8 @@ def _ledger_table(ledger: dict[str, Any]) -> Table:
         ("delivered to workers", "deliveries_", "sent"),
         ("consumed by backlogs", "outcomes_", ""),
         ("backlogs opened", "backlogs_", "opened"),
+        ("addresses looked up", "lookups_intel_Wise_", "asked"),
+        ("ports looked up", "lookups_vuln_Nesd_", "asked"),
     ):
         parts = {k.removeprefix(prefix): n for k, n in ledger.items() if k.startswith(prefix)}
         count = parts.pop(total, None) if total else sum(parts.values())
@@ -214,7 +231,8 @@ def _show(live: Live, board: Board, changed: Sequence[Alarm]) -> None:
         live.update(board.live(live.console.height), refresh=True)
         return
     for alarm in changed:
-        print(f"{_clock(alarm)}  {_risk(alarm):<8}  {_stages(alarm)}  {alarm['title']}", flush=True)
+        about = f"{_risk(alarm):<8}  {_stages(alarm)}  {alarm['title']}"
+        print("; ".join((f"{_clock(alarm)}  {about}", *_hits(alarm)[-1:])), flush=True)
 
 
 def _watch(alarms: Lines, board: Board, live: Live, until: float) -> None:
@@ -249,6 +267,8 @@ def _verdict(board: Board, ledger: dict[str, Any]) -> str:
     unseen = [str(d["id"]) for d in directives if _rule_names(d) not in seen]
     if unseen:
         return f"these directives did not see their attack to its end: {', '.join(unseen)}"
+    if not any(map(_hits, board.alarms.values())):
+        return "lookups have found nothing"
     if not ledger["adds_up"] or ledger.get("events_received") != board.posted:
         return f"the ledger does not account for the {board.posted} events posted"
     return ""
@@ -267,15 +287,28 @@ def main() -> int:
         return 130
 
 
+@contextmanager
+def _serving(folder: Path) -> Iterator[Service]:
+    """The service, and a server for its lookups, to whose port its config is made to fit."""
+    configs = folder / "configs"
+    configs.mkdir(exist_ok=True)
+    with lookup_server.serving() as port:
+        for path in CONFIGS.glob("*.json"):
+            text = path.read_text("utf-8").replace(f":{lookup_server.PORT}/", f":{port}/")
+            (configs / path.name).write_text(text, "utf-8")
+        service = Service(configs, folder)
+        try:
+            yield service
+        finally:
+            service.kill()
+
+
 def _demo(folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     console, board, alarms = Console(), Board(), Lines(folder / "siem_alarms.json")
     alarms.new()  # those of earlier times
-    service = Service(folder)
-    try:
+    with _serving(folder) as service:
         ledger = _run(service, alarms, board, console)
-    finally:
-        service.kill()
     console.print(board.final(), _ledger_table(ledger))
     for path in (alarms.path, folder / "siem_alarm_events.json", service.log.path):
         console.print(Text(str(path)), soft_wrap=True)

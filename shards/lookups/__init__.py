@@ -1,0 +1,1 @@
+"""Threat intelligence and vulnerabilities: sources are asked, by plugins, in threads."""
