@@ -47,6 +47,12 @@ def _serve(parsed: Parsed) -> int:
     return startup.run(parsed.settings)
 
 
+def _top(parsed: Parsed) -> int:
+    from shards import top
+
+    return top.run(parsed.settings)
+
+
 VERBS: Mapping[Verb, Callable[[Parsed], int]] = {
     Verb(
         "validate",
@@ -60,6 +66,7 @@ VERBS: Mapping[Verb, Callable[[Parsed], int]] = {
         "EVENTS",
         "file of events, one JSON object a line, may be .gz; - is standard input",
     ): _replay,
+    Verb("top", "Show how a running service does: shards, ledger, latest alarms."): _top,
     Verb("serve", "Correlate events as they come, on all CPUs, until told to stop."): _serve,
 }
 
@@ -88,7 +95,9 @@ def _run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     before, words = arguments[:at], arguments[at:]
     top = _top_parser()
     if top.parse_args(before).version:
-        print(PROG, _version())
+        from shards.version import version
+
+        print(PROG, version())
         return 0
     if not words:
         top.print_help(sys.stderr)
@@ -128,15 +137,6 @@ def _top_parser() -> _TopParser:
     parser.add_argument("--version", action="store_true", help="show the version and exit")
     commandline.add_rows(parser, [r for r in TABLE.values() if r.spec.group == "logging"])
     return parser
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("dsiem-shards")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "(not installed)"
 
 
 if __name__ == "__main__":

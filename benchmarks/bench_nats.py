@@ -7,8 +7,11 @@ in the ledger and in the files.
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median, quantiles
+from threading import Event, Thread
+from urllib.request import urlopen
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -21,6 +24,7 @@ from benchmarks.measure import Figure
 from benchmarks.per_event import LONG
 from tests.frontend import Reply
 from tests.lookup_server import WISE_HIT, LookupServer
+from tests.nats_server import free_port
 
 _TENTH, _ALL = 150_000, 75_000
 """Events a second when 1 in 10 matches, and when all do."""
@@ -89,6 +93,41 @@ def lookups(quick: bool) -> list[Figure]:
             ]
             wise.asked.clear()
     return figures
+
+
+def ops(quick: bool) -> list[Figure]:
+    """All matching, at half the rate: without health, metrics and status, and asked each second."""
+    seconds, load = _seconds(quick), _load(_ALL // 2, 1.0)
+    port = free_port()
+    ratios: list[float] = []
+    figures: list[Figure] = []
+    for _ in range(3):
+        without = run(load, seconds, options=["--ops-port=0"])
+        with _asking(port, ("/livez", "/readyz", "/metrics", "/status")):
+            asked = run(load, seconds, options=[f"--ops-port={port}", "--metrics-per-directive"])
+        ratios.append(asked.micros(*SERVICE) / without.micros(*SERVICE))
+        figures = _figures("ops", "all matching, metrics and status asked for", asked, load.rate)
+    return [*figures, Figure("ops", "  CPU, to that without, median", median(ratios), "×", 1.03)]
+
+
+@contextmanager
+def _asking(port: int, paths: Sequence[str]) -> Iterator[None]:
+    """Meanwhile ask for each of these once a second, as soon as somebody answers."""
+    over = Event()
+
+    def ask() -> None:
+        while not over.wait(1.0):
+            for path in paths:
+                with suppress(OSError), urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as got:
+                    got.read()
+
+    thread = Thread(target=ask)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _sources(kind: str, plugin: str, url: str) -> dict[str, bytes]:
@@ -176,6 +215,7 @@ SECTIONS: Mapping[str, Callable[[bool], list[Figure]]] = {
     "backlogs": backlogs,
     "latency": latency,
     "lookups": lookups,
+    "ops": ops,
     "limit": limit,
 }
 _USUAL = ("sustained", "matching", "backlogs", "latency")

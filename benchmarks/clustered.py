@@ -157,8 +157,9 @@ class Publishing:
 class Clustered(Watched):
     """A running service, subscribed to the events."""
 
-    def __init__(self, server: NatsServer, frontend: Frontend) -> None:
-        super().__init__(*OPTIONS, f"--frontend={frontend.url}", f"--msq={server.url}")
+    def __init__(self, server: NatsServer, frontend: Frontend, *options: str) -> None:
+        urls = (f"--frontend={frontend.url}", f"--msq={server.url}")
+        super().__init__(*OPTIONS, *urls, *options)
         server.wait_for_subscribers(SUBJECT)
         self._server = server
         self._expected = 0
@@ -233,9 +234,9 @@ def serving(
         yield service, server, service.under(load.opening(server.port)).report
 
 
-def run(load: Load, seconds: float, tail: bool = False) -> Outcome:
+def run(load: Load, seconds: float, tail: bool = False, options: Sequence[str] = ()) -> Outcome:
     """A service from start to end, under this load for so long."""
-    with serving(load, Clustered) as (service, server, opened):
+    with serving(load, lambda *places: Clustered(*places, *options)) as (service, server, opened):
         outcome = service.under(load.plan(server.port, seconds), tail)
         return _settled(outcome, opened, service.end())
 

@@ -4,7 +4,8 @@ Single-threaded plain calls. `now` is an argument, in whole seconds since the ep
 (wall time, or the highest event time) is the caller's choice.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, repeat
 
 from engine.alarm import BacklogKey, Hit, Kind, Publish
@@ -31,6 +32,7 @@ class Correlator:
         self._index = DirectiveIndex(map(keys_of, directives))
         self._assets = assets
         self._expiry = Expiry()
+        self._matches: Counter[int] | None = Counter() if options.count_matches else None
         self._managers = {
             directive.id: Manager(CompiledDirective(directive, assets, options), self._expiry)
             for directive in directives
@@ -66,7 +68,19 @@ class Correlator:
             for directive in concerned:
                 if self._managers[directive].on_event(event, src, dst, now, outputs):
                     consumed = True
+                    if self._matches is not None:
+                        self._matches[directive] += 1
         return consumed
+
+    def take_matches(self) -> Mapping[int, int]:
+        """How many events each directive has consumed since this was last asked.
+
+        Needs `Options.count_matches`, else there are none.
+        """
+        if not self._matches:
+            return {}
+        matches, self._matches = self._matches, Counter()
+        return matches
 
     def on_tick(self, now: int, outputs: Outputs | None = None) -> Outputs:
         """Close what has expired by now; into these outputs, if given."""

@@ -49,6 +49,11 @@ class Checked(Struct, frozen=True):
     directive: Directive | None
     findings: list[Finding]
 
+    @property
+    def disabled(self) -> bool:
+        """Whether it is left out because it says so."""
+        return any(finding.code == "disabled" for finding in self.findings)
+
 
 def parse_directives(data: bytes, *, lenient: bool = False) -> Iterator[Checked]:
     """Each directive of a document in turn, with every finding about it.

@@ -8,8 +8,8 @@ class Options(Struct, frozen=True):
 
     `node` goes into alarm ids. `expiry_grace`: how long a stage lives at least after it became
     current, on the clock that callers pass as `now`; 0 when events are the clock. `lookups`:
-    say what is to be looked up; `track_changes`: remember which backlogs change. Each costs time
-    and memory, so not where nobody asks.
+    say what is to be looked up; `track_changes`: remember which backlogs change; `count_matches`:
+    how many events each directive consumes. Each costs time and memory, so not where nobody asks.
     """
 
     node: str = ""
@@ -22,6 +22,7 @@ class Options(Struct, frozen=True):
     tag: str = "Identified Threat"
     lookups: bool = False
     track_changes: bool = False
+    count_matches: bool = False
 
     def risk_class(self, risk: int) -> str:
         """Low below med_risk_min, Medium up to and with med_risk_max, High above."""

@@ -128,6 +128,16 @@ class Accounts:
         return self._workers
 
     @property
+    def connected(self) -> bool:
+        """Whether events can arrive."""
+        return self._router.connected
+
+    def queue(self, worker: int) -> int:
+        """Events that wait in the router for this worker."""
+        queue = self._router.queues.get(worker)
+        return queue.queued if queue else 0
+
+    @property
     def queued(self) -> int:
         """Events that wait in the router."""
         return sum(queue.queued for queue in self._router.queues.values())

@@ -6,6 +6,7 @@ in a document (engine/), and showing it to people (validate.py).
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -43,11 +44,16 @@ class Problem(Struct, frozen=True):
 
 
 class Config(Struct, frozen=True):
-    """What a config folder gives to correlation."""
+    """What a config folder gives to correlation.
+
+    `rejected`: directives left out for their faults. `hash`: SHA-256 of all its files, in hex.
+    """
 
     directives: tuple[Directive, ...]
     assets: tuple[Asset, ...]
     sources: tuple[Source, ...] = ()
+    rejected: int = 0
+    hash: str = ""
 
 
 class ConfigReader:
@@ -62,6 +68,8 @@ class ConfigReader:
         self.directives: list[Directive] = []
         self.assets: list[Asset] = []
         self.sources: list[Source] = []
+        self.rejected = 0
+        self._digest = sha256()
         self.problems: list[Problem] = []
         self.counts: Counter[str] = Counter()
         """How many files, and how many good entries of each kind."""
@@ -69,6 +77,11 @@ class ConfigReader:
         """By directive id: the file and the item that have it."""
         self._locators: dict[Path, Locator] = {}
         """Of the files with ids that were found again."""
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the files read so far, their names and their order included."""
+        return self._digest.hexdigest()
 
     @property
     def faulty(self) -> bool:
@@ -103,6 +116,7 @@ class ConfigReader:
     def read_file(self, path: Path, kind: str | None = None) -> None:
         """Read one file; of the kind that its name says, or that its content does."""
         data = _read(path)
+        self._digest.update(f"{path.name}\0{len(data)}\0".encode() + data)
         self.counts["files"] += 1
         kind = kind or kind_of(path, data)
         if kind is None:
@@ -126,8 +140,10 @@ class ConfigReader:
             yield from checked.findings
             first = self._first_place.get(checked.id) if checked.id is not None else None
             if first is not None:
+                self.rejected += 1
                 yield self._repeated(checked, *first)
                 continue
+            self.rejected += checked.directive is None and not checked.disabled
             if checked.id is not None and not (self._lenient and checked.directive is None):
                 self._first_place[checked.id] = path, checked.path
             if checked.directive is not None:
@@ -190,7 +206,13 @@ def load(settings: Settings) -> tuple[Config | None, list[Problem]]:
     reader.read_folder(settings.config_dir)
     if reader.faulty:
         return None, reader.problems
-    config = Config(tuple(reader.directives), tuple(reader.assets), tuple(reader.sources))
+    config = Config(
+        tuple(reader.directives),
+        tuple(reader.assets),
+        tuple(reader.sources),
+        reader.rejected,
+        reader.hash,
+    )
     return config, reader.problems
 
 

@@ -122,6 +122,11 @@ class HttpSource:
         """Nothing: who posts knows what did not arrive."""
         return Feed()
 
+    @property
+    def connected(self) -> bool:
+        """Whether events can arrive."""
+        return self._runner is not None and not self._stopping
+
     async def stop(self) -> None:
         """Answer 503 from now on, wait for what is in progress (`stop_seconds`), then close."""
         self._stopping = True

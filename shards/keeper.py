@@ -110,10 +110,11 @@ class Keeper:
 
     async def save(self) -> None:
         """Write a checkpoint, in a thread; correlation goes on, but for some ms at a time."""
-        consumed = self._shard.consumed
+        consumed, started = self._shard.consumed, time.monotonic()
         rows, closed = await self._encoded()
         if await asyncio.to_thread(self._written, rows, closed):
             self._shard.saved = consumed
+            self._shard.checkpointed(time.monotonic() - started)
 
     async def _encoded(self) -> tuple[list[Row], list[BacklogKey]]:
         """The rows of unsaved backlogs that are open now, and the keys of the others."""

@@ -73,6 +73,11 @@ class _Link:
         self._counted = received
         return True
 
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a connection, and the subscription with it."""
+        return self._down_since is None
+
     def cut(self, events: int) -> int:
         """The server had so many more for a connection than came over it; returns them."""
         self._feed.cut += max(0, events)
@@ -106,6 +111,11 @@ class NatsSource:
     def feed(self) -> Feed:
         """What is known of the connections so far."""
         return self._link.feed(time.monotonic())
+
+    @property
+    def connected(self) -> bool:
+        """Whether events can arrive."""
+        return self._link.is_up
 
     async def _run_for_ever(self) -> None:
         try:

@@ -18,6 +18,8 @@ class Output:
         self._files = files
         self._gave_up = False
         self._full = self._stuck = ""
+        self.errors = 0
+        """How often something could not be written, each try counted."""
 
     @property
     def trouble(self) -> str:
@@ -34,6 +36,7 @@ class Output:
         try:
             self._files.flush()
         except OSError as error:
+            self.errors += 1
             self._full = _say_once(self._full, "alarms cannot be written, workers wait", error)
             return False
         if self._full:
@@ -46,6 +49,7 @@ class Output:
         try:
             self._files.reopen_if_renamed()
         except OSError as error:
+            self.errors += 1
             text = "no new alarm files, alarms still go into the old ones"
             self._stuck = _say_once(self._stuck, text, error)
         else:

@@ -118,11 +118,11 @@ class Router:
         """Say what is left to say."""
         self._invalid.close()
 
-    def report(self, feed: Feed) -> RouterReport:
-        """The counts so far, and what is known of events that never came."""
+    def report(self, source: "Source") -> RouterReport:
+        """The counts so far, and what is known of the source."""
         queues = {worker: outlet.queue for worker, outlet in enumerate(self._outlets)}
         written = {link: n for outlet in self._outlets for link, n in outlet.written.items()}
-        return RouterReport(self.events, queues, written, feed)
+        return RouterReport(self.events, queues, written, source.feed, source.connected)
 
 
 def main(control: Connection, parcel: Parcel, port: int) -> None:
@@ -147,6 +147,10 @@ class Source(Protocol):
     def feed(self) -> Feed:
         """What is known of events that never arrived."""
 
+    @property
+    def connected(self) -> bool:
+        """Whether events can arrive."""
+
 
 class _RouterProcess:
     """The router among the processes: its pipes, its source, its reports, its end."""
@@ -170,13 +174,14 @@ class _RouterProcess:
             await self._close_outlets()
             sys.exit(1)
         memory.settle()
+        self._report(source)
         async with regularly(REPORT_SECONDS, lambda: self._report(source)):
             await self._stopping.wait()
             await source.stop()
             self._router.close()
             self._report(source)
             await self._close_outlets()
-        self._control.send(self._router.report(source.feed))
+        self._control.send(self._router.report(source))
 
     def _source(self, port: int) -> Source:
         """The source of the mode; what the others need for theirs is not imported."""
@@ -200,4 +205,4 @@ class _RouterProcess:
                 self._stopping.set()
 
     def _report(self, source: Source) -> None:
-        self._control.send_if_room(self._router.report(source.feed))
+        self._control.send_if_room(self._router.report(source))

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 from msgspec import Struct
 from msgspec.structs import fields
 
-from shards.spec import BOTH, EVERY_VERB, REPLAY, Spec
+from shards.spec import BOTH, EVERY_VERB, REPLAY, TOP, Spec
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -237,6 +237,16 @@ class Settings(Struct, frozen=True, kw_only=True):
         str, Spec("lookups", "file with the certificates that https sources are checked with")
     ] = ""
 
+    ops_address: Annotated[str, Spec("ops", "address to serve health, metrics and status at")] = (
+        "127.0.0.1"
+    )
+    ops_port: Annotated[
+        int, Spec("ops", "port to serve them at, 0 is not at all", at_most=65535)
+    ] = 9090
+    metrics_per_directive: Annotated[
+        bool, Spec("ops", "count matches by directive, too: a series for each")
+    ] = False
+
     config_dir: Annotated[Path, Spec("files", "folder of the assets and directives", BOTH)] = Path(
         "./configs"
     )
@@ -251,6 +261,17 @@ class Settings(Struct, frozen=True, kw_only=True):
         Literal["text", "json"], Spec("report", "for people or for machines", EVERY_VERB)
     ] = "text"
     alarms: Annotated[bool, Spec("report", "show the alarms as a table at the end", REPLAY)] = False
+    url: Annotated[
+        str,
+        Spec(
+            "report",
+            "where the service has its status, see --ops-port",
+            TOP,
+            pattern=r"https?://\S+",
+            right="a URL like http://127.0.0.1:9090",
+        ),
+    ] = "http://127.0.0.1:9090"
+    once: Annotated[bool, Spec("report", "show it once, and end", TOP)] = False
 
     debug: Annotated[bool, Spec("logging", "log details", EVERY_VERB, short="-v")] = False
     trace: Annotated[bool, Spec("logging", "log every detail", EVERY_VERB, short="-vv")] = False

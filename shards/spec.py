@@ -11,7 +11,8 @@ from msgspec import Struct
 REPLAY = frozenset({"replay"})
 SERVE = frozenset({"serve"})
 BOTH = REPLAY | SERVE
-EVERY_VERB = BOTH | {"validate"}
+TOP = frozenset({"top"})
+EVERY_VERB = BOTH | TOP | {"validate"}
 
 MASK = "***"
 _LOGIN = re.compile(r"((?:^|,)\s*(?:[\w+.-]+://)?)(?:(?!,\s*[\w+.-]+://).)*@", re.DOTALL)

@@ -14,25 +14,21 @@ from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from loguru import logger
-from msgspec.structs import replace
 
-from engine.directive import Directive
-from engine.index import keys_of
-from shards import router, worker
+from shards import ops, router, worker
 from shards.accounts import Accounts
-from shards.config import Config, engine_options
+from shards.config import Config
+from shards.observer import ROUTER, SAMPLE_SECONDS, Observer
 from shards.output import RETRY_SECONDS, Output
-from shards.plan import place
+from shards.overview import Overview
 from shards.process import Child, Parcel, data_pipe, open_reader, regularly
 from shards.restarts import Restarts
-from shards.router import RouterSetup
 from shards.settings import Settings
+from shards.setups import parts, router_setup, worker_setups
 from shards.sink import AlarmFiles
 from shards.watchdog import WATCHDOG_SECONDS, Watchdog
 from shards.wire import Attach, FromChild, Ready, RouterReport, Stop, read_report
-from shards.worker import WorkerSetup
 
 if TYPE_CHECKING:
     from shards.signals import Signals
@@ -41,7 +37,6 @@ GAVE_UP = 1
 """The exit code."""
 START_SECONDS = 60.0
 """How long all processes together may take to be ready."""
-ROUTER = "router"
 
 
 class Supervisor:
@@ -53,8 +48,11 @@ class Supervisor:
         self._accounts = Accounts()
         self._directives = len(config.directives)
         self._watchdog = Watchdog(self._directives, settings.max_eps)
-        self._worker_setups = [Parcel(setup) for setup in _worker_setups(settings, config)]
-        self._router_setup = Parcel(_router_setup(settings, config))
+        self._worker_setups = [Parcel(setup) for setup in worker_setups(settings, config)]
+        self._router_setup = Parcel(router_setup(settings, config))
+        self._observer = Observer(
+            settings, config, map(len, parts(settings, config)), self._accounts
+        )
         self._port = settings.port
         self._signals = _signals(settings)
         self._workers: dict[int, Child] = {}
@@ -72,6 +70,21 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._on_signal)
         loop.add_signal_handler(signal.SIGUSR1, self._output.reopen_if_renamed)
+        settings = self._settings
+        async with (
+            ops.serving(settings.ops_address, settings.ops_port, self._look),
+            regularly(SAMPLE_SECONDS, self._observer.sample),
+        ):
+            await self._see_to_all()
+        self._output.close()
+        ledger = self._accounts.ledger()
+        logger.bind(adds_up=ledger.adds_up, **ledger.lines()).info("ledger")
+        return self._code
+
+    def _look(self) -> Overview:
+        return self._observer.look(self._output, stopping=self._stopping.is_set())
+
+    async def _see_to_all(self) -> None:
         async with asyncio.TaskGroup() as group:
             workers = [
                 group.create_task(self._live_worker(number, setup))
@@ -85,10 +98,6 @@ class Supervisor:
             await self._drain(lives)
             if signals is not None:
                 signals.cancel()
-        self._output.close()
-        ledger = self._accounts.ledger()
-        logger.bind(adds_up=ledger.adds_up, **ledger.lines()).info("ledger")
-        return self._code
 
     def _on_signal(self) -> None:
         """The first asks to finish, a second one not to wait for that."""
@@ -180,14 +189,20 @@ class Supervisor:
                 await self._after_death(name, None, restarts)
                 continue
             self._workers[number] = child
+            self._observer.started(number)
             self._connect(number)
             collecting = asyncio.create_task(self._collect(number, os.dup(reader.fileno())))
             reader.close()
-            code = await child.attend(lambda message: self._ready[name].set())
+            code = await child.attend(lambda message: self._on_worker_ready(number))
             await collecting  # what it said before it ended
             del self._workers[number]
+            self._observer.ended(number)
             self._accounts.worker_gone(number, clean=code == 0)
             await self._after_death(name, code, restarts)
+
+    def _on_worker_ready(self, number: int) -> None:
+        self._ready[_name(number)].set()
+        self._observer.ready(number)
 
     async def _collect(self, number: int, descriptor: int) -> None:
         """Take all that a worker says; while it cannot be written, the worker waits."""
@@ -195,6 +210,7 @@ class Supervisor:
             while (report := await read_report(stream)) is not None:
                 if self._accounts.worker_reported(number, report) and self._signals is not None:
                     self._signals.late()
+                self._observer.reported(number, report)
                 await self._output.write(report)
 
     async def _live_router(self) -> None:
@@ -206,10 +222,12 @@ class Supervisor:
                 await self._after_death(ROUTER, None, restarts)
                 continue
             self._router_reported = time.monotonic()
+            self._observer.started(None)
             for number in self._workers:
                 self._connect(number)
             code = await self._router.attend(self._on_router)
             self._router = None
+            self._observer.ended(None)
             silent = time.monotonic() - self._router_reported
             self._accounts.router_gone(None if code == 0 else silent)
             await self._after_death(ROUTER, code, restarts)
@@ -220,9 +238,11 @@ class Supervisor:
                 if listening is not None:  # keep the port, even one that was free by chance
                     self._port = listening[1]
                 self._ready[ROUTER].set()
+                self._observer.ready(None)
             case RouterReport():
                 self._router_reported = time.monotonic()
                 self._accounts.router_reported(message)
+                self._observer.heard(None)
 
     def _connect(self, number: int) -> None:
         """Make a data pipe from the router to a worker, if both live."""
@@ -265,31 +285,9 @@ def _name(number: int) -> str:
     return f"worker-{number}"
 
 
-def _worker_setups(settings: Settings, config: Config) -> list[WorkerSetup]:
-    """Each worker's part of the directives."""
-    parts: list[list[Directive]] = [[] for _ in range(settings.workers)]
-    for directive in config.directives:
-        parts[place(directive.id, 1, settings.workers)[1]].append(directive)
-    options = replace(
-        engine_options(settings),
-        expiry_grace=settings.expiry_grace,
-        lookups=bool(config.sources),
-        track_changes=settings.checkpoint_interval > 0,
-    )
-    return [
-        WorkerSetup(settings, options, msgspec.msgpack.encode(part), config.assets, config.sources)
-        for part in parts
-    ]
-
-
 def _signals(settings: Settings) -> "Signals | None":
     if settings.mode != "cluster-backend":
         return None
     from shards.signals import Signals  # noqa: PLC0415 - standalone needs no NATS
 
     return Signals(settings)
-
-
-def _router_setup(settings: Settings, config: Config) -> RouterSetup:
-    keys = [keys_of(directive) for directive in config.directives]
-    return RouterSetup(settings, msgspec.msgpack.encode(keys), config.assets)

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from shards.ledger import Events, Feed
 from shards.lookups.counts import LookupCounts
+from shards.timings import Timings
 
 _LENGTH_BYTES = 4
 
@@ -26,12 +27,29 @@ class Queue(Struct, frozen=True, array_like=True):
 
 
 class RouterReport(Struct, frozen=True, tag=True):
-    """What the router has done. `queues` by worker; `written`: events by link."""
+    """What the router has done. `queues` by worker; `written`: events by link.
+
+    `connected`: whether events can arrive.
+    """
 
     events: Events
     queues: dict[int, Queue]
     written: dict[int, int]
     feed: Feed
+    connected: bool = False
+
+
+class Details(Struct, frozen=True, array_like=True):
+    """What a worker has done since it last said so, which is twice a second.
+
+    `alarms`: lines by risk class; `matches` by directive; `checkpoint_at`: when the last one was
+    written, 0: there was none yet.
+    """
+
+    timings: Timings
+    alarms: dict[str, int]
+    matches: dict[int, int]
+    checkpoint_at: float
 
 
 class WorkerReport(Struct, frozen=True, array_like=True):
@@ -40,6 +58,7 @@ class WorkerReport(Struct, frozen=True, array_like=True):
     `done`: deliveries by link; `ended`: links that have reached their end of file. `saved`: as
     many of the consumed are in a checkpoint. `late`: events taken later than max-delay. `busy` in
     seconds of wall time; `active`: directives that have open backlogs; `lookups` by source.
+    `details` are not in each.
     """
 
     alarm_events: bytes
@@ -57,6 +76,7 @@ class WorkerReport(Struct, frozen=True, array_like=True):
     busy: float
     active: int
     lookups: dict[str, LookupCounts] = {}
+    details: Details | None = None
 
 
 class Ready(Struct, frozen=True, tag=True):

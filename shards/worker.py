@@ -40,7 +40,17 @@ from shards.process import (
     run_child,
 )
 from shards.settings import Settings
-from shards.wire import Attach, Ready, Stop, ToChild, WorkerReport, encode_frame, read_batch
+from shards.timings import CHECKPOINT, LAG, PROCESSING, Timings, observe
+from shards.wire import (
+    Attach,
+    Details,
+    Ready,
+    Stop,
+    ToChild,
+    WorkerReport,
+    encode_frame,
+    read_batch,
+)
 
 NANOSECONDS = 1_000_000_000
 TICK_SECONDS = 0.5
@@ -84,6 +94,10 @@ class Shard:
         """As many of the consumed deliveries as a checkpoint holds the effect of."""
         self._busy = 0.0
         self._active = 0
+        self._timings = Timings()
+        self._alarms: Counter[str] = Counter()
+        """Lines by risk class, as the timings since the last details."""
+        self._checkpoint_at = 0.0
 
     @property
     def has_lines(self) -> bool:
@@ -95,7 +109,7 @@ class Shard:
         started = time.perf_counter()
         take, latest, outputs = self.correlator.take, now + self._max_future, self._outputs
         late_before = (now - self._max_delay) * NANOSECONDS if self._max_delay else 0
-        consumed = invalid = 0
+        consumed = invalid = received = 0
         for raw in events:
             try:
                 event = decode_event(raw)
@@ -103,6 +117,8 @@ class Shard:
                 self._refuse(error, raw)
                 invalid += 1
                 continue
+            if not received:
+                received = event.rcvd_time
             if event.time > latest:
                 event = self._brought_back(event, now)
             if event.rcvd_time < late_before and event.rcvd_time:
@@ -114,8 +130,23 @@ class Shard:
         self._ledger.deliveries.consumed += consumed
         self._ledger.deliveries.unmatched += len(events) - consumed - invalid
         self._done[link] += len(events)
-        self._busy += time.perf_counter() - started
+        self._time(time.perf_counter() - started, len(events), received)
         self._note()
+
+    def _time(self, seconds: float, events: int, received: int) -> None:
+        """Note how long a batch took, whose first event the frontend received then."""
+        self._busy += seconds
+        if not events:
+            return
+        observe(self._timings.processing, PROCESSING, seconds / events, events)
+        if received > 0:
+            lag = time.time() - received / NANOSECONDS
+            observe(self._timings.lag, LAG, max(0.0, lag), events)
+
+    def checkpointed(self, seconds: float) -> None:
+        """A checkpoint has been written, which took so long."""
+        observe(self._timings.checkpoints, CHECKPOINT, seconds)
+        self._checkpoint_at = time.time()
 
     @property
     def consumed(self) -> int:
@@ -152,11 +183,12 @@ class Shard:
         self._outputs.publishes += publishes
         self._noted = len(self._outputs.publishes)
 
-    def report(self, ended: Sequence[int]) -> WorkerReport:
+    def report(self, ended: Sequence[int], *, details: bool = True) -> WorkerReport:
         """All counts, and the lines since the last report; `ended`: links at their end of file."""
         deliveries, ledger = self._ledger.deliveries, self._ledger
         outputs, self._outputs = self._outputs, Outputs()
         self._noted = 0
+        self._alarms.update(publish.alarm.risk_class for publish in outputs.publishes)
         ledger.note(outputs.counts)
         counts = ledger.backlogs
         begun = counts["opened"] + counts["restored"]
@@ -177,7 +209,14 @@ class Shard:
             busy=self._busy,
             active=self._active,
             lookups=self.enriching.counts if self.enriching is not None else {},
+            details=self._details() if details else None,
         )
+
+    def _details(self) -> Details:
+        timings, self._timings = self._timings, Timings()
+        alarms, self._alarms = self._alarms, Counter()
+        matches = dict(self.correlator.take_matches())
+        return Details(timings, dict(alarms), matches, self._checkpoint_at)
 
     def close(self, now: int) -> None:
         """Let time pass once more, and say what is left to say."""
@@ -225,7 +264,7 @@ class _WorkerProcess:
         if self._shard.enriching is not None:
             self._shard.enriching.close()
         self._shard.close(self._clock())
-        self._report(writer)
+        self._report(writer, details=True)
         writer.close()
         await writer.wait_closed()
         self._keeper.finish()
@@ -263,7 +302,7 @@ class _WorkerProcess:
     def _tick(self, writer: asyncio.StreamWriter) -> None:
         self._shard.tick(self._clock())
         if writer.transport.get_write_buffer_size() < READ_BYTES:
-            self._report(writer)
+            self._report(writer, details=True)
 
     def _report_soon(self, writer: asyncio.StreamWriter) -> None:
         """Report now, or together with what comes within some milliseconds of the last report."""
@@ -274,12 +313,12 @@ class _WorkerProcess:
         elif self._soon is None:
             self._soon = loop.call_at(at, self._report, writer)
 
-    def _report(self, writer: asyncio.StreamWriter) -> None:
+    def _report(self, writer: asyncio.StreamWriter, *, details: bool = False) -> None:
         if self._soon is not None:
             self._soon.cancel()
             self._soon = None
         self._reported = asyncio.get_running_loop().time()
-        writer.write(encode_frame(self._shard.report(self._ended)))
+        writer.write(encode_frame(self._shard.report(self._ended, details=details)))
 
     def _clock(self) -> int:
         """Whole seconds since the epoch, which never go back."""

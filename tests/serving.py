@@ -193,7 +193,7 @@ class Service:
                     *options,
                 ],
                 cwd=folder,
-                env={**own_environment(), **environment, MARK: self._mark},
+                env={**own_environment(), "DSIEM_OPS_PORT": "0", **environment, MARK: self._mark},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,

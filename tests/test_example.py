@@ -43,7 +43,7 @@ def test_it_validates_without_a_warning(capsys: pytest.CaptureFixture[str]) -> N
     assert cli.main(["validate", str(CONFIGS)]) == 0
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith(f"2 files, {len(DIRECTIVES)} directives, ")
+    assert err.startswith(f"4 files, {len(DIRECTIVES)} directives, ")
     assert err.endswith(": 0 faults, 0 warnings\n")
     assert len(DIRECTIVES) >= 10
 

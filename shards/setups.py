@@ -1,0 +1,44 @@
+"""What the children are started with: each worker's part of the directives, the router's keys.
+
+May live here: that, made of settings and config. May not: processes.
+"""
+
+import msgspec
+from msgspec.structs import replace
+
+from engine.directive import Directive
+from engine.index import keys_of
+from shards.config import Config, engine_options
+from shards.plan import place
+from shards.router import RouterSetup
+from shards.settings import Settings
+from shards.worker import WorkerSetup
+
+
+def parts(settings: Settings, config: Config) -> list[list[Directive]]:
+    """The directives of each worker."""
+    divided: list[list[Directive]] = [[] for _ in range(settings.workers)]
+    for directive in config.directives:
+        divided[place(directive.id, 1, settings.workers)[1]].append(directive)
+    return divided
+
+
+def worker_setups(settings: Settings, config: Config) -> list[WorkerSetup]:
+    """What each worker gets."""
+    options = replace(
+        engine_options(settings),
+        expiry_grace=settings.expiry_grace,
+        lookups=bool(config.sources),
+        track_changes=settings.checkpoint_interval > 0,
+        count_matches=settings.metrics_per_directive,
+    )
+    return [
+        WorkerSetup(settings, options, msgspec.msgpack.encode(part), config.assets, config.sources)
+        for part in parts(settings, config)
+    ]
+
+
+def router_setup(settings: Settings, config: Config) -> RouterSetup:
+    """What the router gets."""
+    keys = [keys_of(directive) for directive in config.directives]
+    return RouterSetup(settings, msgspec.msgpack.encode(keys), config.assets)
