@@ -90,7 +90,7 @@ class Canvas:
         self._axes.yaxis.set_label_coords(-0.115, 0.5)  # the same wherever numbers end
         self._axes.yaxis.set_minor_locator(NullLocator())
         self._axes.yaxis.set_major_locator(LogLocator(subs=multiples))
-        self._axes.yaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{at:,g}"))
+        self._axes.yaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{at:,.12g}"))
 
     def line(self, xs: Sequence[float], ys: Sequence[float], style: Style) -> None:
         """A line without dots."""

@@ -64,6 +64,13 @@ WANTED = (
     ),
 )
 LATENCY = "latency"
+NAMES = {
+    "ours": "Dsiem Shards",
+    "go": "Dsiem (Go)",
+    "rust": "dsiem-backend (Rust)",
+    "dsiem-rs": "dsiem-rs (Rust)",
+}
+"""Of contenders, in legends."""
 
 
 class Latencies(Struct, frozen=True):
@@ -86,7 +93,8 @@ def compared(wanted: Wanted, comparison: Comparison, place: Place) -> Canvas | N
         _draw(canvas, line, styles[line.contender])
     for value in values:
         _label(canvas, [dot for line in shown for dot in line.dots if dot.value == value])
-    canvas.legend({line.contender: styles[line.contender] for line in shown})
+    legend = {NAMES.get(line.contender, line.contender): line.contender for line in shown}
+    canvas.legend({name: styles[contender] for name, contender in legend.items()})
     return canvas
 
 

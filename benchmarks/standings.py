@@ -115,7 +115,7 @@ def show(found: Sequence[Standing], cores: int) -> None:
         first = before is None or before.site != one.site
         for row in _rows(one, first):
             table.add_row(*row)
-    console = Console(width=None if Console().is_terminal else 130, highlight=False)
+    console = Console(width=None if Console().is_terminal else 150, highlight=False)
     console.print(table)
     console.print(
         "events/s: ~ not finished within the limit, the rate until then. "

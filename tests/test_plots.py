@@ -13,6 +13,7 @@ from benchmarks import plots
 
 CONTENDERS = ("ours", "go", "rust")
 PLACE = {"date": "2026-11-24T08:36:10+00:00", "machine": "Linux", "cores": 2, "python": "3.12.1"}
+LEGEND = ("Dsiem Shards", "Dsiem (Go)", "dsiem-backend (Rust)")
 NAMES = {"throughput-directives", "throughput-backlogs", "memory-directives", "latency"}
 
 
@@ -63,7 +64,7 @@ def test_all_plots_name_all_contenders_and_the_machine(tmp_path: Path) -> None:
     assert made.keys() == NAMES
     for name, picture in made.items():
         written = texts(picture)
-        expected = ("1,000 events/s", "50,000 events/s") if name == "latency" else CONTENDERS
+        expected = ("1,000 events/s", "50,000 events/s") if name == "latency" else LEGEND
         assert all(text in written for text in (*expected, "Linux, 2 cores, Python 3.12.1"))
         assert "2026-11-24" in written
         assert len(picture) < 100_000
@@ -90,7 +91,8 @@ def test_ours_comes_first_and_keeps_its_colour_without_peers(tmp_path: Path) -> 
         drawn(tmp_path / str(number), compare=document)["throughput-directives"]
         for number, document in enumerate((comparison(), alone))
     ]
-    assert re.findall(rb">(ours|go|rust)</text>", both[0]) == [b"ours", b"rust", b"go"]
+    legend = re.findall(rb">(Dsiem Shards|Dsiem \(Go\)|dsiem-backend \(Rust\))</text>", both[0])
+    assert legend == [b"Dsiem Shards", b"dsiem-backend (Rust)", b"Dsiem (Go)"]
     for picture in both:
         assert re.findall(rb"stroke: (#[0-9a-f]{6}); stroke-width: 1.6", picture)[0] == b"#0072b2"
 
