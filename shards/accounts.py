@@ -161,6 +161,7 @@ def _add_events(total: Events, more: Events) -> None:
     total.received += more.received
     total.routed += more.routed
     total.unmatched += more.unmatched
+    total.elsewhere += more.elsewhere
     total.whitelisted += more.whitelisted
     total.invalid.update(more.invalid)
     total.dropped.update(more.dropped)

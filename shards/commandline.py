@@ -5,6 +5,8 @@ What may live here: reading those three, for any verb. What may not: the setting
 """
 
 import argparse
+import re
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +25,8 @@ from shards.table import Setting, rows_of
 PROG = "dsiem-backend"
 SETTINGS_FILE = "--settings"
 USAGE, MISSING = 3, 2
+_ORDINAL = re.compile(r"-([0-9]{1,6})$")
+"""Of a StatefulSet's pod."""
 
 _EPILOG = """\
 A flag goes before its variable, a variable before the settings file, and that before the default.
@@ -88,6 +92,7 @@ def parse(verb: Verb, arguments: Sequence[str], environ: Mapping[str, str]) -> P
     if "mode" in origins:
         settings, origins["mode"] = _with_mode(settings, origins)
         _check_node(settings, origins["mode"])
+        settings, origins["cluster_index"] = _with_index(settings, origins["cluster_index"])
     return Parsed(settings, getattr(given, "operands", []), origins)
 
 
@@ -233,3 +238,25 @@ def _check_node(settings: Settings, origin: Origin) -> None:
             f"--node (DSIEM_NODE) is empty, should be the name of this node: the mode is"
             f" cluster-backend ({origin})"
         )
+
+
+def _with_index(settings: Settings, origin: Origin) -> tuple[Settings, Origin]:
+    """Settle which of the services of a node this is: as given, else by the host name."""
+    host = socket.gethostname()
+    ordinal = _ORDINAL.search(host)
+    if settings.cluster_size > 1 and not settings.cluster_index and ordinal:
+        settings = replace(settings, cluster_index=ordinal[1])
+        origin = Origin("derived", f"the host name {host}")
+    if settings.cluster_size > 1 and not settings.cluster_index:
+        raise UsageError(
+            "--cluster-index (DSIEM_CLUSTER_INDEX) is empty, should be a whole number from 0, since"
+            f" --cluster-size is {settings.cluster_size}, and the host name {host} does not end in"
+            " a hyphen and a number"
+        )
+    if settings.part >= settings.cluster_size:
+        raise UsageError(
+            f"--cluster-index (DSIEM_CLUSTER_INDEX) is {settings.part} ({origin}), should be less"
+            f" than --cluster-size (DSIEM_CLUSTER_SIZE), {settings.cluster_size}: there are more"
+            " services than parts of the directives, so this one would have nothing to do"
+        )
+    return settings, origin

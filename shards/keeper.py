@@ -37,8 +37,10 @@ _SLICE_SECONDS = 0.003
 
 
 def checkpoint_path(settings: Settings) -> Path:
-    """The crash checkpoint of a node; other nodes may share the folder."""
+    """The crash checkpoint of a service; other nodes, and parts of one, may share the folder."""
     name = f"checkpoint-{quote(settings.node, safe='')}" if settings.node else "checkpoint"
+    if settings.part:  # the first keeps the name that it had alone
+        name += f".{settings.part}"
     return settings.log_dir / FOLDER / f"{name}.sqlite"
 
 

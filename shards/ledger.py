@@ -1,7 +1,7 @@
 """The ledger: what became of every event, and of every delivery to a shard; it adds up.
 
-Events: received = routed + unmatched + whitelisted + invalid + dropped. Deliveries (an event to
-a shard): sent = consumed + unmatched + invalid + dropped + lost + in flight.
+Events: received = routed + unmatched + elsewhere + whitelisted + invalid + dropped. Deliveries (an
+event to a shard): sent = consumed + unmatched + invalid + dropped + lost + in flight.
 """
 
 from collections import Counter
@@ -28,7 +28,10 @@ def _zeros(names: Iterable[str]) -> Counter[str]:
 
 
 class Events(Struct):
-    """Counts of events; invalid and dropped ones by reason."""
+    """Counts of events; invalid and dropped ones by reason.
+
+    `elsewhere`: those that concern only directives of other services of the node.
+    """
 
     received: int = 0
     routed: int = 0
@@ -36,11 +39,12 @@ class Events(Struct):
     whitelisted: int = 0
     invalid: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
+    elsewhere: int = 0
 
     @property
     def missing(self) -> int:
         """How many events are not accounted for."""
-        known = self.routed + self.unmatched + self.whitelisted
+        known = self.routed + self.unmatched + self.elsewhere + self.whitelisted
         return self.received - known - self.invalid.total() - self.dropped.total()
 
 

@@ -52,6 +52,7 @@ def _outcomes(overview: Overview) -> Mapping[str, float]:
     return {
         "routed": events.routed,
         "unmatched": events.unmatched,
+        "elsewhere": events.elsewhere,
         "whitelisted": events.whitelisted,
     }
 

@@ -125,7 +125,7 @@ class Observer:
             uptime=time.monotonic() - self._began,
             settings={name: settings.shown(name) for name in names},
             config_hash=self._config.hash,
-            directives=len(self._config.directives),
+            directives=sum(self._shards),
             rejected=self._config.rejected,
             ledger=self._accounts.ledger(),
             timings=self._timings,

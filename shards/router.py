@@ -50,6 +50,7 @@ class Router:
         self._assets = NetworkAssets(setup.assets)
         self._find = DirectiveIndex(_keys.decode(setup.keys)).find
         self._outlets = outlets
+        self._cluster = setup.settings.cluster_size, setup.settings.part
         self._concerned: dict[Ids, tuple[Outlet, ...]] = {}
         """By directive ids, as the index has them: the outlets of their shards, each once."""
         self._invalid = InvalidEvents()
@@ -97,17 +98,24 @@ class Router:
         if self._assets.facts(canonical(src_ip)).whitelisted:
             self.events.whitelisted += 1
             return True
+        outlets = self._concerned.get(ids)
+        if outlets is None:
+            outlets = self._concerned[ids] = self._concerned_by(ids)
+        if not outlets:
+            self.events.elsewhere += 1
+            return True
         self.events.routed += 1
         taken = True
-        for outlet in self._concerned.get(ids) or self._concerned_by(ids):
+        for outlet in outlets:
             taken = outlet.offer(raw) and taken
         return taken
 
     def _concerned_by(self, ids: Ids) -> tuple[Outlet, ...]:
-        workers = dict.fromkeys(place(directive, 1, len(self._outlets))[1] for directive in ids)
-        outlets = tuple(self._outlets[worker] for worker in workers)
-        self._concerned[ids] = outlets
-        return outlets
+        """None when other services of the node have all of these directives."""
+        size, part = self._cluster
+        places = (place(directive, size, len(self._outlets)) for directive in ids)
+        workers = dict.fromkeys(worker for node, worker in places if node == part)
+        return tuple(self._outlets[worker] for worker in workers)
 
     def flush(self) -> None:
         """Hand what was taken on to the shards: at the end of each read."""

@@ -75,6 +75,23 @@ class Settings(Struct, frozen=True, kw_only=True):
         str, Spec("cluster", "file with the certificate to show to the NATS server")
     ] = ""
     nats_tls_key: Annotated[str, Spec("cluster", "file with the key of that certificate")] = ""
+    cluster_size: Annotated[
+        int,
+        Spec(
+            "cluster",
+            "services that share a node name, each with a part of its directives",
+            at_least=1,
+        ),
+    ] = 1
+    cluster_index: Annotated[
+        str,
+        Spec(
+            "cluster",
+            "which of them this is, from 0; by default the number at the end of the host name",
+            pattern=r"[0-9]{0,6}",
+            right="a whole number from 0",
+        ),
+    ] = ""
     nats_monitor: Annotated[
         str,
         Spec(
@@ -278,6 +295,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     json: Annotated[
         bool, Spec("logging", "log as JSON, an object a line", EVERY_VERB, short="-j")
     ] = False
+
+    @property
+    def part(self) -> int:
+        """Which of the services that share its node name this is, from 0."""
+        return int(self.cluster_index or 0)
 
     def shown(self, name: str) -> Any:
         """Return a setting without what is secret of it."""

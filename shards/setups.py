@@ -16,10 +16,12 @@ from shards.worker import WorkerSetup
 
 
 def parts(settings: Settings, config: Config) -> list[list[Directive]]:
-    """The directives of each worker."""
+    """The directives of each worker; those of other services of the node are left out."""
     divided: list[list[Directive]] = [[] for _ in range(settings.workers)]
     for directive in config.directives:
-        divided[place(directive.id, 1, settings.workers)[1]].append(directive)
+        node, worker = place(directive.id, settings.cluster_size, settings.workers)
+        if node == settings.part:
+            divided[worker].append(directive)
     return divided
 
 

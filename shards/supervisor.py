@@ -46,13 +46,12 @@ class Supervisor:
         self._settings = settings
         self._output = Output(files)
         self._accounts = Accounts()
-        self._directives = len(config.directives)
+        divided = list(map(len, parts(settings, config)))
+        self._directives = sum(divided)
         self._watchdog = Watchdog(self._directives, settings.max_eps)
         self._worker_setups = [Parcel(setup) for setup in worker_setups(settings, config)]
         self._router_setup = Parcel(router_setup(settings, config))
-        self._observer = Observer(
-            settings, config, map(len, parts(settings, config)), self._accounts
-        )
+        self._observer = Observer(settings, config, divided, self._accounts)
         self._port = settings.port
         self._signals = _signals(settings)
         self._workers: dict[int, Child] = {}

@@ -133,6 +133,7 @@ class Ledger(Counter[str]):
         invalid = sum(self.by_reason("events_invalid_").values())
         dropped = sum(self.by_reason("events_dropped_").values())
         known = self["events_routed"] + self["events_unmatched"] + self["events_whitelisted"]
+        known += self["events_elsewhere"]
         assert self["events_received"] == known + invalid + dropped, self
         gone = sum(
             sum(self.by_reason(f"deliveries_{how}_").values())
