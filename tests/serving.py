@@ -165,6 +165,10 @@ class Ended(NamedTuple):
     ledger: Ledger
 
 
+started: "list[Service]" = []
+"""All of this test; see conftest.py."""
+
+
 class Service:
     """One running service; its files are in `folder/logs`."""
 
@@ -200,6 +204,7 @@ class Service:
                 stderr=stderr,
                 start_new_session=True,
             )
+        started.append(self)
         self.port = 0
         self.workers: list[int] = []
         self.router = 0
