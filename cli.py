@@ -40,6 +40,9 @@ def _serve(parsed: Parsed) -> int:
         return check.run(parsed, os.environ)
     from loguru import logger
 
+    from shards import temporary
+
+    temporary.ensure(parsed.settings.log_dir)
     from shards import advice, startup
 
     for text in advice.warnings(parsed.settings, os.environ):

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import NoReturn
 
 import uvloop
 from loguru import logger
@@ -23,6 +24,7 @@ from shards.supervisor import Supervisor
 from shards.validate import line_of
 
 INVALID, NO_PATH, USAGE = 1, 2, 3
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _LOOK_SECONDS = 0.05
 
 
@@ -40,15 +42,25 @@ class _Refused(Exception):
 
 def run(settings: Settings) -> int:
     """Serve until a signal ends it; returns the exit code: 0, or 1 when serving gave up."""
+    _heed_at_once()
     try:
-        supervisor = _prepared(settings)
+        return uvloop.run(_prepared(settings).serve())
     except _Stopped:
         return 0
     except _Refused as refused:
         if text := str(refused):
             logger.error(text)
         return refused.code
-    return uvloop.run(supervisor.serve())
+
+
+def _heed_at_once() -> None:
+    """Stop at a signal until the supervisor sees to them: as PID 1 it would be deaf without."""
+
+    def stop(*_: object) -> NoReturn:
+        raise _Stopped
+
+    for number in _SIGNALS:
+        signal.signal(number, stop)
 
 
 def _prepared(settings: Settings) -> Supervisor:
@@ -110,7 +122,7 @@ def _download(settings: Settings) -> None:
 def _heeding_signals(work: Callable[[], bool], stop: Callable[[], None]) -> bool:
     """Do it in a thread that nobody waits for; a signal stops it, and then this returns False."""
     asked: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in _SIGNALS:
         signal.signal(number, lambda number, _: asked.append(number))
     result: Future[bool] = Future()
 
@@ -127,6 +139,7 @@ def _heeding_signals(work: Callable[[], bool], stop: Callable[[], None]) -> bool
     if asked:
         stop()
         return False
+    _heed_at_once()
     return result.result()
 
 
