@@ -8,7 +8,7 @@ import gc
 import random
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from tests.nats_server import Publisher, frame
 SUBJECT = "dsiem_events"
 SLICE = 0.01
 """Seconds between two sends: what is due in that time goes out at its beginning."""
-_POOL = 5000
+POOL = 5000
 """Unmatched events; and about as many templates of matching ones."""
 _MARK = "xxxxxxxx-xxxx-4000-8000-xxxxxxxxxxxx"
 """Where the id goes: the number of the run, of the slice, and of the event."""
@@ -80,56 +80,58 @@ def due_at(line_id: str) -> float:
 def prepared(plan: Plan) -> tuple[list[Pieces], int]:
     """All slices, and how many events in them match; the last one does."""
     pick = random.Random(plan.run).random
-    others, templates = _others(plan), _templates(plan)
-    order = count() if plan.in_order else iter(lambda: int(pick() * len(templates)), -1)
+    others = unmatched(plan.run, plan.pairs)
+    forms = templates(plan.run, plan.pairs, plan.sids)
+    order = count() if plan.in_order else iter(lambda: int(pick() * len(forms)), -1)
     slices: list[Pieces] = []
     matching, last = 0, plan.due(plan.slices) - 1
     for number in range(plan.slices):
         pieces: list[bytes] = []
         for event in range(plan.due(number), plan.due(number + 1)):
             if event == last or pick() < plan.share:
-                before, after = templates[next(order) % len(templates)]
+                before, after = forms[next(order) % len(forms)]
                 name = b"%08x-%04x-4000-8000-%012x" % (plan.run, number, matching)
                 pieces += (before, name, after)
                 matching += 1
             else:
-                pieces.append(others[int(pick() * _POOL)])
+                pieces.append(others[int(pick() * POOL)])
         slices.append(pieces)
     return slices, matching
 
 
-def _others(plan: Plan) -> list[bytes]:
+def unmatched(run: int, pairs: int) -> list[bytes]:
     """Frames of events that no directive is for."""
-    maker, known = LiveMaker(plan.run), workload.pairs(plan.pairs)
+    maker, known = LiveMaker(run), workload.pairs(pairs)
     sids = range(workload.UNKNOWN_SID, workload.UNKNOWN_SID + 500)
-    return [frame(SUBJECT, raw) for raw in maker.drawn(_POOL, known, sids)]
+    return [frame(SUBJECT, raw) for raw in maker.drawn(POOL, known, sids)]
 
 
-def _templates(plan: Plan) -> list[tuple[bytes, bytes]]:
+def templates(run: int, pairs: int, sids: Sequence[int]) -> list[tuple[bytes, bytes]]:
     """What comes before and after the id of events of each pair, all pairs equally often."""
-    maker, known = LiveMaker(plan.run), workload.pairs(plan.pairs)
-    return [_template(plan, maker, pair, number) for number, pair in _often(known)]
+    maker, known = LiveMaker(run), workload.pairs(pairs)
+    return [
+        _template(maker, pair, sids[number % len(sids)])
+        for _ in range(max(1, POOL // len(known)))
+        for number, pair in enumerate(known)
+    ]
 
 
-def _often(known: Sequence[workload.Pair]) -> Iterator[tuple[int, workload.Pair]]:
-    for _ in range(max(1, _POOL // len(known))):
-        yield from enumerate(known)
-
-
-def _template(
-    plan: Plan, maker: LiveMaker, pair: workload.Pair, number: int
-) -> tuple[bytes, bytes]:
-    sid = plan.sids[number % len(plan.sids)]
+def _template(maker: LiveMaker, pair: workload.Pair, sid: int) -> tuple[bytes, bytes]:
     raw = maker.event(sid, pair, event_id=_MARK, rcvd_time=time.time_ns())
     before, after = frame(SUBJECT, raw).split(_MARK.encode())
     return before, after
 
 
-def publish(publisher: Publisher, slices: Sequence[Pieces], start: float) -> tuple[float, float]:
-    """Send each when it is due, later ones without a pause when late: how far behind, and last."""
+def publish(
+    publisher: Publisher, slices: Sequence[Pieces], every: float, start: float
+) -> tuple[float, float]:
+    """Send a slice every so many seconds, later ones without a pause when late.
+
+    Returns how many seconds behind that was, at most and for the last one.
+    """
     most = behind = 0.0
     for number, pieces in enumerate(slices):
-        due = start + number * SLICE
+        due = start + number * every
         time.sleep(max(0.0, due - time.monotonic()))
         publisher.send(b"".join(pieces))
         behind = time.monotonic() - due
@@ -138,18 +140,23 @@ def publish(publisher: Publisher, slices: Sequence[Pieces], start: float) -> tup
     return most, behind
 
 
-def main(plan: Plan) -> None:
-    """Prepare, say so, read when to begin from stdin, publish, say how it went."""
-    gc.disable()
-    slices, matching = prepared(plan)
-    with Publisher(plan.port) as publisher:
+def serve(port: int, slices: Sequence[Pieces], every: float, events: int, matching: int) -> None:
+    """Say that all is prepared, read when to begin from stdin, publish, say how it went."""
+    with Publisher(port) as publisher:
         print("ready", flush=True)
         start = float(sys.stdin.readline())
         cpu = time.process_time()
-        most, last = publish(publisher, slices, start)
+        most, last = publish(publisher, slices, every, start)
         end, cpu = time.monotonic(), time.process_time() - cpu
-    report = Report(plan.due(plan.slices), matching, end, most, last, cpu)
+    report = Report(events, matching, end, most, last, cpu)
     print(msgspec.json.encode(report).decode(), flush=True)
+
+
+def main(plan: Plan) -> None:
+    """Do what the plan says."""
+    gc.disable()
+    slices, matching = prepared(plan)
+    serve(plan.port, slices, SLICE, plan.due(plan.slices), matching)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,12 +20,7 @@ CONFIGS = ROOT / "deploy" / "example" / "configs"
 Run = Callable[[Parsed], int]
 
 
-@pytest.fixture(autouse=True)
-def _clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in [name for name in os.environ if name.startswith("DSIEM_")]:
-        monkeypatch.delenv(name)
-    yield
-    logger.remove()
+pytestmark = pytest.mark.usefixtures("clean_process")
 
 
 def replace_verbs(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:

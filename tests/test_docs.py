@@ -1,7 +1,6 @@
 """The documents: examples run, tables are those of the code, links lead somewhere."""
 
 import json
-import os
 import re
 import runpy
 from collections.abc import Iterator
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from loguru import logger
 
 import cli
 from engine.directive import DIRECTIVE_FIELDS
@@ -26,12 +24,7 @@ _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _INVALID = ("bad_json", "bad_type", "missing_field", "bad_timestamp", "bad_address", "too_large")
 
 
-@pytest.fixture(autouse=True)
-def _clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in [name for name in os.environ if name.startswith("DSIEM_")]:
-        monkeypatch.delenv(name)
-    yield
-    logger.remove()
+pytestmark = pytest.mark.usefixtures("clean_process")
 
 
 class Example(NamedTuple):

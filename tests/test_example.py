@@ -2,15 +2,12 @@
 
 import gzip
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from loguru import logger
 
 import cli
 
@@ -22,12 +19,7 @@ DIRECTIVES: list[dict[str, Any]] = json.loads(
 )["directives"]
 
 
-@pytest.fixture(autouse=True)
-def _clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in [name for name in os.environ if name.startswith("DSIEM_")]:
-        monkeypatch.delenv(name)
-    yield
-    logger.remove()
+pytestmark = pytest.mark.usefixtures("clean_process")
 
 
 def replay(logs: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from loguru import logger
 
 import cli
 from shards.top import fetch
@@ -26,13 +25,7 @@ from tests.serving import (
     write_config,
 )
 
-
-@pytest.fixture(autouse=True)
-def _clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in [name for name in os.environ if name.startswith("DSIEM_")]:
-        monkeypatch.delenv(name)
-    yield
-    logger.remove()
+pytestmark = pytest.mark.usefixtures("clean_process")
 
 
 @pytest.fixture
