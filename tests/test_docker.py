@@ -105,3 +105,20 @@ def test_filebeat_reads_what_the_backend_writes(services: dict[str, Any]) -> Non
     assert paths == ["/dsiem/logs/siem_alarms.json", "/dsiem/logs/siem_alarm_events.json"]
     assert "logs:/dsiem/logs" in services["backend"]["volumes"]
     assert "logs:/dsiem/logs:ro" in services["filebeat"]["volumes"]
+
+
+def test_later_lines_of_an_alarm_replace_its_document_in_their_order() -> None:
+    """With an id alone Filebeat would create documents, and drop what there is already."""
+    filebeat = yaml.safe_load((DOCKER / "filebeat.yml").read_text("utf-8"))
+    alarms, events = filebeat["filebeat.inputs"]
+    assert alarms["fields"]["op_type"] == "index"
+    assert "op_type" not in events["fields"]
+    [processor] = filebeat["processors"]
+    copied = {one["from"]: one["to"] for one in processor["copy_fields"]["fields"]}
+    assert copied == {"alarm_id": "@metadata._id", "fields.op_type": "@metadata.op_type"}
+    assert filebeat["output.elasticsearch"]["worker"] == 1
+
+
+def test_filebeat_logs_where_it_is_looked_for(services: dict[str, Any]) -> None:
+    """A command of one's own leaves out the image's, which sends the log to stderr."""
+    assert "-e" in services["filebeat"]["command"]
