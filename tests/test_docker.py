@@ -88,12 +88,17 @@ def test_the_program_knows_every_variable(services: dict[str, Any]) -> None:
     assert frontend <= OF_THE_FRONTEND
 
 
+def place(volume: str | dict[str, Any]) -> str:
+    """Where it is in the container."""
+    return str(volume["target"]) if isinstance(volume, dict) else volume.split(":")[1]
+
+
 def test_the_backend_may_write_nowhere_but_into_its_volumes(services: dict[str, Any]) -> None:
     backend = services["backend"]
     assert backend["read_only"] is True
     assert backend["cap_drop"] == ["ALL"]
     assert backend["security_opt"] == ["no-new-privileges:true"]
-    places = [volume.split(":")[1] for volume in backend["volumes"]]
+    places = [place(volume) for volume in backend["volumes"]]
     assert places == ["/dsiem/configs", "/dsiem/logs"]
     grace = int(backend["stop_grace_period"].removesuffix("s"))
     assert grace > Settings().shutdown_timeout + 5
