@@ -1,5 +1,6 @@
 """The image and the compose files, as far as they can be tested without an engine."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -127,3 +128,11 @@ def test_later_lines_of_an_alarm_replace_its_document_in_their_order() -> None:
 def test_filebeat_logs_where_it_is_looked_for(services: dict[str, Any]) -> None:
     """A command of one's own leaves out the image's, which sends the log to stderr."""
     assert "-e" in services["filebeat"]["command"]
+
+
+def test_the_document_names_what_compose_files_ask_for() -> None:
+    document = (DOCKER / "README.md").read_text("utf-8")
+    for file in COMPOSE:
+        wanted = re.findall(r"\$\{(\w+):\?", file.read_text("utf-8"))
+        assert "CONFIGS" in wanted
+        assert [name for name in wanted if f"{name}=" not in document] == []
