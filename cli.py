@@ -38,6 +38,16 @@ def _serve(parsed: Parsed) -> int:
         from shards import check
 
         return check.run(parsed, os.environ)
+    from shards import stopping
+
+    try:
+        stopping.heed_at_once()
+        return _started(parsed)
+    except stopping.Stopped:
+        return 0
+
+
+def _started(parsed: Parsed) -> int:
     from loguru import logger
 
     from shards import temporary

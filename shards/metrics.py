@@ -41,6 +41,14 @@ def _by(value: Callable[[Overview], Mapping[str, float]]) -> Callable[[Overview]
     return lambda overview: {(name,): number for name, number in value(overview).items()}
 
 
+def _by_reason(
+    reasons: tuple[str, ...], value: Callable[[Overview], Mapping[str, float]]
+) -> Callable[[Overview], Values]:
+    """With a 0 where nothing has happened: the first increase of a series is seen by nobody."""
+    zeros = dict.fromkeys(reasons, 0.0)
+    return _by(lambda overview: {**zeros, **value(overview)})
+
+
 def _by_worker(
     values: Callable[[Overview], Iterable[float]],
 ) -> Callable[[Overview], Values]:
@@ -150,14 +158,14 @@ METRICS: tuple[Metric, ...] = (
         "counter",
         ("reason",),
         "Deliveries that were dropped, as when the queue to a worker is full.",
-        _by(lambda o: o.ledger.deliveries.dropped),
+        _by_reason(("queue_full",), lambda o: o.ledger.deliveries.dropped),
     ),
     Metric(
         "deliveries_lost_total",
         "counter",
         ("reason",),
         "Deliveries that were lost with a process that died.",
-        _by(lambda o: o.ledger.deliveries.lost),
+        _by_reason(("worker_died", "router_died"), lambda o: o.ledger.deliveries.lost),
     ),
     Metric(
         "event_processing_seconds",

@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import NoReturn
 
 import uvloop
 from loguru import logger
@@ -20,16 +19,12 @@ from shards.keeper import checkpoint_path
 from shards.lookups.fetcher import wrong_with
 from shards.settings import Settings
 from shards.sink import AlarmFiles
+from shards.stopping import SIGNALS, Stopped, heed_at_once
 from shards.supervisor import Supervisor
 from shards.validate import line_of
 
 INVALID, NO_PATH, USAGE = 1, 2, 3
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _LOOK_SECONDS = 0.05
-
-
-class _Stopped(Exception):
-    """Asked to stop before there was anything to stop."""
 
 
 class _Refused(Exception):
@@ -41,26 +36,16 @@ class _Refused(Exception):
 
 
 def run(settings: Settings) -> int:
-    """Serve until a signal ends it; returns the exit code: 0, or 1 when serving gave up."""
-    _heed_at_once()
+    """Serve until a signal ends it; returns the exit code: 0, or 1 when serving gave up.
+
+    Raises Stopped for a signal while it starts, as stopping.heed_at_once() has it.
+    """
     try:
         return uvloop.run(_prepared(settings).serve())
-    except _Stopped:
-        return 0
     except _Refused as refused:
         if text := str(refused):
             logger.error(text)
         return refused.code
-
-
-def _heed_at_once() -> None:
-    """Stop at a signal until the supervisor sees to them: as PID 1 it would be deaf without."""
-
-    def stop(*_: object) -> NoReturn:
-        raise _Stopped
-
-    for number in _SIGNALS:
-        signal.signal(number, stop)
 
 
 def _prepared(settings: Settings) -> Supervisor:
@@ -116,13 +101,13 @@ def _download(settings: Settings) -> None:
     except PathError as error:
         raise _Refused(NO_PATH, str(error)) from error
     if not done:
-        raise _Stopped
+        raise Stopped
 
 
 def _heeding_signals(work: Callable[[], bool], stop: Callable[[], None]) -> bool:
     """Do it in a thread that nobody waits for; a signal stops it, and then this returns False."""
     asked: list[int] = []
-    for number in _SIGNALS:
+    for number in SIGNALS:
         signal.signal(number, lambda number, _: asked.append(number))
     result: Future[bool] = Future()
 
@@ -139,7 +124,7 @@ def _heeding_signals(work: Callable[[], bool], stop: Callable[[], None]) -> bool
     if asked:
         stop()
         return False
-    _heed_at_once()
+    heed_at_once()
     return result.result()
 
 

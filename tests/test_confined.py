@@ -83,6 +83,29 @@ def test_as_pid_1_it_heeds_a_signal_while_it_loads(tmp_path: Path) -> None:
     assert b'"serving"' not in said
 
 
+def test_a_signal_is_heeded_before_anything_large_is_imported() -> None:
+    """Half a second of imports is long enough for an engine that stops what it has just started."""
+    look = """
+import sys
+import cli
+from shards import stopping
+def look():
+    print(sorted({"aiohttp", "nats", "uvloop", "multiprocess"} & set(sys.modules)))
+    raise stopping.Stopped
+stopping.heed_at_once = look
+sys.exit(cli.main(["serve"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", look],
+        cwd=ROOT,
+        env=own_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
 SCRIPT = """
 set -e
 mount --make-rprivate /

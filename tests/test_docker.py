@@ -1,5 +1,6 @@
 """The image and the compose files, as far as they can be tested without an engine."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -88,12 +89,17 @@ def test_the_program_knows_every_variable(services: dict[str, Any]) -> None:
     assert frontend <= OF_THE_FRONTEND
 
 
+def place(volume: str | dict[str, Any]) -> str:
+    """Where it is in the container."""
+    return str(volume["target"]) if isinstance(volume, dict) else volume.split(":")[1]
+
+
 def test_the_backend_may_write_nowhere_but_into_its_volumes(services: dict[str, Any]) -> None:
     backend = services["backend"]
     assert backend["read_only"] is True
     assert backend["cap_drop"] == ["ALL"]
     assert backend["security_opt"] == ["no-new-privileges:true"]
-    places = [volume.split(":")[1] for volume in backend["volumes"]]
+    places = [place(volume) for volume in backend["volumes"]]
     assert places == ["/dsiem/configs", "/dsiem/logs"]
     grace = int(backend["stop_grace_period"].removesuffix("s"))
     assert grace > Settings().shutdown_timeout + 5
@@ -105,3 +111,28 @@ def test_filebeat_reads_what_the_backend_writes(services: dict[str, Any]) -> Non
     assert paths == ["/dsiem/logs/siem_alarms.json", "/dsiem/logs/siem_alarm_events.json"]
     assert "logs:/dsiem/logs" in services["backend"]["volumes"]
     assert "logs:/dsiem/logs:ro" in services["filebeat"]["volumes"]
+
+
+def test_later_lines_of_an_alarm_replace_its_document_in_their_order() -> None:
+    """With an id alone Filebeat would create documents, and drop what there is already."""
+    filebeat = yaml.safe_load((DOCKER / "filebeat.yml").read_text("utf-8"))
+    alarms, events = filebeat["filebeat.inputs"]
+    assert alarms["fields"]["op_type"] == "index"
+    assert "op_type" not in events["fields"]
+    [processor] = filebeat["processors"]
+    copied = {one["from"]: one["to"] for one in processor["copy_fields"]["fields"]}
+    assert copied == {"alarm_id": "@metadata._id", "fields.op_type": "@metadata.op_type"}
+    assert filebeat["output.elasticsearch"]["worker"] == 1
+
+
+def test_filebeat_logs_where_it_is_looked_for(services: dict[str, Any]) -> None:
+    """A command of one's own leaves out the image's, which sends the log to stderr."""
+    assert "-e" in services["filebeat"]["command"]
+
+
+def test_the_document_names_what_compose_files_ask_for() -> None:
+    document = (DOCKER / "README.md").read_text("utf-8")
+    for file in COMPOSE:
+        wanted = re.findall(r"\$\{(\w+):\?", file.read_text("utf-8"))
+        assert "CONFIGS" in wanted
+        assert [name for name in wanted if f"{name}=" not in document] == []

@@ -155,21 +155,93 @@ def test_replicas_is_the_one_number_to_edit(tmp_path: Path) -> None:
 def test_pods_are_selected_by_their_labels_and_no_others_are(objects: list[Object]) -> None:
     labels = of_kind(objects, "StatefulSet")["spec"]["template"]["metadata"]["labels"]
     budget = of_kind(objects, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"]
-    policy = of_kind(objects, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"]
     service = of_kind(objects, "Service")["spec"]["selector"]
-    assert budget == policy == service == labels
+    assert budget == service == labels
+    [own] = labels.values()
+    assert policies(objects, own)
 
 
-def test_only_what_is_needed_goes_out(objects: list[Object], overlay: str) -> None:
-    policy = of_kind(objects, "NetworkPolicy")["spec"]
-    assert policy["policyTypes"] == ["Ingress", "Egress"]
-    ports = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
+def policies(objects: list[Object], pod: str = "dsiem-backend") -> list[Object]:
+    """What the policies of these pods say; they add up."""
+    found = [one["spec"] for one in objects if one["kind"] == "NetworkPolicy"]
+    labels = {"app.kubernetes.io/name": pod}
+    return [spec for spec in found if spec["podSelector"] == {"matchLabels": labels}]
+
+
+def ports(objects: list[Object], way: str) -> set[int]:
+    rules = [rule for spec in policies(objects) for rule in spec.get(way, [])]
+    assert all(rule["ports"] for rule in rules)
+    return {port["port"] for rule in rules for port in rule["ports"]}
+
+
+def test_only_what_is_needed_goes_in_and_out(objects: list[Object], overlay: str) -> None:
+    types = {way for spec in policies(objects) for way in spec["policyTypes"]}
+    assert types == {"Ingress", "Egress"}
     of_cluster = {4222, 8222, 8080} if overlay == "cluster" else set()
-    assert ports == {53, 80, 443, 8081, 9200} | of_cluster
-    inward = {port["port"] for rule in policy["ingress"] for port in rule["ports"]}
-    assert inward == ({9090} if overlay == "cluster" else {9090, 8080})
-    blocks = [to["ipBlock"] for r in policy["egress"] for to in r.get("to", []) if "ipBlock" in to]
-    assert all("169.254.0.0/16" in block["except"] for block in blocks)
+    assert ports(objects, "egress") == {53, 80, 443, 8081, 9200, 5044} | of_cluster
+    assert ports(objects, "ingress") == ({9090} if overlay == "cluster" else {9090, 8080})
+
+
+def test_lookups_do_not_get_where_clouds_give_away_credentials(objects: list[Object]) -> None:
+    rules = [rule for spec in policies(objects) for rule in spec.get("egress", [])]
+    blocks = [to["ipBlock"] for rule in rules for to in rule.get("to", []) if "ipBlock" in to]
+    refused = {block["cidr"]: block["except"] for block in blocks}
+    assert refused.keys() == {"0.0.0.0/0", "::/0"}
+    assert "169.254.0.0/16" in refused["0.0.0.0/0"]
+    assert "fd00:ec2::254/128" in refused["::/0"]
+
+
+def who_may_ask(objects: list[Object], port: int, pod: str = "dsiem-backend") -> list[Object]:
+    rules = [rule for spec in policies(objects, pod) for rule in spec.get("ingress", [])]
+    asked = [r for r in rules if port in [one["port"] for one in r["ports"]]]
+    return [peer for rule in asked for peer in rule.get("from", [{}])]
+
+
+def test_what_has_no_login_is_for_the_namespace_and_for_prometheus(
+    overlay: str, tmp_path: Path
+) -> None:
+    """The ops port, which shows alarms, and NATS."""
+    namespace: Object = {"podSelector": {}}
+    made = rendered(KUBERNETES / "overlays" / overlay)
+    assert who_may_ask(made, 9090) == [namespace]
+    if overlay == "cluster":
+        assert who_may_ask(made, 4222, "dsiem-nats") == [namespace]
+    watched = who_may_ask(rendered(with_monitoring(tmp_path, overlay)), 9090)
+    name = {"kubernetes.io/metadata.name": "monitoring"}
+    assert namespace in watched
+    assert {"namespaceSelector": {"matchLabels": name}} in watched
+    assert len(watched) == 2
+
+
+def mounts(objects: list[Object], name: str) -> dict[str, str]:
+    """Where the volume claim is in a container, and which folder of it."""
+    spec = of_kind(objects, "StatefulSet")["spec"]
+    [claim] = spec["volumeClaimTemplates"]
+    [container] = [c for c in spec["template"]["spec"]["containers"] if c["name"] == name]
+    volumes = [v for v in container["volumeMounts"] if v["name"] == claim["metadata"]["name"]]
+    return {volume["mountPath"]: volume["subPath"] for volume in volumes}
+
+
+def test_what_has_to_outlive_a_pod_is_on_its_volume(objects: list[Object], overlay: str) -> None:
+    """With a download among it the pod can start while the frontend is away."""
+    logs = {"/dsiem/logs": "logs"}
+    download = {"/dsiem/configs": "configs"} if overlay == "cluster" else {}
+    assert mounts(objects, "backend") == logs | download
+    assert mounts(objects, "filebeat") == logs | {"/data": "filebeat"}
+
+
+def test_a_kubelet_that_gives_out_whole_cpus_does_so(objects: list[Object]) -> None:
+    """It wants of every container of the pod as much as at most."""
+    pod = of_kind(objects, "StatefulSet")["spec"]["template"]["spec"]
+    for container in pod["containers"]:
+        assert container["resources"]["requests"] == container["resources"]["limits"]
+
+
+def test_all_pods_share_one_node_name() -> None:
+    """With names of their own each would take all directives, and every alarm be there thrice."""
+    made = backend(rendered(KUBERNETES / "overlays" / "cluster"))["env"]
+    [node] = [variable for variable in made if variable["name"] == "DSIEM_NODE"]
+    assert node == {"name": "DSIEM_NODE", "value": "dsiem-backend"}
 
 
 def test_config_maps_are_small_enough(objects: list[Object]) -> None:

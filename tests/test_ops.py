@@ -119,6 +119,10 @@ def test_a_whole_life(  # noqa: PLR0915 - it is one story
         assert ops.metric("nats_connected") == 1
         assert ops.metric("directives_loaded") == 4
         assert ops.metric('worker_up{worker="0"}') == ops.metric("router_up") == 1
+        # There from the start: an alert sees how a series grows, not how it appears.
+        assert ops.metric('deliveries_dropped_total{reason="queue_full"}') == 0
+        assert ops.metric('deliveries_lost_total{reason="worker_died"}') == 0
+        assert ops.metric('deliveries_lost_total{reason="router_died"}') == 0
 
         # Load: events are counted, alarms written, backlogs opened and closed.
         events = Numbered(*FIRST, *SECOND)
