@@ -55,6 +55,8 @@ bench-full: .venv/ready
 	$(call run,bench_engine.py); \
 	$(call run,bench_pipeline.py); \
 	$(call run,bench_nats.py); \
+	$(call run,bench_nats.py --only lookups --only ops \
+		--json benchmarks/results/bench_nats_more.json); \
 	$(call run,bench_latency.py); \
 	$(call run,compare.py $(PEERS)); \
 	$(told)

@@ -106,7 +106,8 @@ def show(found: Sequence[Standing], cores: int) -> None:
     table = Table(title=f"dsiem-shards and its peers, {cores} cores")
     table.add_column("workload", no_wrap=True)
     table.add_column("contender", no_wrap=True)
-    for heading in ("events/s", "CPU µs", "MB", "lost", "ours is", "goal"):
+    headings = ("events/s", "CPU µs", "MB", "alarm events", "alarms", "lost", "ours is", "goal")
+    for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for before, one in zip([None, *found], found, strict=False):
@@ -115,7 +116,7 @@ def show(found: Sequence[Standing], cores: int) -> None:
         first = before is None or before.site != one.site
         for row in _rows(one, first):
             table.add_row(*row)
-    console = Console(width=None if Console().is_terminal else 150, highlight=False)
+    console = Console(width=None if Console().is_terminal else 170, highlight=False)
     console.print(table)
     console.print(
         "events/s: ~ not finished within the limit, the rate until then. "
@@ -140,12 +141,14 @@ def _rows(one: Standing, first: bool) -> Iterator[tuple[str, ...]]:
         sign + _number(median(run.rate for run in runs)),
         _number(median(run.cpu_micros for run in runs)),
         _number(median(run.pss_mb for run in runs)),
+        _number(median(run.alarm_events for run in runs)),
+        _number(median(run.alarms for run in runs)),
         _number(median(run.lost for run in runs)) if not sign else "–",
     )
     start = (one.site.name if first else "", one.contender, *figures)
     yield (*start, *_judged(one.speed, "faster"))
     if one.memory is not None and one.memory.goal is not None:
-        yield ("", "", "", "", "", "", *_judged(one.memory, "the memory"))
+        yield (*[""] * 8, *_judged(one.memory, "the memory"))
 
 
 def _judged(ratio: Ratio | None, what: str) -> tuple[str, str, str]:

@@ -61,8 +61,8 @@ def _live(settings: Settings) -> int:
     with Live(screen=True, auto_refresh=False) as live:
         trouble = ""
         while True:
-            size = live.console.size
-            shown = view(status, size.width, _room(status, size.height))
+            width = live.console.width
+            shown = view(status, width, _room(status, live.console))
             note = Text(f" {trouble}", "bold red") if trouble else Text(" Ctrl-C ends it", "dim")
             live.update(Group(shown, note), refresh=True)
             time.sleep(_SECONDS)
@@ -72,9 +72,10 @@ def _live(settings: Settings) -> int:
                 trouble = str(error)
 
 
-def _room(status: Status, height: int) -> int:
-    """How many alarms fit below the rest."""
-    return max(1, height - len(status["shards"]) - 18)
+def _room(status: Status, console: Console) -> int:
+    """How many alarms fit below the rest, with a line for the note."""
+    rest = console.render_lines(view(status, console.width, 0))
+    return max(1, console.height - len(rest) - 1)
 
 
 def fetch(url: str) -> Status:
@@ -133,7 +134,7 @@ def _shards(status: Status) -> Table:
         capacity = shard["queue_capacity"]
         state = "" if shard["ready"] else ("starting" if shard["up"] else "DOWN")
         if shard["restarts"]:
-            state = f"{state} {shard['restarts']} restarts".strip()
+            state = f"{state} restarted {shard['restarts']} ×".strip()
         table.add_row(
             f"{shard['worker']}",
             f"{shard['events_per_second']:,.0f}",
