@@ -146,9 +146,10 @@ def main() -> int:
         waits = Waits(run.waits)
         figures += _figures(run, waits)
         latencies.append(Latency(rate, seconds, len(run.waits), run.lost, waits.points()))
-    report.show(figures, "dsiem-shards: from an event to its line")
+    title = "dsiem-shards: from an event to its line"
+    report.show(figures, title, judged=not arguments.quick)
     report.save(figures, arguments.json, latencies=latencies)
-    return int(any(figure.met is False for figure in figures))
+    return int(not arguments.quick and any(figure.met is False for figure in figures))
 
 
 if __name__ == "__main__":

@@ -23,13 +23,24 @@ Answer = Literal["taken", "finished", "repeated", "sticky_seen", "out_of_order"]
 """How a backlog consumed an event; `finished`: taken, and the stage is complete with it."""
 
 
+class LookedUp:
+    """What is to be looked up of a backlog besides addresses, and what was found."""
+
+    __slots__ = ("hits", "pairs")
+
+    def __init__(self) -> None:
+        self.pairs: Bag[tuple[str, int]] = None
+        self.hits: Bag[tuple[Kind, Hit]] = None
+
+
 class Backlog:
     """What has happened so far; times in seconds since the epoch.
 
     `order`: its age among the backlogs of the directive. `bound`: values of first events that
     rules refer to. `starts`: of the stages up to the current one; each ends when the next one
     starts. `ids`, `sticky`: event ids and sticky values of the current stage; `earlier_ids`: ids
-    of each earlier stage, which only all_rules_always_active needs. `hits`: of lookups.
+    of each earlier stage, which only all_rules_always_active needs. `looked_up`: what
+    only lookups need, if there are any.
     """
 
     __slots__ = (
@@ -41,11 +52,10 @@ class Backlog:
         "dst_ips",
         "earlier_ids",
         "expires_at",
-        "hits",
         "ids",
+        "looked_up",
         "opened_by",
         "order",
-        "pairs",
         "risk",
         "src_ips",
         "starts",
@@ -74,8 +84,7 @@ class Backlog:
         self.earlier_ids: tuple[Bag[str], ...] = ()
         self.sticky: Bag[int | str] = None
         self.custom_data: Bag[CustomData] = None
-        self.pairs: Bag[tuple[str, int]] = None
-        self.hits: Bag[tuple[Kind, Hit]] = None
+        self.looked_up: LookedUp | None = None
 
     def open(self, event: NormalizedEvent, src: Facts, dst: Facts, now: int) -> None:
         """Take the opening event at stage 1, which it finishes.
@@ -162,8 +171,7 @@ class Backlog:
             for custom in _custom_data(event):
                 self.custom_data = bag.add(self.custom_data, custom)
         if self.compiled.options.lookups:
-            for pair in _pairs(event):
-                self.pairs = bag.add(self.pairs, pair)
+            self.pair_up(_pairs(event))
 
     def _finish_stage(self, rule: Rule, time: int) -> None:
         """End the current stage at this event time, and begin the next one."""
@@ -176,16 +184,28 @@ class Backlog:
 
     def enrich(self, kind: Kind, hits: Iterable[Hit]) -> bool:
         """Take up what a lookup found; whether any of it is new."""
-        known = bag.size(self.hits)
+        looked_up = self.looked_up = self.looked_up or LookedUp()
+        known = bag.size(looked_up.hits)
         for hit in hits:
-            self.hits = bag.add(self.hits, (kind, hit))
-        return bag.size(self.hits) > known
+            looked_up.hits = bag.add(looked_up.hits, (kind, hit))
+        return bag.size(looked_up.hits) > known
 
     def hits_of(self, kind: Kind) -> tuple[Hit, ...]:
         """What lookups of a kind have found, in order."""
-        if self.hits is None:  # as mostly
+        if self.looked_up is None or self.looked_up.hits is None:  # as mostly
             return ()
-        return tuple(hit for of, hit in bag.items(self.hits) if of == kind)
+        return tuple(hit for of, hit in bag.items(self.looked_up.hits) if of == kind)
+
+    def pair_up(self, pairs: Iterable[tuple[str, int]]) -> None:
+        """Note addresses with their ports, which are to be looked up."""
+        looked_up = self.looked_up = self.looked_up or LookedUp()
+        for pair in pairs:
+            looked_up.pairs = bag.add(looked_up.pairs, pair)
+
+    @property
+    def pairs(self) -> tuple[tuple[str, int], ...]:
+        """Addresses with their ports, in order."""
+        return () if self.looked_up is None else tuple(bag.items(self.looked_up.pairs))
 
     def set_expiry(self, now: int) -> None:
         """Work out the first second at which the stage that became current `now` is expired."""

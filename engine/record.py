@@ -33,7 +33,7 @@ def publish(backlog: Backlog, *, due: bool = False, timed_out: bool = False) -> 
 def _due(backlog: Backlog) -> Due:
     addresses = dict.fromkeys(backlog.addresses())
     looked_up = tuple(address for address in addresses if address not in NEVER_LOOKED_UP)
-    return Due(looked_up, tuple(bag.items(backlog.pairs)))
+    return Due(looked_up, backlog.pairs)
 
 
 def alarm_of(backlog: Backlog, form: type[A], rules: tuple[RuleRecord, ...]) -> A:

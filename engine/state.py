@@ -107,7 +107,7 @@ def state_of(backlog: Backlog) -> BacklogState:
         src_ips=tuple(bag.items(backlog.src_ips)),
         dst_ips=tuple(bag.items(backlog.dst_ips)),
         custom_data=tuple(bag.items(backlog.custom_data)),
-        pairs=tuple(bag.items(backlog.pairs)),
+        pairs=backlog.pairs,
         order=backlog.order,
         rules=backlog.compiled.directive.rules if backlog.compiled.variant else (),
         intel_hits=backlog.hits_of("intel"),
@@ -137,9 +137,11 @@ def restored(compiled: CompiledDirective, youngest: int, state: BacklogState) ->
     backlog.src_ips = bag.collect(addresses(state.src_ips))
     backlog.dst_ips = bag.collect(addresses(state.dst_ips))
     backlog.custom_data = bag.collect(state.custom_data)
-    backlog.pairs = bag.collect(state.pairs)
-    backlog.enrich("intel", state.intel_hits)
-    backlog.enrich("vuln", state.vulnerabilities)
+    if state.pairs:
+        backlog.pair_up(state.pairs)
+    if state.intel_hits or state.vulnerabilities:
+        backlog.enrich("intel", state.intel_hits)
+        backlog.enrich("vuln", state.vulnerabilities)
     return backlog
 
 
