@@ -18,7 +18,7 @@ from shards.table import TABLE
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-WITH_EXAMPLES = ("behaviour.md", "directives.md")
+WITH_EXAMPLES = ("behaviour.md", "directives.md", "migrating.md")
 _FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _INVALID = ("bad_json", "bad_type", "missing_field", "bad_timestamp", "bad_address", "too_large")
