@@ -15,11 +15,9 @@ from engine.document import FieldTable
 from engine.rules import RULE_FIELDS
 from shards import ledger
 from shards.table import TABLE
+from tests.pages import DOCS, FENCE, ROOT, pages
 
-ROOT = Path(__file__).parent.parent
-DOCS = ROOT / "docs"
 WITH_EXAMPLES = ("behaviour.md", "directives.md", "migrating.md")
-_FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _INVALID = ("bad_json", "bad_type", "missing_field", "bad_timestamp", "bad_address", "too_large")
 
@@ -40,7 +38,7 @@ class Example(NamedTuple):
 def examples() -> Iterator[Example]:
     for page in WITH_EXAMPLES:
         blocks: dict[str, str] = {}
-        for kind, text in _FENCE.findall((DOCS / page).read_text("utf-8")):
+        for kind, text in FENCE.findall((DOCS / page).read_text("utf-8")):
             blocks[kind] = text
             if kind == "alarms":
                 assets, directives, events = (
@@ -112,20 +110,15 @@ def test_the_settings_are_those_of_the_code() -> None:
     assert made["FILE"].read_text("utf-8") == made["text"]()
 
 
-def pages() -> list[Path]:
-    places = ("*.md", "docs/*.md", "benchmarks/*.md", "deploy/**/*.md")
-    return sorted(path for place in places for path in ROOT.glob(place))
-
-
 def anchors(page: Path) -> set[str]:
     """Of the headings of a page, as they are made of them."""
-    headings = re.findall(r"^#+ (.*)$", _FENCE.sub("", page.read_text("utf-8")), re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", page.read_text("utf-8")), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    text = _FENCE.sub("", page.read_text("utf-8"))
+    text = FENCE.sub("", page.read_text("utf-8"))
     for link in _LINK.findall(text):
         place, _, anchor = link.partition("#")
         if place.startswith(("http:", "https:")):
@@ -136,7 +129,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
-def test_the_program_knows_every_variable_and_flag_that_is_named(page: Path) -> None:
+def test_the_program_knows_every_variable_that_is_named(page: Path) -> None:
     known = {row.env for row in TABLE.values()} | {"DSIEM_SETTINGS"}
     not_ours = {"DSIEM_APM", "DSIEM_PPROF", "DSIEM_WEBSOCKET", "DSIEM_ESURL", "DSIEM_KBNURL"}
     found = set(re.findall(r"\bDSIEM_[A-Z][A-Z_]+\b", page.read_text("utf-8")))

@@ -99,7 +99,8 @@ def test_each_log_line_of_trouble_is_explained() -> None:
 
 
 def test_each_log_line_that_is_explained_is_logged() -> None:
-    code = "\n".join(path.read_text("utf-8") for path in ROOT.glob("shards/**/*.py"))
+    sources = [path for path in ROOT.glob("shards/**/*.py") if path.name != "settings.py"]  # helps
+    code = "\n".join(path.read_text("utf-8") for path in sources)
     joined = plain(re.sub(r'"\s*f?"', "", code))
     text = text_of("operate.md")
     for line in (*column(text, "in good times"), *column(text, "it says")):
