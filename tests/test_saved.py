@@ -150,6 +150,17 @@ def test_a_file_at_stage_3_is_gone_on_with_as_if_it_had_never_stopped() -> None:
     ]
 
 
+def test_what_lookups_have_found_goes_on_with_the_backlog() -> None:
+    intel = {"provider": "Wise", "term": "10.0.0.7", "result": "seen before"}
+    vuln = {"provider": "Nesd", "term": "10.0.0.25:25", "result": "High - relay"}
+    correlator = going_on(AT_STAGE_3 | {"intel_hits": [intel], "vulnerabilities": [vuln]})
+    [(_, [saved])] = correlator.saved()
+    [last] = take(correlator, "e6", 3, 50).publishes
+    for printed in map(msgspec.to_builtins, (saved, last.alarm)):
+        assert printed["intel_hits"] == (intel,)
+        assert printed["vulnerabilities"] == (vuln,)
+
+
 def test_the_state_of_a_file_says_all_of_it() -> None:
     assert state_of(AT_STAGE_3) == BacklogState(
         directive=5,

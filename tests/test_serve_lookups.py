@@ -158,6 +158,9 @@ def test_a_whole_alarm_in_one_batch_ends_with_its_last_stage_and_all_hits(
     service.post([step(2), step(3), *(step(stage, "b") for stage in (1, 2, 3))])
     wait_until(lambda: len(last_of_each(service)) == 2, "a second alarm")
     service.stop()
+    for alarm_id in last_of_each(service):
+        lines = [alarm for alarm in service.alarms() if alarm["alarm_id"] == alarm_id]
+        assert [finished(line) for line in lines] == sorted(map(finished, lines))
     for alarm in last_of_each(service).values():
         assert finished(alarm) == 3
         assert alarm["intel_hits"] == [INTEL_HIT]

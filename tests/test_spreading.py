@@ -1,8 +1,10 @@
 """Services that share a node name, each with a part of its directives."""
 
+import signal
 import socket
+import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -98,19 +100,32 @@ def test_three_services_give_exactly_the_alarms_of_one(
             assert service.ledger["backlogs_opened"] == mine * 10 > 0
 
 
+def kept(service: Service) -> int:
+    """Open backlogs in the crash checkpoint."""
+    [path] = (service.logs / "backlogs").glob("checkpoint*.sqlite")
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        [(number,)] = connection.execute("SELECT count(*) FROM backlog")
+    return int(number)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
 def test_a_node_that_is_spread_goes_on_with_its_first_part_where_it_was(
-    tmp_path: Path, server: NatsServer, frontend: Frontend
+    tmp_path: Path, server: NatsServer, frontend: Frontend, how: signal.Signals
 ) -> None:
     first = [id_ for id_ in DIRECTIVES if place(id_, 2, 1)[0] == 0]
-    with backend(tmp_path, frontend, server.url) as service:
+    with backend(tmp_path, frontend, server.url, "--checkpoint-interval=1") as service:
         publish(server, [pair_event("a", id_, OPENS, 0) for id_ in DIRECTIVES])
-        service.wait_for_lines(len(DIRECTIVES))
-        service.stop()
+        wait_until(lambda: kept(service) == len(DIRECTIVES), "all backlogs in the checkpoint")
+        service.kill(how)
+        service.process.wait()
+        service.wait_until_gone()
     with backend(tmp_path, frontend, server.url, "--cluster-size=2", "--cluster-index=0") as spread:
         publish(server, [pair_event(n, id_, GOES_ON, 0) for n in "bc" for id_ in DIRECTIVES])
         spread.wait_for_lines(len(DIRECTIVES) + 2 * len(first))
         ended = spread.stop()
     assert ended.ledger["backlogs_restored"] == len(first)
+    if how == signal.SIGKILL:
+        return
     left = {int(path.stem) for path in (tmp_path / "logs" / "backlogs").glob("*.json")}
     assert left == set(DIRECTIVES)  # those of the others stay, to be carried over
 

@@ -10,6 +10,7 @@ from engine.asset import parse_assets
 from engine.directive import parse_directives
 from engine.options import Options
 from shards.settings import Settings
+from shards.timings import LAG
 from shards.wire import WorkerReport
 from shards.worker import Shard, WorkerSetup
 
@@ -38,11 +39,11 @@ def shard(max_future: int) -> Shard:
     return Shard(WorkerSetup(settings, Options(), packed, tuple(assets)))
 
 
-def event(seconds_ahead: int) -> bytes:
+def event(seconds_ahead: int, **more: int) -> bytes:
     time = datetime.fromtimestamp(NOW + seconds_ahead, UTC).isoformat()
     addresses = {"src_ip": "10.0.0.1", "dst_ip": "10.0.0.2"}
     body = {"event_id": "e", "timestamp": time, "sensor": "s", "plugin_id": 1, "plugin_sid": 1}
-    return json.dumps(body | addresses).encode()
+    return json.dumps(body | addresses | more).encode()
 
 
 def told(max_future: int, seconds_ahead: int) -> tuple[WorkerReport, int]:
@@ -64,3 +65,33 @@ def test_an_event_too_far_ahead_is_taken_as_of_now_and_counted(
     report, start = told(max_future, ahead)
     assert (start, report.from_future) == (taken_as, counted)
     assert (report.consumed, report.unmatched) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("ago", "at_most"), [(0.0, 0.001), (2.0, 2.5), (100.0, 180.0), (1000.0, None), (-50.0, 0.001)]
+)
+def test_the_lag_of_a_batch_is_that_of_its_first_event(
+    monkeypatch: pytest.MonkeyPatch, ago: float, at_most: float | None
+) -> None:
+    monkeypatch.setattr("shards.worker.time.time", lambda: float(NOW))
+    worker = shard(0)
+    received = int((NOW - ago) * 1e9)
+    worker.take(1, [event(0), event(0, rcvd_time=received), event(0, rcvd_time=1)], NOW)
+    details = worker.report([]).details
+    assert details is not None
+    bucket = LAG.index(at_most) if at_most is not None else len(LAG)
+    counted = [number for number, count in enumerate(details.timings.lag.buckets) if count]
+    assert counted == [bucket]
+    assert details.timings.lag.count == details.timings.processing.count == 3
+    assert details.timings.lag.seconds == pytest.approx(3 * max(0.0, ago))
+
+
+def test_details_are_of_what_was_done_since_the_last() -> None:
+    worker = shard(0)
+    worker.take(1, [event(0)], NOW)
+    assert worker.report([], details=False).details is None
+    first, second = worker.report([]).details, worker.report([]).details
+    assert first is not None
+    assert second is not None
+    assert (first.timings.processing.count, second.timings.processing.count) == (1, 0)
+    assert (first.alarms, second.alarms) == ({"High": 1}, {})
