@@ -1,5 +1,6 @@
 """Services that share a node name, each with a part of its directives."""
 
+import shutil
 import signal
 import socket
 import sqlite3
@@ -128,6 +129,35 @@ def test_a_node_that_is_spread_goes_on_with_its_first_part_where_it_was(
         return
     left = {int(path.stem) for path in (tmp_path / "logs" / "backlogs").glob("*.json")}
     assert left == set(DIRECTIVES)  # those of the others stay, to be carried over
+
+
+def test_saved_files_carry_backlogs_over_to_where_their_directives_have_moved(
+    tmp_path: Path, server: NatsServer, frontend: Frontend
+) -> None:
+    """As docs/operate.md says: stop all, copy the files to every service, start all."""
+    with backend(tmp_path, frontend, server.url) as service:
+        publish(server, [pair_event("a", id_, OPENS, 0) for id_ in DIRECTIVES])
+        service.wait_for_lines(len(DIRECTIVES))
+        service.stop()
+    with ExitStack() as stack:
+        services: list[Service] = []
+        for index in range(SIZE):
+            (folder := tmp_path / f"p{index}").mkdir()
+            saved = service.logs / "backlogs"
+            shutil.copytree(saved, folder / "logs" / "backlogs", ignore=_all_but_json)
+            options = (f"--cluster-size={SIZE}", f"--cluster-index={index}")
+            spread = backend(folder, frontend, server.url, *options)
+            services.append(stack.enter_context(spread))
+        publish(server, [pair_event(n, id_, GOES_ON, 0) for n in "bc" for id_ in DIRECTIVES])
+        wait_until(lambda: sum(one.lines() for one in services) == 2 * len(DIRECTIVES), "all lines")
+        ended = [one.stop() for one in services]
+    restored = [one.ledger["backlogs_restored"] for one in ended]
+    parts = [sum(place(id_, SIZE, 1)[0] == index for id_ in DIRECTIVES) for index in range(SIZE)]
+    assert restored == parts
+
+
+def _all_but_json(_: str, names: list[str]) -> list[str]:
+    return [name for name in names if not name.endswith(".json")]
 
 
 @pytest.mark.parametrize(
