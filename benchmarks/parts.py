@@ -26,8 +26,8 @@ from engine.options import Options
 from shards.outlet import Outlet
 from shards.router import Router, RouterSetup
 from shards.settings import Settings
+from shards.shard import Shard, WorkerSetup
 from shards.wire import encode_frame
-from shards.worker import Shard, WorkerSetup
 
 SECTION = "parts"
 _READ = 450

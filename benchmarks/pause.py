@@ -23,7 +23,7 @@ from engine.options import Options
 from shards import checkpoint_file, memory
 from shards.keeper import Keeper, checkpoint_path
 from shards.settings import Settings
-from shards.worker import Shard, WorkerSetup
+from shards.shard import Shard, WorkerSetup
 
 SECTION = "pause"
 _BACKLOGS = 5000

@@ -28,7 +28,7 @@ from shards.saved import SavedFolder
 from shards.settings import Settings
 
 if TYPE_CHECKING:
-    from shards.worker import Shard
+    from shards.shard import Shard
 
 FOLDER = "backlogs"
 """Of the saved files and the checkpoint, in the log folder."""

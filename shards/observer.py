@@ -88,6 +88,10 @@ class Observer:
         process = self.process(worker)
         process.up = process.ready = False
 
+    def silent(self, worker: int | None) -> float:
+        """Seconds since its last report, or since its start."""
+        return time.monotonic() - self.process(worker).heard
+
     def reported(self, worker: int, report: WorkerReport) -> None:
         """A worker has reported; its counts are in the accounts."""
         self.heard(worker)

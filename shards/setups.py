@@ -3,6 +3,8 @@
 May live here: that, made of settings and config. May not: processes.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 from msgspec.structs import replace
 
@@ -12,7 +14,7 @@ from shards.config import Config, engine_options
 from shards.plan import place
 from shards.router import RouterSetup
 from shards.settings import Settings
-from shards.worker import WorkerSetup
+from shards.shard import WorkerSetup
 
 
 def parts(settings: Settings, config: Config) -> list[list[Directive]]:
@@ -25,8 +27,10 @@ def parts(settings: Settings, config: Config) -> list[list[Directive]]:
     return divided
 
 
-def worker_setups(settings: Settings, config: Config) -> list[WorkerSetup]:
-    """What each worker gets."""
+def worker_setups(
+    settings: Settings, config: Config, divided: Iterable[list[Directive]]
+) -> list[WorkerSetup]:
+    """What each worker gets, with its part of the directives."""
     options = replace(
         engine_options(settings),
         expiry_grace=settings.expiry_grace,
@@ -36,7 +40,7 @@ def worker_setups(settings: Settings, config: Config) -> list[WorkerSetup]:
     )
     return [
         WorkerSetup(settings, options, msgspec.msgpack.encode(part), config.assets, config.sources)
-        for part in parts(settings, config)
+        for part in divided
     ]
 
 

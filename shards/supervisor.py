@@ -46,12 +46,13 @@ class Supervisor:
         self._settings = settings
         self._output = Output(files)
         self._accounts = Accounts()
-        divided = list(map(len, parts(settings, config)))
-        self._directives = sum(divided)
+        divided = parts(settings, config)
+        sizes = list(map(len, divided))
+        self._directives = sum(sizes)
         self._watchdog = Watchdog(self._directives, settings.max_eps)
-        self._worker_setups = [Parcel(setup) for setup in worker_setups(settings, config)]
+        self._worker_setups = [Parcel(setup) for setup in worker_setups(settings, config, divided)]
         self._router_setup = Parcel(router_setup(settings, config))
-        self._observer = Observer(settings, config, divided, self._accounts)
+        self._observer = Observer(settings, config, sizes, self._accounts)
         self._port = settings.port
         self._signals = _signals(settings)
         self._workers: dict[int, Child] = {}
@@ -59,7 +60,6 @@ class Supervisor:
         self._router: Child | None = None
         self._links = count(1)
         self._ready: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
-        self._router_reported = 0.0
         self._stopping = asyncio.Event()
         self._code = 0
 
@@ -220,14 +220,13 @@ class Supervisor:
             if self._router is None:
                 await self._after_death(ROUTER, None, restarts)
                 continue
-            self._router_reported = time.monotonic()
             self._observer.started(None)
             for number in self._workers:
                 self._connect(number)
             code = await self._router.attend(self._on_router)
             self._router = None
             self._observer.ended(None)
-            silent = time.monotonic() - self._router_reported
+            silent = self._observer.silent(None)
             self._accounts.router_gone(None if code == 0 else silent)
             await self._after_death(ROUTER, code, restarts)
 
@@ -239,7 +238,6 @@ class Supervisor:
                 self._ready[ROUTER].set()
                 self._observer.ready(None)
             case RouterReport():
-                self._router_reported = time.monotonic()
                 self._accounts.router_reported(message)
                 self._observer.heard(None)
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import pytest
 from loguru import logger
 
-from shards import supervisor
+from shards import observer, supervisor
 from shards.config import load
 from shards.ledger import Events, Feed
 from shards.restarts import MAX_DEATHS, WINDOW_SECONDS, Restarts
@@ -239,7 +239,9 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
         serving = Supervisor(settings, config, AlarmFiles(settings.log_dir))
         with asyncio.Runner(loop_factory=Loop) as runner:
             loop = runner.get_loop()
-            monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=loop.time))
+            clock = SimpleNamespace(monotonic=loop.time, time=loop.time)
+            monkeypatch.setattr(supervisor, "time", clock)
+            monkeypatch.setattr(observer, "time", clock)
             start = loop.time()
             for moment in stops:
                 loop.call_at(start + moment, os.kill, os.getpid(), signal.SIGTERM)

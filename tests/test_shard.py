@@ -10,9 +10,9 @@ from engine.asset import parse_assets
 from engine.directive import parse_directives
 from engine.options import Options
 from shards.settings import Settings
+from shards.shard import Shard, WorkerSetup
 from shards.timings import LAG
 from shards.wire import WorkerReport
-from shards.worker import Shard, WorkerSetup
 
 NOW = 1_800_000_000
 RULE = {
@@ -73,7 +73,7 @@ def test_an_event_too_far_ahead_is_taken_as_of_now_and_counted(
 def test_the_lag_of_a_batch_is_that_of_its_first_event(
     monkeypatch: pytest.MonkeyPatch, ago: float, at_most: float | None
 ) -> None:
-    monkeypatch.setattr("shards.worker.time.time", lambda: float(NOW))
+    monkeypatch.setattr("shards.shard.time.time", lambda: float(NOW))
     worker = shard(0)
     received = int((NOW - ago) * 1e9)
     worker.take(1, [event(0), event(0, rcvd_time=received), event(0, rcvd_time=1)], NOW)
