@@ -1,7 +1,7 @@
 """Health, metrics and status over HTTP, in the supervisor: /livez, /readyz, /metrics, /status.
 
 May live here: paths, status codes and content types. May not: what is healthy (overview.py), and
-what is in the documents (metrics.py, status.py). No login: it shows alarms, so it listens on the
+what is in the documents (exposition.py, status.py). No login: it shows alarms, so it listens on the
 loopback address unless told otherwise.
 """
 
@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 from loguru import logger
 
-from shards import metrics, status
+from shards import exposition, status
 from shards.overview import Overview
 
 _RETRY_SECONDS = 5.0
@@ -71,7 +71,7 @@ def _application(look: Callable[[], Overview]) -> web.Application:
 
     async def metrics_text(_: web.Request) -> web.Response:
         return web.Response(
-            body=metrics.text(look()), headers={"Content-Type": metrics.CONTENT_TYPE}
+            body=exposition.text(look()), headers={"Content-Type": exposition.CONTENT_TYPE}
         )
 
     async def status_document(_: web.Request) -> web.Response:
