@@ -75,3 +75,17 @@ def test_its_events_are_what_its_script_writes() -> None:
         timeout=60,
     )
     assert made.stdout == gzip.decompress(EVENTS.read_bytes())
+
+
+def test_the_demo_sees_each_attack_and_what_lookups_find(tmp_path: Path) -> None:
+    demo = subprocess.run(
+        [sys.executable, str(EXAMPLE / "live.py"), "--log-dir", str(tmp_path)],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+    assert (demo.returncode, demo.stderr) == (0, "")
+    for shown in ("Account created and made administrator", "Wise, 198.51.100.77: c2.family"):
+        assert shown in demo.stdout
+    assert "5 found" in demo.stdout

@@ -85,6 +85,15 @@ def wait_for_alarm(service: Service, **fields: Any) -> Json:
     return wait_until(found, f"an alarm with {fields}")
 
 
+def with_hits(folder: Path, server: LookupServer, *options: str) -> Service:
+    """A service with one alarm at its first stage, for which both sources have found something."""
+    configure(folder, server)
+    service = serve(folder, *options)
+    service.post([step(1)])
+    wait_for_alarm(service, intel_hits=[INTEL_HIT], vulnerabilities=[VULN_HIT])
+    return service
+
+
 def finished(alarm: Json) -> int:
     return sum(rule.get("status") == "finished" for rule in alarm["rules"])
 
@@ -113,10 +122,7 @@ def test_an_alarm_is_written_at_once_and_again_with_what_was_found(
 def test_later_lines_keep_the_hits_and_what_is_known_is_not_asked_again(
     tmp_path: Path, server: LookupServer
 ) -> None:
-    configure(tmp_path, server)
-    service = serve(tmp_path)
-    service.post([step(1)])
-    wait_for_alarm(service, intel_hits=[INTEL_HIT], vulnerabilities=[VULN_HIT])
+    service = with_hits(tmp_path, server)
     service.post([step(2), step(3)])
     done = wait_until(
         lambda: [alarm for alarm in service.alarms() if finished(alarm) == 3], "the last stage"
@@ -151,10 +157,7 @@ def test_an_alarm_that_is_closed_by_then_is_enriched_as_it_was_written_last(
 def test_a_whole_alarm_in_one_batch_ends_with_its_last_stage_and_all_hits(
     tmp_path: Path, server: LookupServer
 ) -> None:
-    configure(tmp_path, server)
-    service = serve(tmp_path)
-    service.post([step(1)])
-    wait_for_alarm(service, intel_hits=[INTEL_HIT], vulnerabilities=[VULN_HIT])
+    service = with_hits(tmp_path, server)
     service.post([step(2), step(3), *(step(stage, "b") for stage in (1, 2, 3))])
     wait_until(lambda: len(last_of_each(service)) == 2, "a second alarm")
     service.stop()
@@ -210,10 +213,7 @@ def saved(service: Service) -> bytes:
 def test_hits_outlive_the_service(
     tmp_path: Path, server: LookupServer, how: signal.Signals
 ) -> None:
-    configure(tmp_path, server)
-    service = serve(tmp_path, "--checkpoint-interval", "1")
-    service.post([step(1)])
-    wait_for_alarm(service, intel_hits=[INTEL_HIT], vulnerabilities=[VULN_HIT])
+    service = with_hits(tmp_path, server, "--checkpoint-interval", "1")
     if how == signal.SIGKILL:
         wait_until(lambda: b"CVE-2014-0160" in saved(service), "the hits in the checkpoint")
     service.kill(how)

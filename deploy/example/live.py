@@ -22,11 +22,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import lookup_server
+from board import Alarm, Board, hits, ledger_table, one_line, rule_names
 from make_events import DURATION, all_events, as_lines
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 HERE = Path(__file__).resolve().parent
@@ -39,9 +38,6 @@ SECONDS = 6.0
 DEADLINE = 10.0
 """Seconds that the service may take to start, to write the last alarms, and to stop."""
 LOOK = 0.02
-STYLES = {"High": "bold red", "Medium": "yellow", "Low": "green"}
-Alarm = dict[str, Any]
-"""A line of siem_alarms.json."""
 
 
 class DemoError(Exception):
@@ -102,110 +98,6 @@ class Service:
         self._process.wait()
 
 
-class Board:
-    """The alarms so far, each as its last line says, and how far the day has come."""
-
-    def __init__(self) -> None:
-        self.alarms: dict[str, Alarm] = {}
-        self.day = ""
-        self.posted = 0
-
-    def note(self, alarm: Alarm) -> bool:
-        """Take a line; whether it shows more than the one before."""
-        before = self.alarms.get(alarm["alarm_id"])
-        self.alarms[alarm["alarm_id"]] = alarm
-        return before is None or _state(before) != _state(alarm)
-
-    def live(self, height: int) -> Group:
-        """As many alarms as fit, the newest ones; and a line about the day."""
-        fitting = list(self.alarms.values())[-max(1, height - 6) :]
-        progress = f" {self.day}  {self.posted:,} events posted, {len(self.alarms)} alarms"
-        return Group(_alarm_table(fitting, wrap=False), Text(progress, style="dim"))
-
-    def final(self) -> Table:
-        """All alarms, those of the highest risk first."""
-        return _alarm_table(sorted(self.alarms.values(), key=lambda a: -a["risk"]), wrap=True)
-
-    def seen_through(self) -> set[tuple[str, ...]]:
-        """The directives, by the names of their rules, all of whose stages an alarm finished."""
-        finished = [a for a in self.alarms.values() if _finished(a) == len(a["rules"])]
-        return {_rule_names(alarm) for alarm in finished}
-
-
-def _finished(alarm: Alarm) -> int:
-    return sum(rule.get("status") == "finished" for rule in alarm["rules"])
-
-
-def _state(alarm: Alarm) -> tuple[int, int, int]:
-    return alarm["risk"], _finished(alarm), len(_hits(alarm))
-
-
-def _hits(alarm: Alarm) -> list[str]:
-    """What lookups have found."""
-    found = alarm.get("intel_hits", []) + alarm.get("vulnerabilities", [])
-    return [f"{hit['provider']}, {hit['term']}: {hit['result']}" for hit in found]
-
-
-def _rule_names(directive: dict[str, Any]) -> tuple[str, ...]:
-    rules = sorted(directive["rules"], key=lambda rule: rule["stage"])
-    return tuple(rule["name"] for rule in rules)
-
-
-def _stages(alarm: Alarm) -> str:
-    return f"{_finished(alarm)}/{len(alarm['rules'])}"
-
-
-def _risk(alarm: Alarm) -> str:
-    return f"{alarm['risk']} {alarm['risk_class']}"
-
-
-def _clock(alarm: Alarm) -> str:
-    """When its last event took place, which is not when it came: the end of its last stage."""
-    ended = max(rule.get("end_time", 0) for rule in alarm["rules"])
-    return f"{datetime.fromtimestamp(ended, UTC):%H:%M:%S}"
-
-
-def _alarm_table(alarms: Sequence[Alarm], *, wrap: bool) -> Table:
-    table = _table("Alarms", show_header=True)
-    for heading in ("UTC", "risk", "stages"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("alarm", ratio=1)
-    for alarm in alarms:
-        risk = Text(_risk(alarm), STYLES[alarm["risk_class"]])
-        look: dict[str, Any] = {"no_wrap": not wrap, "overflow": "fold" if wrap else "ellipsis"}
-        title = Text(alarm["title"], **look)
-        hits = _hits(alarm)
-        if hits and not wrap:
-            title = Text.assemble((f"{len(hits)} found  ", "cyan"), title, **look)
-        for hit in hits if wrap else ():
-            title.append(f"\n{hit}", "cyan")
-        table.add_row(_clock(alarm), risk, _stages(alarm), title)
-    return table
-
-
-def _table(title: str, *, show_header: bool) -> Table:
-    look: dict[str, Any] = {"title_justify": "left", "title_style": "bold", "box": SIMPLE_HEAD}
-    return Table(title=title, show_header=show_header, **look)
-
-
-def _ledger_table(ledger: dict[str, Any]) -> Table:
-    table = _table("Ledger", show_header=False)
-    for label, prefix, total in (
-        ("events received", "events_", "received"),
-        ("delivered to workers", "deliveries_", "sent"),
-        ("consumed by backlogs", "outcomes_", ""),
-        ("backlogs opened", "backlogs_", "opened"),
-        ("addresses looked up", "lookups_intel_Wise_", "asked"),
-        ("ports looked up", "lookups_vuln_Nesd_", "asked"),
-    ):
-        parts = {k.removeprefix(prefix): n for k, n in ledger.items() if k.startswith(prefix)}
-        count = parts.pop(total, None) if total else sum(parts.values())
-        listed = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in parts.items())
-        table.add_row(label, f"{count or 0:,}", listed)
-    table.add_row("adds up", "yes" if ledger["adds_up"] else "NO", "")
-    return table
-
-
 def _batches() -> Iterator[tuple[str, list[bytes]]]:
     """The day in equal parts of time, the last of which ends now: the hour, and its events."""
     events = all_events(SEED, EVENTS)
@@ -231,8 +123,7 @@ def _show(live: Live, board: Board, changed: Sequence[Alarm]) -> None:
         live.update(board.live(live.console.height), refresh=True)
         return
     for alarm in changed:
-        about = f"{_risk(alarm):<8}  {_stages(alarm)}  {alarm['title']}"
-        print("; ".join((f"{_clock(alarm)}  {about}", *_hits(alarm)[-1:])), flush=True)
+        print(one_line(alarm), flush=True)
 
 
 def _watch(alarms: Lines, board: Board, live: Live, until: float) -> None:
@@ -264,10 +155,10 @@ def _verdict(board: Board, ledger: dict[str, Any]) -> str:
     documents = [json.loads(path.read_bytes()) for path in CONFIGS.glob("directives_*.json")]
     directives = [directive for document in documents for directive in document["directives"]]
     seen = board.seen_through()
-    unseen = [str(d["id"]) for d in directives if _rule_names(d) not in seen]
+    unseen = [str(d["id"]) for d in directives if rule_names(d) not in seen]
     if unseen:
         return f"these directives did not see their attack to its end: {', '.join(unseen)}"
-    if not any(map(_hits, board.alarms.values())):
+    if not any(map(hits, board.alarms.values())):
         return "lookups have found nothing"
     if not ledger["adds_up"] or ledger.get("events_received") != board.posted:
         return f"the ledger does not account for the {board.posted} events posted"
@@ -309,7 +200,7 @@ def _demo(folder: Path) -> int:
     alarms.new()  # those of earlier times
     with _serving(folder) as service:
         ledger = _run(service, alarms, board, console)
-    console.print(board.final(), _ledger_table(ledger))
+    console.print(board.final(), ledger_table(ledger))
     for path in (alarms.path, folder / "siem_alarm_events.json", service.log.path):
         console.print(Text(str(path)), soft_wrap=True)
     if wrong := _verdict(board, ledger):

@@ -1,0 +1,127 @@
+"""What the demo shows: the alarms as they come, and the ledger.
+
+May live here: tables and texts. May not: the service, and posting events (live.py).
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+STYLES = {"High": "bold red", "Medium": "yellow", "Low": "green"}
+Alarm = dict[str, Any]
+"""A line of siem_alarms.json."""
+
+
+class Board:
+    """The alarms so far, each as its last line says, and how far the day has come."""
+
+    def __init__(self) -> None:
+        self.alarms: dict[str, Alarm] = {}
+        self.day = ""
+        self.posted = 0
+
+    def note(self, alarm: Alarm) -> bool:
+        """Take a line; whether it shows more than the one before."""
+        before = self.alarms.get(alarm["alarm_id"])
+        self.alarms[alarm["alarm_id"]] = alarm
+        return before is None or _state(before) != _state(alarm)
+
+    def live(self, height: int) -> Group:
+        """As many alarms as fit, the newest ones; and a line about the day."""
+        fitting = list(self.alarms.values())[-max(1, height - 6) :]
+        progress = f" {self.day}  {self.posted:,} events posted, {len(self.alarms)} alarms"
+        return Group(_alarm_table(fitting, wrap=False), Text(progress, style="dim"))
+
+    def final(self) -> Table:
+        """All alarms, those of the highest risk first."""
+        return _alarm_table(sorted(self.alarms.values(), key=lambda a: -a["risk"]), wrap=True)
+
+    def seen_through(self) -> set[tuple[str, ...]]:
+        """The directives, by the names of their rules, all of whose stages an alarm finished."""
+        finished = [a for a in self.alarms.values() if _finished(a) == len(a["rules"])]
+        return {rule_names(alarm) for alarm in finished}
+
+
+def _finished(alarm: Alarm) -> int:
+    return sum(rule.get("status") == "finished" for rule in alarm["rules"])
+
+
+def _state(alarm: Alarm) -> tuple[int, int, int]:
+    return alarm["risk"], _finished(alarm), len(hits(alarm))
+
+
+def hits(alarm: Alarm) -> list[str]:
+    """What lookups have found."""
+    found = alarm.get("intelhits", []) + alarm.get("vulnerabilities", [])
+    return [f"{hit['provider']}, {hit['term']}: {hit['result']}" for hit in found]
+
+
+def rule_names(directive: dict[str, Any]) -> tuple[str, ...]:
+    rules = sorted(directive["rules"], key=lambda rule: rule["stage"])
+    return tuple(rule["name"] for rule in rules)
+
+
+def _stages(alarm: Alarm) -> str:
+    return f"{_finished(alarm)}/{len(alarm['rules'])}"
+
+
+def _risk(alarm: Alarm) -> str:
+    return f"{alarm['risk']} {alarm['risk_class']}"
+
+
+def _clock(alarm: Alarm) -> str:
+    """When its last event took place, which is not when it came: the end of its last stage."""
+    ended = max(rule.get("end_time", 0) for rule in alarm["rules"])
+    return f"{datetime.fromtimestamp(ended, UTC):%H:%M:%S}"
+
+
+def _alarm_table(alarms: Sequence[Alarm], *, wrap: bool) -> Table:
+    table = _table("Alarms", show_header=True)
+    for heading in ("UTC", "risk", "stages"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("alarm", ratio=1)
+    for alarm in alarms:
+        risk = Text(_risk(alarm), STYLES[alarm["risk_class"]])
+        look: dict[str, Any] = {"no_wrap": not wrap, "overflow": "fold" if wrap else "ellipsis"}
+        title = Text(alarm["title"], **look)
+        found = hits(alarm)
+        if found and not wrap:
+            title = Text.assemble((f"{len(found)} found  ", "cyan"), title, **look)
+        for hit in found if wrap else ():
+            title.append(f"\n{hit}", "cyan")
+        table.add_row(_clock(alarm), risk, _stages(alarm), title)
+    return table
+
+
+def _table(title: str, *, show_header: bool) -> Table:
+    look: dict[str, Any] = {"title_justify": "left", "title_style": "bold", "box": SIMPLE_HEAD}
+    return Table(title=title, show_header=show_header, **look)
+
+
+def ledger_table(ledger: dict[str, Any]) -> Table:
+    table = _table("Ledger", show_header=False)
+    for label, prefix, total in (
+        ("events received", "events_", "received"),
+        ("delivered to workers", "deliveries_", "sent"),
+        ("consumed by backlogs", "outcomes_", ""),
+        ("backlogs opened", "backlogs_", "opened"),
+        ("addresses looked up", "lookups_intel_Wise_", "asked"),
+        ("ports looked up", "lookups_vuln_Nesd_", "asked"),
+    ):
+        parts = {k.removeprefix(prefix): n for k, n in ledger.items() if k.startswith(prefix)}
+        count = parts.pop(total, None) if total else sum(parts.values())
+        listed = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in parts.items())
+        table.add_row(label, f"{count or 0:,}", listed)
+    table.add_row("adds up", "yes" if ledger["adds_up"] else "NO", "")
+    return table
+
+
+def one_line(alarm: Alarm) -> str:
+    """An alarm as one line, with the last thing that lookups have found."""
+    about = f"{_risk(alarm):<8}  {_stages(alarm)}  {alarm['title']}"
+    return "; ".join((f"{_clock(alarm)}  {about}", *hits(alarm)[-1:]))
