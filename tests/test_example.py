@@ -86,6 +86,6 @@ def test_the_demo_sees_each_attack_and_what_lookups_find(tmp_path: Path) -> None
         timeout=60,
     )
     assert (demo.returncode, demo.stderr) == (0, "")
-    for shown in ("Account created and made administrator", "Wise, 198.51.100.77: c2.family"):
+    for shown in ("Account created and made administrator", "Wise, 198.51.100.77: ip.asn"):
         assert shown in demo.stdout
     assert "5 found" in demo.stdout
