@@ -57,7 +57,7 @@ def _state(alarm: Alarm) -> tuple[int, int, int]:
 
 def hits(alarm: Alarm) -> list[str]:
     """What lookups have found."""
-    found = alarm.get("intelhits", []) + alarm.get("vulnerabilities", [])
+    found = alarm.get("intel_hits", []) + alarm.get("vulnerabilities", [])
     return [f"{hit['provider']}, {hit['term']}: {hit['result']}" for hit in found]
 
 
