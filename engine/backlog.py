@@ -171,7 +171,7 @@ class Backlog:
             for custom in _custom_data(event):
                 self.custom_data = bag.add(self.custom_data, custom)
         if self.compiled.options.lookups:
-            self.pair_up(_pairs(event))
+            self.note_pairs(_pairs(event))
 
     def _finish_stage(self, rule: Rule, time: int) -> None:
         """End the current stage at this event time, and begin the next one."""
@@ -196,7 +196,7 @@ class Backlog:
             return ()
         return tuple(hit for of, hit in bag.items(self.looked_up.hits) if of == kind)
 
-    def pair_up(self, pairs: Iterable[tuple[str, int]]) -> None:
+    def note_pairs(self, pairs: Iterable[tuple[str, int]]) -> None:
         """Note addresses with their ports, which are to be looked up."""
         looked_up = self.looked_up = self.looked_up or LookedUp()
         for pair in pairs:

@@ -138,7 +138,7 @@ def restored(compiled: CompiledDirective, youngest: int, state: BacklogState) ->
     backlog.dst_ips = bag.collect(addresses(state.dst_ips))
     backlog.custom_data = bag.collect(state.custom_data)
     if state.pairs:
-        backlog.pair_up(state.pairs)
+        backlog.note_pairs(state.pairs)
     if state.intel_hits or state.vulnerabilities:
         backlog.enrich("intel", state.intel_hits)
         backlog.enrich("vuln", state.vulnerabilities)

@@ -64,33 +64,33 @@ class Observer:
         self._latest: OrderedDict[bytes, bytes] = OrderedDict()
         self._samples: deque[_Sample] = deque(maxlen=_RATE_SAMPLES)
 
-    def process(self, worker: int | None) -> _Process:
+    def _process(self, worker: int | None) -> _Process:
         """The router, or a worker."""
         return self._router if worker is None else self._workers[worker]
 
     def started(self, worker: int | None) -> None:
         """A process has been started."""
-        process = self.process(worker)
+        process = self._process(worker)
         process.up, process.ready, process.heard = True, False, time.monotonic()
         process.starts += 1
 
     def ready(self, worker: int | None) -> None:
         """It is ready for events."""
-        self.process(worker).ready = True
+        self._process(worker).ready = True
         self.heard(worker)
 
     def heard(self, worker: int | None) -> None:
         """It has reported something."""
-        self.process(worker).heard = time.monotonic()
+        self._process(worker).heard = time.monotonic()
 
     def ended(self, worker: int | None) -> None:
         """It has ended."""
-        process = self.process(worker)
+        process = self._process(worker)
         process.up = process.ready = False
 
     def silent(self, worker: int | None) -> float:
         """Seconds since its last report, or since its start."""
-        return time.monotonic() - self.process(worker).heard
+        return time.monotonic() - self._process(worker).heard
 
     def reported(self, worker: int, report: WorkerReport) -> None:
         """A worker has reported; its counts are in the accounts."""

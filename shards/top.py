@@ -27,6 +27,8 @@ _SECONDS = 1.0
 _TIMEOUT = 5.0
 _MOST_BYTES = 1 << 26
 _WIDE = 120
+_SOME = 10
+"""Alarms that are shown when there is no end of a screen to mind."""
 _STYLES = {"High": "bold red", "Medium": "yellow", "Low": "green"}
 Status = dict[str, Any]
 
@@ -52,7 +54,7 @@ def _once(settings: Settings) -> int:
         say(msgspec.json.format(msgspec.json.encode(status)).decode())
     else:
         console = Console()
-        console.print(view(status, console.width, 10))
+        console.print(_viewed(status, console.width, _SOME))
     return 0
 
 
@@ -61,8 +63,7 @@ def _live(settings: Settings) -> int:
     with Live(screen=True, auto_refresh=False) as live:
         trouble = ""
         while True:
-            width = live.console.width
-            shown = view(status, width, _room(status, live.console))
+            shown = _viewed(status, live.console.width, _room(status, live.console))
             note = Text(f" {trouble}", "bold red") if trouble else Text(" Ctrl-C ends it", "dim")
             live.update(Group(shown, note), refresh=True)
             time.sleep(_SECONDS)
@@ -74,7 +75,7 @@ def _live(settings: Settings) -> int:
 
 def _room(status: Status, console: Console) -> int:
     """How many alarms fit below the rest, with a line for the note."""
-    rest = console.render_lines(view(status, console.width, 0))
+    rest = console.render_lines(_viewed(status, console.width, 0))
     return max(1, console.height - len(rest) - 1)
 
 
@@ -93,10 +94,17 @@ def fetch(url: str) -> Status:
         raise _NoStatus(f"no status from {place}: it answers with {answer.status_code}")
     try:
         status: Status = msgspec.json.decode(body, type=dict[str, Any])
-        view(status, 80, 1)  # it has all that is shown
-    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError, ValueError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _NoStatus(f"{place} is not the status of a dsiem-backend") from error
     return status
+
+
+def _viewed(status: Status, width: int, alarms: int) -> RenderableType:
+    """The picture; _NoStatus when this is the status of something else."""
+    try:
+        return view(status, width, alarms)
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        raise _NoStatus("what answers there is no dsiem-backend") from error
 
 
 def view(status: Status, width: int, alarms: int) -> RenderableType:
