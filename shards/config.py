@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -18,8 +19,10 @@ from engine.errors import Finding
 from engine.errors import Path as DocumentPath
 from engine.options import Options
 from engine.position import Locator
-from shards.lookups.sources import Source, read_sources
 from shards.settings import Settings
+
+if TYPE_CHECKING:
+    from shards.lookups.sources import Source
 
 KEYS = {
     "assets": "assets",
@@ -51,7 +54,7 @@ class Config(Struct, frozen=True):
 
     directives: tuple[Directive, ...]
     assets: tuple[Asset, ...]
-    sources: tuple[Source, ...] = ()
+    sources: "tuple[Source, ...]" = ()
     rejected: int = 0
     hash: str = ""
 
@@ -130,6 +133,8 @@ class ConfigReader:
             self.counts[kind] += len(assets)
             self._note(path, data, findings)
         else:
+            from shards.lookups.sources import read_sources  # noqa: PLC0415 - its libraries are large
+
             document = read_sources(data, KEYS[kind])
             self.sources += document.sources
             self.counts[kind] += document.count

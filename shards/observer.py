@@ -51,7 +51,7 @@ class Observer:
     ) -> None:
         """`shards`: how many directives each worker has."""
         self._settings = settings
-        self._config = config
+        self._config_hash, self._rejected = config.hash, config.rejected  # the rest is large
         self._shards = list(shards)
         self._accounts = accounts
         self._began = time.monotonic()
@@ -128,9 +128,9 @@ class Observer:
             now=time.time(),
             uptime=time.monotonic() - self._began,
             settings={name: settings.shown(name) for name in names},
-            config_hash=self._config.hash,
+            config_hash=self._config_hash,
             directives=sum(self._shards),
-            rejected=self._config.rejected,
+            rejected=self._rejected,
             ledger=self._accounts.ledger(),
             timings=self._timings,
             alarms=self._alarms,

@@ -25,13 +25,10 @@ _END_SECONDS = 1.0
 
 @asynccontextmanager
 async def serving(address: str, port: int, look: Callable[[], Overview]) -> AsyncIterator[None]:
-    """Serve meanwhile; not at all with port 0.
+    """Serve meanwhile.
 
     When it cannot listen it tries again, and correlation goes on: alarms come before metrics.
     """
-    if not port:
-        yield
-        return
     runner = web.AppRunner(_application(look), access_log=None, shutdown_timeout=_END_SECONDS)
     await runner.setup()
     listening = asyncio.create_task(_listen(runner, address, port))

@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -21,13 +22,15 @@ from engine.errors import InvalidEvent
 from engine.event import NormalizedEvent, decode_event
 from engine.options import Options
 from engine.outputs import Outputs
-from shards.enriching import Enriching
 from shards.ledger import Ledger
 from shards.logs import InvalidEvents
-from shards.lookups.sources import Source
 from shards.settings import Settings
 from shards.timings import CHECKPOINT, LAG, PROCESSING, Timings, observe
 from shards.wire import Details, WorkerReport
+
+if TYPE_CHECKING:  # places without lookups do without their libraries
+    from shards.enriching import Enriching
+    from shards.lookups.sources import Source
 
 NANOSECONDS = 1_000_000_000
 
@@ -42,7 +45,7 @@ class WorkerSetup(Struct, frozen=True):
     options: Options
     directives: bytes
     assets: tuple[Asset, ...]
-    sources: tuple[Source, ...] = ()
+    sources: "tuple[Source, ...]" = ()
 
 
 class Shard:

@@ -14,9 +14,7 @@ from loguru import logger
 from shards import checkpoint_file
 from shards.checkpoint_file import CheckpointError
 from shards.config import Config, PathError, load
-from shards.exchange import Way
 from shards.keeper import checkpoint_path
-from shards.lookups.fetcher import wrong_with
 from shards.settings import Settings
 from shards.sink import AlarmFiles
 from shards.stopping import SIGNALS, Stopped, heed_at_once
@@ -84,8 +82,12 @@ def _check_nats(settings: Settings) -> None:
 
 def _check_lookups(settings: Settings, config: Config) -> None:
     """See to the way to the sources, if there are any."""
-    wrong = wrong_with(Way(settings.lookup_proxy, settings.lookup_ca)) if config.sources else ""
-    if wrong:
+    if not config.sources:
+        return
+    from shards.exchange import Way  # noqa: PLC0415 - most places have no lookups
+    from shards.lookups.fetcher import wrong_with  # noqa: PLC0415
+
+    if wrong := wrong_with(Way(settings.lookup_proxy, settings.lookup_ca)):
         raise _Refused(USAGE, wrong)
 
 

@@ -9,14 +9,14 @@ import os
 import signal
 import time
 from collections import defaultdict
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from shards import ops, router, worker
+from shards import router, worker
 from shards.accounts import Accounts
 from shards.config import Config
 from shards.observer import ROUTER, SAMPLE_SECONDS, Observer
@@ -69,16 +69,27 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._on_signal)
         loop.add_signal_handler(signal.SIGUSR1, self._output.reopen_if_renamed)
-        settings = self._settings
-        async with (
-            ops.serving(settings.ops_address, settings.ops_port, self._look),
-            regularly(SAMPLE_SECONDS, self._observer.sample),
-        ):
+        async with self._asked():
             await self._see_to_all()
         self._output.close()
         ledger = self._accounts.ledger()
         logger.bind(adds_up=ledger.adds_up, **ledger.lines()).info("ledger")
         return self._code
+
+    @asynccontextmanager
+    async def _asked(self) -> AsyncIterator[None]:
+        """Answer meanwhile whoever asks how it goes, unless nobody may."""
+        settings = self._settings
+        if not settings.ops_port:
+            yield
+            return
+        from shards import ops  # noqa: PLC0415 - its libraries are large
+
+        async with (
+            ops.serving(settings.ops_address, settings.ops_port, self._look),
+            regularly(SAMPLE_SECONDS, self._observer.sample),
+        ):
+            yield
 
     def _look(self) -> Overview:
         return self._observer.look(self._output, stopping=self._stopping.is_set())

@@ -9,7 +9,6 @@ from multiprocess.connection import Connection
 
 from engine.alarm import Publish
 from shards import memory
-from shards.enriching import Enriching
 from shards.keeper import Keeper
 from shards.process import (
     GATHER_SECONDS,
@@ -83,6 +82,8 @@ class _WorkerProcess:
 
         setup, shard = self._setup, self._shard
         if setup.sources:
+            from shards.enriching import Enriching  # noqa: PLC0415 - most places have no lookups
+
             shard.enriching = Enriching(shard.correlator, setup.sources, setup.settings, publish)
 
     def _on_message(self, message: ToChild, descriptor: int | None) -> None:
