@@ -1,7 +1,6 @@
-"""The command dsiem-backend: parses and dispatches, nothing more.
+"""The command dsiem-backend: parses the command line and runs a command.
 
-What may live here: the verbs, and which function of shards/ runs each. What may not: work.
-A verb's module is imported when the verb is run, so that --help is quick.
+The module of a command is imported when the command is run, so that `--help` is quick.
 """
 
 import argparse
@@ -11,76 +10,84 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from shards import commandline
-from shards.commandline import PROG, USAGE, Parsed, UsageError, Verb
-from shards.spelling import canonical
-from shards.table import TABLE
+from shards.settings.command_line import (
+    PROG,
+    Command,
+    HelpFormatter,
+    ParsedCommand,
+    add_settings,
+    canonical_arguments,
+    parse_command,
+)
+from shards.settings.schema import USAGE, UsageError
+from shards.settings.settings import SETTINGS_TABLE
 
 INTERRUPTED = 130  # as a shell reports SIGINT
 BROKEN_PIPE = 141  # as a shell reports SIGPIPE
 
 
-def _validate(parsed: Parsed) -> int:
-    from shards import validate
+def _validate(parsed: ParsedCommand) -> int:
+    from shards.commands import validate
 
     settings, paths = parsed.settings, [Path(path) for path in parsed.operands]
     return validate.run(paths, settings.lenient_directives, settings.format)
 
 
-def _replay(parsed: Parsed) -> int:
-    from shards import replay
+def _replay(parsed: ParsedCommand) -> int:
+    from shards.commands import replay
 
     return replay.run(parsed.settings, parsed.operands, parsed.settings.alarms)
 
 
-def _serve(parsed: Parsed) -> int:
-    if parsed.settings.check:
-        from shards import check
-
-        return check.run(parsed, os.environ)
-    from shards import stopping
-
-    try:
-        stopping.heed_at_once()
-        return _started(parsed)
-    except stopping.Stopped:
-        return 0
-
-
-def _started(parsed: Parsed) -> int:
-    from loguru import logger
-
-    from shards import temporary
-
-    temporary.ensure(parsed.settings.log_dir)
-    from shards import advice, startup
-
-    for text in advice.warnings(parsed.settings, os.environ):
-        logger.warning(text)
-    return startup.run(parsed.settings)
-
-
-def _top(parsed: Parsed) -> int:
-    from shards import top
+def _top(parsed: ParsedCommand) -> int:
+    from shards.commands import top
 
     return top.run(parsed.settings)
 
 
-VERBS: Mapping[Verb, Callable[[Parsed], int]] = {
-    Verb(
+def _serve(parsed: ParsedCommand) -> int:
+    if parsed.settings.check:
+        from shards.commands import serve_check
+
+        return serve_check.run(parsed, os.environ)
+    from shards import bootstrap
+
+    try:
+        bootstrap.interrupt_start_on_signal()
+        return _start_service(parsed)
+    except bootstrap.StartInterrupted:
+        return 0
+
+
+def _start_service(parsed: ParsedCommand) -> int:
+    from loguru import logger
+
+    from shards.bootstrap import ensure_temporary_folder
+
+    ensure_temporary_folder(parsed.settings.log_dir)  # which the following imports need
+    from shards.settings.validation import settings_warnings
+    from shards.supervisor import startup
+
+    for text in settings_warnings(parsed.settings, os.environ):
+        logger.warning(text)
+    return startup.run(parsed.settings)
+
+
+COMMANDS: Mapping[Command, Callable[[ParsedCommand], int]] = {
+    Command(
         "validate",
-        "Check configuration files, and name every fault in them.",
+        "Check configuration files and report every fault.",
         "PATH",
         "configuration file, or folder of them",
     ): _validate,
-    Verb(
+    Command(
         "replay",
-        "Correlate recorded events, with their own times as the clock.",
+        "Correlate recorded events; their timestamps are the clock.",
         "EVENTS",
         "file of events, one JSON object a line, may be .gz; - is standard input",
     ): _replay,
-    Verb("top", "Show how a running service does: shards, ledger, latest alarms."): _top,
-    Verb("serve", "Correlate events as they come, on all CPUs, until told to stop."): _serve,
+    Command("top", "Show the state of a running service: shards, ledger, latest alarms."): _top,
+    Command("serve", "Correlate events as they arrive, on all CPUs, until stopped."): _serve,
 }
 
 
@@ -95,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{PROG}: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        # What is still buffered for stdout would fail once more at interpreter exit.
+        # The interpreter's exit would flush stdout again, and fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except KeyboardInterrupt:
@@ -103,52 +110,52 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
-    arguments = canonical(argv)
+    arguments = canonical_arguments(argv)
     at = next((i for i, word in enumerate(arguments) if not word.startswith("-")), len(arguments))
     before, words = arguments[:at], arguments[at:]
-    top = _top_parser()
-    if top.parse_args(before).version:
+    parser = _make_parser()
+    if parser.parse_args(before).version:
         from shards.version import version
 
         print(PROG, version())
         return 0
     if not words:
-        top.print_help(sys.stderr)
+        parser.print_help(sys.stderr)
         return USAGE
     return _dispatch(words[0], before + words[1:], environ)
 
 
 def _dispatch(name: str, arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    for verb, run in VERBS.items():
-        if verb.name == name:
-            from shards import logs
+    for command, run in COMMANDS.items():
+        if command.name == name:
+            from shards.logs import configure_logging
 
-            parsed = commandline.parse(verb, arguments, environ)
-            logs.setup(parsed.settings)
+            parsed = parse_command(command, arguments, environ)
+            configure_logging(parsed.settings)
             return run(parsed)
-    known = ", ".join(verb.name for verb in VERBS)
-    raise UsageError(f"there is no verb {name!r}, only {known}")
+    known = ", ".join(command.name for command in COMMANDS)
+    raise UsageError(f"there is no command {name!r}, only {known}")
 
 
-class _TopParser(argparse.ArgumentParser):
+class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(message)
 
 
-def _top_parser() -> _TopParser:
-    """Make the parser of what stands before the verb."""
-    parser = _TopParser(
+def _make_parser() -> _Parser:
+    """The parser of the arguments before the command."""
+    parser = _Parser(
         prog=PROG,
-        usage=f"{PROG} [OPTION]… VERB …",
+        usage=f"{PROG} [OPTION]… COMMAND …",
         description="Correlate security events into alarms.",
-        epilog="verbs:\n"
-        + "".join(f"  {verb.name:<12}{verb.help}\n" for verb in VERBS)
-        + f"\n{PROG} VERB --help shows the settings of a verb.",
-        formatter_class=commandline.HelpFormatter,
+        epilog="commands:\n"
+        + "".join(f"  {command.name:<12}{command.help}\n" for command in COMMANDS)
+        + f"\n{PROG} COMMAND --help shows the settings of a command.",
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="store_true", help="show the version and exit")
-    commandline.add_rows(parser, [r for r in TABLE.values() if r.spec.group == "logging"])
+    add_settings(parser, [s for s in SETTINGS_TABLE.values() if s.spec.group == "logging"])
     return parser
 
 

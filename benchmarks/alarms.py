@@ -20,7 +20,7 @@ from benchmarks.contender import OURS, Contender
 from benchmarks.contest import cluster
 from benchmarks.running import Running, Unable
 from benchmarks.sites import SUBJECT
-from tests.nats_server import Publisher, frame
+from tests.support.nats_server import Publisher, frame
 
 _AFTER = 27.0
 """Seconds after the last event in which timeouts are noticed: some look for them every ten."""

@@ -22,9 +22,9 @@ from benchmarks import report, workload
 from benchmarks.clustered import PATIENCE, SERVICE, Load, Outcome, run
 from benchmarks.measure import Figure
 from benchmarks.per_event import LONG
-from tests.frontend import Reply
-from tests.lookup_server import WISE_HIT, LookupServer
-from tests.nats_server import free_port
+from tests.support.frontend import Reply
+from tests.support.lookup_server import WISE_HIT, LookupServer
+from tests.support.nats_server import free_port
 
 _TENTH, _ALL = 150_000, 75_000
 """Events a second when 1 in 10 matches, and when all do."""

@@ -23,8 +23,8 @@ from benchmarks.measure import calibration, cpu_nanos
 from benchmarks.publisher import SUBJECT, Plan, Report, due_at
 from benchmarks.served import LiveMaker
 from benchmarks.watched import ROOT, Account, Newlines, Tail, Watched, cpu_seconds, machine_seconds
-from tests.frontend import Frontend
-from tests.nats_server import NatsServer
+from tests.support.frontend import Frontend
+from tests.support.nats_server import NatsServer
 
 OPTIONS = ("--workers=2", "--node=bench", "--mode=cluster-backend", "--config-dir=configs")
 PATIENCE = 2.0

@@ -17,8 +17,8 @@ from msgspec import Struct
 
 from benchmarks.sites import NODE
 from benchmarks.watched import ROOT
-from tests.frontend import Frontend
-from tests.nats_server import NatsServer, free_port
+from tests.support.frontend import Frontend
+from tests.support.nats_server import NatsServer, free_port
 
 OURS = "ours"
 PEERS = ("go", "rust", "dsiem-rs")

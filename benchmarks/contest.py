@@ -18,8 +18,8 @@ from benchmarks.contender import OURS, Contender
 from benchmarks.running import Running, Seen
 from benchmarks.sites import Batch, Config, Feed, Site
 from benchmarks.watched import cpu_seconds, machine_seconds
-from tests.frontend import Frontend, Reply, list_of
-from tests.nats_server import NatsServer, Publisher
+from tests.support.frontend import Frontend, Reply, list_of
+from tests.support.nats_server import NatsServer, Publisher
 
 _PATIENT = ("max_pending: 2GB", 'write_deadline: "60s"')
 """The nats-server cuts nobody who takes a while."""

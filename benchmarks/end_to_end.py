@@ -19,8 +19,8 @@ _DIRECTIVES = 100
 
 def run(quick: bool) -> list[Figure]:
     """The figures of this section; none, and a line that says so, while there is no such verb."""
-    if find_spec("shards.replay") is None:
-        print("replay: skipped, shards.replay cannot be imported")
+    if find_spec("shards.commands.replay") is None:
+        print("replay: skipped, shards.commands.replay cannot be imported")
         return []
     count, repeats = (20_000, 1) if quick else (200_000, 3)
     return [

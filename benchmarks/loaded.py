@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from benchmarks import workload
 from benchmarks.measure import Step, Work
-from engine.asset import NetworkAssets, parse_assets
-from engine.correlator import Correlator
-from engine.directive import Directive, parse_directives
+from engine.asset import NetworkAssets
+from engine.correlation.correlator import Correlator
+from engine.directives.asset_document import parse_assets
+from engine.directives.directive import Directive, parse_directives
+from engine.directives.index import DirectiveIndex, routing_keys_of
 from engine.event import decode_event
-from engine.index import DirectiveIndex, keys_of
 from engine.options import Options
 
 
@@ -23,7 +24,7 @@ def parsed(document: bytes) -> list[Directive]:
 
 def index(document: bytes) -> DirectiveIndex:
     """The index of these directives, as the router has it."""
-    return DirectiveIndex(map(keys_of, parsed(document)))
+    return DirectiveIndex(map(routing_keys_of, parsed(document)))
 
 
 def correlator(document: bytes) -> Correlator:

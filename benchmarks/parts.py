@@ -20,14 +20,14 @@ from benchmarks import workload
 from benchmarks.loaded import parsed
 from benchmarks.measure import Figure, calibration, cpu_nanos
 from benchmarks.served import LiveMaker, matched
-from engine.asset import parse_assets
-from engine.index import keys_of
+from engine.directives.asset_document import parse_assets
+from engine.directives.index import routing_keys_of
 from engine.options import Options
-from shards.outlet import Outlet
-from shards.router import Router, RouterSetup
-from shards.settings import Settings
-from shards.shard import Shard, WorkerSetup
-from shards.wire import encode_frame
+from shards.ipc.framing import encode_frame
+from shards.router.router import Router, RouterSetup
+from shards.router.send_queue import SendQueue
+from shards.settings.settings import Settings
+from shards.worker.shard import Shard, WorkerSetup
 
 SECTION = "parts"
 _READ = 450
@@ -65,7 +65,7 @@ def _figure(
 
 async def _routed(raws: Sequence[bytes]) -> int:
     """CPU nanoseconds of routing these, 1 in 10 of which goes into the pipe of a worker."""
-    outlets = [Outlet(25_000), Outlet(25_000)]
+    outlets = [SendQueue(25_000), SendQueue(25_000)]
     router = Router(_router_setup(), outlets)
     with _drained() as first, _drained() as second, _frozen():
         for outlet, pipe in zip(outlets, (first, second), strict=True):
@@ -104,7 +104,7 @@ async def _taken(raws: Sequence[bytes]) -> int:
 
 
 def _router_setup() -> RouterSetup:
-    keys = [keys_of(directive) for directive in parsed(workload.directives(_DIRECTIVES))]
+    keys = [routing_keys_of(directive) for directive in parsed(workload.directives(_DIRECTIVES))]
     return RouterSetup(
         Settings(), msgspec.msgpack.encode(keys), tuple(parse_assets(workload.assets())[0])
     )

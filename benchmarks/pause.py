@@ -18,12 +18,13 @@ from benchmarks import workload
 from benchmarks.loaded import parsed
 from benchmarks.measure import Figure
 from benchmarks.served import LiveMaker
-from engine.asset import parse_assets
+from engine.directives.asset_document import parse_assets
 from engine.options import Options
-from shards import checkpoint_file, memory
-from shards.keeper import Keeper, checkpoint_path
-from shards.settings import Settings
-from shards.shard import Shard, WorkerSetup
+from shards.checkpoint import database_file
+from shards.checkpoint.checkpointer import Checkpointer, checkpoint_path
+from shards.ipc import memory
+from shards.settings.settings import Settings
+from shards.worker.shard import Shard, WorkerSetup
 
 SECTION = "pause"
 _BACKLOGS = 5000
@@ -47,7 +48,7 @@ async def _figures(settings: Settings, ids: int) -> list[Figure]:
         shard.take(0, maker.one_each(pairs), now)
         shard.report(())
     batches = [maker.drawn(_BATCH, pairs, [workload.FIRST_SID]) for _ in range(200)]
-    memory.settle()
+    memory.tune_memory()
     alone = await _longest(shard, batches, asyncio.sleep(1))
     beside = []
     for _ in range(3):
@@ -60,15 +61,15 @@ async def _figures(settings: Settings, ids: int) -> list[Figure]:
     ]
 
 
-def _kept(settings: Settings) -> tuple[Shard, Keeper]:
+def _kept(settings: Settings) -> tuple[Shard, Checkpointer]:
     """A shard of one directive whose backlogs stay open, and its keeper."""
     path = checkpoint_path(settings)
-    checkpoint_file.prepare(path)
+    database_file.prepare_database(path)
     options = Options(expiry_grace=10, track_changes=True)
     directives = msgspec.msgpack.encode(parsed(workload.directives(1, _STAYS_OPEN)))
     assets = tuple(parse_assets(workload.assets())[0])
     shard = Shard(WorkerSetup(settings, options, directives, assets))
-    return shard, Keeper(shard, settings, options, first=True)
+    return shard, Checkpointer(shard, settings, options, first=True)
 
 
 async def _longest(

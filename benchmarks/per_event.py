@@ -11,10 +11,10 @@ from benchmarks import workload
 from benchmarks.loaded import correlator, feeding, index, with_open
 from benchmarks.measure import Figure, Fresh, Step, Work, timed
 from engine.address import CACHED_ADDRESSES
-from engine.correlator import Correlator
-from engine.event import decode_event, decode_key
-from engine.index import DirectiveIndex
-from engine.outputs import Outputs
+from engine.correlation.correlator import Correlator
+from engine.correlation.outputs import Outputs
+from engine.directives.index import DirectiveIndex
+from engine.event import decode_event, decode_routing_key
 
 SECTION = "event"
 LONG = (1, 1_000_000, 1_000_000)
@@ -102,7 +102,7 @@ def routing(known: DirectiveIndex) -> Step:
         def work() -> None:
             find = known.find
             for raw in raws:
-                find(decode_key(raw))
+                find(decode_routing_key(raw))
 
         return work
 

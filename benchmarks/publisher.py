@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from benchmarks import workload
 from benchmarks.served import LiveMaker
-from tests.nats_server import Publisher, frame
+from tests.support.nats_server import Publisher, frame
 
 SUBJECT = "dsiem_events"
 SLICE = 0.01

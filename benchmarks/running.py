@@ -20,8 +20,8 @@ from msgspec import Struct
 from benchmarks.contender import Contender, environment
 from benchmarks.sites import SUBJECT
 from benchmarks.watched import Newlines, cpu_seconds
-from tests.frontend import Frontend
-from tests.nats_server import NatsServer
+from tests.support.frontend import Frontend
+from tests.support.nats_server import NatsServer
 
 _START = 120.0
 """Seconds until it has to be subscribed."""

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from benchmarks import workload
 from benchmarks.per_event import LONG
-from tests.nats_server import frame
+from tests.support.nats_server import frame
 
 NODE = "bench"
 SUBJECT = "dsiem_events"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from shards.table import Setting, rows_of
+from shards.settings.schema import Setting
+from shards.settings.settings import settings_of
 
 FILE = Path(__file__).with_name("configure.md")
 _BEFORE = """\
@@ -41,7 +42,7 @@ def text() -> str:
 
 def _groups() -> Iterator[str]:
     group = ""
-    for row in rows_of("serve"):
+    for row in settings_of("serve"):
         if row.spec.group != group:
             group = row.spec.group
             yield f"\n## {group}\n\n| flag | variable | default | |\n| --- | --- | --- | --- |\n"

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from radix import Radix
 
-from engine.memo import Memo
+from engine.cache import FunctionCache
 
 V = TypeVar("V")
 Network = IPv4Network | IPv6Network
@@ -34,14 +34,14 @@ def _canonical(text: str) -> str:
     return str(address)
 
 
-canonical = Memo(_canonical, CACHED_ADDRESSES).__getitem__
+canonical_ip = FunctionCache(_canonical, CACHED_ADDRESSES).__getitem__
 """The one spelling of an address; ValueError when it is none.
 
 A zone (`fe80::1%eth0`) is refused: it names an interface of the sensor, not an address.
 """
 
 
-def packed(address: str) -> bytes:
+def packed_bytes(address: str) -> bytes:
     """The 4 or 16 bytes of a canonical address."""
     if ":" not in address:
         return bytes(map(int, address.split(".")))
@@ -79,7 +79,7 @@ class PrefixMap(Generic[V]):
 
     def get(self, address: str, default: V) -> V:
         """The value for a canonical address, or the default where no prefix contains it."""
-        node = self._radix.search_best(packed=packed(address))
+        node = self._radix.search_best(packed=packed_bytes(address))
         if node is None:
             return default
         value: V = node.data["value"]

@@ -5,15 +5,14 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from engine.rule import RuleRecord
-
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
-NEVER_LOOKED_UP = ("0.0.0.0", "::")
+UNSPECIFIED_ADDRESSES = ("0.0.0.0", "::")
 """Addresses that stand for none."""
-Kind = Literal["intel", "vuln"]
+LookupKind = Literal["intel", "vuln"]
 """Of a lookup. intel: what is known of an address; vuln: of a port of an address."""
 BacklogKey = tuple[int, str]
 """A directive, and the event that opened a backlog of it: only one such is open at a time."""
@@ -42,6 +41,41 @@ class Hit(Struct, frozen=True, gc=False):
     result: str
 
 
+class RuleRecord(Struct, frozen=True, omit_defaults=True):
+    """A rule of a directive, in the field order of the alarm line.
+
+    The fields after `timeout` are written only when they are not empty. `start_time` and `end_time`
+    are seconds since the epoch, `timeout` is in seconds.
+    """
+
+    name: str
+    type: str
+    stage: int
+    plugin_id: int
+    plugin_sid: tuple[int, ...]
+    occurrence: int
+    from_: str = msgspec.field(name="from")
+    to: str
+    port_from: str
+    port_to: str
+    protocol: str
+    reliability: int
+    timeout: int
+    product: tuple[str, ...] = ()
+    category: str = ""
+    subcategory: tuple[str, ...] = ()
+    start_time: int = 0
+    end_time: int = 0
+    status: str = ""
+    sticky_different: str = ""
+    custom_data1: str = ""
+    custom_data2: str = ""
+    custom_data3: str = ""
+    custom_label1: str = ""
+    custom_label2: str = ""
+    custom_label3: str = ""
+
+
 class AlarmRecord(Struct, frozen=True, omit_defaults=True):
     """A line of siem_alarms.json: the whole alarm as it stands; times in epoch seconds."""
 
@@ -64,14 +98,14 @@ class AlarmRecord(Struct, frozen=True, omit_defaults=True):
     custom_data: tuple[CustomData, ...] = ()
 
 
-class Due(Struct, frozen=True):
+class LookupRequest(Struct, frozen=True):
     """What is to be looked up for an alarm: addresses, and address:port pairs; all of them."""
 
     addresses: tuple[str, ...]
     pairs: tuple[tuple[str, int], ...]
 
 
-class Publish(Struct, frozen=True):
+class PublishedAlarm(Struct, frozen=True):
     """An alarm to be written now; with `due` lookups when it was published for a finished stage.
 
     `key`: of its backlog, which may be closed.
@@ -79,10 +113,10 @@ class Publish(Struct, frozen=True):
 
     key: BacklogKey
     alarm: AlarmRecord
-    due: Due | None = None
+    due: LookupRequest | None = None
 
 
-def enriched(alarm: AlarmRecord, kind: Kind, hits: Iterable[Hit]) -> AlarmRecord:
+def with_hits(alarm: AlarmRecord, kind: LookupKind, hits: Iterable[Hit]) -> AlarmRecord:
     """The alarm with these hits too, each once; the very same if it has them all."""
     known = alarm.intel_hits if kind == "intel" else alarm.vulnerabilities
     found = tuple(dict.fromkeys((*known, *hits)))

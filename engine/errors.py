@@ -9,20 +9,20 @@ from typing import Literal, get_args
 from msgspec import Struct
 from msgspec.structs import replace
 
-Reason = Literal[
+InvalidReason = Literal[
     "bad_json", "bad_type", "missing_field", "bad_timestamp", "bad_address", "too_large"
 ]
-REASONS: tuple[Reason, ...] = get_args(Reason)
+INVALID_REASONS: tuple[InvalidReason, ...] = get_args(InvalidReason)
 """Every reason for which an event can be invalid, as counted in the ledger."""
 
 Path = tuple[str | int, ...]
 """Keys and list positions from the top of a JSON document."""
 
 
-class InvalidEvent(Exception):
+class InvalidEventError(Exception):
     """An event that cannot be used: `reason` for the ledger, `detail` for the log."""
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    def __init__(self, reason: InvalidReason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail

@@ -10,8 +10,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from engine.address import canonical
-from engine.errors import InvalidEvent
+from engine.address import canonical_ip
+from engine.errors import InvalidEventError
 
 MAX_EVENT_BYTES = 1 << 20
 """A longer event is invalid (too_large); NATS's own default limit is the same 1 MiB."""
@@ -21,7 +21,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
-class EventKey(Struct, frozen=True, gc=False):
+class RoutingKey(Struct, frozen=True, gc=False):
     """What the router decodes of an event: enough to know which directives it can concern."""
 
     plugin_id: Number = 0
@@ -31,7 +31,7 @@ class EventKey(Struct, frozen=True, gc=False):
     src_ip: str = ""
 
 
-class TimedKey(EventKey, frozen=True, gc=False):
+class TimedRoutingKey(RoutingKey, frozen=True, gc=False):
     """The key, and the timestamp as it stands: for replay, whose clock all events drive."""
 
     timestamp: Any = None
@@ -91,22 +91,22 @@ class NormalizedEvent(Struct, frozen=True, gc=False):
     rcvd_time: int = 0
 
 
-K = TypeVar("K", bound=EventKey)
+K = TypeVar("K", bound=RoutingKey)
 T = TypeVar("T", bound=Struct)
 
 # Not strict: a whole number may come as text ("80"), as Logstash often sends it.
 _wire_decoder = msgspec.json.Decoder(_Wire, strict=False)
-_key_decoder = msgspec.json.Decoder(EventKey, strict=False)
+_key_decoder = msgspec.json.Decoder(RoutingKey, strict=False)
 _quick_key = _key_decoder.decode
-_timed_key_decoder = msgspec.json.Decoder(TimedKey, strict=False)
+_timed_key_decoder = msgspec.json.Decoder(TimedRoutingKey, strict=False)
 
 
-def decode_key(raw: bytes) -> EventKey:
+def decode_routing_key(raw: bytes) -> RoutingKey:
     """The routing key of an event; InvalidEvent when it is not JSON or its key is not valid."""
     if len(raw) <= MAX_EVENT_BYTES:  # in one step what most keys are
         try:
             key = _quick_key(raw)
-            canonical(key.src_ip)
+            canonical_ip(key.src_ip)
             if key.plugin_id and key.plugin_sid:
                 return key
         except Exception:  # the longer way says what is wrong
@@ -114,7 +114,7 @@ def decode_key(raw: bytes) -> EventKey:
     return _checked_key(_decode(_key_decoder, raw))
 
 
-def decode_timed_key(raw: bytes) -> TimedKey:
+def decode_timed_routing_key(raw: bytes) -> TimedRoutingKey:
     """As decode_key, with the timestamp; that one is not checked: the key is valid without."""
     return _decode_key(_timed_key_decoder, raw)
 
@@ -127,7 +127,7 @@ def decode_event(raw: bytes) -> NormalizedEvent:
     _check_fields(wire)
     time = event_time(wire.timestamp)
     try:
-        src_ip, dst_ip = canonical(wire.src_ip), canonical(wire.dst_ip)
+        src_ip, dst_ip = canonical_ip(wire.src_ip), canonical_ip(wire.dst_ip)
     except ValueError:
         raise _no_address() from None
     return NormalizedEvent(
@@ -161,13 +161,13 @@ def event_time(timestamp: Any) -> int:
             moment = moment.replace(tzinfo=UTC)
         elapsed = moment - _EPOCH
     except (ValueError, TypeError, OverflowError):
-        raise InvalidEvent("bad_timestamp", "timestamp is not ISO 8601") from None
+        raise InvalidEventError("bad_timestamp", "timestamp is not ISO 8601") from None
     return elapsed.days * 86400 + elapsed.seconds
 
 
 def _decode(decoder: "msgspec.json.Decoder[T]", raw: bytes) -> T:
     if len(raw) > MAX_EVENT_BYTES:
-        raise InvalidEvent("too_large", f"{len(raw)} bytes, must be at most {MAX_EVENT_BYTES}")
+        raise InvalidEventError("too_large", f"{len(raw)} bytes, must be at most {MAX_EVENT_BYTES}")
     try:
         return decoder.decode(raw)
     except Exception:  # UnicodeDecodeError and RecursionError are no MsgspecError
@@ -180,9 +180,9 @@ def _decode_slowly(kind: type[T], raw: bytes) -> T:
         present = {name: value for name, value in _members(raw).items() if bytes(value) != b"null"}
         return msgspec.json.decode(msgspec.json.encode(present), type=kind, strict=False)
     except msgspec.ValidationError as error:  # no object, a wrong type, or out of range
-        raise InvalidEvent("bad_type", str(error)) from None
+        raise InvalidEventError("bad_type", str(error)) from None
     except Exception as error:
-        raise InvalidEvent("bad_json", str(error)) from None
+        raise InvalidEventError("bad_json", str(error)) from None
 
 
 def _decode_key(decoder: "msgspec.json.Decoder[K]", raw: bytes) -> K:
@@ -190,7 +190,7 @@ def _decode_key(decoder: "msgspec.json.Decoder[K]", raw: bytes) -> K:
     if len(raw) <= MAX_EVENT_BYTES:
         try:
             key = decoder.decode(raw)
-            canonical(key.src_ip)
+            canonical_ip(key.src_ip)
             if key.plugin_id and key.plugin_sid:
                 return key
         except Exception:  # the longer way says what is wrong
@@ -212,7 +212,7 @@ def _check_utf8(raw: bytes) -> None:
     try:
         raw.decode()
     except UnicodeDecodeError as error:
-        raise InvalidEvent("bad_json", str(error)) from None
+        raise InvalidEventError("bad_json", str(error)) from None
 
 
 def _checked_key(key: K) -> K:
@@ -221,7 +221,7 @@ def _checked_key(key: K) -> K:
     if not key.src_ip:
         raise _missing("src_ip")
     try:
-        canonical(key.src_ip)
+        canonical_ip(key.src_ip)
     except ValueError:
         raise _no_address() from None
     return key
@@ -235,9 +235,9 @@ def _check_fields(wire: _Wire) -> None:
         raise _missing("plugin_id and plugin_sid, or product and category")
 
 
-def _missing(fields: str) -> InvalidEvent:
-    return InvalidEvent("missing_field", f"{fields}: absent, null or empty")
+def _missing(fields: str) -> InvalidEventError:
+    return InvalidEventError("missing_field", f"{fields}: absent, null or empty")
 
 
-def _no_address() -> InvalidEvent:
-    return InvalidEvent("bad_address", "src_ip or dst_ip is no IP address")
+def _no_address() -> InvalidEventError:
+    return InvalidEventError("bad_address", "src_ip or dst_ip is no IP address")

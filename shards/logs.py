@@ -6,6 +6,7 @@ files, and a clock (the time of a report is an argument). Each process logs on i
 
 import json
 import logging
+import re
 import sys
 import traceback
 from collections import Counter, deque
@@ -17,12 +18,15 @@ from loguru import logger
 if TYPE_CHECKING:
     from loguru import Message, Record
 
-    from shards.settings import Settings
+    from shards.settings.settings import Settings
 
 EXCERPT_BYTES = 200
+_LOGIN = re.compile(r"((?:^|,)\s*(?:[\w+.-]+://)?)(?:(?!,\s*[\w+.-]+://).)*@", re.DOTALL)
+"""User and password of each URL in a comma-separated list; greedy, so that no part of a password
+with an @ in it remains."""
 
 
-def setup(settings: "Settings") -> None:
+def configure_logging(settings: "Settings") -> None:
     """Log to stderr from now on, at the level and in the form of the settings."""
     level = "TRACE" if settings.trace else "DEBUG" if settings.debug else "INFO"
     line = _json_line if settings.json else _text_line
@@ -46,16 +50,21 @@ class _OfLibraries(logging.Handler):
         about.log(level, "{}", record.getMessage())
 
 
-def harmless(text: str) -> str:
+def escape_control(text: str) -> str:
     """Return a text with all that could command a terminal or break a line as an escape."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
     )
 
 
+def redact_url(text: str) -> str:
+    """A URL, or a comma-separated list of them, without user and password."""
+    return _LOGIN.sub(r"\1***@", text)
+
+
 def excerpt(raw: bytes) -> str:
     """Return the beginning of any bytes as one harmless line of at most 200 bytes."""
-    text = harmless(raw[:EXCERPT_BYTES].decode("utf-8", "backslashreplace"))
+    text = escape_control(raw[:EXCERPT_BYTES].decode("utf-8", "backslashreplace"))
     return text.encode()[:EXCERPT_BYTES].decode("utf-8", "ignore")
 
 
@@ -78,7 +87,7 @@ class RateLimit:
         return True
 
 
-class InvalidEvents:
+class InvalidEventLog:
     """Logs invalid events: per reason at most 5 in 10 s, and then how many more there were."""
 
     def __init__(self) -> None:
@@ -114,12 +123,12 @@ def _json_line(record: "Record") -> str:
 
 def _text_line(record: "Record") -> str:
     fields = "".join(f" {key}={_field(value)}" for key, value in record["extra"].items())
-    head = f"{_time(record)} {record['level'].name:<8} {harmless(record['message'])}{fields}"
-    return "\n".join([head, *map(harmless, _failure(record).splitlines())])
+    head = f"{_time(record)} {record['level'].name:<8} {escape_control(record['message'])}{fields}"
+    return "\n".join([head, *map(escape_control, _failure(record).splitlines())])
 
 
 def _field(value: Any) -> str:
-    text = harmless(str(value))
+    text = escape_control(str(value))
     return json.dumps(text, ensure_ascii=False) if " " in text or '"' in text else text
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from loguru import logger
 
-from tests import serving
+from tests.support import serving
 
 
 @pytest.fixture(autouse=True)

@@ -12,19 +12,19 @@ from loguru import logger
 
 import cli
 import shards
-from shards.commandline import Parsed
-from shards.settings import Settings
+from shards.settings.command_line import ParsedCommand
+from shards.settings.settings import Settings
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / "deploy" / "example" / "configs"
-Run = Callable[[Parsed], int]
+Run = Callable[[ParsedCommand], int]
 
 
 pytestmark = pytest.mark.usefixtures("clean_process")
 
 
 def replace_verbs(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
-    monkeypatch.setattr(cli, "VERBS", dict.fromkeys(cli.VERBS, run))
+    monkeypatch.setattr(cli, "COMMANDS", dict.fromkeys(cli.COMMANDS, run))
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, list[str]]]:
     """Replace the work of every verb by a record of what it was called with."""
     made: list[tuple[Settings, list[str]]] = []
 
-    def run(parsed: Parsed) -> int:
+    def run(parsed: ParsedCommand) -> int:
         made.append((parsed.settings, parsed.operands))
         return len(parsed.operands)
 
@@ -50,7 +50,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
         return 7
 
     startup = SimpleNamespace(run=run)
-    monkeypatch.setitem(sys.modules, "shards.startup", startup)
+    monkeypatch.setitem(sys.modules, "shards.supervisor.startup", startup)
     monkeypatch.setattr(shards, "startup", startup, raising=False)
     return made
 
@@ -105,7 +105,7 @@ def test_logging_is_set_before_the_verb(
 def test_logging_is_set_up_before_the_verb_runs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def run(_parsed: Parsed) -> int:
+    def run(_parsed: ParsedCommand) -> int:
         logger.debug("at work")
         return 0
 
@@ -119,7 +119,7 @@ def test_no_verb_shows_the_help_on_stderr(capsys: pytest.CaptureFixture[str]) ->
     out, err = capsys.readouterr()
     assert out == ""
     assert "usage: dsiem-backend" in err
-    assert all(verb.name in err for verb in cli.VERBS)
+    assert all(command.name in err for command in cli.COMMANDS)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_interrupt_ends_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def run(_parsed: Parsed) -> int:
+    def run(_parsed: ParsedCommand) -> int:
         raise KeyboardInterrupt
 
     replace_verbs(monkeypatch, run)
@@ -261,5 +261,11 @@ def test_help_loads_neither_a_verb_nor_logging() -> None:
         "print(*sys.modules, file=sys.stderr)"
     )
     loaded = in_a_process("-c", code).stderr.split()
-    assert "shards.commandline" in loaded
-    assert not {"loguru", "rich", "engine", "shards.replay", "shards.validate"} & set(loaded)
+    assert "shards.settings.command_line" in loaded
+    assert not {
+        "loguru",
+        "rich",
+        "engine",
+        "shards.commands.replay",
+        "shards.commands.validate",
+    } & set(loaded)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.support.paths import ROOT
+
 OURS = {"engine", "shards", "cli", "tests", "benchmarks", "scenario"}
 
 # What of the standard library reaches outside: clocks, files, sockets, processes, threads, chance.

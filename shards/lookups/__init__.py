@@ -1,1 +1,1 @@
-"""Threat intelligence and vulnerabilities: sources are asked, by plugins, in threads."""
+"""Lookups of addresses and ports: threat intelligence and vulnerabilities."""

@@ -7,8 +7,8 @@ from functools import lru_cache
 from ipaddress import ip_address
 
 from engine.address import CACHED_ADDRESSES, parse_network
-from engine.alarm import NEVER_LOOKED_UP, Due
-from shards.lookups.plugin import Kind
+from engine.alarm import UNSPECIFIED_ADDRESSES, LookupRequest
+from shards.lookups.plugins.api import LookupKind
 
 Term = str | tuple[str, int]
 """An address for intel, an address with a port for vuln."""
@@ -22,7 +22,7 @@ _PRIVATE = tuple(
 )
 
 
-def candidates(kind: Kind, due: Due) -> tuple[Term, ...]:
+def candidates(kind: LookupKind, due: LookupRequest) -> tuple[Term, ...]:
     """Return what of an alarm concerns sources of a kind."""
     return due.addresses if kind == "intel" else due.pairs
 
@@ -30,8 +30,8 @@ def candidates(kind: Kind, due: Due) -> tuple[Term, ...]:
 def is_wanted(term: Term, *, private: bool) -> bool:
     """Tell whether to look a term up; `private`: also addresses that mean nothing elsewhere."""
     if isinstance(term, str):
-        return term not in NEVER_LOOKED_UP and (private or not is_private(term))
-    return term[0] not in NEVER_LOOKED_UP and term[1] > 0
+        return term not in UNSPECIFIED_ADDRESSES and (private or not is_private(term))
+    return term[0] not in UNSPECIFIED_ADDRESSES and term[1] > 0
 
 
 @lru_cache(maxsize=CACHED_ADDRESSES)

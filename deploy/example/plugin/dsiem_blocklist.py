@@ -5,7 +5,7 @@ The service answers with the names of lists, one a line, or with 404 when the ad
 
 from typing import Any
 
-from shards.lookups.plugin import BadAnswer, Fetch, Hit, filled
+from shards.lookups.plugins.api import BadReplyError, Fetch, Hit, fill_url
 
 NOT_FOUND = 404
 LONGEST_NAME = 100
@@ -23,11 +23,11 @@ class Blocklist:
 
     def check(self, ip: str) -> list[Hit]:
         """Return a hit for each list."""
-        reply = self.fetch(filled(self.url, ip), also=(NOT_FOUND,))
+        reply = self.fetch(fill_url(self.url, ip), also=(NOT_FOUND,))
         if reply.status == NOT_FOUND:
             return []
         names = [line.strip() for line in reply.body.decode().splitlines() if line.strip()]
         if any(len(name) > LONGEST_NAME for name in names):
-            raise BadAnswer("has a line that is no name of a list")
+            raise BadReplyError("has a line that is no name of a list")
         wanted = names if self.lists is None else [name for name in names if name in self.lists]
         return [Hit("Blocklist", ip, f"on {name}") for name in wanted]

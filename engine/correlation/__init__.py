@@ -1,0 +1,1 @@
+"""Runs directives: backlogs, their stages, expiry, snapshots. `correlator` is the entry point."""

@@ -1,0 +1,102 @@
+"""A backlog as an alarm: the record to write and the lookups that are due for it."""
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+
+from engine.alarm import (
+    UNSPECIFIED_ADDRESSES,
+    AlarmRecord,
+    LookupRequest,
+    PublishedAlarm,
+    RuleRecord,
+)
+from engine.correlation import compact_set
+from engine.correlation.backlog import Backlog
+from engine.correlation.compiled_directive import UNBOUND, BoundValues, ReferencePlaces
+
+A = TypeVar("A", bound=AlarmRecord)
+R = TypeVar("R", bound=RuleRecord)
+
+
+def publish(
+    backlog: Backlog, *, due: bool = False, timed_out: bool = False
+) -> Iterable[PublishedAlarm]:
+    """The alarm as it stands, with its lookups if they are due; nothing while its risk is 0.
+
+    The first publish gives the alarm its created_time.
+    """
+    if backlog.risk == 0:
+        return ()
+    if backlog.created is None:
+        backlog.created = backlog.updated
+    lookups = _due(backlog) if due and backlog.compiled.options.lookups else None
+    rules = build_rules(backlog, backlog.compiled.printed, timed_out=timed_out)
+    alarm = build_alarm(backlog, AlarmRecord, rules)
+    return (PublishedAlarm(backlog.key, alarm, lookups),)
+
+
+def _due(backlog: Backlog) -> LookupRequest:
+    addresses = dict.fromkeys(backlog.addresses())
+    looked_up = tuple(address for address in addresses if address not in UNSPECIFIED_ADDRESSES)
+    return LookupRequest(looked_up, backlog.pairs)
+
+
+def build_alarm(backlog: Backlog, form: type[A], rules: tuple[RuleRecord, ...]) -> A:
+    """The alarm as it stands, even if it was never published, with these rules."""
+    directive, options = backlog.compiled.directive, backlog.compiled.options
+    return form(
+        alarm_id=backlog.alarm_id,
+        title=backlog.title,
+        status=options.status,
+        tag=options.tag,
+        kingdom=directive.kingdom,
+        category=directive.category,
+        created_time=backlog.created or 0,
+        update_time=backlog.updated,
+        risk=backlog.risk,
+        risk_class=options.risk_class(backlog.risk),
+        rules=rules,
+        src_ips=tuple(compact_set.items(backlog.src_ips)),
+        dst_ips=tuple(compact_set.items(backlog.dst_ips)),
+        networks=_networks(backlog),
+        intel_hits=backlog.hits_of("intel"),
+        vulnerabilities=backlog.hits_of("vuln"),
+        custom_data=tuple(compact_set.items(backlog.custom_data)),
+    )
+
+
+def _networks(backlog: Backlog) -> tuple[str, ...]:
+    facts = backlog.compiled.assets.facts
+    found = [network for address in backlog.addresses() for network in facts(address).networks]
+    return tuple(dict.fromkeys(found))
+
+
+def build_rules(
+    backlog: Backlog, printed: Iterable[tuple[R, ReferencePlaces]], *, timed_out: bool = False
+) -> tuple[R, ...]:
+    """The rules with what this backlog adds to them: times, status, and bound references."""
+    current, starts = backlog.stage, backlog.starts
+    records = []
+    for stage, (record, places) in enumerate(printed, 1):
+        changes = _bound_texts(backlog.bound, places) if places else {}
+        if stage < current:
+            changes["start_time"] = starts[stage - 1]
+            changes["end_time"] = starts[stage]
+            changes["status"] = "finished"
+        elif stage == current:
+            changes["start_time"] = starts[stage - 1]
+            if timed_out:
+                changes["status"] = "timeout"
+        records.append(replace(record, **changes) if changes else record)
+    return tuple(records)
+
+
+def _bound_texts(bound: BoundValues, places: ReferencePlaces) -> dict[str, Any]:
+    """The values that references are bound to so far, as the alarm prints them."""
+    return {
+        field: str(bound[slot])
+        for field, slot in places
+        if slot < len(bound) and bound[slot] is not UNBOUND
+    }

@@ -1,0 +1,209 @@
+"""All of an open backlog as plain data, to be kept somewhere and restored from there.
+
+May live here: the data, how a backlog becomes it and comes back from it, and why some of it
+cannot. May not: how it is written down, and where.
+"""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from engine.address import canonical_ip
+from engine.alarm import BacklogKey, CustomData, Hit, RuleRecord
+from engine.correlation import compact_set
+from engine.correlation.backlog import Backlog
+from engine.correlation.compact_set import CompactSet
+from engine.correlation.compiled_directive import (
+    UNBOUND,
+    BoundValues,
+    CompiledDirective,
+    can_be_title,
+)
+from engine.directives.json_document import describe
+from engine.errors import Finding
+
+BoundValue = int | str
+_WHOLE = range(-(2**63), 2**64)
+"""Whole numbers that can be written down and read again everywhere."""
+_SHOWN = 200
+"""As many characters of a text are shown to people."""
+
+
+class BacklogSnapshot(Struct, frozen=True, omit_defaults=True):
+    """An open backlog. Times in seconds since the epoch.
+
+    `starts`: of the stages up to the current one; each ends when the next one starts. `ids` and
+    `sticky`: event ids and sticky values of the current stage. `earlier_ids`: ids of each earlier
+    stage (all_rules_always_active only). `bound`: (stage, event field, value) of first events.
+    `order`: its age among the backlogs of the directive, less is older. `rules`: its own, when
+    they are not those of the directive.
+    """
+
+    directive: int
+    opened_by: str
+    alarm_id: str
+    title: str
+    risk: int
+    starts: tuple[int, ...]
+    expires_at: int
+    updated: int
+    created: int | None = None
+    ids: tuple[str, ...] = ()
+    earlier_ids: tuple[tuple[str, ...], ...] = ()
+    sticky: tuple[BoundValue, ...] = ()
+    bound: tuple[tuple[int, str, BoundValue], ...] = ()
+    src_ips: tuple[str, ...] = ()
+    dst_ips: tuple[str, ...] = ()
+    custom_data: tuple[CustomData, ...] = ()
+    pairs: tuple[tuple[str, int], ...] = ()
+    order: int = 0
+    rules: tuple[RuleRecord, ...] = ()
+    intel_hits: tuple[Hit, ...] = ()
+    vulnerabilities: tuple[Hit, ...] = ()
+
+    @property
+    def key(self) -> BacklogKey:
+        """What tells it from all others that are open."""
+        return self.directive, self.opened_by
+
+
+class DroppedBacklog(Struct, frozen=True):
+    """A saved backlog that was not taken up; `reason` is for people, and speaks of "it"."""
+
+    directive: int
+    alarm_id: str
+    title: str
+    reason: str
+
+
+class UnusableBacklogError(ValueError):
+    """A saved backlog cannot be taken up; says why, for people, and speaks of "it"."""
+
+    def dropped(self, directive: int, alarm_id: str, title: str) -> DroppedBacklog:
+        """What becomes of it; who saved it may have written anything."""
+        return DroppedBacklog(directive, alarm_id[:_SHOWN], title[:_SHOWN], str(self))
+
+
+def describe_invalid_rules(finding: Finding) -> str:
+    """Why it is unfit whose rules have this fault."""
+    where = f" of stage {finding.stage}" if finding.stage else ""
+    fault = f"{finding.field}{where} {finding.message}"
+    return f"its rules are not those of the directive, nor valid: {fault}"
+
+
+def take_snapshot(backlog: Backlog) -> BacklogSnapshot:
+    """The state of a backlog."""
+    slots = zip(backlog.compiled.slots, backlog.bound, strict=False)
+    return BacklogSnapshot(
+        directive=backlog.compiled.directive.id,
+        opened_by=backlog.opened_by,
+        alarm_id=backlog.alarm_id,
+        title=backlog.title,
+        risk=backlog.risk,
+        starts=backlog.starts,
+        expires_at=backlog.expires_at,
+        updated=backlog.updated,
+        created=backlog.created,
+        ids=tuple(compact_set.items(backlog.ids)),
+        earlier_ids=tuple(tuple(compact_set.items(ids)) for ids in backlog.earlier_ids),
+        sticky=tuple(compact_set.items(backlog.sticky)),
+        bound=tuple((slot.stage, slot.field, v) for slot, v in slots if v is not UNBOUND),
+        src_ips=tuple(compact_set.items(backlog.src_ips)),
+        dst_ips=tuple(compact_set.items(backlog.dst_ips)),
+        custom_data=tuple(compact_set.items(backlog.custom_data)),
+        pairs=backlog.pairs,
+        order=backlog.order,
+        rules=backlog.compiled.directive.rules if backlog.compiled.variant else (),
+        intel_hits=backlog.hits_of("intel"),
+        vulnerabilities=backlog.hits_of("vuln"),
+    )
+
+
+def restore_backlog(compiled: CompiledDirective, youngest: int, state: BacklogSnapshot) -> Backlog:
+    """The backlog that has this state, and at least this `order`; Unfit when there can be none.
+
+    `compiled`: with the rules of the state, if it has rules of its own.
+    """
+    _check(compiled, state)
+    backlog = Backlog(compiled, max(youngest, state.order))
+    backlog.opened_by = state.opened_by
+    backlog.alarm_id = state.alarm_id
+    backlog.title = state.title
+    backlog.risk = state.risk
+    backlog.starts = state.starts
+    backlog.expires_at = state.expires_at
+    backlog.updated = state.updated
+    backlog.created = state.created
+    backlog.ids = compact_set.from_items(state.ids)
+    backlog.earlier_ids = _earlier_ids(compiled, state)
+    backlog.sticky = compact_set.from_items(state.sticky if _is_sticky(compiled, state) else ())
+    backlog.bound = _bound(compiled, state)
+    backlog.src_ips = compact_set.from_items(canonical_addresses(state.src_ips))
+    backlog.dst_ips = compact_set.from_items(canonical_addresses(state.dst_ips))
+    backlog.custom_data = compact_set.from_items(state.custom_data)
+    if state.pairs:
+        backlog.note_pairs(state.pairs)
+    if state.intel_hits or state.vulnerabilities:
+        backlog.enrich("intel", state.intel_hits)
+        backlog.enrich("vuln", state.vulnerabilities)
+    return backlog
+
+
+def _check(compiled: CompiledDirective, state: BacklogSnapshot) -> None:
+    stage, stages = len(state.starts), len(compiled.rules)
+    numbers = (*state.starts, state.expires_at, state.updated, state.created or 0, state.order)
+    if not state.alarm_id:
+        raise UnusableBacklogError("it has no alarm_id")
+    if not can_be_title(state.title, compiled.directive.name):
+        raise UnusableBacklogError(
+            f"its title is not that of the directive, {compiled.directive.name!r}"
+        )
+    if stage < 2:
+        raise UnusableBacklogError("its first stage is not finished")
+    if stage > stages:
+        raise UnusableBacklogError(
+            f"it has finished {stage - 1} stages, the directive has {stages}"
+        )
+    if not all(number in _WHOLE for number in numbers):
+        raise UnusableBacklogError("a time in it is out of range")
+    if not 0 <= state.risk < 2**63:
+        raise UnusableBacklogError("its risk is out of range")
+
+
+def _is_sticky(compiled: CompiledDirective, state: BacklogSnapshot) -> bool:
+    return compiled.rules[len(state.starts) - 1].sticky_value is not None
+
+
+def _earlier_ids(
+    compiled: CompiledDirective, state: BacklogSnapshot
+) -> tuple[CompactSet[str], ...]:
+    """One bag for each earlier stage; empty where the state knows of none."""
+    if not compiled.directive.always_active:
+        return ()
+    earlier = len(state.starts) - 1
+    known = state.earlier_ids[:earlier]
+    return (*map(compact_set.from_items, known), *(None for _ in range(earlier - len(known))))
+
+
+def canonical_addresses(texts: Iterable[str]) -> tuple[str, ...]:
+    """These addresses in canonical form, each once; Unfit when one of them is none."""
+    return tuple(dict.fromkeys(map(_address, texts)))
+
+
+def _address(text: str) -> str:
+    try:
+        return canonical_ip(text)
+    except ValueError:
+        raise UnusableBacklogError(f"an address in it is {describe(text)}") from None
+
+
+def _bound(compiled: CompiledDirective, state: BacklogSnapshot) -> BoundValues:
+    """The values of all slots whose stage has had its first event; UNBOUND where one is lost."""
+    known = {(stage, field): value for stage, field, value in state.bound}
+    stage = len(state.starts)
+    begun = stage if state.ids else stage - 1
+    return tuple(
+        known.get((slot.stage, slot.field), UNBOUND)
+        for slot in compiled.slots
+        if slot.stage <= begun
+    )

@@ -1,0 +1,1 @@
+"""Reads directives and assets: JSON documents, checks, conditions, rules, and the routing index."""

@@ -1,0 +1,70 @@
+"""Reads asset documents: JSON to assets, with every finding."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from engine.address import Network, parse_network
+from engine.asset import Asset
+from engine.directives.json_document import Field, FieldTable, decode_item, describe, open_list
+from engine.errors import Finding
+
+HIGHEST_VALUE = 5
+"""The highest asset value that the risk formula is made for; above it there is a warning."""
+_FIELDS = FieldTable(
+    Field("name", "str", required=True, filled=True),
+    Field("cidr", "str", required=True, filled=True),
+    Field("value", "int", required=True, low=1),
+    Field("whitelisted", "bool"),
+)
+
+
+def parse_assets(data: bytes) -> tuple[list[Asset], list[Finding]]:
+    """The assets of one document, and every finding in it, warnings included."""
+    items, findings = open_list(data, "assets")
+    assets: list[Asset] = []
+    for position, raw in enumerate(items):
+        asset, found = _read_asset(raw)
+        findings += [finding.below("assets", position) for finding in found]
+        if asset is not None:
+            assets.append(asset)
+    return assets, findings
+
+
+def _read_asset(raw: msgspec.Raw) -> tuple[Asset | None, list[Finding]]:
+    item, unreadable = decode_item(raw)
+    if unreadable:
+        return None, unreadable
+    values, faults = _FIELDS.read(item)
+    cidr = values.get("cidr")
+    network, masked = _read_network(cidr)
+    if cidr is not None and network is None:
+        faults.append(_not_a_network(cidr))
+    warnings = [*_host_bits(cidr, network, masked), *_high_value(values.get("value"))]
+    if network is None or faults:
+        return None, faults + warnings
+    return Asset(values["name"], network, values["value"], values["whitelisted"]), warnings
+
+
+def _read_network(cidr: str | None) -> tuple[Network | None, bool]:
+    try:
+        return (None, False) if cidr is None else parse_network(cidr)
+    except ValueError:
+        return None, False
+
+
+def _not_a_network(cidr: str) -> Finding:
+    message = f"is {describe(cidr)}, must be a CIDR or IP, such as 10.0.0.0/8 or 2001:db8::1"
+    return Finding("bad-address", message, ("cidr",), field="cidr")
+
+
+def _host_bits(cidr: str | None, network: Network | None, masked: bool) -> Iterator[Finding]:
+    if masked:
+        message = f"is {describe(cidr)}, has host bits set: taken as {network}"
+        yield Finding("host-bits", message, ("cidr",), field="cidr", warning=True)
+
+
+def _high_value(value: int | None) -> Iterator[Finding]:
+    if value is not None and value > HIGHEST_VALUE:
+        message = f"is {value}, should be from 1 to {HIGHEST_VALUE}"
+        yield Finding("high-value", message, ("value",), field="value", warning=True)

@@ -1,0 +1,118 @@
+"""Directive; bytes to directives, or every fault in them, as paths into the document.
+
+May live here: what a directive is besides its rules, which rules.py reads, and all of it together.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from engine.alarm import RuleRecord
+from engine.directives.json_document import Field, FieldTable, decode_item, open_list
+from engine.directives.rule_schema import Item, read_fields, read_rules, records_of
+from engine.errors import Finding, Path
+
+DIRECTIVE_FIELDS = FieldTable(
+    Field("id", "int", required=True, low=1),
+    Field("name", "str", required=True, filled=True),
+    Field("kingdom", "str", required=True, filled=True),
+    Field("category", "str", required=True, filled=True),
+    Field("priority", "int", required=True, low=1, high=5),
+    Field("disabled", "bool"),
+    Field("all_rules_always_active", "bool"),
+)
+
+
+class Directive(Struct, frozen=True):
+    """A valid directive; `rules` in the order of their stages, 1 to n."""
+
+    id: int
+    name: str
+    kingdom: str
+    category: str
+    priority: int
+    always_active: bool
+    rules: tuple[RuleRecord, ...]
+
+
+class ParsedDirective(Struct, frozen=True):
+    """One item of a directives document: the directive, unless it is at fault or disabled.
+
+    `id` is known of a faulty one too, when it has a good one, but not of a disabled one.
+    """
+
+    path: Path
+    id: int | None
+    directive: Directive | None
+    findings: list[Finding]
+
+    @property
+    def disabled(self) -> bool:
+        """Whether it is left out because it says so."""
+        return any(finding.code == "disabled" for finding in self.findings)
+
+
+def parse_directives(data: bytes, *, lenient: bool = False) -> Iterator[ParsedDirective]:
+    """Each directive of a document in turn, with every finding about it.
+
+    With `lenient`, what Dsiem (Go) repairs is repaired, and other faulty directives are left
+    out; both leave a warning. A document that cannot be read gives one item with the reason.
+    """
+    items, findings = open_list(data, "directives")
+    if findings:
+        yield ParsedDirective((), None, None, findings)
+    for position, raw in enumerate(items):
+        path = ("directives", position)
+        id_, directive, found = _parse_one(raw, lenient)
+        yield ParsedDirective(path, id_, directive, [finding.below(*path) for finding in found])
+
+
+def has_faults(findings: Iterable[Finding]) -> bool:
+    """Whether any of them is more than a warning."""
+    return any(not finding.warning for finding in findings)
+
+
+def _parse_one(
+    raw: msgspec.Raw, lenient: bool
+) -> tuple[int | None, Directive | None, list[Finding]]:
+    item, findings = decode_item(raw)
+    id_ = directive = None
+    if not findings:
+        id_, directive, findings = _read_directive(item, lenient)
+    if lenient:
+        findings = [
+            finding if finding.warning else finding.as_warning("the directive is left out")
+            for finding in findings
+        ]
+    return id_, directive, findings
+
+
+def _read_directive(
+    item: Item, lenient: bool
+) -> tuple[int | None, Directive | None, list[Finding]]:
+    values, findings = read_fields(item, DIRECTIVE_FIELDS, lenient)
+    if values.get("disabled"):
+        skipped = Finding("disabled", "is true: the directive is skipped", ("disabled",))
+        skipped = replace(skipped, directive=values.get("id"), field="disabled", warning=True)
+        return None, None, [skipped]
+    rules, more = read_rules(item.get("rules"), lenient)
+    id_ = values.get("id")
+    findings = [replace(finding, directive=id_) for finding in findings + more]
+    if has_faults(findings):
+        return id_, None, findings
+    return id_, _directive(values, records_of(rules)), findings
+
+
+def _directive(values: Item, rules: tuple[RuleRecord, ...]) -> Directive:
+    return Directive(
+        id=values["id"],
+        name=values["name"],
+        kingdom=sys.intern(values["kingdom"]),
+        category=sys.intern(values["category"]),
+        priority=values["priority"],
+        always_active=values["all_rules_always_active"],
+        rules=rules,
+    )

@@ -1,0 +1,215 @@
+"""The rules of a directive's document: read and checked, then as records, by stage.
+
+May live here: the table of their fields, what holds within a rule and between rules, and what
+Dsiem (Go) repairs. May not: what a directive is besides its rules. A fault says what is right.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from engine.alarm import RuleRecord
+from engine.directives.condition import ConditionError, StageReference
+from engine.directives.json_document import Field, FieldTable, describe
+from engine.directives.rule import CONDITION_FIELDS, STICKY_FIELDS, compile_condition
+from engine.errors import Finding
+
+Item = dict[str, Any]
+
+MAX_STAGE = 255
+RULE_FIELDS = FieldTable(
+    Field("name", "str", required=True),
+    Field("type", "str", required=True, choices=("PluginRule", "TaxonomyRule")),
+    Field("stage", "int", required=True, low=1, high=MAX_STAGE),
+    Field("occurrence", "int", required=True, low=1),
+    Field("plugin_id", "int"),
+    Field("plugin_sid", "int_list"),
+    Field("product", "str_list"),
+    Field("category", "str"),
+    Field("subcategory", "str_list"),
+    Field("from", "str", required=True, filled=True),
+    Field("to", "str", required=True, filled=True),
+    Field("port_from", "str"),
+    Field("port_to", "str"),
+    Field("protocol", "str"),
+    Field("custom_data1", "str"),
+    Field("custom_data2", "str"),
+    Field("custom_data3", "str"),
+    Field("custom_label1", "str"),
+    Field("custom_label2", "str"),
+    Field("custom_label3", "str"),
+    Field("sticky_different", "str", choices=("", *STICKY_FIELDS)),
+    Field("reliability", "int", required=True, low=0, high=10),
+    Field("timeout", "int"),
+)
+"""An absent `timeout` is 0, an absent text is ANY."""
+
+_NEEDED = {
+    "PluginRule": FieldTable(
+        Field("plugin_id", "int", required=True, low=1),
+        Field("plugin_sid", "int_list", required=True, low=1, filled=True),
+    ),
+    "TaxonomyRule": FieldTable(
+        Field("product", "str_list", required=True, filled=True),
+        Field("category", "str", required=True, filled=True),
+    ),
+}
+_NOTHING = FieldTable()
+_REPAIRS: dict[str, Callable[[int], int]] = {
+    "priority": lambda value: 1,
+    "reliability": lambda value: min(max(value, 0), 10),
+}
+"""What Dsiem (Go) makes of numbers out of range."""
+_ALMOST_REFERENCE = re.compile(r"\s*:\s*[0-9]+\s*")
+
+
+def check_rules(rules: Iterable[RuleRecord]) -> tuple[tuple[RuleRecord, ...], list[Finding]]:
+    """Rules that come from elsewhere than a document, as a directive has them; or what is wrong."""
+    items = [
+        {name: list(value) if type(value) is tuple else value for name, value in item.items()}
+        for item in map(msgspec.to_builtins, rules)
+    ]
+    values, findings = read_rules(items, lenient=False)
+    findings = [finding for finding in findings if not finding.warning]
+    return (() if findings else records_of(values)), findings
+
+
+def records_of(values: Iterable[Item]) -> tuple[RuleRecord, ...]:
+    """Rules without a fault, as alarms print them, in the order of their stages."""
+    return tuple(sorted(map(_record, values), key=lambda rule: rule.stage))
+
+
+def read_fields(item: Item, fields: FieldTable, lenient: bool) -> tuple[Item, list[Finding]]:
+    """The values of an object, repaired if `lenient`, and every finding in them."""
+    values, findings = fields.read(item)
+    if lenient:
+        findings = [_repaired(item, values, finding) for finding in findings]
+    return values, findings
+
+
+def _repaired(item: Item, values: Item, finding: Finding) -> Finding:
+    """Where Dsiem (Go) repairs: puts the right value among `values`, and only warns."""
+    repair = _REPAIRS.get(finding.field)
+    if finding.code != "out-of-range" or repair is None:
+        return finding
+    values[finding.field] = repair(item[finding.field])
+    return finding.as_warning(f"taken as {values[finding.field]}")
+
+
+def read_rules(rules: Any, lenient: bool) -> tuple[list[Item], list[Finding]]:
+    """The checked values of each rule, and every finding in them and between them."""
+    if not isinstance(rules, list):
+        return [], [_no_rules(rules)]
+    read = [_read_rule(rule, lenient) for rule in rules]
+    findings = [
+        replace(finding.below("rules", position), stage=values.get("stage"))
+        for position, (values, found) in enumerate(read)
+        for finding in found
+    ]
+    if len(rules) < 2:
+        message = f"has {len(rules)}, must have two rules or more"
+        findings.append(Finding("too-few-rules", message, ("rules",), field="rules"))
+    return [values for values, _ in read], findings + _check_stages([v for v, _ in read])
+
+
+def _no_rules(rules: Any) -> Finding:
+    if rules is None:
+        return Finding("missing", "is missing, must be a list of rules", field="rules")
+    message = f"is {describe(rules)}, must be a list of rules"
+    return Finding("wrong-type", message, ("rules",), field="rules")
+
+
+def _check_stages(rules: list[Item]) -> list[Finding]:
+    """Stages must be 1 to n, each once; silent while a stage could not be read."""
+    stages: list[Any] = [values.get("stage") for values in rules]
+    if None in stages:
+        return []
+    findings: list[Finding] = []
+    seen: set[int] = set()
+    for position, stage in enumerate(stages):
+        if stage in seen:
+            message = f"is {stage} a second time, must be there once"
+        elif stage > len(stages):
+            message = f"is {stage}, must be from 1 to {len(stages)}: there are {len(stages)} rules"
+        else:
+            seen.add(stage)
+            continue
+        path = ("rules", position, "stage")
+        findings.append(Finding("bad-stage", message, path, stage=stage, field="stage"))
+    return findings
+
+
+def _read_rule(rule: Any, lenient: bool) -> tuple[Item, list[Finding]]:
+    """The checked values of one rule, and every finding in it."""
+    if not isinstance(rule, dict):
+        return {}, [Finding("wrong-type", f"is {describe(rule)}, must be an object", field="rules")]
+    values, findings = read_fields(rule, RULE_FIELDS, lenient)
+    findings = _with_needed(rule, values, findings)
+    findings = _check_first_occurrence(rule, values, findings, lenient)
+    for name in CONDITION_FIELDS:
+        findings += _check_condition(values, name)
+    return values, findings
+
+
+def _with_needed(rule: Item, values: Item, findings: list[Finding]) -> list[Finding]:
+    """The findings, where the type of the rule needs more of a field with what that says of it."""
+    _, needed = _NEEDED.get(values.get("type", ""), _NOTHING).read(rule)
+    fields = {finding.field for finding in needed}
+    return [finding for finding in findings if finding.field not in fields] + needed
+
+
+def _check_first_occurrence(
+    rule: Item, values: Item, findings: list[Finding], lenient: bool
+) -> list[Finding]:
+    occurrence = rule.get("occurrence")
+    if values.get("stage") != 1 or type(occurrence) is not int or occurrence == 1:
+        return findings
+    message = f"is {occurrence}, must be 1 for stage 1: its event opens the backlog"
+    found = Finding("out-of-range", message, ("occurrence",), field="occurrence")
+    if lenient:
+        values["occurrence"] = 1
+        found = found.as_warning("taken as 1")
+    return [finding for finding in findings if finding.field != "occurrence"] + [found]
+
+
+def _check_condition(values: Item, name: str) -> Iterator[Finding]:
+    field = name.rstrip("_")
+    text = values.get(field)
+    if not text:
+        return
+    try:
+        condition = compile_condition(name, text)
+    except ConditionError as error:
+        yield Finding("bad-condition", str(error), (field,), field=field)
+        return
+    if isinstance(condition, StageReference):
+        yield from _check_reference(condition, values.get("stage"), field)
+    elif _ALMOST_REFERENCE.fullmatch(text):
+        message = f"is {describe(text)}, compared as a text: a reference is :1 to :99, no blanks"
+        yield Finding("not-a-reference", message, (field,), field=field, warning=True)
+
+
+def _check_reference(reference: StageReference, stage: int | None, field: str) -> Iterator[Finding]:
+    if stage is None or reference.stage < stage:
+        return
+    if stage == 1:
+        right = "stage 1 has no earlier stage to refer to"
+    else:
+        right = "must be :1" if stage == 2 else f"must be an earlier one, :1 to :{stage - 1}"
+    message = f"is a reference to stage {reference.stage} in stage {stage}, {right}"
+    yield Finding("bad-reference", message, (field,), field=field)
+
+
+def _record(values: Item) -> RuleRecord:
+    """The rule as alarms print it; texts that many rules share are kept once."""
+    fields: Item = {
+        name: sys.intern(value) if type(value) is str else value for name, value in values.items()
+    }
+    fields["from_"] = fields.pop("from")
+    for name in ("port_from", "port_to", "protocol"):
+        fields[name] = fields[name] or "ANY"
+    return RuleRecord(**fields)

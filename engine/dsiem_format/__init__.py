@@ -1,0 +1,1 @@
+"""Converts open backlogs to and from the saved backlogs of dsiem-backend."""

@@ -1,0 +1,116 @@
+"""The rules of a saved alarm, which prints values in place of the references bound to them.
+
+May live here: telling the rules and the values apart. May not: all else that a saved alarm holds.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from engine.address import canonical_ip
+from engine.alarm import RuleRecord
+from engine.correlation.snapshot import BoundValue, UnusableBacklogError, describe_invalid_rules
+from engine.directives.condition import StageReference, is_reference
+from engine.directives.directive import Directive
+from engine.directives.rule import CONDITION_FIELDS, references_of
+from engine.directives.rule_schema import check_rules
+
+_PORT = re.compile("[0-9]{1,5}")
+_OPEN = ("", "ANY")
+Rules = Sequence[RuleRecord]
+"""By stage - 1."""
+
+
+def restore_rules(printed: Rules, directive: Directive) -> tuple[RuleRecord, ...]:
+    """The rules with the references of the directive put back; Unfit when they are not valid.
+
+    They differ from those of the directive when that was edited since.
+    """
+    own = directive.rules
+    rules = tuple(
+        _put_back(printed, rule, own[index], directive) if index < len(own) else _bare(rule)
+        for index, rule in enumerate(printed)
+    )
+    if rules == own:
+        return own
+    rules, findings = check_rules(rules)
+    if findings:
+        raise UnusableBacklogError(describe_invalid_rules(findings[0]))
+    return rules
+
+
+def bound_values(
+    printed: Rules, rules: Rules, only: Mapping[str, str | None], directive: Directive
+) -> Iterator[tuple[int, str, BoundValue]]:
+    """(stage, event field, value) of what the rules refer to, whether that stage has begun or not.
+
+    Where no value is printed it is the `only` one that it can be, by event field, if there is.
+    """
+    found: dict[tuple[int, str], BoundValue | None] = {}
+    for rule, shown in zip(rules, printed, strict=True):
+        for field, reference in _references(rule, directive).items():
+            slot = reference.stage, reference.field
+            if found.get(slot) is None:
+                found[slot] = _value(printed, shown, field, reference)
+    for (stage, field), value in sorted(found.items()):
+        known = only.get(field) if value is None else value
+        if known is not None:
+            yield stage, field, known
+
+
+def _references(rule: RuleRecord, directive: Directive) -> Mapping[str, StageReference]:
+    return references_of(rule, narrowed=directive.always_active and rule.stage == 1)
+
+
+def _bare(rule: RuleRecord, **texts: str) -> RuleRecord:
+    """The rule without what only a backlog has, and with these texts."""
+    fields = {name: getattr(rule, name) for name in RuleRecord.__struct_fields__}
+    fields |= {"start_time": 0, "end_time": 0, "status": ""}
+    return RuleRecord(**fields | texts)
+
+
+def _put_back(
+    printed: Rules, rule: RuleRecord, own: RuleRecord, directive: Directive
+) -> RuleRecord:
+    """The rule with the directive's text of each condition of which it says nothing else."""
+    meant = _references(own, directive)
+    texts = {field: (getattr(rule, field), getattr(own, field)) for field in CONDITION_FIELDS}
+    same = {
+        field: ours
+        for field, (text, ours) in texts.items()
+        if (text in _OPEN and ours in _OPEN)
+        or (field in meant and _value(printed, rule, field, meant[field]) is not None)
+    }
+    return _bare(rule, **same)
+
+
+def _value(
+    printed: Rules, rule: RuleRecord, field: str, reference: StageReference
+) -> BoundValue | None:
+    """The value that a rule prints for a reference; None when it prints a condition."""
+    text: str = getattr(rule, field)
+    if text == "ANY" or is_reference(text):
+        return None
+    if field in ("from_", "to"):
+        return _address(text)
+    if field in ("port_from", "port_to"):
+        return _port(text)
+    return None if _is_copied(text, getattr(printed[reference.stage - 1], field)) else text
+
+
+def _address(text: str) -> str | None:
+    try:
+        return canonical_ip(text)
+    except ValueError:
+        return None
+
+
+def _port(text: str) -> int | None:
+    return int(text) if _PORT.fullmatch(text) and int(text) <= 65535 else None
+
+
+def _is_copied(text: str, condition: str) -> bool:
+    """Whether a text is the list, or negation, that the rule referred to has as its condition.
+
+    dsiem-backend prints that, not the value of the event.
+    """
+    return text == condition and ("," in text or text.lstrip().startswith("!"))

@@ -1,0 +1,1 @@
+"""Persistence of open backlogs: checkpoints, saved files, recovery."""

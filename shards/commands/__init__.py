@@ -1,0 +1,1 @@
+"""The commands of the command line that run in one process, and their output."""

@@ -1,0 +1,1 @@
+"""The configuration folder and its download from the frontend."""

@@ -1,0 +1,5 @@
+"""Errors of the user's environment; a leaf, since several folders raise and catch them."""
+
+
+class PathError(Exception):
+    """A path is missing, unreadable or holds no configuration; the text is for the user."""

@@ -1,0 +1,1 @@
+"""Communication between processes: messages, framing, pipes, start of child processes."""

@@ -1,0 +1,1 @@
+"""Lookup plugins: their interface, their registry, and those included."""

@@ -1,0 +1,1 @@
+"""The router process: assigns each event to the workers whose directives it can concern."""

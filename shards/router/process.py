@@ -1,0 +1,83 @@
+"""The router process: its pipes, its event source, its reports, its end."""
+
+import asyncio
+import sys
+
+from loguru import logger
+from multiprocess.connection import Connection
+
+from shards.ipc.control import ControlChannel, run_child
+from shards.ipc.memory import tune_memory
+from shards.ipc.messages import AttachPipe, Ready, Stop, ToChild
+from shards.ipc.shared_setup import SharedSetup
+from shards.periodic import run_every
+from shards.router.router import Router, RouterSetup
+from shards.router.send_queue import SendQueue
+from shards.sources.event_source import EventSource
+
+REPORT_SECONDS = 0.5
+
+
+def main(control: Connection, parcel: SharedSetup, port: int) -> None:
+    """The target of the router process; its pipes come as Attach messages.
+
+    The parcel holds a RouterSetup; the port is the one to listen on, 0 for any.
+    """
+    setup: RouterSetup = parcel.unpack()
+    run_child(setup.settings, lambda: _RouterProcess(ControlChannel(control), setup).run(port))
+
+
+class _RouterProcess:
+    """The router among the processes: its pipes, its source, its reports, its end."""
+
+    def __init__(self, control: ControlChannel, setup: RouterSetup) -> None:
+        self._control = control
+        self._settings = setup.settings
+        self._stopping = asyncio.Event()
+        workers = range(self._settings.workers)
+        self._outlets = [SendQueue(self._settings.max_queue) for _ in workers]
+        self._router = Router(setup, self._outlets)
+
+    async def run(self, port: int) -> None:
+        self._control.on_message(self._on_message)
+        source = self._source(port)
+        try:
+            self._control.send(Ready(await source.start()))
+        except OSError as error:
+            reason = error.strerror or error
+            logger.error(f"cannot listen on {self._settings.address} port {port}: {reason}")
+            await self._close_outlets()
+            sys.exit(1)
+        tune_memory()
+        self._report(source)
+        async with run_every(REPORT_SECONDS, lambda: self._report(source)):
+            await self._stopping.wait()
+            await source.stop()
+            self._router.close()
+            self._report(source)
+            await self._close_outlets()
+        self._control.send(self._router.report(source))
+
+    def _source(self, port: int) -> EventSource:
+        """The source of the mode; what the others need for theirs is not imported."""
+        settings = self._settings
+        if settings.mode == "cluster-backend":
+            from shards.sources.nats_source import NatsSource  # noqa: PLC0415
+
+            return NatsSource(self._router.route, settings)
+        from shards.sources.http_source import HttpSource  # noqa: PLC0415
+
+        return HttpSource(self._router, settings.address, port, settings.api_token)
+
+    async def _close_outlets(self) -> None:
+        await asyncio.gather(*(outlet.close() for outlet in self._outlets))
+
+    def _on_message(self, message: ToChild, descriptor: int | None) -> None:
+        match message:
+            case AttachPipe(link, worker) if descriptor is not None:
+                self._outlets[worker].attach(link, descriptor)
+            case Stop():
+                self._stopping.set()
+
+    def _report(self, source: EventSource) -> None:
+        self._control.send_if_room(self._router.report(source))

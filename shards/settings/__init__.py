@@ -1,0 +1,1 @@
+"""Settings: definition, command line, environment, settings file, validation."""

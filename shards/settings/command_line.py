@@ -1,0 +1,237 @@
+"""Parses a command line: flag > environment variable > settings file > default.
+
+A setting has several spellings (`--max-delay`, `--max_delay`, `--maxDelay`, aliases, `--no-…`).
+`canonical_arguments` maps them to the spelling of `--help` before ConfigArgParse sees them, since
+argparse cannot tell `--switch false` from `--switch FILE`.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+import configargparse
+from msgspec import Struct
+
+from shards.settings.schema import (
+    BOOLEANS,
+    MISSING,
+    Origin,
+    Setting,
+    UsageError,
+    format_value,
+    metavar,
+    parse_value,
+)
+from shards.settings.settings import SETTINGS_TABLE, Settings, settings_of
+from shards.settings.validation import SETTINGS_VARIABLE, derive_settings, set_variables
+
+PROG = "dsiem-backend"
+SETTINGS_FILE = "--settings"
+_EPILOG = """\
+A flag goes before its variable, a variable before the settings file, and that before the default.
+A switch --x is also --no-x and --x false. An empty variable is unset. The settings file has one
+setting a line, like `log-dir: /var/log/dsiem`.
+"""
+
+
+class Command(Struct, frozen=True):
+    """The command line of one command, besides its settings; `operands` is "" when it has none."""
+
+    name: str
+    help: str
+    operands: str = ""
+    operands_help: str = ""
+
+
+class ParsedCommand(Struct, frozen=True):
+    """A parsed command line; `origins` has an origin for each setting of the command."""
+
+    settings: Settings
+    operands: list[str]
+    origins: Mapping[str, Origin]
+
+
+def parse_command(
+    command: Command, arguments: Sequence[str], environ: Mapping[str, str]
+) -> ParsedCommand:
+    """The settings and operands of a command, from canonical arguments; UsageError if invalid."""
+    parser = _make_parser(command)
+    given = parser.parse_args(arguments, env_vars=set_variables(environ))
+    settings = settings_of(command.name)
+    texts = {s: text for s in settings if (text := getattr(given, s.name)) is not None}
+    origins = {s.name: _find_origin(parser, s) if s in texts else Origin() for s in settings}
+    values = {s.name: _parse_setting(s, text, origins[s.name]) for s, text in texts.items()}
+    derived, origins = derive_settings(Settings(**values), origins)
+    return ParsedCommand(derived, getattr(given, "operands", []), origins)
+
+
+class _SettingsFileParser(configargparse.DefaultConfigFileParser):
+    """Accepts every spelling of every setting as a key; skips settings of other commands."""
+
+    def __init__(self, command: str) -> None:
+        self._command = command
+
+    def parse(self, stream: TextIO) -> Mapping[str, str | list[str]]:
+        try:
+            items = super().parse(stream)
+        except UnicodeDecodeError as error:
+            raise configargparse.ConfigFileParserException(f"{stream.name} is not UTF-8") from error
+        return dict(filter(None, (self._item(stream.name, *item) for item in items.items())))
+
+    def _item(self, file: str, key: str, value: str | list[str]) -> tuple[str, str] | None:
+        setting = SETTINGS_BY_KEY.get(key.removeprefix("--"))
+        if setting is None:
+            raise configargparse.ConfigFileParserException(f"{file}: there is no setting {key!r}")
+        text = value if isinstance(value, str) else ",".join(map(str, value))
+        return (setting.key, text) if text and self._command in setting.spec.commands else None
+
+
+class _Parser(configargparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        cause = sys.exception()
+        if isinstance(cause, OSError):
+            raise UsageError(f"{SETTINGS_FILE} {cause.filename}: {cause.strerror}", MISSING)
+        raise UsageError(message)
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Shows an option as `-x, --xx VALUE` on every Python, and a switch without its value."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        value = "" if action.nargs == "?" else f" {action.metavar}"
+        return ", ".join(action.option_strings) + value
+
+
+def _open(path: str) -> TextIO:
+    return Path(path).open(encoding="utf-8")
+
+
+def _make_parser(command: Command) -> _Parser:
+    operands = [f"{command.operands}…"] if command.operands else []
+    parser = _Parser(
+        prog=f"{PROG} {command.name}",
+        usage=" ".join([PROG, command.name, "[OPTION]…", *operands]),
+        description=command.help,
+        epilog=_EPILOG,
+        formatter_class=HelpFormatter,
+        allow_abbrev=False,
+        add_config_file_help=False,
+        add_env_var_help=False,
+        config_file_parser_class=_SettingsFileParser(command.name),
+        config_file_open_func=_open,
+    )
+    if command.operands:
+        parser.add_argument(
+            "operands", metavar=command.operands, nargs="+", help=command.operands_help
+        )
+    parser.add_argument(
+        SETTINGS_FILE,
+        metavar="FILE",
+        is_config_file=True,
+        env_var=SETTINGS_VARIABLE,
+        help=f"file of settings [{SETTINGS_VARIABLE}]",
+    )
+    add_settings(parser, settings_of(command.name))
+    return parser
+
+
+def add_settings(parser: argparse.ArgumentParser, settings: Sequence[Setting]) -> None:
+    """Add an option for each setting to a parser, in their groups."""
+    groups: dict[str, Any] = {}
+    for setting in settings:
+        group = setting.spec.group
+        if group not in groups:
+            groups[group] = parser.add_argument_group(group)
+        groups[group].add_argument(
+            *filter(None, (setting.spec.short, setting.flag)),
+            dest=setting.name,
+            env_var=setting.env,
+            metavar=metavar(setting),
+            nargs="?" if setting.is_switch else None,
+            help=_help(setting),
+        )
+
+
+def _help(setting: Setting) -> str:
+    default = format_value(setting.default)
+    text = f"{setting.spec.help} [{setting.env}, default {default or 'empty'}]"
+    return text.replace("%", "%%")
+
+
+def _parse_setting(setting: Setting, text: str, origin: Origin) -> Any:
+    try:
+        return parse_value(setting, text)
+    except ValueError as error:
+        name, shown = origin.name_of(setting), setting.spec.redact(text)
+        raise UsageError(f"{name} is {shown!r}, should be {error}") from error
+
+
+def _find_origin(parser: _Parser, setting: Setting) -> Origin:
+    """Where the value of a setting that was given comes from."""
+    for source, given in parser.get_source_to_settings_dict().items():
+        if setting.env in given:
+            return Origin("variable", setting.env)
+        if setting.key in given:
+            return Origin("file", source.partition("|")[2])
+    return Origin("flag", setting.flag)
+
+
+def canonical_arguments(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the spelling of `--help`, and switches always as --x=true|false."""
+    rest, done = list(arguments), []
+    while rest and rest[0] != "--":
+        done.append(_canonical_option(rest.pop(0), rest))
+    return done + rest
+
+
+def _canonical_option(token: str, following: list[str]) -> str:
+    spelling, equals, value = token.partition("=")
+    if setting := _SPELLINGS.get(spelling):
+        if setting.is_switch and not equals:
+            equals, value = "=", _take_switch_value(following)
+        return f"{setting.flag}{equals}{value}"
+    if setting := _NEGATIONS.get(token):
+        return f"{setting.flag}=false"
+    if setting := _SPELLINGS.get(token[:2]):
+        return f"{setting.flag}={token[2:]}"  # -nNAME
+    return token
+
+
+def _take_switch_value(following: list[str]) -> str:
+    """Take the value after a switch if there is one: `--x false`, but not `--x FILE`."""
+    if following and following[0].lower() in BOOLEANS:
+        return following.pop(0)
+    return "true"
+
+
+def _spellings(name: str) -> list[str]:
+    first, *rest = name.split("_")
+    camel = first + "".join(word[:1].upper() + word[1:] for word in rest)
+    return [name.replace("_", "-"), name, camel]
+
+
+def _keys(setting: Setting, prefix: str = "") -> list[str]:
+    names = (setting.name, *setting.spec.aliases)
+    return [spelling for name in names for spelling in _spellings(prefix + name)]
+
+
+SETTINGS_BY_KEY: Mapping[str, Setting] = {
+    key: setting for setting in SETTINGS_TABLE.values() for key in _keys(setting)
+}
+"""The setting of each key in a settings file, in every spelling."""
+_SPELLINGS = {f"--{key}": setting for key, setting in SETTINGS_BY_KEY.items()} | {
+    setting.spec.short: setting for setting in SETTINGS_TABLE.values() if setting.spec.short
+}
+_NEGATIONS = {
+    f"--{key}": setting
+    for setting in SETTINGS_TABLE.values()
+    if setting.is_switch
+    for key in _keys(setting, "no_")
+}

@@ -1,0 +1,210 @@
+"""How a setting is described, and how its text is parsed, checked and shown."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, get_args, get_origin
+
+from msgspec import Struct
+from msgspec.structs import fields
+
+from shards.logs import redact_url
+
+USAGE, MISSING = 3, 2
+"""Exit codes: a wrong command line; a path that is missing or unreadable."""
+REPLAY = frozenset({"replay"})
+SERVE = frozenset({"serve"})
+CORRELATING = REPLAY | SERVE
+TOP = frozenset({"top"})
+EVERY_COMMAND = CORRELATING | TOP | {"validate"}
+BOOLEANS: Mapping[str, bool] = {
+    "true": True,
+    "t": True,
+    "1": True,
+    "false": False,
+    "f": False,
+    "0": False,
+}
+REDACTED = "***"
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
+
+
+class UsageError(Exception):
+    """A wrong command line, variable or settings file; the text is for the user, in one line."""
+
+    def __init__(self, message: str, exit_code: int = USAGE) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class Spec(Struct, frozen=True):
+    """The properties of a setting that its type and default do not express.
+
+    `commands` that take it; `env`: its variable without DSIEM_, by default the name in capitals;
+    `pattern`: a regular expression for the whole text, and `expected` the same in words;
+    `secret`: "all" of the value, or the "login" in a URL.
+    """
+
+    group: str
+    help: str
+    commands: frozenset[str] = SERVE
+    short: str = ""
+    aliases: tuple[str, ...] = ()
+    env: str = ""
+    low: int = 0
+    high: int | None = None
+    pattern: str = ""
+    expected: str = ""
+    secret: Literal["", "login", "all"] = ""
+
+    def redact(self, value: Any) -> Any:
+        """A value of the setting without its secrets."""
+        if not (self.secret and value):
+            return value
+        return REDACTED if self.secret == "all" else redact_url(value)
+
+
+class Setting(Struct, frozen=True, kw_only=True):
+    """A field of Settings with its Spec; `type` is int, bool, str, Path, tuple or Literal."""
+
+    name: str
+    type: Any
+    choices: tuple[str, ...]
+    default: Any
+    spec: Spec
+
+    @property
+    def flag(self) -> str:
+        """Its flag, as `--help` spells it."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def key(self) -> str:
+        """Its key in a settings file."""
+        return self.flag.removeprefix("--")
+
+    @property
+    def env(self) -> str:
+        """Its environment variable."""
+        return "DSIEM_" + (self.spec.env or self.name.upper())
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether the flag alone means true."""
+        return self.type is bool
+
+
+def read_settings(struct: type[Struct]) -> Mapping[str, Setting]:
+    """The settings by name, from a Struct whose fields are `Annotated[type, Spec]`."""
+    settings = {}
+    for field in fields(struct):
+        type_, spec = get_args(field.type)
+        settings[field.name] = Setting(
+            name=field.name,
+            type=get_origin(type_) or type_,
+            choices=get_args(type_) if get_origin(type_) is Literal else (),
+            default=field.default,
+            spec=spec,
+        )
+    return MappingProxyType(settings)
+
+
+class Origin(Struct, frozen=True):
+    """Where the value of a setting comes from.
+
+    `where`: the flag, the variable, the path of the file, or the cause of a derived value.
+    """
+
+    kind: Literal["flag", "variable", "file", "default", "derived"] = "default"
+    where: str = ""
+
+    def __str__(self) -> str:
+        """The origin in words."""
+        kind = "derived from" if self.kind == "derived" else self.kind
+        return f"{kind} {self.where}".rstrip()
+
+    def name_of(self, setting: Setting) -> str:
+        """The setting as the user wrote it: the flag, the variable, or the key and its file."""
+        if self.kind == "variable":
+            return f"{setting.env} ({setting.flag})"
+        if self.kind == "file":
+            return f"{setting.key} in {self.where} ({setting.flag})"
+        return setting.flag
+
+
+def parse_value(setting: Setting, text: str) -> Any:
+    """The value of a setting's text; ValueError says what would be right."""
+    value = _PARSERS[setting.type](setting, text)
+    if value is None:
+        raise ValueError(describe_expected(setting))
+    return value
+
+
+def format_value(value: object) -> str:
+    """A value as one would write it."""
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def describe_expected(setting: Setting) -> str:
+    """The values that a setting accepts, in words."""
+    if setting.type is int:
+        return "a whole number" + _describe_range(setting.spec)
+    return (
+        setting.spec.expected
+        or {
+            bool: "true or false",
+            str: "a text",
+            Path: "a path",
+            tuple: "one or more texts with commas between them",
+            Literal: " or ".join(setting.choices),
+        }[setting.type]
+    )
+
+
+def metavar(setting: Setting) -> str:
+    """The placeholder for the value in `--help`."""
+    return {
+        int: "N",
+        str: "TEXT",
+        Path: "PATH",
+        tuple: "TEXT,…",
+        Literal: "|".join(setting.choices),
+    }.get(setting.type, "")
+
+
+def _describe_range(spec: Spec) -> str:
+    return f" from {spec.low} " + ("up" if spec.high is None else f"to {spec.high}")
+
+
+def _parse_int(setting: Setting, text: str) -> int | None:
+    value = int(text) if _WHOLE_NUMBER.fullmatch(text) else None
+    least, most = setting.spec.low, setting.spec.high
+    if value is None or value < least or (most is not None and value > most):
+        return None
+    return value
+
+
+def _parse_text(setting: Setting, text: str) -> str | None:
+    pattern = setting.spec.pattern
+    return None if pattern and not re.fullmatch(pattern, text) else text
+
+
+def _parse_list(_: Setting, text: str) -> tuple[str, ...] | None:
+    return tuple(item for part in text.split(",") if (item := part.strip())) or None
+
+
+def _parse_choice(setting: Setting, text: str) -> str | None:
+    return text if text in setting.choices else None
+
+
+_PARSERS: Mapping[Any, Callable[[Setting, str], Any]] = {
+    bool: lambda _, text: BOOLEANS.get(text.lower()),
+    int: _parse_int,
+    str: _parse_text,
+    Path: lambda _, text: Path(text) if text else None,
+    tuple: _parse_list,
+    Literal: _parse_choice,
+}

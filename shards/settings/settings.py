@@ -1,0 +1,295 @@
+"""Every setting: each field of Settings is one.
+
+Flag, environment variable, key in a settings file and help text follow from the field.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import fields
+
+from shards.settings.schema import (
+    CORRELATING,
+    EVERY_COMMAND,
+    REPLAY,
+    TOP,
+    Setting,
+    Spec,
+    read_settings,
+)
+
+_URL = r"https?://\S+"
+_OPTIONAL_URL = rf"({_URL})?"
+
+
+def _url(group: str, text: str, example: str, **more: Any) -> Spec:
+    """The Spec of a URL whose login is secret."""
+    spec = {"pattern": _URL, "secret": "login", "expected": f"a URL like {example}", **more}
+    return Spec(group, text, **spec)
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """The settings of one process."""
+
+    workers: Annotated[
+        int, Spec("service", "worker processes; by default one less than the CPUs", low=1)
+    ] = max(1, len(os.sched_getaffinity(0)) - 1)
+    reload_backlogs: Annotated[
+        bool, Spec("service", "restore at the start the backlogs that were open at the end")
+    ] = True
+    checkpoint_interval: Annotated[
+        int, Spec("service", "seconds between checkpoints of open backlogs, 0 is off")
+    ] = 5
+    shutdown_timeout: Annotated[
+        int, Spec("service", "seconds for an orderly stop, then it is forced", low=1)
+    ] = 8
+
+    mode: Annotated[
+        Literal["standalone", "cluster-backend"],
+        Spec("cluster", "if not given, cluster-backend when frontend, node or msq is"),
+    ] = "standalone"
+    node: Annotated[
+        str, Spec("cluster", "name of this node, part of every alarm id", CORRELATING, short="-n")
+    ] = ""
+    frontend: Annotated[
+        str,
+        _url(
+            "cluster",
+            "URL of the frontend, where the configuration files come from",
+            "http://frontend:8080",
+            short="-f",
+        ),
+    ] = "http://frontend:8080"
+    msq: Annotated[
+        str,
+        _url(
+            "cluster",
+            "URL of the NATS server, where the events come from",
+            "nats://dsiem-nats:4222",
+            pattern=r"\S+",
+        ),
+    ] = "nats://dsiem-nats:4222"
+    frontend_wait: Annotated[
+        int, Spec("cluster", "seconds to wait for the frontend, then start with the last download")
+    ] = 30
+    nats_creds: Annotated[str, Spec("cluster", "file with the NATS credentials (.creds)")] = ""
+    nats_tls_ca: Annotated[
+        str, Spec("cluster", "file with the CA certificates for the NATS server")
+    ] = ""
+    nats_tls_cert: Annotated[
+        str, Spec("cluster", "file with the client certificate for the NATS server")
+    ] = ""
+    nats_tls_key: Annotated[str, Spec("cluster", "file with the key of that certificate")] = ""
+    cluster_size: Annotated[
+        int,
+        Spec("cluster", "services that share a node name and divide its directives", low=1),
+    ] = 1
+    cluster_index: Annotated[
+        str,
+        Spec(
+            "cluster",
+            "which of them this is, from 0; by default the number at the end of the host name",
+            pattern=r"[0-9]{0,6}",
+            expected="a whole number from 0",
+        ),
+    ] = ""
+    nats_monitor: Annotated[
+        str,
+        _url(
+            "cluster",
+            "URL of the NATS server's monitoring, to count the events that it has dropped",
+            "http://dsiem-nats:8222",
+            pattern=_OPTIONAL_URL,
+        ),
+    ] = ""
+
+    address: Annotated[
+        str,
+        Spec(
+            "HTTP",
+            "address to listen on, in standalone mode",
+            pattern=r"[^\s/]+",
+            expected="an IP address or a host name",
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[int, Spec("HTTP", "port to listen on, 0 is any free one", high=65535)] = 8080
+    api_token: Annotated[
+        str,
+        Spec(
+            "HTTP",
+            "secret that requests must carry; better as a variable than as a flag",
+            pattern=r"[!-~]*",
+            expected="visible ASCII characters, no blanks or line ends",
+            secret="all",
+        ),
+    ] = ""
+
+    lenient_directives: Annotated[
+        bool,
+        Spec("correlation", "repair or skip faulty directives, with a warning each", EVERY_COMMAND),
+    ] = False
+    match_protocol: Annotated[
+        bool, Spec("correlation", "compare the protocol of rules and events", CORRELATING)
+    ] = False
+    min_alarm_lifetime: Annotated[
+        int,
+        Spec(
+            "correlation",
+            "minutes that a stage stays open beyond its timeout",
+            CORRELATING,
+            short="-l",
+            env="MINALARMLIFETIME",
+        ),
+    ] = 0
+    expiry_grace: Annotated[
+        int, Spec("correlation", "minimum lifetime of a stage in seconds of wall time")
+    ] = 10
+    max_future: Annotated[
+        int,
+        Spec("correlation", "seconds that an event may be ahead of the clock, 0 is without limit"),
+    ] = 3600
+
+    med_risk_min: Annotated[
+        int,
+        Spec("alarms", "lowest risk that is Medium", CORRELATING, env="MEDRISKMIN", low=2, high=8),
+    ] = 3
+    med_risk_max: Annotated[
+        int,
+        Spec("alarms", "highest risk that is Medium", CORRELATING, env="MEDRISKMAX", low=3, high=9),
+    ] = 6
+    status: Annotated[
+        tuple[str, ...],
+        Spec("alarms", "statuses of alarms; new alarms get the first", CORRELATING, "-s"),
+    ] = ("Open", "In-Progress", "Closed")
+    tags: Annotated[
+        tuple[str, ...],
+        Spec("alarms", "tags of alarms; new alarms get the first", CORRELATING, "-t"),
+    ] = ("Identified Threat", "False Positive", "Valid Threat", "Security Incident")
+
+    max_eps: Annotated[
+        int,
+        Spec(
+            "limits",
+            "expected events per second; a warning when they cannot be processed",
+            short="-e",
+            aliases=("maxEPS",),
+            env="MAXEPS",
+            low=1,
+        ),
+    ] = 1000
+    max_queue: Annotated[
+        int,
+        Spec(
+            "limits", "queue of each worker in events, 0 is unbounded", short="-q", env="MAXQUEUE"
+        ),
+    ] = 25000
+    max_delay: Annotated[
+        int,
+        Spec(
+            "limits",
+            "seconds from receipt until an event counts as overload, 0 is never",
+            short="-d",
+            env="MAXDELAY",
+        ),
+    ] = 180
+    hold_duration: Annotated[
+        int, Spec("limits", "seconds without a late event until overload ends", env="HOLDDURATION")
+    ] = 10
+
+    cache: Annotated[
+        int,
+        Spec(
+            "lookups",
+            "minutes that answers are cached, 0 is off",
+            short="-c",
+            aliases=("cache_duration",),
+            env="CACHEDURATION",
+        ),
+    ] = 10
+    intel_private_ip: Annotated[
+        bool,
+        Spec(
+            "lookups",
+            "look up private addresses too",
+            aliases=("intelPrivateIP",),
+            env="INTELPRIVATEIP",
+        ),
+    ] = False
+    lookup_proxy: Annotated[
+        str,
+        _url(
+            "lookups",
+            "URL of the proxy for lookups, such as http://proxy:3128",
+            "http://proxy:3128",
+            pattern=_OPTIONAL_URL,
+        ),
+    ] = ""
+    lookup_ca: Annotated[
+        str, Spec("lookups", "file with the CA certificates for https sources")
+    ] = ""
+
+    ops_address: Annotated[
+        str, Spec("ops", "address of the server for health, metrics and status")
+    ] = "127.0.0.1"
+    ops_port: Annotated[int, Spec("ops", "port of that server, 0 is off", high=65535)] = 9090
+    metrics_per_directive: Annotated[
+        bool, Spec("ops", "count matches by directive, too: a time series for each")
+    ] = False
+
+    config_dir: Annotated[
+        Path, Spec("files", "folder of the assets and directives", CORRELATING)
+    ] = Path("./configs")
+    log_dir: Annotated[
+        Path, Spec("files", "folder of the alarm files, created if missing", CORRELATING)
+    ] = Path("./logs")
+
+    check: Annotated[
+        bool, Spec("report", "show the settings, check the config folder, and exit")
+    ] = False
+    format: Annotated[
+        Literal["text", "json"], Spec("report", "output for people or for programs", EVERY_COMMAND)
+    ] = "text"
+    alarms: Annotated[bool, Spec("report", "show the alarms as a table at the end", REPLAY)] = False
+    url: Annotated[
+        str,
+        Spec(
+            "report",
+            "URL of the service's status, see --ops-port",
+            TOP,
+            pattern=_URL,
+            expected="a URL like http://127.0.0.1:9090",
+        ),
+    ] = "http://127.0.0.1:9090"
+    once: Annotated[bool, Spec("report", "show the status once and exit", TOP)] = False
+
+    debug: Annotated[bool, Spec("logging", "log details", EVERY_COMMAND, "-v")] = False
+    trace: Annotated[bool, Spec("logging", "log every detail", EVERY_COMMAND, "-vv")] = False
+    json: Annotated[bool, Spec("logging", "log as JSON, an object a line", EVERY_COMMAND, "-j")] = (
+        False
+    )
+
+    @property
+    def cluster_part(self) -> int:
+        """The number of this service, from 0, among those that share its node name."""
+        return int(self.cluster_index or 0)
+
+    def redacted(self, name: str) -> Any:
+        """The value of a setting without its secrets."""
+        return SETTINGS_TABLE[name].spec.redact(getattr(self, name))
+
+    def __repr__(self) -> str:
+        """All settings without their secrets: settings end up in logs and tracebacks."""
+        values = (f"{field.name}={self.redacted(field.name)!r}" for field in fields(self))
+        return f"{type(self).__name__}({', '.join(values)})"
+
+
+SETTINGS_TABLE: Mapping[str, Setting] = read_settings(Settings)
+"""Every setting by its name."""
+
+
+def settings_of(command: str) -> list[Setting]:
+    """The settings that a command takes, in the order of the table."""
+    return [setting for setting in SETTINGS_TABLE.values() if command in setting.spec.commands]

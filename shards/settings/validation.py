@@ -1,0 +1,155 @@
+"""Checks beyond a single value: combinations of settings, derived values, warnings, variables."""
+
+import difflib
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
+
+from msgspec.structs import replace
+
+from shards.settings.schema import Origin, UsageError
+from shards.settings.settings import SETTINGS_TABLE, Settings
+
+PREFIX = "DSIEM_"
+SETTINGS_VARIABLE = "DSIEM_SETTINGS"
+"""The variable that names the settings file; not a setting itself."""
+
+_KNOWN_VARIABLES = {setting.env for setting in SETTINGS_TABLE.values()} | {SETTINGS_VARIABLE}
+_UNSUPPORTED_VARIABLES = re.compile(
+    r"DSIEM_(APM|DEV|DIRECTIVES_IDLE_TIMEOUT_MINUTES|FILTER_THREADS|MINEPS|OTEL_\w+|PPROF"
+    r"|PRELOAD_DIRECTIVES|WEB_\w+|WEBSOCKET|WRITEABLECONFIG)"
+)
+"""Variables of Dsiem, dsiem-backend and dsiem-rs for features that do not exist here."""
+_SERVICE_VARIABLE = re.compile(
+    r"DSIEM_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_\w+)?)"
+)
+_SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://.*")
+"""Kubernetes sets such variables in every container of a namespace with a service named dsiem or
+dsiem-…, DSIEM_PORT=tcp://10.0.0.1:8080 among them."""
+_POD_ORDINAL = re.compile(r"-([0-9]{1,6})$")
+"""The ordinal at the end of the name of a StatefulSet's pod."""
+
+
+def set_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables without the empty ones and without those that Kubernetes sets for services."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if value and not _is_service_variable(name, value)
+    }
+
+
+def _is_service_variable(name: str, value: str) -> bool:
+    if _SERVICE_VARIABLE.fullmatch(name):
+        return True
+    is_port = name.startswith(PREFIX) and name.endswith("_PORT")
+    return is_port and bool(_SERVICE_ADDRESS.fullmatch(value))
+
+
+def derive_settings(
+    settings: Settings, origins: Mapping[str, Origin]
+) -> tuple[Settings, dict[str, Origin]]:
+    """The settings with mode and cluster index derived, and their origins.
+
+    UsageError for a contradiction between settings.
+    """
+    origins = dict(origins)
+    _check_risk(settings)
+    if "mode" in origins:
+        settings, origins["mode"] = _derive_mode(settings, origins)
+        _check_node(settings, origins["mode"])
+        settings, origins["cluster_index"] = _derive_index(settings, origins["cluster_index"])
+    return settings, origins
+
+
+def _check_risk(settings: Settings) -> None:
+    least, most = settings.med_risk_min, settings.med_risk_max
+    if least >= most:
+        raise UsageError(
+            f"--med-risk-min (DSIEM_MEDRISKMIN) is {least} and --med-risk-max (DSIEM_MEDRISKMAX)"
+            f" is {most}, should be 2 <= med-risk-min < med-risk-max <= 9"
+        )
+
+
+def _derive_mode(settings: Settings, origins: Mapping[str, Origin]) -> tuple[Settings, Origin]:
+    """The mode as given; else cluster-backend if a setting of a cluster was given."""
+    if origins["mode"].kind == "default":
+        for name in ("frontend", "node", "msq"):
+            if origins[name].kind != "default" and getattr(settings, name):
+                return replace(settings, mode="cluster-backend"), Origin("derived", f"--{name}")
+    return settings, origins["mode"]
+
+
+def _check_node(settings: Settings, origin: Origin) -> None:
+    if settings.mode == "cluster-backend" and not settings.node:
+        raise UsageError(
+            f"--node (DSIEM_NODE) is empty, should be the name of this node: the mode is"
+            f" cluster-backend ({origin})"
+        )
+
+
+def _derive_index(settings: Settings, origin: Origin) -> tuple[Settings, Origin]:
+    """The cluster index as given; else the number at the end of the host name."""
+    host = socket.gethostname()
+    ordinal = _POD_ORDINAL.search(host)
+    if settings.cluster_size > 1 and not settings.cluster_index and ordinal:
+        settings = replace(settings, cluster_index=ordinal[1])
+        origin = Origin("derived", f"the host name {host}")
+    if settings.cluster_size > 1 and not settings.cluster_index:
+        raise UsageError(
+            "--cluster-index (DSIEM_CLUSTER_INDEX) is empty, should be a whole number from 0, since"
+            f" --cluster-size is {settings.cluster_size}, and the host name {host} does not end in"
+            " a hyphen and a number"
+        )
+    if settings.cluster_part >= settings.cluster_size:
+        raise UsageError(
+            f"--cluster-index (DSIEM_CLUSTER_INDEX) is {settings.cluster_part} ({origin}),"
+            f" should be less than --cluster-size (DSIEM_CLUSTER_SIZE), {settings.cluster_size}:"
+            " there are more services than parts of the directives, so this one would have nothing to do"
+        )
+    return settings, origin
+
+
+def settings_warnings(settings: Settings, environ: Mapping[str, str]) -> list[str]:
+    """Warnings about valid settings that are probably not intended, one line each."""
+    return [*_unused_variables(environ), *_unbounded_queue(settings), *_open_access(settings)]
+
+
+def _unused_variables(environ: Mapping[str, str]) -> Iterator[str]:
+    names = sorted(name for name in set_variables(environ) if name.startswith(PREFIX))
+    unused = [f"{name} ({_why_unused(name)})" for name in names if name not in _KNOWN_VARIABLES]
+    if unused:
+        yield f"variables without effect: {', '.join(unused)}"
+
+
+def _why_unused(name: str) -> str:
+    if _UNSUPPORTED_VARIABLES.fullmatch(name):
+        return "not supported"
+    endings = [known.removeprefix(PREFIX) for known in _KNOWN_VARIABLES]
+    nearest = difflib.get_close_matches(name.removeprefix(PREFIX), endings, n=1)
+    return f"unknown, did you mean {PREFIX}{nearest[0]}?" if nearest else "unknown"
+
+
+def _unbounded_queue(settings: Settings) -> Iterator[str]:
+    if settings.max_queue == 0:
+        yield (
+            "--max-queue is 0: events that wait for a worker take memory without limit; "
+            "with a limit, events beyond it would be dropped and counted"
+        )
+
+
+def _open_access(settings: Settings) -> Iterator[str]:
+    if settings.mode != "standalone" or settings.api_token or _is_loopback(settings.address):
+        return
+    yield (
+        f"--address is {settings.address} and there is no --api-token (DSIEM_API_TOKEN): "
+        "whoever reaches this machine can post events"
+    )
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"

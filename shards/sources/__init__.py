@@ -1,0 +1,1 @@
+"""Event sources: HTTP, NATS and recorded files."""

@@ -1,0 +1,48 @@
+"""What the NATS server's monitoring says of a connection that it has ended.
+
+A client cannot know what a server had for it and threw away; the server counts that.
+"""
+
+import threading
+
+import msgspec
+from loguru import logger
+from msgspec import Struct
+
+from shards.http_client import HttpClient, HttpClientError, parse_server_url
+
+_SECONDS = 5.0
+_LONGEST = 4 << 20
+
+
+class ConnectionEnd(Struct, frozen=True):
+    """Why the server ended a connection, and how many messages it had for it until then."""
+
+    reason: str
+    sent: int
+
+
+class _Closed(Struct):
+    cid: int
+    out_msgs: int
+    reason: str = ""
+
+
+class _Connz(Struct):
+    connections: list[_Closed]
+
+
+def connection_end(monitor: str, client_id: int, stop: threading.Event) -> ConnectionEnd | None:
+    """What the server says of this client of old; None when it cannot tell, which is logged."""
+    try:
+        with HttpClient(parse_server_url(monitor), stop) as client:
+            path = f"/connz?state=closed&cid={client_id}"
+            found = msgspec.json.decode(client.get(path, _LONGEST, _SECONDS), type=_Connz)
+    except (HttpClientError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        logger.bind(why=str(error)).warning("the monitoring of the NATS server does not answer")
+        return None
+    for connection in found.connections:
+        if connection.cid == client_id:
+            return ConnectionEnd(connection.reason, connection.out_msgs)
+    logger.warning("the NATS server knows nothing of the connection before: was it started anew?")
+    return None

@@ -1,0 +1,1 @@
+"""A worker process: correlates the events of one shard and enriches its alarms."""

@@ -1,0 +1,307 @@
+"""The Kubernetes manifests: rendered, valid, and true to what the program knows."""
+
+import json
+import runpy
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from shards.ops.metrics import METRICS, PREFIX
+from shards.settings.settings import SETTINGS_TABLE, Settings
+from tests.support.paths import ROOT
+
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+MONITORING = KUBERNETES / "components" / "monitoring"
+KUBECTL = Path(sys.executable).with_name("kubectl")
+OVERLAYS = ("single", "cluster")
+UNKNOWN_KINDS = ("ServiceMonitor", "PrometheusRule")
+"""Of the Prometheus operator: Kubernetes itself has no schema of them."""
+VARIABLES = {row.env: row for row in SETTINGS_TABLE.values()}
+MOST = 1 << 20
+"""Bytes that a ConfigMap may have."""
+Object = dict[str, Any]
+
+
+def rendered(folder: Path) -> list[Object]:
+    done = subprocess.run([KUBECTL, "kustomize", folder], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def with_monitoring(folder: Path, overlay: str) -> Path:
+    """A copy in which the component is turned on, as the comment in the overlay says."""
+    shutil.copytree(KUBERNETES, folder / "kubernetes")
+    file = folder / "kubernetes" / "overlays" / overlay / "kustomization.yaml"
+    text = file.read_text("utf-8")
+    assert "# components:\n#   - ../../components/monitoring\n" in text
+    file.write_text(text.replace("# components:\n#   -", "components:\n  -"), "utf-8")
+    return file.parent
+
+
+def of_kind(objects: list[Object], kind: str, name: str = "dsiem-backend") -> Object:
+    [found] = [o for o in objects if (o["kind"], o["metadata"]["name"]) == (kind, name)]
+    return found
+
+
+def backend(objects: list[Object]) -> Object:
+    """The container of the backend."""
+    spec = of_kind(objects, "StatefulSet")["spec"]["template"]["spec"]
+    [container] = [c for c in spec["containers"] if c["name"] == "backend"]
+    return dict(container)
+
+
+def environment(container: Object) -> dict[str, str]:
+    return {variable["name"]: variable.get("value", "x") for variable in container["env"]}
+
+
+@pytest.fixture(params=OVERLAYS)
+def overlay(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def objects(overlay: str) -> list[Object]:
+    return rendered(KUBERNETES / "overlays" / overlay)
+
+
+def test_every_object_is_valid(overlay: str, tmp_path: Path) -> None:
+    made = rendered(with_monitoring(tmp_path, overlay))
+    kinds = [one["kind"] for one in made]
+    assert set(UNKNOWN_KINDS) <= set(kinds)
+    assert {"StatefulSet", "Service", "NetworkPolicy", "PodDisruptionBudget"} <= set(kinds)
+    for one in made:
+        if one["kind"] not in UNKNOWN_KINDS:
+            kubernetes_validate.validate(one, "1.31", strict=True)
+
+
+def test_an_unknown_field_is_no_valid_object(objects: list[Object]) -> None:
+    one = of_kind(objects, "StatefulSet")
+    one["spec"]["replica"] = 3
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(one, "1.31", strict=True)
+
+
+def test_the_program_knows_every_variable(objects: list[Object]) -> None:
+    own = [name for name in environment(backend(objects)) if name.startswith("DSIEM_")]
+    assert own
+    assert [name for name in own if name not in VARIABLES] == []
+
+
+def containers(objects: list[Object]) -> Iterator[tuple[Object, Object]]:
+    """Every container, and the spec of its pod."""
+    for one in objects:
+        if one["kind"] in ("StatefulSet", "Deployment"):
+            pod = one["spec"]["template"]["spec"]
+            yield from ((container, pod) for container in pod["containers"])
+
+
+def test_nothing_may_do_more_than_it_has_to(objects: list[Object]) -> None:
+    for container, pod in containers(objects):
+        context = container["securityContext"]
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["readOnlyRootFilesystem"] is True
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+
+
+def test_it_gets_whole_cpus_one_more_than_workers(objects: list[Object]) -> None:
+    container = backend(objects)
+    cpus = int(environment(container)["DSIEM_WORKERS"]) + 1
+    assert container["resources"]["requests"] == container["resources"]["limits"]
+    assert container["resources"]["requests"]["cpu"] == str(cpus)
+
+
+def test_it_is_asked_at_the_ops_port(objects: list[Object]) -> None:
+    container = backend(objects)
+    assert {"name": "ops", "containerPort": Settings().ops_port} in container["ports"]
+    paths = {probe: container[f"{probe}Probe"]["httpGet"] for probe in ("startup", "liveness")}
+    assert set(map(str, paths.values())) == {str({"path": "/livez", "port": "ops"})}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "ops"}
+    patience = (
+        container["startupProbe"]["periodSeconds"] * (container["startupProbe"]["failureThreshold"])
+    )
+    assert patience > Settings().frontend_wait + 60
+
+
+def test_there_is_time_for_an_orderly_stop(objects: list[Object]) -> None:
+    pod = of_kind(objects, "StatefulSet")["spec"]["template"]["spec"]
+    timeout = int(environment(backend(objects))["DSIEM_SHUTDOWN_TIMEOUT"])
+    assert pod["terminationGracePeriodSeconds"] > timeout + 5
+
+
+def test_replicas_is_the_one_number_to_edit(tmp_path: Path) -> None:
+    shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
+    folder = tmp_path / "kubernetes" / "overlays" / "cluster"
+    file = folder / "kustomization.yaml"
+    text = file.read_text("utf-8")
+    assert text.count("count: 3") == 1
+    for number in (1, 5):
+        file.write_text(text.replace("count: 3", f"count: {number}"), "utf-8")
+        made = rendered(folder)
+        assert of_kind(made, "StatefulSet")["spec"]["replicas"] == number
+        assert environment(backend(made))["DSIEM_CLUSTER_SIZE"] == str(number)
+
+
+def test_pods_are_selected_by_their_labels_and_no_others_are(objects: list[Object]) -> None:
+    labels = of_kind(objects, "StatefulSet")["spec"]["template"]["metadata"]["labels"]
+    budget = of_kind(objects, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"]
+    service = of_kind(objects, "Service")["spec"]["selector"]
+    assert budget == service == labels
+    [own] = labels.values()
+    assert policies(objects, own)
+
+
+def policies(objects: list[Object], pod: str = "dsiem-backend") -> list[Object]:
+    """What the policies of these pods say; they add up."""
+    found = [one["spec"] for one in objects if one["kind"] == "NetworkPolicy"]
+    labels = {"app.kubernetes.io/name": pod}
+    return [spec for spec in found if spec["podSelector"] == {"matchLabels": labels}]
+
+
+def ports(objects: list[Object], way: str) -> set[int]:
+    rules = [rule for spec in policies(objects) for rule in spec.get(way, [])]
+    assert all(rule["ports"] for rule in rules)
+    return {port["port"] for rule in rules for port in rule["ports"]}
+
+
+def test_only_what_is_needed_goes_in_and_out(objects: list[Object], overlay: str) -> None:
+    types = {way for spec in policies(objects) for way in spec["policyTypes"]}
+    assert types == {"Ingress", "Egress"}
+    of_cluster = {4222, 8222, 8080} if overlay == "cluster" else set()
+    assert ports(objects, "egress") == {53, 80, 443, 8081, 9200, 5044} | of_cluster
+    assert ports(objects, "ingress") == ({9090} if overlay == "cluster" else {9090, 8080})
+
+
+def test_lookups_do_not_get_where_clouds_give_away_credentials(objects: list[Object]) -> None:
+    rules = [rule for spec in policies(objects) for rule in spec.get("egress", [])]
+    blocks = [to["ipBlock"] for rule in rules for to in rule.get("to", []) if "ipBlock" in to]
+    refused = {block["cidr"]: block["except"] for block in blocks}
+    assert refused.keys() == {"0.0.0.0/0", "::/0"}
+    assert "169.254.0.0/16" in refused["0.0.0.0/0"]
+    assert "fd00:ec2::254/128" in refused["::/0"]
+
+
+def who_may_ask(objects: list[Object], port: int, pod: str = "dsiem-backend") -> list[Object]:
+    rules = [rule for spec in policies(objects, pod) for rule in spec.get("ingress", [])]
+    asked = [r for r in rules if port in [one["port"] for one in r["ports"]]]
+    return [peer for rule in asked for peer in rule.get("from", [{}])]
+
+
+def test_what_has_no_login_is_for_the_namespace_and_for_prometheus(
+    overlay: str, tmp_path: Path
+) -> None:
+    """The ops port, which shows alarms, and NATS."""
+    namespace: Object = {"podSelector": {}}
+    made = rendered(KUBERNETES / "overlays" / overlay)
+    assert who_may_ask(made, 9090) == [namespace]
+    if overlay == "cluster":
+        assert who_may_ask(made, 4222, "dsiem-nats") == [namespace]
+    watched = who_may_ask(rendered(with_monitoring(tmp_path, overlay)), 9090)
+    name = {"kubernetes.io/metadata.name": "monitoring"}
+    assert namespace in watched
+    assert {"namespaceSelector": {"matchLabels": name}} in watched
+    assert len(watched) == 2
+
+
+def mounts(objects: list[Object], name: str) -> dict[str, str]:
+    """Where the volume claim is in a container, and which folder of it."""
+    spec = of_kind(objects, "StatefulSet")["spec"]
+    [claim] = spec["volumeClaimTemplates"]
+    [container] = [c for c in spec["template"]["spec"]["containers"] if c["name"] == name]
+    volumes = [v for v in container["volumeMounts"] if v["name"] == claim["metadata"]["name"]]
+    return {volume["mountPath"]: volume["subPath"] for volume in volumes}
+
+
+def test_what_has_to_outlive_a_pod_is_on_its_volume(objects: list[Object], overlay: str) -> None:
+    """With a download among it the pod can start while the frontend is away."""
+    logs = {"/dsiem/logs": "logs"}
+    download = {"/dsiem/configs": "configs"} if overlay == "cluster" else {}
+    assert mounts(objects, "backend") == logs | download
+    assert mounts(objects, "filebeat") == logs | {"/data": "filebeat"}
+
+
+def test_a_kubelet_that_gives_out_whole_cpus_does_so(objects: list[Object]) -> None:
+    """It wants of every container of the pod as much as at most."""
+    pod = of_kind(objects, "StatefulSet")["spec"]["template"]["spec"]
+    for container in pod["containers"]:
+        assert container["resources"]["requests"] == container["resources"]["limits"]
+
+
+def test_all_pods_share_one_node_name() -> None:
+    """With names of their own each would take all directives, and every alarm be there thrice."""
+    made = backend(rendered(KUBERNETES / "overlays" / "cluster"))["env"]
+    [node] = [variable for variable in made if variable["name"] == "DSIEM_NODE"]
+    assert node == {"name": "DSIEM_NODE", "value": "dsiem-backend"}
+
+
+def test_config_maps_are_small_enough(objects: list[Object]) -> None:
+    maps = [one for one in objects if one["kind"] == "ConfigMap"]
+    assert maps
+    for one in maps:
+        size = len(json.dumps(one))
+        name = one["metadata"]["name"]
+        assert size < MOST, f"{name} has {size} bytes: use a volume, or the frontend"
+
+
+def test_the_files_that_are_copies_are_the_same() -> None:
+    single, example = KUBERNETES / "overlays" / "single", ROOT / "deploy" / "example" / "configs"
+    for name in ("assets_example.json", "directives_example.json"):
+        assert (single / name).read_bytes() == (example / name).read_bytes()
+    filebeat = ROOT / "deploy" / "docker" / "filebeat.yml"
+    assert (KUBERNETES / "base" / "filebeat.yml").read_bytes() == filebeat.read_bytes()
+
+
+def test_the_dashboard_is_what_its_script_makes() -> None:
+    made = runpy.run_path(str(MONITORING / "dashboard.py"))
+    assert made["FILE"].read_text("utf-8") == made["text"]()
+
+
+def known_series() -> set[str]:
+    names = {PREFIX + metric.name for metric in METRICS}
+    parts = ("bucket", "sum", "count")
+    histograms = [PREFIX + metric.name for metric in METRICS if metric.kind == "histogram"]
+    return names | {f"{name}_{part}" for name in histograms for part in parts}
+
+
+def series_in(text: str) -> set[str]:
+    words = "".join(c if c.isalnum() or c == "_" else " " for c in text).split()
+    return {word for word in words if word.startswith(PREFIX)}
+
+
+def test_alerts_and_panels_ask_for_metrics_that_there_are() -> None:
+    rules = yaml.safe_load((MONITORING / "rules.yaml").read_text("utf-8"))
+    alerts = [rule["expr"] for group in rules["spec"]["groups"] for rule in group["rules"]]
+    dashboard = json.loads((MONITORING / "dsiem.json").read_text("utf-8"))
+    panels = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    for expression in (*alerts, *panels):
+        assert series_in(expression) - known_series() == set()
+        assert series_in(expression)
+
+
+def test_promtool_has_nothing_against_the_rules_and_they_do_what_they_should(
+    tmp_path: Path,
+) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not here: it comes with the Debian package prometheus")
+    rules = yaml.safe_load((MONITORING / "rules.yaml").read_text("utf-8"))
+    groups = yaml.safe_dump({"groups": rules["spec"]["groups"]})
+    (tmp_path / "rules.groups.yaml").write_text(groups, "utf-8")
+    shutil.copy(MONITORING / "rules_test.yaml", tmp_path)
+    for command in (["check", "rules", "rules.groups.yaml"], ["test", "rules", "rules_test.yaml"]):
+        done = subprocess.run(
+            [promtool, *command], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    tested = yaml.safe_load((MONITORING / "rules_test.yaml").read_text("utf-8"))["tests"]
+    named = {case["alertname"] for test in tested for case in test["alert_rule_test"]}
+    assert named == {rule["alert"] for group in rules["spec"]["groups"] for rule in group["rules"]}

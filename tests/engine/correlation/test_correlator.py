@@ -1,0 +1,223 @@
+"""Which backlogs have changed: a copy kept by what is said of them is what is open, at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine.alarm import BacklogKey, RuleRecord
+from engine.asset import NetworkAssets
+from engine.correlation.correlator import Correlator
+from engine.correlation.snapshot import BacklogSnapshot
+from engine.directives.directive import Directive
+from engine.event import NormalizedEvent
+from engine.options import Options
+from tests.support.engine_adapter import EngineUnderTest
+from tests.support.strategies import MOMENTS, Moment, Scenario, scenarios
+
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+few = settings(max_examples=120, deadline=None, suppress_health_check=SLOW)
+NO_TRACE = {"sticky_seen", "repeated", "out_of_order"}
+Copy = dict[BacklogKey, BacklogSnapshot]
+
+
+def told(engine: EngineUnderTest, moment: Moment) -> dict[str, int]:
+    output = engine.event(moment.event, moment.now) if moment.event else engine.tick(moment.now)
+    return output.counts
+
+
+def engine_of(scenario: Scenario) -> EngineUnderTest:
+    return EngineUnderTest(scenario.assets, scenario.directives, scenario.options)
+
+
+def open_now(correlator: Correlator) -> Copy:
+    return {state.key: state for state in correlator.snapshot()}
+
+
+def update(copy: Copy, correlator: Correlator) -> None:
+    """As a crash checkpoint does it."""
+    for key in correlator.take_changes():
+        state = correlator.state(key)
+        if state is None:
+            copy.pop(key, None)
+        else:
+            copy[key] = state
+
+
+@few
+@given(scenarios(), st.sets(st.integers(0, MOMENTS - 1)), st.sets(st.integers(0, MOMENTS - 1)))
+def test_a_copy_that_takes_only_changes_is_the_whole(
+    scenario: Scenario, looks: set[int], crashes: set[int]
+) -> None:
+    """After a crash, what the copy holds is gone on with."""
+    engine = engine_of(scenario)
+    copy: Copy = {}
+    for number, moment in enumerate(scenario.moments):
+        if number in crashes:
+            engine.restart(copy.values())
+        told(engine, moment)
+        if number in looks:
+            update(copy, engine.correlator)
+            assert copy == open_now(engine.correlator)
+    update(copy, engine.correlator)
+    assert copy == open_now(engine.correlator)
+
+
+@few
+@given(scenarios())
+def test_nothing_else_is_said_to_have_changed(scenario: Scenario) -> None:
+    engine = engine_of(scenario)
+    before: Copy = {}
+    for moment in scenario.moments:
+        told(engine, moment)
+        after = open_now(engine.correlator)
+        changed = {key for key in before | after if before.get(key) != after.get(key)}
+        keys = list(engine.correlator.take_changes())
+        assert set(keys) == changed
+        assert len(keys) == len(changed)
+        before = after
+
+
+@few
+@given(scenarios())
+def test_what_leaves_no_trace_is_no_change(scenario: Scenario) -> None:
+    engine = engine_of(scenario)
+    for moment in scenario.moments:
+        engine.correlator.take_changes()
+        if told(engine, moment).keys() <= NO_TRACE:
+            assert list(engine.correlator.take_changes()) == []
+
+
+def rule(stage: int, from_: str) -> RuleRecord:
+    return RuleRecord(
+        name="r",
+        type="PluginRule",
+        stage=stage,
+        plugin_id=1,
+        plugin_sid=(stage,),
+        occurrence=2 if stage > 1 else 1,
+        reliability=5,
+        timeout=60,
+        from_=from_,
+        to="ANY",
+        port_from="ANY",
+        port_to="ANY",
+        protocol="ANY",
+    )
+
+
+def correlator(*, track_changes: bool = False) -> Correlator:
+    rules = (rule(1, "ANY"), rule(2, ":1"))
+    directives = [
+        Directive(
+            id=number,
+            name="Trouble",
+            kingdom="k",
+            category="c",
+            priority=5,
+            always_active=False,
+            rules=rules,
+        )
+        for number in (1, 2)
+    ]
+    return Correlator(directives, NetworkAssets([]), Options(track_changes=track_changes))
+
+
+def event(id_: str, sid: int, time: int, src_ip: str = "10.0.0.1") -> NormalizedEvent:
+    return NormalizedEvent(id_, time, src_ip, "10.0.0.2", plugin_id=1, plugin_sid=sid)
+
+
+@pytest.fixture
+def tracked() -> Correlator:
+    """Both directives have one backlog open, opened by e1."""
+    made = correlator(track_changes=True)
+    made.on_event(event("e1", 1, 100), 100)
+    return made
+
+
+def test_what_is_opened_taken_and_closed_is_said_once(tracked: Correlator) -> None:
+    both = [(1, "e1"), (2, "e1")]
+    assert sorted(tracked.take_changes()) == both
+    assert list(tracked.take_changes()) == []
+    tracked.on_event(event("e2", 2, 101), 101)
+    assert sorted(tracked.take_changes()) == both
+    tracked.on_event(event("e3", 2, 102), 102)
+    assert sorted(tracked.take_changes()) == both
+    assert [tracked.state(key) for key in both] == [None, None]
+
+
+def test_what_expires_is_said(tracked: Correlator) -> None:
+    list(tracked.take_changes())
+    tracked.on_tick(1000)
+    assert sorted(tracked.take_changes()) == [(1, "e1"), (2, "e1")]
+
+
+def test_a_backlog_that_is_opened_again_by_the_same_event_is_one_key(tracked: Correlator) -> None:
+    tracked.on_tick(200)
+    tracked.on_event(event("e1", 1, 200), 200)
+    assert sorted(tracked.take_changes()) == [(1, "e1"), (2, "e1")]
+    state = tracked.state((1, "e1"))
+    assert state is not None
+    assert state.starts == (200, 200)
+
+
+def test_what_is_restored_has_changed_even_if_it_was_told_before(tracked: Correlator) -> None:
+    again = correlator(track_changes=True)
+    tracked.take_changes()
+    again.restore(tracked.snapshot())
+    assert sorted(again.take_changes()) == [(1, "e1"), (2, "e1")]
+
+
+@pytest.mark.parametrize("key", [(1, "e2"), (3, "e1"), (-1, "")])
+def test_there_is_no_state_of_what_is_not_open(tracked: Correlator, key: BacklogKey) -> None:
+    assert tracked.state(key) is None
+
+
+def test_nothing_is_remembered_where_nobody_asks() -> None:
+    untracked = correlator()
+    untracked.on_event(event("e1", 1, 100), 100)
+    untracked.on_tick(1000)
+    assert list(untracked.take_changes()) == []
+
+
+@pytest.mark.parametrize("shuffled", [sorted, lambda states, key: sorted(states, key=key)[::-1]])
+def test_oldest_first_survives_whatever_order_the_rows_come_in(
+    shuffled: Callable[..., list[BacklogSnapshot]],
+) -> None:
+    before, after = correlator(track_changes=True), correlator(track_changes=True)
+    for number in range(12):
+        before.on_event(event(f"e{number}", 1, 100, f"10.0.0.{number}"), 100)
+    states = shuffled(before.snapshot(), key=lambda state: state.opened_by)
+    after.restore(states)
+    assert after.snapshot() == before.snapshot()
+    after.on_event(event("new", 1, 100, "10.0.1.0"), 100)
+    assert [state.opened_by for state in after.snapshot()][11:13] == ["e11", "new"]
+
+
+def test_restored_beside_open_ones_is_younger_than_they_are() -> None:
+    before, after = correlator(), correlator()
+    before.on_event(event("old", 1, 100), 100)
+    after.on_event(event("open", 1, 100, "10.0.0.9"), 100)
+    assert after.restore(before.snapshot()) == []
+    orders = {state.opened_by: state.order for state in after.snapshot() if state.directive == 1}
+    assert orders == {"open": 0, "old": 1}
+
+
+def test_with_gaps_in_their_ages_the_restored_are_still_the_older_ones() -> None:
+    before, after = correlator(), correlator()
+    for number in range(6):
+        before.on_event(event(f"e{number}", 1, 100, f"10.0.0.{number}"), 100)
+    after.restore([state for state in before.snapshot() if state.order in (2, 5)])
+    after.on_event(event("new", 1, 100, "10.0.1.0"), 100)
+    orders = {state.opened_by: state.order for state in after.snapshot()}
+    assert orders == {"e2": 2, "e5": 5, "new": 6}
+
+
+def test_what_changes_after_it_was_asked_is_not_in_the_answer(tracked: Correlator) -> None:
+    keys = tracked.take_changes()
+    tracked.on_event(event("e7", 1, 100, "10.0.0.7"), 100)
+    assert sorted(keys) == [(1, "e1"), (2, "e1")]
+    assert sorted(tracked.take_changes()) == [(1, "e7"), (2, "e7")]

@@ -1,0 +1,68 @@
+"""The heap of what expires when."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.asset import NetworkAssets
+from engine.correlation.backlog import Backlog
+from engine.correlation.compiled_directive import CompiledDirective
+from engine.correlation.expiry import ExpiryQueue
+from engine.directives.directive import Directive
+from engine.options import Options
+
+COMPILED = CompiledDirective(
+    Directive(1, "d", "k", "c", 1, always_active=False, rules=()), NetworkAssets([]), Options()
+)
+
+
+def backlog(expires_at: int) -> Backlog:
+    made = Backlog(COMPILED, 0)
+    made.expires_at = expires_at
+    return made
+
+
+def test_what_expires_is_popped_once_earliest_first_and_at_its_second() -> None:
+    expiry = ExpiryQueue()
+    late, early, same = backlog(30), backlog(10), backlog(10)
+    for one in (late, early, same):
+        expiry.add(one)
+    assert expiry.pop(9) == []
+    assert expiry.pop(10) == [early, same]
+    assert expiry.pop(29) == []
+    assert expiry.pop(1000) == [late]
+    assert expiry.pop(1000) == []
+
+
+def test_what_was_removed_does_not_expire_and_the_others_of_its_second_do() -> None:
+    expiry = ExpiryQueue()
+    gone, stays = backlog(10), backlog(10)
+    expiry.add(gone)
+    expiry.add(stays)
+    expiry.remove(gone)
+    assert expiry.pop(10) == [stays]
+
+
+def test_a_second_that_was_emptied_can_be_used_again() -> None:
+    expiry = ExpiryQueue()
+    first, second = backlog(10), backlog(10)
+    expiry.add(first)
+    expiry.remove(first)
+    expiry.add(second)
+    assert expiry.pop(10) == [second]
+    assert expiry.pop(10) == []
+
+
+@given(st.lists(st.tuples(st.sampled_from(["add", "remove", "pop"]), st.integers(-5, 5))))
+def test_it_is_a_list_sorted_by_second(steps: list[tuple[str, int]]) -> None:
+    expiry = ExpiryQueue()
+    model: list[Backlog] = []
+    for step, second in steps:
+        if step == "add":
+            model.append(backlog(second))
+            expiry.add(model[-1])
+        elif step == "remove" and model:
+            expiry.remove(model.pop(second % len(model)))
+        elif step == "pop":
+            due = [one for one in model if one.expires_at <= second]
+            assert expiry.pop(second) == sorted(due, key=lambda one: one.expires_at)
+            model = [one for one in model if one.expires_at > second]

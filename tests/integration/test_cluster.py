@@ -1,0 +1,463 @@
+"""The drop-in cluster backend, between a real NATS server and a real frontend, and its faults."""
+
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.cluster import (
+    CONNECTED,
+    EVENTS,
+    NODE,
+    SIGNALS,
+    backend,
+    frontend_of,
+    publish,
+    raws,
+)
+from tests.support.frontend import Frontend, Reply
+from tests.support.nats_server import Certificates, Credentials, NatsServer, TcpProxy, free_port
+from tests.support.replaying import event
+from tests.support.serving import (
+    Ended,
+    Numbered,
+    Service,
+    counting_directive,
+    directives_of,
+    wait_until,
+)
+
+DIRECTIVES = (*directives_of(0, 2), *directives_of(1, 2))
+"""Two for each of two workers."""
+
+
+@pytest.fixture
+def frontend() -> Iterator[Frontend]:
+    with frontend_of(map(counting_directive, DIRECTIVES)) as made:
+        yield made
+
+
+@pytest.fixture
+def nats(tmp_path: Path) -> Iterator[NatsServer]:
+    with NatsServer(tmp_path / "nats") as server:
+        yield server
+
+
+def check_all_there(service: Service, ended: Ended, number: int) -> None:
+    """Exactly so many events came, and each has its line."""
+    assert ended.code == 0, service.text()
+    ended.ledger.check()
+    assert ended.ledger["events_received"] == number
+    ids = service.event_ids()
+    assert len(ids) == len(set(ids)) == number == ended.ledger.lines
+    assert ended.ledger["feed_cut"] == 0
+
+
+def test_the_environment_of_a_dsiem_backend_is_enough(
+    tmp_path: Path, nats: NatsServer, frontend: Frontend
+) -> None:
+    with socket.socket() as taken:  # it listens on neither address nor port
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        environment = {
+            "DSIEM_FRONTEND": frontend.url + "/",
+            "DSIEM_PORT": str(taken.getsockname()[1]),
+            "DSIEM_ADDRESS": "127.0.0.1",
+            "DSIEM_WEBSOCKET": "true",
+        }
+        with backend(tmp_path, frontend, nats.url, environment=environment, port=None) as service:
+            number = publish(nats, Numbered(*DIRECTIVES).take(400))
+            service.wait_for_lines(number)
+            ended = service.stop()
+            check_all_there(service, ended, number)
+            assert {alarm["risk"] for alarm in service.alarms()} == {1, 10}
+            assert ended.ledger["feed_lost"] == 0
+            assert "DSIEM_WEBSOCKET (not supported)" in service.text()
+    assert sorted(path.name for path in (tmp_path / "conf").glob("[!.]*")) == [
+        "assets_a.json",
+        f"directives_{NODE}_a.json",
+    ]
+
+
+def test_one_message_is_one_event_whatever_is_in_it(
+    tmp_path: Path, nats: NatsServer, frontend: Frontend
+) -> None:
+    good = raws(Numbered(*DIRECTIVES).take(1))[0]
+    odd = [good, b"", b"{}", b"[]", good + b"\n" + good, b"\xff", b"x" * 900_000, b"PING\r\n"]
+    with backend(tmp_path, frontend, nats.url) as service, nats.publisher() as publisher:
+        publisher.publish(EVENTS, odd)
+        publisher.publish(f"{EVENTS}.more", [good])
+        publisher.publish("dsiem", [good])
+        publisher.flush()
+        service.wait_for_lines(1)
+        ended = service.stop()
+        ended.ledger.check()
+        assert ended.ledger["events_received"] == len(odd)
+        assert ended.ledger.by_reason("events_invalid_") == {
+            "bad_json": 5,
+            "missing_field": 1,
+            "bad_type": 1,
+        }
+
+
+def test_what_was_published_before_a_stop_is_correlated(
+    tmp_path: Path, nats: NatsServer, frontend: Frontend
+) -> None:
+    """A stop takes what the server has for it until then; nothing of that is dropped."""
+    with backend(tmp_path, frontend, nats.url, "--max-queue", "0") as service:
+        number = publish(nats, Numbered(*DIRECTIVES).take(20_000))
+        check_all_there(service, service.stop(), number)
+
+
+# The NATS server.
+
+
+def test_a_server_that_goes_and_comes_back(
+    tmp_path: Path, nats: NatsServer, frontend: Frontend
+) -> None:
+    events = Numbered(*DIRECTIVES)
+    with backend(tmp_path, frontend, nats.url) as service:
+        number = publish(nats, events.take(500))
+        service.wait_for_lines(number)
+        nats.kill()
+        service.wait_for_log("the connection to NATS is lost")
+        time.sleep(0.5)
+        nats.start()
+        service.wait_for_log(CONNECTED, 2)
+        number += publish(nats, events.take(500))
+        service.wait_for_lines(number)
+        ended = service.stop()
+        check_all_there(service, ended, number)
+        assert ended.ledger["feed_lost"] == 1
+        assert 0.5 < ended.ledger["feed_seconds_without"] < 10
+
+
+def test_a_server_that_is_not_there_yet(
+    tmp_path: Path, nats: NatsServer, frontend: Frontend
+) -> None:
+    nats.stop()
+    with backend(tmp_path, frontend, nats.url, connected=False) as service:
+        service.wait_for_log("trouble with NATS")
+        nats.start()
+        service.wait_for_log(CONNECTED)
+        number = publish(nats, Numbered(*DIRECTIVES).take(100))
+        service.wait_for_lines(number)
+        ended = service.stop()
+        check_all_there(service, ended, number)
+        assert ended.ledger["feed_lost"] == 0
+        assert ended.ledger["feed_seconds_without"] > 0
+        assert len(service.logged("trouble with NATS")) <= 4, "the same is said once a process"
+
+
+def test_a_service_that_never_had_a_server_stops_when_told(
+    tmp_path: Path, frontend: Frontend
+) -> None:
+    nowhere = f"nats://127.0.0.1:{free_port()}"
+    with backend(tmp_path, frontend, nowhere, connected=False) as service:
+        service.wait_for_log("trouble with NATS")
+        ended = service.stop()
+        assert ended.code == 0
+        assert ended.seconds < 5
+        ended.ledger.check()
+
+
+def test_a_network_that_swallows_everything_for_15_seconds_loses_nothing(
+    tmp_path: Path, nats: NatsServer, frontend: Frontend
+) -> None:
+    events = Numbered(*DIRECTIVES)
+    with TcpProxy(nats.port) as proxy, backend(tmp_path, frontend, proxy.url) as service:
+        number = publish(nats, events.take(500))
+        service.wait_for_lines(number)
+        proxy.black_hole()
+        for _ in range(30):
+            number += publish(nats, events.take(50))
+            time.sleep(0.5)
+        assert service.lines() == 500
+        proxy.let_through()
+        service.wait_for_lines(number)
+        ended = service.stop()
+        check_all_there(service, ended, number)
+        assert ended.ledger["feed_lost"] == 0
+
+
+def test_connections_that_break_again_and_again(
+    tmp_path: Path, nats: NatsServer, frontend: Frontend
+) -> None:
+    events = Numbered(*DIRECTIVES)
+    number = 0
+    with TcpProxy(nats.port) as proxy, backend(tmp_path, frontend, proxy.url) as service:
+        for breaks in range(1, 4):
+            number += publish(nats, events.take(200))
+            service.wait_for_lines(number)
+            proxy.cut()
+            service.wait_for_log(CONNECTED, breaks + 1)
+        ended = service.stop()
+        check_all_there(service, ended, number)
+        assert ended.ledger["feed_lost"] == 3
+
+
+def test_what_the_server_cuts_off_from_a_slow_consumer_is_known(
+    tmp_path: Path, frontend: Frontend
+) -> None:
+    """Of all that was published, each event was received, cut, or for nobody: the count is kept."""
+    with NatsServer(tmp_path / "nats", "max_pending: 2mb", 'write_deadline: "1s"') as nats:
+        options = ("--nats-monitor", nats.monitor_url, "--max-queue", "0")
+        with backend(tmp_path, frontend, nats.url, *options) as service:
+            events = Numbered(*DIRECTIVES)
+            assert publish(nats, events.take(100)) == 100
+            service.wait_for_lines(100)
+            os.kill(service.router, signal.SIGSTOP)
+            publish(nats, events.take(60_000))
+            wait_until(lambda: nats.subscribers(EVENTS) == 0, "the server cuts the router off")
+            os.kill(service.router, signal.SIGCONT)
+            service.wait_for_log(CONNECTED, 2)
+            said = service.wait_for_log("the NATS server has cut events")
+            closed = nats.monitor("connz?state=closed")["connections"]
+            sent = next(c["out_msgs"] for c in closed if "Slow Consumer" in c.get("reason", ""))
+            assert publish(nats, events.take(50)) == 50
+            last = f"e{events.made - 1}"
+            wait_until(lambda: last in service.event_ids(), "the last event")
+            ended = service.stop()
+            assert ended.code == 0
+            ended.ledger.check()
+            ledger = ended.ledger
+            assert ledger["events_received"] - 50 + ledger["feed_cut"] == sent
+            assert 0 < said["events"] == ledger["feed_cut"] < sent
+            assert said["reason"].startswith("Slow Consumer")
+            assert len(service.event_ids()) == ledger.lines == ledger["events_received"]
+
+
+def test_a_monitor_that_does_not_answer_is_said_and_no_harm(
+    tmp_path: Path, nats: NatsServer, frontend: Frontend
+) -> None:
+    options = ("--nats-monitor", f"http://127.0.0.1:{free_port()}")
+    with (
+        TcpProxy(nats.port) as proxy,
+        backend(tmp_path, frontend, proxy.url, *options) as service,
+    ):
+        proxy.cut()
+        service.wait_for_log("the monitoring of the NATS server does not answer")
+        number = publish(nats, Numbered(*DIRECTIVES).take(100))
+        service.wait_for_lines(number)
+        check_all_there(service, service.stop(), number)
+
+
+# Getting in.
+
+
+def test_a_user_and_a_password_in_the_url(tmp_path: Path, frontend: Frontend) -> None:
+    with NatsServer(tmp_path / "nats", users={"me": "p@ss word"}) as nats:
+        url = nats.url.replace("nats://", "nats://me:p%40ss%20word@")
+        with backend(tmp_path, frontend, url) as service:
+            number = publish(nats, Numbered(*DIRECTIVES).take(50))
+            service.wait_for_lines(number)
+            check_all_there(service, service.stop(), number)
+            assert "p%40ss" not in service.text()
+            assert "p@ss" not in service.text()
+
+
+def test_a_wrong_password_is_said_and_tried_again(tmp_path: Path, frontend: Frontend) -> None:
+    with NatsServer(tmp_path / "nats", users={"me": "right"}) as nats:
+        url = nats.url.replace("nats://", "nats://me:wr0ng@")
+        with backend(tmp_path, frontend, url, connected=False) as service:
+            wait_until(
+                lambda: any(
+                    "authorization" in said["why"].lower()
+                    for said in service.logged("trouble with NATS")
+                ),
+                "the reason in the log",
+            )
+            assert service.stop().code == 0
+            assert "wr0ng" not in service.text()
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_tls(tmp_path: Path, frontend: Frontend, verify: bool) -> None:
+    certificates = Certificates.made(tmp_path)
+    options = ["--nats-tls-ca", str(certificates.ca)]
+    if verify:
+        options += ["--nats-tls-cert", str(certificates.client_cert)]
+        options += ["--nats-tls-key", str(certificates.client_key)]
+    with (
+        NatsServer(tmp_path / "nats", tls=certificates, verify=verify) as nats,
+        backend(tmp_path, frontend, nats.url, *options) as service,
+    ):
+        number = publish(nats, Numbered(*DIRECTIVES).take(2000))
+        service.wait_for_lines(number)
+        check_all_there(service, service.stop(), number)
+
+
+def test_a_server_whose_certificate_nobody_vouches_for(tmp_path: Path, frontend: Frontend) -> None:
+    certificates = Certificates.made(tmp_path)
+    with (
+        NatsServer(tmp_path / "nats", tls=certificates, verify=False) as nats,
+        backend(tmp_path, frontend, nats.url, connected=False) as service,
+    ):
+        said = service.wait_for_log("trouble with NATS")
+        assert "certificate" in said["why"].lower()
+        assert service.stop().code == 0
+
+
+def test_credentials(tmp_path: Path, frontend: Frontend) -> None:
+    credentials = Credentials(tmp_path)
+    with NatsServer(tmp_path / "nats", credentials=credentials) as nats:
+        options = ("--nats-creds", str(credentials.file))
+        with backend(tmp_path, frontend, nats.url, *options) as service:
+            number = publish(nats, Numbered(*DIRECTIVES).take(50))
+            service.wait_for_lines(number)
+            check_all_there(service, service.stop(), number)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"-----BEGIN NATS USER JWT-----\n\xff"])
+def test_credentials_that_are_none_are_said_and_tried_again(
+    tmp_path: Path, frontend: Frontend, content: bytes
+) -> None:
+    good = Credentials(tmp_path)
+    file = tmp_path / "mine.creds"
+    file.write_bytes(content)
+    options = ("--nats-creds", str(file))
+    with (
+        NatsServer(tmp_path / "nats", credentials=good) as nats,
+        backend(tmp_path, frontend, nats.url, *options, connected=False) as service,
+    ):
+        service.wait_for_log("trouble with NATS", 2)
+        file.write_bytes(good.file.read_bytes())
+        service.wait_for_log(CONNECTED)
+        ended = service.stop()
+        assert ended.code == 0
+        ended.ledger.check()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--msq", "http://nats:4222"), "DSIEM_MSQ"),
+        (("--nats-creds", "/nowhere/me.creds"), "/nowhere/me.creds"),
+        (("--nats-tls-cert", "/nowhere/me.pem"), "--nats-tls-key"),
+        (("--nats-tls-ca", "/nowhere/ca.pem"), "/nowhere/ca.pem"),
+    ],
+)
+def test_settings_that_cannot_work_are_named_before_anything_is_done(
+    tmp_path: Path, frontend: Frontend, options: tuple[str, ...], says: str
+) -> None:
+    nats = "nats://127.0.0.1:4222"
+    with backend(tmp_path, frontend, nats, *options, ready=False, connected=False) as service:
+        assert service.process.wait(20) == 3
+        assert says in service.text()
+        assert "Traceback" not in service.text()
+        assert frontend.asked == []
+
+
+# Overload signals.
+
+
+def test_the_frontend_is_told_of_late_events_and_when_that_is_over(
+    tmp_path: Path, nats: NatsServer, frontend: Frontend
+) -> None:
+    now = time.time_ns()
+    late, in_time = now - 3600 * 10**9, now + 3600 * 10**9
+
+    def one(name: str, rcvd_time: int) -> dict[str, object]:
+        return event(name, 0, DIRECTIVES[0], rcvd_time=rcvd_time)
+
+    options = ("--hold-duration", "1", "--max-delay", "180")
+    with (
+        nats.listener(SIGNALS) as heard,
+        backend(tmp_path, frontend, nats.url, *options) as service,
+    ):
+        assert heard.wait_for(1) == [b"false"]
+        publish(nats, [one("a", in_time), one("b", 0), event("c", 0, DIRECTIVES[0])])
+        service.wait_for_lines(3)
+        publish(nats, [event("d", 0, 999, rcvd_time=late), one("c", late)])  # which nobody takes
+        publish(nats, [one("e", late), one("f", late)])
+        assert heard.wait_for(2) == [b"false", b"true"]
+        assert heard.wait_for(3) == [b"false", b"true", b"false"]
+        publish(nats, [one("g", late)])
+        assert heard.wait_for(4) == [b"false", b"true", b"false", b"true"]
+        ended = service.stop()
+        check = ended.ledger
+        check.check()
+        assert check["late"] == 3
+
+
+def test_a_max_delay_of_0_turns_the_signals_off(
+    tmp_path: Path, nats: NatsServer, frontend: Frontend
+) -> None:
+    with (
+        nats.listener(SIGNALS) as heard,
+        backend(tmp_path, frontend, nats.url, "--max-delay", "0") as service,
+    ):
+        publish(nats, [event("a", 0, DIRECTIVES[0], rcvd_time=1)])
+        service.wait_for_lines(1)
+        assert service.stop().ledger["late"] == 0
+        assert heard.wait_for(1) == [b"false"]
+
+
+# The frontend.
+
+
+def test_without_a_frontend_it_starts_from_the_last_good_set_and_says_so(
+    tmp_path: Path, nats: NatsServer, frontend: Frontend
+) -> None:
+    with backend(tmp_path, frontend, nats.url) as service:
+        assert service.stop().code == 0
+    frontend.stop()
+    with backend(tmp_path, frontend, nats.url, "--frontend-wait", "0") as service:
+        service.wait_for_log("starting with the configuration that was downloaded before")
+        number = publish(nats, Numbered(*DIRECTIVES).take(100))
+        service.wait_for_lines(number)
+        check_all_there(service, service.stop(), number)
+
+
+def test_without_a_frontend_and_without_a_set_it_waits_for_it(
+    tmp_path: Path, nats: NatsServer, frontend: Frontend
+) -> None:
+    frontend.stop()
+    with backend(tmp_path, frontend, nats.url, ready=False, connected=False) as service:
+        service.wait_for_log("the configuration cannot be downloaded yet")
+        frontend.start()
+        service.wait_for_log(CONNECTED)
+        assert service.stop().code == 0
+
+
+def test_it_can_be_stopped_while_it_waits_for_the_frontend(
+    tmp_path: Path, nats: NatsServer, frontend: Frontend
+) -> None:
+    frontend.replies["/config/"] = Reply(body=b"x" * 100, drip=5.0)
+    with backend(tmp_path, frontend, nats.url, ready=False, connected=False) as service:
+        frontend.wait_for("/config/")
+        ended = service.stop()
+        assert ended.code == 0
+        assert ended.seconds < 3
+
+
+def test_a_faulty_directive_of_the_frontend_is_named_and_nothing_starts(
+    tmp_path: Path, nats: NatsServer
+) -> None:
+    faulty = counting_directive(1) | {"priority": 9}
+    with (
+        frontend_of([faulty]) as frontend,
+        backend(tmp_path, frontend, nats.url, ready=False, connected=False) as service,
+    ):
+        assert service.process.wait(20) == 1
+        assert f"directives_{NODE}_a.json:1:" in service.text()
+        assert "priority" in service.text()
+
+
+def test_a_name_that_is_a_path_is_refused(
+    tmp_path: Path, nats: NatsServer, frontend: Frontend
+) -> None:
+    names = [*frontend.files, "../directives_n1_x.json", "assets_/../../x.json"]
+    body = json.dumps({"files": [{"filename": name} for name in names]}).encode()
+    frontend.replies["/config/"] = Reply(body=body)
+    before = {path.name for path in tmp_path.iterdir()}
+    with backend(tmp_path, frontend, nats.url) as service:
+        assert service.stop().code == 0
+        assert "refused" in service.text()
+    made = {path.name for path in tmp_path.iterdir()} - before
+    assert made <= {"conf", "logs", *(name for name in made if name.startswith("stderr-"))}

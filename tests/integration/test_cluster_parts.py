@@ -1,0 +1,202 @@
+"""Services that share a node name, each with a part of its directives."""
+
+import shutil
+import signal
+import socket
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from shards.placement import shard_of_directive
+from shards.settings.command_line import Command, parse_command
+from shards.settings.schema import UsageError
+from tests.support.cluster import (
+    ENDS,
+    GOES_ON,
+    OPENS,
+    backend,
+    frontend_of,
+    pair_directive,
+    pair_event,
+    publish,
+)
+from tests.support.frontend import Frontend
+from tests.support.nats_server import NatsServer
+from tests.support.replaying import Json, event
+from tests.support.serving import Service, wait_until
+
+SIZE = 3
+DIRECTIVES = range(1, 25)
+SERVE = Command("serve", "")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[NatsServer]:
+    with NatsServer(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def frontend() -> Iterator[Frontend]:
+    with frontend_of(map(pair_directive, DIRECTIVES)) as running:
+        yield running
+
+
+def events() -> list[Json]:
+    """Whole alarms, half ones, and events that are for nobody."""
+    steps = [(OPENS, "a"), (GOES_ON, "b"), (GOES_ON, "c"), (ENDS, "d")]
+    made = [
+        pair_event(f"{name}{id_}-", id_, does, number)
+        for number in range(10)
+        for does, name in steps[: 4 if number % 2 else 2]
+        for id_ in DIRECTIVES
+    ]
+    return [*made, *(event(f"other{number}", 0, 9999) for number in range(7))]
+
+
+def outcome(services: list[Service]) -> tuple[list[Json], list[str]]:
+    """The last line of each alarm without its times, and all alarm events."""
+    alarms: dict[str, Json] = {}
+    lines: list[str] = []
+    for service in services:
+        for alarm in service.alarms():
+            untimed = {k: v for k, v in alarm.items() if not k.endswith("_time")}
+            alarms[alarm["alarm_id"]] = untimed
+        lines += (service.logs / "siem_alarm_events.json").read_text().splitlines()
+    return sorted(alarms.values(), key=lambda alarm: str(alarm["alarm_id"])), sorted(lines)
+
+
+def test_three_services_give_exactly_the_alarms_of_one(
+    tmp_path: Path, server: NatsServer, frontend: Frontend
+) -> None:
+    parts = [f"--cluster-size={SIZE}", "--cluster-index"]
+    with ExitStack() as stack:
+        services: list[Service] = []
+        for name, options in [("one", []), *((f"p{i}", [*parts, str(i)]) for i in range(SIZE))]:
+            (folder := tmp_path / name).mkdir()
+            services.append(
+                stack.enter_context(backend(folder, frontend, server.url, *options, workers=2))
+            )
+        number = publish(server, events())
+        one, *others = services
+        one.wait_for_lines(number - 7)
+        wait_until(
+            lambda: sum(service.lines() for service in others) == number - 7, "lines of all parts"
+        )
+        ended = [service.stop() for service in services]
+        alarms, lines = outcome([one])
+        assert outcome(others) == (alarms, lines)
+        assert len(alarms) == len(DIRECTIVES) * 10
+        for service in ended:
+            service.ledger.check()
+            assert service.ledger["events_received"] == number
+            assert service.ledger["events_unmatched"] == 7
+        assert ended[0].ledger["events_elsewhere"] == 0
+        elsewhere = sum(service.ledger["events_elsewhere"] for service in ended[1:])
+        assert elsewhere == (SIZE - 1) * (number - 7)
+        for index, service in enumerate(ended[1:]):
+            mine = sum(shard_of_directive(id_, SIZE, 1)[0] == index for id_ in DIRECTIVES)
+            assert service.ledger["backlogs_opened"] == mine * 10 > 0
+
+
+def kept(service: Service) -> int:
+    """Open backlogs in the crash checkpoint."""
+    [path] = (service.logs / "backlogs").glob("checkpoint*.sqlite")
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        [(number,)] = connection.execute("SELECT count(*) FROM backlog")
+    return int(number)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+def test_a_node_that_is_spread_goes_on_with_its_first_part_where_it_was(
+    tmp_path: Path, server: NatsServer, frontend: Frontend, how: signal.Signals
+) -> None:
+    first = [id_ for id_ in DIRECTIVES if shard_of_directive(id_, 2, 1)[0] == 0]
+    with backend(tmp_path, frontend, server.url, "--checkpoint-interval=1") as service:
+        publish(server, [pair_event("a", id_, OPENS, 0) for id_ in DIRECTIVES])
+        wait_until(lambda: kept(service) == len(DIRECTIVES), "all backlogs in the checkpoint")
+        service.kill(how)
+        service.process.wait()
+        service.wait_until_gone()
+    with backend(tmp_path, frontend, server.url, "--cluster-size=2", "--cluster-index=0") as spread:
+        publish(server, [pair_event(n, id_, GOES_ON, 0) for n in "bc" for id_ in DIRECTIVES])
+        spread.wait_for_lines(len(DIRECTIVES) + 2 * len(first))
+        ended = spread.stop()
+    assert ended.ledger["backlogs_restored"] == len(first)
+    if how == signal.SIGKILL:
+        return
+    left = {int(path.stem) for path in (tmp_path / "logs" / "backlogs").glob("*.json")}
+    assert left == set(DIRECTIVES)  # those of the others stay, to be carried over
+
+
+def test_saved_files_carry_backlogs_over_to_where_their_directives_have_moved(
+    tmp_path: Path, server: NatsServer, frontend: Frontend
+) -> None:
+    """As docs/operate.md says: stop all, copy the files to every service, start all."""
+    with backend(tmp_path, frontend, server.url) as service:
+        publish(server, [pair_event("a", id_, OPENS, 0) for id_ in DIRECTIVES])
+        service.wait_for_lines(len(DIRECTIVES))
+        service.stop()
+    with ExitStack() as stack:
+        services: list[Service] = []
+        for index in range(SIZE):
+            (folder := tmp_path / f"p{index}").mkdir()
+            saved = service.logs / "backlogs"
+            shutil.copytree(saved, folder / "logs" / "backlogs", ignore=_all_but_json)
+            options = (f"--cluster-size={SIZE}", f"--cluster-index={index}")
+            spread = backend(folder, frontend, server.url, *options)
+            services.append(stack.enter_context(spread))
+        publish(server, [pair_event(n, id_, GOES_ON, 0) for n in "bc" for id_ in DIRECTIVES])
+        wait_until(lambda: sum(one.lines() for one in services) == 2 * len(DIRECTIVES), "all lines")
+        ended = [one.stop() for one in services]
+    restored = [one.ledger["backlogs_restored"] for one in ended]
+    parts = [
+        sum(shard_of_directive(id_, SIZE, 1)[0] == index for id_ in DIRECTIVES)
+        for index in range(SIZE)
+    ]
+    assert restored == parts
+
+
+def _all_but_json(_: str, names: list[str]) -> list[str]:
+    return [name for name in names if not name.endswith(".json")]
+
+
+@pytest.mark.parametrize(
+    ("host", "options", "index"),
+    [
+        ("backend-2", ["--cluster-size=3"], 2),
+        ("backend-12", ["--cluster-size=13"], 12),
+        ("backend-2", ["--cluster-size=3", "--cluster-index=1"], 1),
+        ("backend-2", [], 0),
+        ("backend", ["--cluster-size=1"], 0),
+    ],
+)
+def test_the_index_is_the_ordinal_of_the_host_name(
+    monkeypatch: pytest.MonkeyPatch, host: str, options: list[str], index: int
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: host)
+    assert parse_command(SERVE, options, {}).settings.cluster_part == index
+
+
+@pytest.mark.parametrize(
+    ("host", "options", "said"),
+    [
+        ("backend-3", ["--cluster-size=3"], "is 3 (derived from the host name backend-3), should"),
+        ("backend", ["--cluster-size=2"], "the host name backend does not end in a hyphen and a"),
+        ("backend2", ["--cluster-size=2"], "the host name backend2 does not end in a hyphen"),
+        ("backend-0", ["--cluster-size=2", "--cluster-index=2"], "is 2 (flag --cluster-index)"),
+        ("backend-0", ["--cluster-index=1"], "should be less than --cluster-size"),
+        ("backend-0", ["--cluster-index=x"], "should be a whole number from 0"),
+    ],
+)
+def test_an_index_beyond_the_size_is_explained(
+    monkeypatch: pytest.MonkeyPatch, host: str, options: list[str], said: str
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: host)
+    with pytest.raises(UsageError) as raised:
+        parse_command(SERVE, options, {})
+    assert said in str(raised.value)
+    assert raised.value.exit_code == 3

@@ -1,0 +1,322 @@
+"""Health, metrics and status of a running service, through all that can happen to it."""
+
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shards.ops.metrics import METRICS, PREFIX
+from shards.ops.overview import Overview, ProcessView
+from tests.support.cluster import backend, frontend_of, publish
+from tests.support.frontend import Frontend
+from tests.support.nats_server import NatsServer, free_port
+from tests.support.paths import ROOT
+from tests.support.replaying import Json
+from tests.support.serving import (
+    FOR_EVER,
+    Numbered,
+    Service,
+    counting_directive,
+    directives_of,
+    wait_until,
+    write_config,
+)
+
+FIRST, SECOND = directives_of(0, 2), directives_of(1, 2)
+
+
+class Ops:
+    """What a service says at its ops port."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    @property
+    def ready(self) -> bool:
+        return self.get("/readyz") == (200, "ok\n")
+
+    @property
+    def missing(self) -> str:
+        """What /readyz says is missing; empty when it is ready."""
+        code, text = self.get("/readyz")
+        assert (code == 200) == (text == "ok\n")
+        return "" if code == 200 else text
+
+    @property
+    def live(self) -> bool:
+        return self.get("/livez") == (200, "ok\n")
+
+    def metric(self, sample: str) -> float:
+        """The value of one sample, by its name and labels."""
+        _, text = self.get("/metrics")
+        found = re.search(rf"^{re.escape(PREFIX + sample)} (\S+)$", text, re.MULTILINE)
+        assert found, f"{sample} is not in {text}"
+        return float(found[1])
+
+    def status(self) -> Any:
+        code, text = self.get("/status")
+        assert code == 200
+        return json.loads(text)
+
+
+def until(condition: Any, what: str) -> None:
+    wait_until(condition, what)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[NatsServer]:
+    with NatsServer(tmp_path / "nats") as running:
+        yield running
+
+
+@pytest.fixture
+def frontend() -> Iterator[Frontend]:
+    with frontend_of(map(counting_directive, (*FIRST, *SECOND))) as running:
+        yield running
+
+
+def limit_files(service: Service, most: int) -> None:
+    """No file that the supervisor writes may grow longer."""
+    limits = (most, resource.RLIM_INFINITY)
+    resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_whole_life(  # noqa: PLR0915 - it is one story
+    tmp_path: Path, server: NatsServer, frontend: Frontend
+) -> None:
+    """Health, metrics and status say the truth at each step."""
+
+    ops = Ops(port := free_port())
+    options = (f"--ops-port={port}", "--checkpoint-interval=1", "--metrics-per-directive")
+    server.stop()
+    with backend(tmp_path, frontend, server.url, *options, connected=False) as service:
+        # It has started, and NATS is not there yet: it lives, and is not ready.
+        assert ops.live
+        until(lambda: ops.missing == "there is no connection to NATS\n", "only NATS missing")
+        assert ops.metric("nats_connected") == ops.metric("source_connected") == 0
+        server.start()
+        until(lambda: ops.ready, "ready")
+        assert ops.metric("nats_connected") == 1
+        assert ops.metric("directives_loaded") == 4
+        assert ops.metric('worker_up{worker="0"}') == ops.metric("router_up") == 1
+        # There from the start: an alert sees how a series grows, not how it appears.
+        assert ops.metric('deliveries_dropped_total{reason="queue_full"}') == 0
+        assert ops.metric('deliveries_lost_total{reason="worker_died"}') == 0
+        assert ops.metric('deliveries_lost_total{reason="router_died"}') == 0
+
+        # Load: events are counted, alarms written, backlogs opened and closed.
+        events = Numbered(*FIRST, *SECOND)
+        publish(server, events.take(2000))
+        until(lambda: ops.metric("events_received_total") == 2000, "all events")
+        until(lambda: ops.metric('alarms_written_total{risk_class="High"}') == 200, "200 alarms")
+        until(lambda: ops.metric("event_processing_seconds_count") == 2000, "all timed")
+        assert ops.metric('events_total{outcome="routed"}') == 2000
+        assert ops.metric('deliveries_total{outcome="consumed"}') == 2000
+        assert ops.metric("backlogs_opened_total") == 200
+        assert ops.metric('backlogs_closed_total{reason="finished"}') == 200
+        assert ops.metric("backlogs_active") == 0
+        assert ops.metric(f'matches_total{{directive="{FIRST[0]}"}}') == 500
+        until(lambda: ops.metric("checkpoint_seconds_count") >= 2, "checkpoints")
+        assert ops.metric("checkpoint_last_timestamp_seconds") > 1.7e9
+        publish(server, events.take(4))
+        until(lambda: ops.metric("backlogs_active") == 4, "4 open backlogs")
+        now = time.time()
+        until(lambda: ops.metric("checkpoint_last_timestamp_seconds") > now, "a checkpoint")
+
+        # A worker is killed, and comes back.
+        before = service.children()
+        os.kill(before[0], signal.SIGKILL)
+        until(lambda: ops.metric('worker_restarts_total{worker="0"}') == 1, "a restart")
+        until(lambda: ops.ready, "ready again")
+        assert ops.live
+        assert ops.status()["shards"][0]["restarts"] == 1
+        assert ops.metric('worker_restarts_total{worker="1"}') == 0
+        until(lambda: ops.metric("backlogs_active") == 4, "4 open backlogs again")
+        assert ops.metric('backlogs_closed_total{reason="interrupted"}') == 2
+        assert ops.metric("backlogs_restored_total") == 2
+
+        # NATS is lost, and comes back.
+        server.stop()
+        until(lambda: ops.missing == "there is no connection to NATS\n", "NATS missing")
+        assert ops.live
+        assert ops.metric("nats_connected") == 0
+        server.start()
+        until(lambda: ops.ready, "connected again")
+        assert ops.metric("nats_disconnects_total") == 1
+        assert ops.metric("nats_disconnected_seconds_total") > 0
+
+        # The disk is full, and has room again.
+        limit_files(service, (service.logs / "siem_alarm_events.json").stat().st_size + 5)
+        publish(server, events.take(40))
+        until(lambda: "alarms cannot be written: " in ops.missing, "a full disk")
+        assert ops.live
+        assert ops.metric("output_writable") == 0
+        assert ops.metric("output_errors_total") > 0
+        assert "siem_alarm_events.json" in ops.status()["output"]["trouble"]
+        limit_files(service, resource.RLIM_INFINITY)
+        until(lambda: ops.ready, "room again")
+        until(lambda: service.lines() == 2044, "all lines")
+        assert ops.metric("output_writable") == 1
+
+        # A stuck process is seen: nothing else is a reason for a restart.
+        status = ops.status()
+        assert status["ledger"]["adds_up"]
+        assert status["ready"]
+        assert status["missing"] == status["stuck"] == []
+        assert {alarm["risk_class"] for alarm in status["alarms"]} == {"High", "Low"}
+        assert status["settings"]["node"] == "n1"
+
+        # It is told to stop: not ready from then on, until it is gone.
+        os.kill(service.children()[0], signal.SIGSTOP)  # so that it takes a while
+        service.kill(signal.SIGTERM)
+        until(lambda: ops.missing.startswith("it is stopping\n"), "stopping")
+        assert ops.live
+        os.kill(service.children()[0], signal.SIGCONT)
+        ended = service.stop()
+        assert ended.code in (0, 1)  # the second signal may come before all is done
+        ended.ledger.check()
+
+
+def test_health_is_ready_before_workers_are(tmp_path: Path) -> None:
+    """While processes start it says what is missing."""
+    write_config(tmp_path, [counting_directive(id_) for id_ in range(1, 2000)])
+    ops = Ops(port := free_port())
+    service = Service(tmp_path, *FOR_EVER, f"--ops-port={port}", ready=False)
+    try:
+        seen: set[str] = set()
+
+        def ready() -> bool:
+            with suppress(urllib.error.URLError):
+                missing = ops.missing
+                seen.update(missing.splitlines())
+                return not missing
+            return False
+
+        until(ready, "ready")
+        assert "router is not running" in seen
+        assert seen & {"worker-0 is still starting", "worker-0 is not running"}
+    finally:
+        service.end()
+
+
+def test_a_process_that_is_stuck_is_reported() -> None:
+    def process(name: str, silent: float) -> ProcessView:
+        return ProcessView(name=name, up=True, ready=True, restarts=0, silent=silent)
+
+    fields: Json = dict.fromkeys(Overview.__struct_fields__)
+    fields |= {
+        "router": process("router", 31.0),
+        "workers": [process("worker-0", 0.5)],
+        "output_trouble": "",
+    }
+    assert Overview(**fields).stuck == ["router has said nothing for 31 s"]
+    assert Overview(**fields | {"output_trouble": "the disk is full"}).stuck == []
+    fields["router"] = process("router", 29.0)
+    assert Overview(**fields).stuck == []
+
+
+def test_a_port_that_is_taken_is_tried_again_and_correlation_goes_on(tmp_path: Path) -> None:
+    write_config(tmp_path, [counting_directive(1)])
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        service = Service(tmp_path, *FOR_EVER, f"--ops-port={port}", workers=1)
+        said = service.wait_for_log("--ops-port (DSIEM_OPS_PORT): cannot listen on 127.0.0.1")
+        assert f"port {port}" in said["message"]
+        assert service.post(Numbered(1).take(10)).accepted == 10
+        service.wait_for_lines(10)
+    until(lambda: _reachable(port), "health once the port is free")
+    assert service.stop().code == 0
+
+
+def _reachable(port: int) -> bool:
+    with suppress(urllib.error.URLError, ConnectionError):
+        return Ops(port).ready
+    return False
+
+
+def test_secrets_are_in_no_answer(tmp_path: Path) -> None:
+    write_config(tmp_path, [counting_directive(1)])
+    ops = Ops(port := free_port())
+    secrets = ("--api-token=s3cret", "--lookup-proxy=http://u:s3cret@127.0.0.1:9")
+    service = Service(tmp_path, *FOR_EVER, f"--ops-port={port}", *secrets, workers=1)
+    answers = [ops.get(path)[1] for path in ("/status", "/metrics", "/readyz")]
+    service.stop()
+    assert "***" in answers[0]
+    assert not any("s3cret" in answer for answer in answers)
+
+
+def test_the_latest_hundred_alarms_are_shown_each_once(tmp_path: Path) -> None:
+    write_config(tmp_path, [counting_directive(id_) for id_ in range(1, 121)])
+    ops = Ops(port := free_port())
+    service = Service(tmp_path, *FOR_EVER, f"--ops-port={port}", workers=1)
+    for id_ in range(1, 121):
+        service.post(Numbered(id_, name=f"d{id_}-").take(10))
+    service.wait_for_lines(1200)
+    until(lambda: len(service.alarms()) == 240, "two lines of each alarm")
+    until(lambda: ops.status()["alarms"][0]["title"] == "directive 120", "the last alarm")
+    titles = [alarm["title"] for alarm in ops.status()["alarms"]]
+    service.stop()
+    assert titles == [f"directive {id_}" for id_ in range(120, 20, -1)]
+
+
+def metrics_of_everything(folder: Path) -> str:
+    """The text of a service that has all kinds of metrics."""
+    write_config(folder, [counting_directive(1)])
+    ops = Ops(port := free_port())
+    options = (f"--ops-port={port}", "--metrics-per-directive", "--checkpoint-interval=1")
+    service = Service(folder, *FOR_EVER, *options, workers=1)
+    service.post([*Numbered(1).take(10), {"event_id": 1}])
+    until(lambda: ops.metric("checkpoint_seconds_count") > 0, "a checkpoint")
+    until(lambda: 'matches_total{directive="1"}' in ops.get("/metrics")[1], "matches")
+    text = ops.get("/metrics")[1]
+    service.stop()
+    return text
+
+
+def test_promtool_has_nothing_against_the_metrics(tmp_path: Path) -> None:
+    text = metrics_of_everything(tmp_path)
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not here: it comes with the Debian package prometheus")
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def test_the_document_has_the_metrics_of_the_code() -> None:
+    document = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+    rows = re.findall(
+        r"^\| `(dsiem_\w+)` \| (\w+) \| ([^|]*) \| ([^|]*) \|$", document, re.MULTILINE
+    )
+    told = [(name, kind, labels.strip(), about.strip()) for name, kind, labels, about in rows]
+    known = [
+        (
+            PREFIX + metric.name,
+            metric.kind,
+            ", ".join(f"`{label}`" for label in metric.labels),
+            metric.help.removesuffix("."),
+        )
+        for metric in METRICS
+    ]
+    assert told == known

@@ -1,0 +1,120 @@
+"""The validate verb on folders and several paths: what is read, what is missing, what is enough."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.broken.build import GOOD_ASSETS, asset, directive, directives, document, write
+from tests.support.broken.command import Validate, command
+
+GOOD = directives(directive())
+
+
+@pytest.fixture
+def validate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Validate]:
+    yield from command(tmp_path, monkeypatch, capsys)
+
+
+def test_paths_are_read_in_the_order_given_and_a_folder_by_name(validate: Validate) -> None:
+    for name in ("c/directives_b.json", "c/directives_a.json", "z.json"):
+        write(name, "")
+    write("c/assets_a.json", GOOD_ASSETS)
+    files = [line.partition(":")[0] for line in validate("z.json", "c").lines]
+    assert files == ["z.json", "c/directives_a.json", "c/directives_b.json"]
+
+
+def test_only_files_with_names_of_config_are_read_of_a_folder(validate: Validate) -> None:
+    write("c/assets_a.json", GOOD_ASSETS)
+    write("c/directives_a.json", GOOD)
+    for other in ("assets.json", "directives_a.json.bak", "my_assets_a.json", "x.json", "README"):
+        write(f"c/{other}", "broken")
+    assert validate("c") == (0, "", "2 files, 1 directives, 1 assets: 0 faults, 0 warnings\n")
+
+
+def test_a_path_that_is_missing(validate: Validate) -> None:
+    result = validate("none.json", write("directives_x.json", GOOD), "nowhere")
+    assert (result.code, result.out) == (2, "")
+    assert "none.json cannot be read: No such file or directory\n" in result.err
+    assert "nowhere cannot be read: No such file or directory\n" in result.err
+    assert "1 files, 1 directives" in result.err
+
+
+def test_a_missing_path_does_not_hide_the_faults_of_others(validate: Validate) -> None:
+    result = validate("none.json", write("x.json", "[]"))
+    assert (result.code, result.codes) == (2, ["wrong-type"])
+
+
+def test_a_folder_without_config(validate: Validate) -> None:
+    write("c/other.json", "{}")
+    result = validate("c")
+    assert (result.code, result.out) == (2, "")
+    names = "assets_*.json, directives_*.json, intel_*.json, vuln_*.json"
+    assert f"c holds no config, must hold {names}\n" in result.err
+
+
+def test_a_file_that_cannot_be_read_does_not_hide_the_faults_of_others(
+    validate: Validate,
+) -> None:
+    write("c/assets_b.json", GOOD_ASSETS)
+    write("c/directives_b.json", "[]")
+    Path("c/assets_a.json").mkdir()
+    Path("c/directives_a.json").symlink_to("gone")
+    result = validate("c")
+    assert (result.code, result.codes) == (2, ["wrong-type"])
+    assert "c/assets_a.json cannot be read: Is a directory\n" in result.err
+    assert "c/directives_a.json cannot be read: No such file or directory\n" in result.err
+
+
+DISABLED = directives(directive(disabled="true"))
+TOO_FEW = [
+    ({"directives_a.json": GOOD}, "c", "assets"),
+    ({"assets_a.json": GOOD_ASSETS}, "c", "directives"),
+    (
+        {"directives_a.json": GOOD, "assets_a.json": '{"assets": []}'},
+        "c/assets_a.json",
+        "assets",
+    ),
+    (
+        {"directives_a.json": '{"directives": []}', "assets_a.json": GOOD_ASSETS},
+        "c/directives_a.json",
+        "directives",
+    ),
+    (
+        {"directives_a.json": DISABLED, "assets_a.json": GOOD_ASSETS},
+        "c/directives_a.json",
+        "directives",
+    ),
+]
+
+
+@pytest.mark.parametrize(("present", "place", "absent"), TOO_FEW)
+def test_a_folder_needs_assets_and_directives(
+    present: dict[str, str], place: str, absent: str, validate: Validate
+) -> None:
+    for name, text in present.items():
+        write(f"c/{name}", text)
+    result = validate("c")
+    none = f"there are no {absent} in the folder, must be at least one"
+    assert f"{place}:1:1 no-{absent} - - {absent}: {none}" in result.lines
+    assert result.code == 1
+
+
+def test_no_asset_is_a_fault_beside_faults_of_directives(validate: Validate) -> None:
+    write("c/assets_a.json", '{"assets": []}')
+    write("c/directives_a.json", directives(directive(priority="9")))
+    assert sorted(validate("c").codes) == ["no-assets", "out-of-range"]
+
+
+def test_no_directive_is_a_fault_beside_faults_of_assets(validate: Validate) -> None:
+    write("c/assets_a.json", document("assets", asset(value="0")))
+    write("c/directives_a.json", '{"directives": []}')
+    assert sorted(validate("c").codes) == ["no-directives", "out-of-range"]
+
+
+def test_faulty_directives_are_not_said_to_be_absent_too(validate: Validate) -> None:
+    write("c/assets_a.json", document("assets", asset(value="0")))
+    write("c/directives_a.json", directives(directive(priority="9")))
+    assert validate("c").codes == ["out-of-range", "out-of-range"]

@@ -1,0 +1,269 @@
+"""The validate verb on files that are hostile or merely spoiled: a line each, never a traceback."""
+
+import codecs
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from engine.directives.json_document import MAX_DEPTH
+from tests.support.broken.build import (
+    GOOD_ASSETS,
+    MARK,
+    asset,
+    directive,
+    directives,
+    document,
+    lines_for,
+    rule,
+    second,
+    source,
+    write,
+)
+from tests.support.broken.command import Validate, command
+from tests.support.broken.words import UNIQUE, WHOLE
+
+DEEP = 100_000
+GOOD = directives(directive()).encode()
+
+
+@pytest.fixture
+def validate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Validate]:
+    yield from command(tmp_path, monkeypatch, capsys)
+
+
+class Spoiled(NamedTuple):
+    """Bytes, where the line for them points, and what it says."""
+
+    data: bytes
+    place: str
+    says: str
+
+
+BOM = "bom - - -: begins with a byte order mark, must begin with {"
+SPOILED = {
+    "a byte order mark": Spoiled(codecs.BOM_UTF8 + GOOD, "1:1", BOM),
+    "a byte order mark alone": Spoiled(codecs.BOM_UTF8, "1:1", BOM),
+    "UTF-16": Spoiled(GOOD.decode().encode("utf-16"), "1:1", "not-utf8 0xff"),
+    "Latin-1": Spoiled(GOOD.replace(b'"d"', b'"caf\xe9"'), "4:15", "not-utf8 0xe9"),
+    "UTF-8, then Latin-1": Spoiled(
+        '{"directives": ["ä", "'.encode() + b'\xe9"]}', "1:23", "not-utf8 0xe9"
+    ),
+    "a surrogate": Spoiled(GOOD.replace(b'"d"', b'"\xed\xa0\x80"'), "4:12", "not-utf8 0xed"),
+    "cut in a character": Spoiled(b'{"a": "\xc3', "1:8", "not-utf8 0xc3"),
+    "nothing": Spoiled(b"", "1:1", "bad-json - - -: is empty, must be a JSON object"),
+    "a zero byte": Spoiled(b"\0", "1:1", "bad-json - - -: is not JSON: expecting value"),
+}
+
+
+@pytest.mark.parametrize("name", SPOILED)
+@pytest.mark.parametrize("file", ["directives_x.json", "assets_x.json", "vuln_x.json", "x.json"])
+def test_bytes_that_are_no_document(name: str, file: str, validate: Validate) -> None:
+    data, place, says = SPOILED[name]
+    code, _, byte = says.partition(" ")
+    if code == "not-utf8":
+        says = f"not-utf8 - - -: is not UTF-8: byte {byte}, must be saved as UTF-8"
+    result = validate(write(file, data))
+    assert result.lines == [f"{file}:{place} {says}"]
+    assert result.code == 1
+
+
+def test_blanks_alone_are_an_empty_file(validate: Validate) -> None:
+    result = validate(write("directives_x.json", b" \r\n\t\n"))
+    [line] = result.lines
+    assert line.endswith(" bad-json - - -: is empty, must be a JSON object")
+    assert result.code == 1
+
+
+def test_a_document_cut_anywhere_gets_one_line(validate: Validate) -> None:
+    for length in range(0, len(GOOD.rstrip()), 7):
+        result = validate(write("directives_x.json", GOOD[:length]))
+        assert (result.codes, result.code) == (["bad-json"], 1)
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing"), [("[", "]"), ('{"a":', "}")], ids=["lists", "objects"]
+)
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "cut"])
+def test_nested_far_too_deep(opening: str, closing: str, whole: bool, validate: Validate) -> None:
+    deep = opening * DEEP + ("1" + closing * DEEP if whole else "")
+    for text, levels in ((deep, 0), (directives(directive(unknown=deep)), 3)):
+        start = text.index(opening * DEEP)
+        allowed = (MAX_DEPTH - levels) * len(opening)
+        marked = text[: start + allowed] + MARK + text[start + allowed :]
+        result = validate(write("directives_x.json", marked))
+        [line] = lines_for("directives_x.json", marked, [""])
+        assert [found.partition("too-deep ")[0] for found in result.lines] == [line]
+        assert result.lines[0].endswith(f" at most {MAX_DEPTH} levels")
+        assert result.code == 1
+
+
+def test_nested_as_deep_as_allowed(validate: Validate) -> None:
+    levels = MAX_DEPTH - 3
+    deep = directives(directive(unknown="[" * levels + "]" * levels))
+    assert validate(write("directives_x.json", deep)).code == 0
+
+
+def test_lists_without_end(validate: Validate) -> None:
+    endless = [rule(1), rule(2), *(rule(2, stage="§2") for _ in range(3000))]
+    marked = directives(directive(*endless))
+    result = validate(write("directives_x.json", marked))
+    line = "bad-stage 7 2 stage: is 2 a second time, must be there once"
+    assert result.lines == lines_for("directives_x.json", marked, [line] * 3000)
+    marked = second(plugin_sid="[" + ", ".join(["§0"] * 3000) + "]")
+    result = validate(write("directives_x.json", marked))
+    line = f"out-of-range 7 2 plugin_sid: is 0, {WHOLE} from 1 up"
+    assert result.lines == lines_for("directives_x.json", marked, [line] * 3000)
+
+
+@pytest.mark.parametrize("digits", ["1" * 5000, "-" + "1" * 5000, "1" * 100_000], ids=len)
+def test_a_number_without_end_is_a_line_and_no_traceback(digits: str, validate: Validate) -> None:
+    documents = {
+        "directives_a.json": directives(directive(priority=digits)),
+        "directives_b.json": second(plugin_sid=f"[{digits}]"),
+        "directives_c.json": f'{{"directives": {digits}}}',
+        "directives_d.json": digits,
+        "assets_a.json": document("assets", asset(value=digits)),
+        "intel_a.json": document("intel_sources", source(enabled=digits)),
+    }
+    for file, text in documents.items():
+        result = validate(write(file, text))
+        [line] = result.lines
+        assert line.startswith(f"{file}:")
+        assert len(line) < 300
+        assert result.code == 1
+
+
+@pytest.mark.parametrize("text", ["1e400", "-1e400"])
+def test_a_number_that_nothing_holds_is_a_line(text: str, validate: Validate) -> None:
+    result = validate(write("directives_x.json", directives(directive(priority=text))))
+    assert (len(result.lines), result.code) == (1, 1)
+
+
+def test_what_a_file_says_cannot_command_a_terminal_nor_fill_it(validate: Validate) -> None:
+    hostile = json.dumps("\x1b[2J\r\n\u202e" + "x" * 10_000)
+    documents = {
+        "assets_a\x1b.json": document("assets", asset(cidr=hostile, name=hostile)),
+        "directives_a.json": second(from_=hostile, type=hostile, sticky_different=hostile),
+        "directives_b.json": directives(hostile, directive(id=hostile, rules=hostile)),
+        "intel_a.json": document("intel_sources", source(config=hostile)),
+    }
+    for file, text in documents.items():
+        result = validate(write(file, text))
+        assert result.code == 1
+        lines = result.out.removesuffix("\n").split("\n")
+        assert all(line.isprintable() and len(line) < 400 for line in lines)
+    missing = validate("none\x1b[2J.json")
+    assert missing.code == 2
+    assert all(line.isprintable() for line in missing.err.removesuffix("\n").split("\n"))
+
+
+DUPLICATE_KEYS = {
+    '"priority": 9, "priority": §8': "out-of-range 7 - priority: is 8",
+    '"priority": 77, "priority": §7': "out-of-range 7 - priority: is 7",
+    '"priority": 7, "priority": §77': "out-of-range 7 - priority: is 77",
+    '"priority": 7.5, "priority": §7': "out-of-range 7 - priority: is 7",
+    '"priority": {"a": 1}, "priority": §{}': "wrong-type 7 - priority: is an object",
+    '"priority": [[], "]"], "priority": §[]': "wrong-type 7 - priority: is a list",
+    '"priority": "\\"", "priority": §""': 'wrong-type 7 - priority: is the text ""',
+    '"p": 12, "p": 1, "priority": §6': "out-of-range 7 - priority: is 6",
+    '"priority": 6, "\\u0070riority": §7': "out-of-range 7 - priority: is 7",
+}
+
+
+@pytest.mark.parametrize("fields", DUPLICATE_KEYS)
+def test_of_duplicate_keys_the_last_one_counts(fields: str, validate: Validate) -> None:
+    marked = directives(directive().replace('"priority": 3', fields))
+    result = validate(write("directives_x.json", marked))
+    line = f"{DUPLICATE_KEYS[fields]}, {WHOLE} from 1 to 5"
+    assert result.lines == lines_for("directives_x.json", marked, [line])
+    assert result.code == 1
+
+
+def test_of_duplicate_keys_a_good_last_one_is_no_fault(validate: Validate) -> None:
+    text = directives(directive().replace('"priority": 3', '"priority": 9, "priority": 3'))
+    assert validate(write("directives_x.json", text)).code == 0
+
+
+def with_ids(*texts: str) -> str:
+    return directives(*(directive(id=text) for text in texts))
+
+
+def line_of_id(text: str, id_: int) -> int:
+    return text[: text.index(f'"id": {id_}')].count("\n") + 1
+
+
+def test_an_id_twice_in_a_file(validate: Validate) -> None:
+    marked = with_ids("8", "7", "§8", "§8")
+    result = validate(write("directives_x.json", marked))
+    line = f"duplicate-id 8 - id: is 8 as in directives_x.json:{line_of_id(marked, 8)}, {UNIQUE}"
+    assert result.lines == lines_for("directives_x.json", marked, [line, line])
+    assert result.code == 1
+
+
+def test_an_id_twice_over_files(validate: Validate) -> None:
+    first, marked = with_ids("5", "6"), with_ids("§6", "9")
+    write("c/assets_a.json", GOOD_ASSETS)
+    write("c/directives_a.json", first)
+    write("c/directives_b.json", marked)
+    result = validate("c")
+    line = f"duplicate-id 6 - id: is 6 as in c/directives_a.json:{line_of_id(first, 6)}, {UNIQUE}"
+    assert result.lines == lines_for("c/directives_b.json", marked, [line])
+    assert result.code == 1
+
+
+def test_the_id_of_a_faulty_directive_counts_and_that_of_a_disabled_one_does_not(
+    validate: Validate,
+) -> None:
+    marked = directives(
+        directive(id="1", priority="§9"),
+        directive(id="§1"),
+        directive(id="2", disabled="§true"),
+        directive(id="2"),
+    )
+    result = validate(write("directives_x.json", marked))
+    expected = [
+        f"out-of-range 1 - priority: is 9, {WHOLE} from 1 to 5",
+        f"duplicate-id 1 - id: is 1 as in directives_x.json:3, {UNIQUE}",
+        "warning/disabled 2 - disabled: is true: the directive is skipped",
+    ]
+    assert result.lines == lines_for("directives_x.json", marked, expected)
+
+
+def test_many_repeated_ids_do_not_take_forever(validate: Validate) -> None:
+    """A copy of a file that was left in the folder repeats every id in it."""
+    text = with_ids(*map(str, range(1, 1001)))
+    write("c/assets_a.json", GOOD_ASSETS)
+    write("c/directives_a.json", text)
+    write("c/directives_a_old.json", text)
+    started = time.process_time()
+    result = validate("c")
+    assert time.process_time() - started < 3
+    assert (result.codes, result.code) == (["duplicate-id"] * 1000, 1)
+
+
+def test_many_faults_on_one_long_line_do_not_take_forever(validate: Validate) -> None:
+    items = ",".join(directive(name='"é"', priority="§0").replace("\n", "") for _ in range(6000))
+    marked = f'{{"directives": [{items}]}}'.replace('"id": 7', '"id": null')
+    started = time.process_time()
+    result = validate(write("directives_x.json", marked))
+    assert time.process_time() - started < 4
+    assert len(result.lines) == 12_000
+    at = [line for line in result.lines if " out-of-range " in line]
+    line = f"out-of-range - - priority: is 0, {WHOLE} from 1 to 5"
+    assert at == lines_for("directives_x.json", marked, [line] * 6000)
+
+
+def test_a_large_file_with_a_fault_at_its_end(validate: Validate) -> None:
+    items = [directive(id=str(n)) for n in range(1, 8001)]
+    marked = directives(*items, directive(id="9000", priority="§0"))
+    started = time.process_time()
+    result = validate(write("directives_x.json", marked))
+    assert time.process_time() - started < 5
+    line = f"out-of-range 9000 - priority: is 0, {WHOLE} from 1 to 5"
+    assert result.lines == lines_for("directives_x.json", marked, [line])

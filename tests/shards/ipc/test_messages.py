@@ -1,0 +1,139 @@
+"""Frames over a pipe: whole, in pieces, cut, or the last that a dead process wrote."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+import pytest
+
+from shards.ipc.framing import (
+    decode_from_child,
+    decode_to_child,
+    encode_frame,
+    read_batch,
+    read_report,
+)
+from shards.ipc.messages import (
+    AttachPipe,
+    FromChild,
+    QueueCounts,
+    Ready,
+    RouterReport,
+    Stop,
+    ToChild,
+    WorkerReport,
+)
+from shards.ledger import Events, Feed, LookupCounts
+
+T = TypeVar("T")
+
+REPORT = WorkerReport(
+    alarm_events=b'{"alarm_id":"a"}\n',
+    alarms=b"",
+    done={1: 5, 2: 7},
+    ended=[1],
+    consumed=9,
+    saved=4,
+    unmatched=2,
+    invalid={"bad_type": 1},
+    outcomes={"taken": 9},
+    backlogs={"open": 2},
+    from_future=3,
+    late=1,
+    busy=0.25,
+    active=1,
+    lookups={"intel_a": LookupCounts(asked=2, errors=Counter(timeout=1), waiting=1)},
+)
+BATCHES = [
+    [b"{}"],
+    [b"", b"\x00\xff", "é".encode()],
+    [b"x" * 70_000] * 3,
+    [b"%d" % number for number in range(5000)],
+]
+
+
+def reading(
+    read: Callable[[asyncio.StreamReader], Awaitable[T]], *pieces: bytes, error: Exception | None
+) -> list[T]:
+    """All that is read from a pipe that holds these pieces and then ends, one way or the other."""
+
+    async def run() -> list[T]:
+        reader = asyncio.StreamReader(limit=1 << 16)
+        for piece in pieces:
+            reader.feed_data(piece)
+        if error is None:
+            reader.feed_eof()
+        else:
+            reader.set_exception(error)
+        found = []
+        while (message := await read(reader)) is not None:
+            found.append(message)
+        return found
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("batch", BATCHES, ids=range(len(BATCHES)))
+def test_a_batch_comes_out_as_it_went_in(batch: list[bytes]) -> None:
+    frame = encode_frame(batch)
+    assert reading(read_batch, frame, frame, error=None) == [batch, batch]
+
+
+def test_a_report_comes_out_as_it_went_in() -> None:
+    assert reading(read_report, encode_frame(REPORT), error=None) == [REPORT]
+
+
+def test_frames_may_come_in_pieces_of_any_size() -> None:
+    stream = encode_frame([b"one", b"two"]) + encode_frame([b"three"])
+    for size in range(1, len(stream) + 1):
+        pieces = [stream[start : start + size] for start in range(0, len(stream), size)]
+        assert reading(read_batch, *pieces, error=None) == [[b"one", b"two"], [b"three"]]
+
+
+def test_a_frame_that_was_cut_is_the_end_and_no_part_of_it_is_taken() -> None:
+    whole, cut = encode_frame([b"whole"]), encode_frame([b"this", b"is", b"cut"])
+    for length in range(len(cut)):
+        assert reading(read_batch, whole, cut[:length], error=None) == [[b"whole"]]
+        assert reading(read_report, encode_frame(REPORT)[: length + 1], error=None) == []
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionResetError(), BrokenPipeError(), OSError("got end of file during message")]
+)
+def test_a_broken_pipe_is_the_end_too(error: Exception) -> None:
+    assert reading(read_batch, error=error) == []
+    assert reading(read_report, error=error) == []
+
+
+def test_nothing_at_all_is_the_end() -> None:
+    assert reading(read_batch, error=None) == []
+
+
+# Control messages.
+
+EVENTS = Events(received=9, routed=5, invalid=Counter(bad_json=4))
+FROM_CHILD: list[FromChild] = [
+    Ready(),
+    Ready(("127.0.0.1", 8080)),
+    RouterReport(EVENTS, {0: QueueCounts(5, 1, 2)}, {1: 2}, Feed(1, 2.5, 3)),
+]
+TO_CHILD: list[ToChild] = [AttachPipe(3, 1), Stop()]
+
+
+@pytest.mark.parametrize("message", FROM_CHILD)
+def test_what_a_child_says_is_heard(message: FromChild) -> None:
+    assert decode_from_child(msgspec.msgpack.encode(message)) == message
+
+
+@pytest.mark.parametrize("message", TO_CHILD)
+def test_what_a_child_is_told_is_heard(message: ToChild) -> None:
+    assert decode_to_child(msgspec.msgpack.encode(message)) == message
+
+
+def test_counts_can_be_added_to_after_they_were_sent() -> None:
+    heard = decode_from_child(msgspec.msgpack.encode(FROM_CHILD[2]))
+    assert isinstance(heard, RouterReport)
+    assert heard.events.invalid["never heard of"] == 0
+    assert heard.events.invalid.total() == 4

@@ -1,0 +1,280 @@
+"""The queue to a worker over a real pipe: read, not read, broken, and replaced."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import ClassVar
+
+import pytest
+import uvloop
+
+from shards.ipc.framing import read_batch
+from shards.ipc.messages import QueueCounts
+from shards.router.send_queue import BATCH_BYTES, SendQueue
+
+DEADLINE = 5.0
+Story = Callable[[], Awaitable[None]]
+
+
+def play(story: Story) -> None:
+    """Run a story on the loop that the router uses, and close its pipes."""
+
+    async def bounded() -> None:
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await story()
+        finally:
+            while Pipe.made:
+                Pipe.made.pop().close()
+            await asyncio.sleep(0)
+
+    uvloop.run(bounded())
+
+
+class Pipe:
+    """A pipe to a worker that reads when it is asked to."""
+
+    made: ClassVar[list["Pipe"]] = []
+
+    def __init__(self) -> None:
+        self._reader, self.writer = os.pipe()
+        self._stream = asyncio.StreamReader()
+        self._transport: asyncio.ReadTransport | None = None
+        self._is_open = True
+        self.made.append(self)
+
+    async def read(self) -> list[bytes] | None:
+        """The next batch; None at the end of the pipe."""
+        if self._transport is None:
+            self._transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(self._stream),
+                os.fdopen(self._reader, "rb", 0),
+            )
+        return await read_batch(self._stream)
+
+    async def rest(self) -> list[bytes]:
+        """All events to the end of the pipe."""
+        events: list[bytes] = []
+        while (batch := await self.read()) is not None:
+            events += batch
+        return events
+
+    def close(self) -> None:
+        """What becomes of the reading end when the worker dies."""
+        if self._transport is not None:
+            self._transport.close()
+        elif self._is_open:
+            os.close(self._reader)
+        self._is_open = False
+
+
+def offer(outlet: SendQueue, *events: bytes) -> list[bool]:
+    """Offer events and flush, as the router does for one request."""
+    taken = [outlet.offer(event) for event in events]
+    outlet.flush()
+    return taken
+
+
+def numbered(start: int, stop: int, size: int = 1) -> list[bytes]:
+    return [b"%d," % number + b"x" * size for number in range(start, stop)]
+
+
+def check(outlet: SendQueue) -> None:
+    """Everything sent is written, dropped, or waiting; at any moment."""
+    queue = outlet.queue
+    assert queue.sent == queue.dropped + queue.queued + sum(outlet.written.values())
+
+
+async def until(outlet: SendQueue, condition: Callable[[], bool]) -> None:
+    while not condition():
+        check(outlet)
+        await asyncio.sleep(0)
+
+
+def test_events_come_out_in_order_and_what_came_meanwhile_together() -> None:
+    async def story() -> None:
+        outlet, pipe = SendQueue(0), Pipe()
+        outlet.attach(1, pipe.writer)
+        offer(outlet, b"a")
+        outlet.flush()  # nothing more to flush
+        assert await pipe.read() == [b"a"]
+        offer(outlet, b"b")
+        offer(outlet, b"c")
+        assert await pipe.read() == [b"b", b"c"]
+        assert (outlet.queue, outlet.written) == (QueueCounts(3, 0, 0), {1: 3})
+        await outlet.close()
+        assert await pipe.read() is None
+
+    play(story)
+
+
+def test_what_was_not_flushed_waits_unless_there_is_much_of_it() -> None:
+    async def story() -> None:
+        outlet, pipe = SendQueue(0), Pipe()
+        outlet.attach(1, pipe.writer)
+        large = b"x" * (BATCH_BYTES // 2)
+        for event in (b"a", large, large, b"b"):
+            outlet.offer(event)
+        assert await pipe.read() == [b"a", large, large]
+        assert outlet.queue == QueueCounts(4, 0, 1)
+        await outlet.close()  # which flushes
+        assert await pipe.rest() == [b"b"]
+
+    play(story)
+
+
+def test_events_wait_for_the_first_pipe() -> None:
+    async def story() -> None:
+        outlet, pipe = SendQueue(5), Pipe()
+        assert offer(outlet, *numbered(0, 7)) == [True] * 5 + [False] * 2
+        assert outlet.queue == QueueCounts(7, 2, 5)
+        outlet.attach(1, pipe.writer)
+        assert await pipe.read() == numbered(0, 5)
+        assert offer(outlet, b"more") == [True]
+        await outlet.close()
+        assert await pipe.rest() == [b"more"]
+        check(outlet)
+
+    play(story)
+
+
+def test_while_nobody_reads_the_queue_fills_up_and_then_drops() -> None:
+    async def story() -> None:
+        outlet, pipe = SendQueue(10), Pipe()
+        outlet.attach(1, pipe.writer)
+        taken: list[bytes] = []
+        made = 0
+        while outlet.queue.dropped < 50:
+            for event in numbered(made, made + 5, 10_000):
+                made += 1
+                if outlet.offer(event):
+                    taken.append(event)
+            outlet.flush()
+            await asyncio.sleep(0)
+            check(outlet)
+        assert outlet.queue.queued == 10
+        assert len(taken) == made - outlet.queue.dropped < 100
+        closing = asyncio.create_task(outlet.close())
+        assert await pipe.rest() == taken
+        await closing
+        assert outlet.queue == QueueCounts(made, made - len(taken), 0)
+        check(outlet)
+
+    play(story)
+
+
+def test_without_a_limit_nothing_is_dropped() -> None:
+    async def story() -> None:
+        outlet, pipe = SendQueue(0), Pipe()
+        outlet.attach(1, pipe.writer)
+        assert all(offer(outlet, *numbered(0, 30_000)))
+        closing = asyncio.create_task(outlet.close())
+        assert await pipe.rest() == numbered(0, 30_000)
+        await closing
+
+    play(story)
+
+
+def test_after_a_death_it_goes_on_in_the_next_pipe_where_it_was() -> None:
+    async def story() -> None:
+        outlet, first, second = SendQueue(0), Pipe(), Pipe()
+        outlet.attach(1, first.writer)
+        events = numbered(0, 60, 10_000)
+        for start in range(0, 60, 3):
+            offer(outlet, *events[start : start + 3])
+        await until(outlet, lambda: outlet.written[1] > 0)
+        first.close()
+        await until(outlet, lambda: outlet.written[1] > 0)
+        check(outlet)
+        outlet.attach(2, second.writer)
+        closing = asyncio.create_task(outlet.close())
+        assert await second.rest() == events[outlet.written[1] :]
+        await closing
+        assert outlet.written[1] + outlet.written[2] == 60
+        check(outlet)
+
+    play(story)
+
+
+def test_a_new_pipe_takes_over_at_once_from_one_that_nobody_reads() -> None:
+    """Both ends of the old one may live on for a moment: it is still not written to again."""
+
+    async def story() -> None:
+        outlet, first, second = SendQueue(0), Pipe(), Pipe()
+        outlet.attach(1, first.writer)
+        events = numbered(0, 60, 10_000)
+        for start in range(0, 60, 3):
+            offer(outlet, *events[start : start + 3])
+        await until(outlet, lambda: outlet.written[1] > 0)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        outlet.attach(2, second.writer)
+        written = outlet.written[1]
+        closing = asyncio.create_task(outlet.close())
+        assert await second.rest() == events[written:]
+        await closing
+        assert outlet.written == {1: written, 2: 60 - written}
+        assert await first.rest() == events[:written]
+
+    play(story)
+
+
+def test_events_that_come_after_a_death_wait_for_the_next_pipe() -> None:
+    """One batch may be on its way before the death is seen, no more."""
+
+    async def story() -> None:
+        outlet, first, second = SendQueue(0), Pipe(), Pipe()
+        outlet.attach(1, first.writer)
+        offer(outlet, b"before")
+        assert await first.read() == [b"before"]
+        first.close()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        for event in (b"a", b"b", b"c", b"d"):
+            offer(outlet, event)
+            await asyncio.sleep(0)
+            check(outlet)
+        outlet.attach(2, second.writer)
+        assert outlet.written[1] <= 2
+        await outlet.close()
+        assert await second.rest() == [b"a", b"b", b"c", b"d"][outlet.written[1] - 1 :]
+        check(outlet)
+
+    play(story)
+
+
+@pytest.mark.parametrize("waiting", [0, 3, 3000])
+def test_closing_is_not_held_up_by_a_worker_that_is_gone(waiting: int) -> None:
+    async def story() -> None:
+        outlet, pipe = SendQueue(0), Pipe()
+        outlet.attach(1, pipe.writer)
+        pipe.close()
+        offer(outlet, *numbered(0, waiting))
+        await outlet.close()
+        check(outlet)
+
+    play(story)
+
+
+def test_closing_without_any_pipe_leaves_all_in_the_queue() -> None:
+    async def story() -> None:
+        outlet = SendQueue(0)
+        offer(outlet, b"a", b"b")
+        await outlet.close()
+        assert outlet.queue == QueueCounts(2, 0, 2)
+
+    play(story)
+
+
+def test_pipes_that_follow_one_another_at_once_are_all_closed() -> None:
+    async def story() -> None:
+        outlet, pipes = SendQueue(0), [Pipe() for _ in range(5)]
+        for link, pipe in enumerate(pipes):
+            outlet.attach(link, pipe.writer)
+        offer(outlet, b"a")
+        assert await pipes[-1].read() == [b"a"]
+        for pipe in pipes[:-1]:
+            assert await pipe.read() is None
+        await outlet.close()
+
+    play(story)

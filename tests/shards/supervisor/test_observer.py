@@ -1,0 +1,141 @@
+"""What the supervisor knows of its processes: told what happens, asked how it goes."""
+
+from pathlib import Path
+
+import pytest
+
+from shards.alarm_files import AlarmFiles
+from shards.config.config_folder import Config
+from shards.histograms import Timings
+from shards.ipc.messages import QueueCounts, RouterReport, WorkerDetails, WorkerReport
+from shards.ledger import Events, Feed
+from shards.ops.overview import Overview
+from shards.settings.settings import Settings
+from shards.supervisor.alarm_writer import AlarmWriter
+from shards.supervisor.ledger_aggregator import LedgerAggregator
+from shards.supervisor.observer import Observer
+
+SETTINGS = Settings(workers=2, max_queue=100, metrics_per_directive=True)
+
+
+def report(*alarms: str, details: WorkerDetails | None = None, done: int = 0) -> WorkerReport:
+    lines = b"".join(b'{"alarm_id":"%b","n":1}\n' % name.encode() for name in alarms)
+    return WorkerReport(
+        b"", lines, {1: done}, [], done, 0, 0, {}, {}, {"open": 3}, 0, 0, 0.0, 0, {}, details
+    )
+
+
+class Watch:
+    """An observer of two workers, and what it says."""
+
+    def __init__(self, folder: Path) -> None:
+        self.accounts = LedgerAggregator()
+        config = Config(directives=(), assets=(), rejected=2, hash="abc")
+        self.observer = Observer(SETTINGS, config, [4, 5], self.accounts)
+        self._output = AlarmWriter(AlarmFiles(folder))
+
+    def look(self, *, stopping: bool = False) -> Overview:
+        return self.observer.look(self._output, stopping=stopping)
+
+    def all_up(self) -> None:
+        for worker in (0, 1, None):
+            self.observer.started(worker)
+            self.observer.ready(worker)
+        self.accounts.router_reported(
+            RouterReport(Events(), {1: QueueCounts(9, 0, 7)}, {}, Feed(), connected=True)
+        )
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Watch:
+    return Watch(tmp_path)
+
+
+def test_what_is_missing_is_named_from_start_to_end(watch: Watch) -> None:
+    assert watch.look().missing == [
+        "worker-0 is not running",
+        "worker-1 is not running",
+        "router is not running",
+    ]
+    watch.observer.started(0)
+    assert watch.look().missing[0] == "worker-0 is still starting"
+    watch.all_up()
+    assert watch.look().missing == []
+    assert watch.look(stopping=True).missing == ["it is stopping"]
+
+
+@pytest.mark.parametrize("worker", [0, 1, None])
+def test_a_process_that_has_ended_is_not_running_and_counts_as_a_restart(
+    watch: Watch, worker: int | None
+) -> None:
+    watch.all_up()
+    watch.observer.ended(worker)
+    name = "router" if worker is None else f"worker-{worker}"
+    assert watch.look().missing == [f"{name} is not running"]
+    watch.observer.started(worker)
+    assert watch.look().missing == [f"{name} is still starting"]
+    watch.observer.ready(worker)
+    overview = watch.look()
+    assert overview.missing == []
+    processes = {one.name: one.restarts for one in (overview.router, *overview.workers)}
+    assert processes == {"router": 0, "worker-0": 0, "worker-1": 0} | {name: 1}
+
+
+def test_without_a_connection_it_is_not_ready(watch: Watch) -> None:
+    watch.all_up()
+    watch.accounts.router_reported(RouterReport(Events(), {}, {}, Feed(), connected=False))
+    assert watch.look().missing == ["it is not listening"]
+    watch.accounts.router_gone(0.0)
+    assert watch.look().connected is False
+
+
+def test_shards_have_what_was_reported_of_them(watch: Watch) -> None:
+    watch.all_up()
+    watch.accounts.worker_reported(1, report())
+    first, second = watch.look().shards
+    assert (first.directives, first.backlogs, first.queue) == (4, 0, 0)
+    assert (second.directives, second.backlogs, second.queue) == (5, 3, 7)
+    assert second.queue_capacity == 100
+    assert (watch.look().directives, watch.look().rejected) == (9, 2)
+
+
+def test_an_alarm_that_is_written_again_is_the_latest(watch: Watch) -> None:
+    watch.observer.reported(0, report("aaaaaaaaa", "bbbbbbbbb"))
+    watch.observer.reported(1, report("aaaaaaaaa"))
+    ids = [line[13:22].decode() for line in watch.look().latest]
+    assert ids == ["bbbbbbbbb", "aaaaaaaaa"]
+
+
+def test_details_add_up_over_workers_and_lives(watch: Watch) -> None:
+    for worker, at in ((0, 50.0), (1, 70.0), (0, 60.0)):
+        timings = Timings()
+        timings.lag.buckets[0] = 2
+        details = WorkerDetails(timings, {"High": 1}, {7: 3}, at)
+        watch.observer.reported(worker, report(details=details))
+        watch.observer.reported(worker, report())
+    overview = watch.look()
+    assert overview.timings.lag.count == 6
+    assert overview.alarms == {"Low": 0, "Medium": 0, "High": 3}
+    assert overview.matches == {7: 9}
+    assert overview.checkpoint_at == 60.0  # the worker whose last one is the oldest
+
+
+def test_the_age_of_a_checkpoint_is_not_known_before_each_worker_has_one(watch: Watch) -> None:
+    watch.observer.reported(0, report(details=WorkerDetails(Timings(), {}, {}, 50.0)))
+    assert watch.look().checkpoint_at == 0.0
+
+
+def test_rates_are_those_of_late(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("shards.supervisor.observer.time.monotonic", lambda: now)
+    watch.all_up()
+    watch.accounts.link_opened(1, 0)
+    for done in (0, 50, 150):
+        watch.accounts.worker_reported(0, report(done=done))
+        events = Events(received=2 * done, routed=2 * done)
+        watch.accounts.router_reported(RouterReport(events, {}, {}, Feed(), connected=True))
+        watch.observer.sample()
+        now += 1.0
+    overview = watch.look()
+    assert overview.events_per_second == 150.0
+    assert [shard.events_per_second for shard in overview.shards] == [75.0, 0.0]

@@ -1,0 +1,37 @@
+"""When the frontend is told to hold back, and when no longer."""
+
+from shards.supervisor.overload_signals import OverloadDetector
+
+
+def test_it_is_said_once_however_many_are_late() -> None:
+    overload = OverloadDetector(10)
+    assert overload.late(100.0)
+    assert not overload.late(100.0)
+    assert not overload.late(105.0)
+
+
+def test_it_is_over_once_none_was_late_for_the_hold_duration() -> None:
+    overload = OverloadDetector(10)
+    overload.late(100.0)
+    overload.late(104.0)
+    assert not overload.over(113.9)
+    assert overload.over(114.0)
+    assert not overload.over(200.0)
+
+
+def test_it_can_begin_again() -> None:
+    overload = OverloadDetector(10)
+    overload.late(100.0)
+    assert overload.over(110.0)
+    assert overload.late(110.0)
+    assert overload.over(120.0)
+
+
+def test_nothing_is_over_that_has_not_begun() -> None:
+    assert not OverloadDetector(0).over(0.0)
+
+
+def test_without_a_hold_duration_it_is_over_at_once() -> None:
+    overload = OverloadDetector(0)
+    assert overload.late(5.0)
+    assert overload.over(5.0)

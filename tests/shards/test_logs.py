@@ -1,0 +1,148 @@
+"""Logging: one harmless line a record on stderr, and no flood of them."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from loguru import logger
+
+from shards import logs
+from shards.settings.settings import Settings
+
+ESCAPES = "\x1b[2J\r\n\x00\x9b\u202e\u2028"
+
+
+@pytest.fixture(autouse=True)
+def _logging_off_again() -> Iterator[None]:
+    yield
+    logger.remove()
+
+
+def json_lines(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_json_is_an_object_a_line_with_utc_time_level_message_and_fields(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure_logging(Settings(json=True))
+    logger.bind(reason="bad_json", count=3).warning("dropped")
+    out, err = capsys.readouterr()
+    [record] = json_lines(err)
+    time = str(record.pop("time"))
+    assert out == ""
+    assert record == {"level": "WARNING", "message": "dropped", "reason": "bad_json", "count": 3}
+    assert time.endswith("Z")
+    assert abs(datetime.fromisoformat(time) - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_fields_do_not_hide_time_level_or_message(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure_logging(Settings(json=True))
+    logger.bind(level="mine", message="mine").info("ours")
+    [record] = json_lines(capsys.readouterr().err)
+    assert (record["level"], record["message"]) == ("INFO", "ours")
+
+
+def test_text_is_a_line_with_its_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure_logging(Settings())
+    logger.bind(a=1, b="x y").info("hello {not a field}")
+    assert capsys.readouterr().err.endswith('Z INFO     hello {not a field} a=1 b="x y"\n')
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_record_cannot_command_a_terminal(
+    as_json: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure_logging(Settings(json=as_json))
+    logger.bind(field=ESCAPES).info("m" + ESCAPES)
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_an_exception_is_shown_with_its_traceback(
+    as_json: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure_logging(Settings(json=as_json))
+    try:
+        raise ValueError("why\x1b")
+    except ValueError:
+        logger.exception("failed")
+    err = capsys.readouterr().err
+    shown = str(json_lines(err)[0]["exception"]) if as_json else err
+    assert "Traceback" in shown
+    assert "ValueError: why" in shown
+    assert "\x1b" not in err
+
+
+@pytest.mark.parametrize(
+    ("settings", "levels"),
+    [
+        (Settings(), ["INFO"]),
+        (Settings(debug=True), ["DEBUG", "INFO"]),
+        (Settings(trace=True), ["TRACE", "DEBUG", "INFO"]),
+    ],
+)
+def test_level(settings: Settings, levels: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure_logging(settings)
+    for level in ("TRACE", "DEBUG", "INFO"):
+        logger.log(level, "message")
+    assert [line.split()[1] for line in capsys.readouterr().err.splitlines()] == levels
+
+
+def test_setting_up_twice_does_not_log_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure_logging(Settings())
+    logs.configure_logging(Settings())
+    logger.info("once")
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_an_excerpt_is_printable_and_at_most_200_bytes() -> None:
+    assert logs.excerpt(b'{"a": 1}') == '{"a": 1}'
+    assert logs.excerpt(ESCAPES.encode()).isprintable()
+    for raw in (b"\xff\xfe" * 300, b"\x1b" * 300, "é€😀".encode() * 100, b"x" * 10**6):
+        assert 190 < len(logs.excerpt(raw).encode()) <= 200
+        assert logs.excerpt(raw).isprintable()
+
+
+def test_at_most_so_many_pass_in_any_window() -> None:
+    limit = logs.RateLimit(most=5, seconds=10)
+    passed = [now for now in range(40) if limit.allow("k", now)]
+    assert all(later - first >= 10 for first, later in zip(passed, passed[5:], strict=False))
+    assert passed == [*range(5), *range(10, 15), *range(20, 25), *range(30, 35)]
+    assert limit.held["k"] == 20
+
+
+def test_invalid_events_are_limited_for_each_reason_and_then_summed_up(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure_logging(Settings(json=True))
+    invalid = logs.InvalidEventLog()
+    for _ in range(8):
+        invalid.report("bad_json", b"{\x1b", now=100.0)
+    invalid.report("bad_type", b"[]", now=100.0)
+    invalid.report("bad_json", b"{", now=110.0)
+    shown = [
+        (r["message"], r["reason"], r.get("event", r.get("suppressed")))
+        for r in json_lines(capsys.readouterr().err)
+    ]
+    assert shown == [
+        *[("invalid event", "bad_json", "{\\x1b")] * 5,
+        ("invalid event", "bad_type", "[]"),
+        ("more invalid events", "bad_json", 3),
+        ("invalid event", "bad_json", "{"),
+    ]
+
+
+def test_what_is_still_suppressed_is_said_at_the_end_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure_logging(Settings(json=True))
+    invalid = logs.InvalidEventLog()
+    for _ in range(7):
+        invalid.report("bad_json", b"{", now=0.0)
+    capsys.readouterr()
+    invalid.close()
+    invalid.close()
+    assert [r["suppressed"] for r in json_lines(capsys.readouterr().err)] == [2]

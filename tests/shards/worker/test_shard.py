@@ -1,0 +1,97 @@
+"""A shard by itself: what the clock does to events; the rest is seen in the serve tests."""
+
+import json
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from engine.directives.asset_document import parse_assets
+from engine.directives.directive import parse_directives
+from engine.options import Options
+from shards.histograms import LAG_BOUNDS
+from shards.ipc.messages import WorkerReport
+from shards.settings.settings import Settings
+from shards.worker.shard import Shard, WorkerSetup
+
+NOW = 1_800_000_000
+RULE = {
+    "name": "seen",
+    "type": "PluginRule",
+    "plugin_id": 1,
+    "plugin_sid": [1],
+    "occurrence": 1,
+    "from": "ANY",
+    "to": "ANY",
+    "reliability": 10,
+    "timeout": 60,
+}
+DIRECTIVE = {"id": 1, "name": "n", "kingdom": "k", "category": "c", "priority": 5}
+
+
+def shard(max_future: int) -> Shard:
+    rules = [RULE | {"stage": stage} for stage in (1, 2)]
+    document = msgspec.json.encode({"directives": [DIRECTIVE | {"rules": rules}]})
+    directives = [item.directive for item in parse_directives(document)]
+    assets, _ = parse_assets(b'{"assets":[{"name":"lan","cidr":"10.0.0.0/8","value":5}]}')
+    settings = Settings(max_future=max_future)
+    packed = msgspec.msgpack.encode(directives)
+    return Shard(WorkerSetup(settings, Options(), packed, tuple(assets)))
+
+
+def event(seconds_ahead: int, **more: int) -> bytes:
+    time = datetime.fromtimestamp(NOW + seconds_ahead, UTC).isoformat()
+    addresses = {"src_ip": "10.0.0.1", "dst_ip": "10.0.0.2"}
+    body = {"event_id": "e", "timestamp": time, "sensor": "s", "plugin_id": 1, "plugin_sid": 1}
+    return json.dumps(body | addresses | more).encode()
+
+
+def told(max_future: int, seconds_ahead: int) -> tuple[WorkerReport, int]:
+    """What is reported of one event, and the start of stage 1 in seconds from now."""
+    worker = shard(max_future)
+    worker.take(1, [event(seconds_ahead)], NOW)
+    report = worker.report([])
+    alarm = json.loads(report.alarms.splitlines()[-1])
+    return report, alarm["rules"][0]["start_time"] - NOW
+
+
+@pytest.mark.parametrize(
+    ("max_future", "ahead", "taken_as", "counted"),
+    [(60, 60, 60, 0), (60, 61, 0, 1), (0, 10**8, 10**8, 0), (60, -500, -500, 0)],
+)
+def test_an_event_too_far_ahead_is_taken_as_of_now_and_counted(
+    max_future: int, ahead: int, taken_as: int, counted: int
+) -> None:
+    report, start = told(max_future, ahead)
+    assert (start, report.from_future) == (taken_as, counted)
+    assert (report.consumed, report.unmatched) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("ago", "at_most"), [(0.0, 0.001), (2.0, 2.5), (100.0, 180.0), (1000.0, None), (-50.0, 0.001)]
+)
+def test_the_lag_of_a_batch_is_that_of_its_first_event(
+    monkeypatch: pytest.MonkeyPatch, ago: float, at_most: float | None
+) -> None:
+    monkeypatch.setattr("shards.worker.shard.time.time", lambda: float(NOW))
+    worker = shard(0)
+    received = int((NOW - ago) * 1e9)
+    worker.take(1, [event(0), event(0, rcvd_time=received), event(0, rcvd_time=1)], NOW)
+    details = worker.report([]).details
+    assert details is not None
+    bucket = LAG_BOUNDS.index(at_most) if at_most is not None else len(LAG_BOUNDS)
+    counted = [number for number, count in enumerate(details.timings.lag.buckets) if count]
+    assert counted == [bucket]
+    assert details.timings.lag.count == details.timings.processing.count == 3
+    assert details.timings.lag.seconds == pytest.approx(3 * max(0.0, ago))
+
+
+def test_details_are_of_what_was_done_since_the_last() -> None:
+    worker = shard(0)
+    worker.take(1, [event(0)], NOW)
+    assert worker.report([], details=False).details is None
+    first, second = worker.report([]).details, worker.report([]).details
+    assert first is not None
+    assert second is not None
+    assert (first.timings.processing.count, second.timings.processing.count) == (1, 0)
+    assert (first.alarms, second.alarms) == ({"High": 1}, {})

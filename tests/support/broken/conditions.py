@@ -1,0 +1,96 @@
+"""Broken conditions and references: a case for every rule about them, in each field."""
+
+import json
+
+from tests.support.broken.build import MARK, Case, directive, directives, rule, second
+from tests.support.broken.words import (
+    ADDRESS,
+    EARLIER,
+    NOTHING_EARLIER,
+    PORT,
+    REFERENCE,
+    SOME_ADDRESS,
+    TEXT,
+)
+
+_ADDRESSES = ("from", "to")
+_PORTS = ("port_from", "port_to")
+_TEXTS = ("protocol", "custom_data1", "custom_data2", "custom_data3")
+
+_NO_ADDRESS = ("any", "home_net", "!!10.0.0.1", "10.0.0.0/33", "host", "fe80::1%eth0", "!")
+_NO_PORT = (
+    "any",
+    "0",
+    "65536",
+    "80-90",
+    "-1",
+    "80.0",
+    "８０",
+    "http",
+    ":0",
+    ":01",
+    "!",
+    "HOME_NET",
+)
+_NO_REFERENCE = (":0", ":100", ":01", ":x", ":")
+_ALMOST_REFERENCE = (":0", ":01", ":100", " :1", ": 1")
+
+BAD_ADDRESSES = {
+    "": f"empty FIELD: is empty, {TEXT}",
+    "  ": f"empty FIELD: is empty, {TEXT}",
+    " , ": f"bad-condition FIELD: is empty, {SOME_ADDRESS}",
+    **{value: f'bad-condition FIELD: has the text "{value}", {ADDRESS}' for value in _NO_ADDRESS},
+    "10.0.0.1, x": f'bad-condition FIELD: has the text "x", {ADDRESS}',
+    "HOME_NET, ::1": "bad-condition FIELD: has HOME_NET inside a list, must stand alone",
+    "::1 !HOME_NET": "bad-condition FIELD: has !HOME_NET inside a list, must stand alone",
+    "ANY,10.0.0.1": "bad-condition FIELD: has ANY inside a list, must stand alone",
+    **{
+        value: f'bad-condition FIELD: has the text "{value}", {REFERENCE}'
+        for value in _NO_REFERENCE
+    },
+    " :1": f'bad-condition FIELD: has the text ":1", {REFERENCE}',
+    ":1,:1": f'bad-condition FIELD: has the text ":1", {REFERENCE}',
+}
+BAD_PORTS = {
+    **{value: f'bad-condition FIELD: has the text "{value}", {PORT}' for value in _NO_PORT},
+    "80, ANY": f'bad-condition FIELD: has the text "ANY", {PORT}',
+    " ,": 'bad-condition FIELD: is the text " ,", must be ANY, a list of ports, or :stage',
+}
+BAD_TEXTS = {
+    " ,": 'bad-condition FIELD: is the text " ,", must be ANY, a text, a list, or :stage',
+    **{
+        value: f'warning/not-a-reference FIELD: is the text "{value}", compared as a text: '
+        "a reference is :1 to :99, no blanks"
+        for value in _ALMOST_REFERENCE
+    },
+}
+
+
+def _condition(field: str, value: str, line: str) -> Case:
+    return Case(
+        f"condition: {field} {value!r}",
+        second(**{field: MARK + json.dumps(value, ensure_ascii=False)}),
+        [line.replace("FIELD", f"7 2 {field}")],
+    )
+
+
+def _forward(field: str, stage: int) -> Case:
+    rules = (rule(1), rule(2, **{field: f'§":{stage}"'}), rule(3))
+    line = f"bad-reference 7 2 {field}: is a reference to stage {stage} in stage 2, {EARLIER}"
+    return Case(f"reference: {field} :{stage} at 2", directives(directive(*rules)), [line])
+
+
+def _too_early(field: str, stage: int) -> Case:
+    rules = (rule(1, **{field: f'§":{stage}"'}), rule(2))
+    about = f"is a reference to stage {stage} in stage 1, {NOTHING_EARLIER}"
+    line = f"bad-reference 7 1 {field}: {about}"
+    return Case(f"reference: {field} :{stage} at 1", directives(directive(*rules)), [line])
+
+
+CASES = [
+    *(_condition(f, *item) for f in _ADDRESSES for item in BAD_ADDRESSES.items()),
+    *(_condition(f, *item) for f in _PORTS for item in BAD_PORTS.items()),
+    *(_condition(f, *item) for f in _TEXTS for item in BAD_TEXTS.items()),
+    *(_forward(f, stage) for f in (*_ADDRESSES, *_PORTS, *_TEXTS) for stage in (2, 3, 99)),
+    *(_too_early(f, stage) for f in (*_ADDRESSES, *_PORTS, *_TEXTS) for stage in (1, 2)),
+]

@@ -1,0 +1,109 @@
+"""Broken rules, conditions aside: a case for every rule about each of their fields."""
+
+from tests.support.broken.build import MARK, Case, directive, directives, rule, taxonomy
+from tests.support.broken.words import FIRST, SIDS, STICKY, TEXT, TEXTS, TYPES, WHOLE
+
+
+def _case(name: str, marked: str, *lines: str) -> Case:
+    return Case(f"rule: {name}", directives(directive(rule(1), marked)), list(lines))
+
+
+def _field(name: str, value: str, line: str) -> Case:
+    """A value of a field of the rule at stage 2; what the line says behind the field."""
+    code, _, rest = line.partition(" ")
+    marked = rule(2, **{name: MARK + value})
+    return _case(f"{name} {value}", marked, f"{code} 7 2 {name}: is {rest}")
+
+
+_NEEDED = {
+    "name": "must be a text",
+    "type": TYPES,
+    "occurrence": f"{WHOLE} from 1 up",
+    "from": TEXT,
+    "to": TEXT,
+    "reliability": f"{WHOLE} from 0 to 10",
+    "plugin_id": f"{WHOLE} from 1 up",
+    "plugin_sid": SIDS,
+}
+_OPTIONAL_TEXTS = (
+    *("port_from", "port_to", "protocol", "custom_data1", "custom_data2", "custom_data3"),
+    *("custom_label1", "custom_label2", "custom_label3"),
+)
+
+CASES = [
+    *(
+        _case(
+            f"{name} {value}",
+            MARK + rule(2, **{name: value}),
+            f"missing 7 2 {name}: is missing, {right}",
+        )
+        for name, right in _NEEDED.items()
+        for value in (None, "null")
+    ),
+    *(
+        _field("type", value, f"unknown-value the text {value}, {TYPES}")
+        for value in ('"pluginrule"', '""')
+    ),
+    *(_field(name, "80", "wrong-type 80, must be a text") for name in ("name", *_OPTIONAL_TEXTS)),
+    *(_field(name, "{}", "wrong-type an object, must be a text") for name in _OPTIONAL_TEXTS),
+    *(_field(name, '["ANY"]', f"wrong-type a list, {TEXT}") for name in ("from", "to")),
+    *(
+        _field("occurrence", value, f"out-of-range {value}, {WHOLE} from 1 up")
+        for value in ("0", "-3")
+    ),
+    _field("occurrence", '"3"', f'wrong-type the text "3", {WHOLE} from 1 up'),
+    *(
+        _field("reliability", value, f"out-of-range {value}, {WHOLE} from 0 to 10")
+        for value in ("-1", "11")
+    ),
+    _field("reliability", '"5"', f'wrong-type the text "5", {WHOLE} from 0 to 10'),
+    _field("timeout", "-1", f"out-of-range -1, {WHOLE} from 0 up"),
+    _field("timeout", '"60"', f'wrong-type the text "60", {WHOLE} from 0 up'),
+    *(
+        _field("sticky_different", value, f"unknown-value the text {value}, {STICKY}")
+        for value in ('"SRC"', '"src_ip"', '"NONE"')
+    ),
+    _field("plugin_id", "0", f"out-of-range 0, {WHOLE} from 1 up"),
+    _field("plugin_id", "-1", f"out-of-range -1, {WHOLE} from 1 up"),
+    _field("plugin_id", '"1001"', f'wrong-type the text "1001", {WHOLE} from 1 up'),
+    _field("plugin_sid", "5", f"wrong-type 5, {SIDS}"),
+    _field("plugin_sid", "[]", f"empty empty, {SIDS}"),
+    _case(
+        "plugin_sid, several",
+        rule(2, plugin_sid='[1, §"2", 3, §0, §null]'),
+        f'wrong-type 7 2 plugin_sid: is the text "2", {WHOLE} from 1 up',
+        f"out-of-range 7 2 plugin_sid: is 0, {WHOLE} from 1 up",
+        f"wrong-type 7 2 plugin_sid: is null, {WHOLE} from 1 up",
+    ),
+    _case(
+        "no product and no category",
+        "§§" + taxonomy(2, product=None, category="null"),
+        f"missing 7 2 product: is missing, {TEXTS}",
+        f"missing 7 2 category: is missing, {TEXT}",
+    ),
+    _case(
+        "empty product and category",
+        taxonomy(2, product="§[]", category='§""'),
+        f"empty 7 2 product: is empty, {TEXTS}",
+        f"empty 7 2 category: is empty, {TEXT}",
+    ),
+    _case(
+        "an empty text among the products",
+        taxonomy(2, product='["a", §""]'),
+        f"empty 7 2 product: is empty, {TEXT}",
+    ),
+    _case(
+        "product and subcategory as text",
+        taxonomy(2, product='§"Firewall"', subcategory='§"ACL"'),
+        f'wrong-type 7 2 product: is the text "Firewall", {TEXTS}',
+        'wrong-type 7 2 subcategory: is the text "ACL", must be a list of texts',
+    ),
+    *(
+        Case(
+            f"rule: occurrence {value} at stage 1",
+            directives(directive(rule(1, occurrence=f"§{value}"), rule(2))),
+            [f"out-of-range 7 1 occurrence: is {value}, {FIRST}"],
+        )
+        for value in ("0", "2")
+    ),
+]

@@ -1,0 +1,111 @@
+"""The real engine behind the oracle's interface: JSON-like objects in, JSON-like objects out.
+
+Everything passes through the bytes that it would pass through in service: documents, events,
+alarm lines, and the saved state.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from engine.alarm import PublishedAlarm, alarm_id, alarm_prefix
+from engine.asset import NetworkAssets
+from engine.correlation.correlator import Correlator
+from engine.correlation.outputs import Outputs
+from engine.correlation.snapshot import BacklogSnapshot
+from engine.directives.asset_document import parse_assets
+from engine.directives.directive import parse_directives
+from engine.dsiem_format.saved_alarm import snapshot_from_alarm
+from engine.dsiem_format.saved_document import parse_saved_alarms
+from engine.event import decode_event
+from engine.options import Options as EngineOptions
+from tests.support.oracle import Options, Output
+
+Json = dict[str, Any]
+
+
+class EngineUnderTest:
+    """The engine, told and asked as the oracle is."""
+
+    def __init__(self, assets: list[Json], directives: list[Json], options: Options) -> None:
+        parsed_assets, findings = parse_assets(msgspec.json.encode({"assets": assets}))
+        assert not [finding for finding in findings if not finding.warning], findings
+        checked = list(parse_directives(msgspec.json.encode({"directives": directives})))
+        faults = [f for item in checked for f in item.findings if not f.warning]
+        assert not faults, faults
+        self._directives = [item.directive for item in checked if item.directive is not None]
+        self._assets = NetworkAssets(parsed_assets)
+        self._options = _engine_options(options)
+        self._names: dict[str, str] = {}
+        """The oracle's name of each alarm id: directive/opening event."""
+        self.correlator = self._fresh()
+
+    @property
+    def open_backlogs(self) -> int:
+        return len(self.correlator)
+
+    def event(self, event: Json, now: int) -> Output:
+        decoded = decode_event(json.dumps(event).encode())
+        for directive in self._directives:
+            made = alarm_id(alarm_prefix(self._options.node, directive.id), decoded.event_id)
+            self._names[made] = f"{directive.id}/{decoded.event_id}"
+        if self._assets.facts(decoded.src_ip).whitelisted:
+            return self.tick(now)  # as the router does: dropped before correlation
+        return self._output(self.correlator.on_event(decoded, now))
+
+    def tick(self, now: int) -> Output:
+        return self._output(self.correlator.on_tick(now))
+
+    def reload(self) -> None:
+        """Save all backlogs, and go on with a new engine that has read them."""
+        saved = msgspec.json.encode(self.correlator.snapshot())
+        self.restart(msgspec.json.decode(saved, type=list[BacklogSnapshot]))
+
+    def reload_as_peers(self) -> None:
+        """As reload, through the documents that dsiem-backend writes and reads."""
+        saved = {key: msgspec.json.encode(alarms) for key, alarms in self.correlator.saved()}
+        documents = {key: parse_saved_alarms(document) for key, document in saved.items()}
+        self.restart(
+            msgspec.structs.replace(
+                snapshot_from_alarm(alarm, directive, self._options), order=order
+            )
+            for directive in self._directives
+            if directive.id in documents
+            for order, alarm in enumerate(documents[directive.id].alarms)
+        )
+
+    def restart(self, states: Iterable[BacklogSnapshot]) -> None:
+        """Go on with a new engine that has these backlogs."""
+        self.correlator = self._fresh()
+        assert self.correlator.restore(states) == []
+
+    def _fresh(self) -> Correlator:
+        return Correlator(self._directives, self._assets, self._options)
+
+    def _output(self, outputs: Outputs) -> Output:
+        return Output(
+            alarm_events=[self._named(record) for record in outputs.alarm_events],
+            alarms=[self._named(publish.alarm) for publish in outputs.publishes],
+            counts=outputs.counts,
+            due=[self._due(publish) for publish in outputs.publishes if publish.due is not None],
+        )
+
+    def _named(self, record: msgspec.Struct) -> Json:
+        """A record as its line says it, with the oracle's name for its id."""
+        line: Json = json.loads(msgspec.json.encode(record))
+        return line | {"alarm_id": self._names[line["alarm_id"]]}
+
+    def _due(self, publish: PublishedAlarm) -> Json:
+        assert publish.due is not None
+        return {
+            "alarm_id": self._names[publish.alarm.alarm_id],
+            "addresses": list(publish.due.addresses),
+            "pairs": [f"{address}:{port}" for address, port in publish.due.pairs],
+        }
+
+
+def _engine_options(options: Options) -> EngineOptions:
+    return EngineOptions(**dataclasses.asdict(options), lookups=True, track_changes=True)

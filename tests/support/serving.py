@@ -1,0 +1,471 @@
+"""The serve command as real processes: start it, post to it, read what it leaves, and end it.
+
+What may live here: how to talk to a service and how to look at its processes. What may not: what is
+expected of it. Nothing is ended that was not started here: processes are known by a mark in their
+environment, which they all inherit.
+"""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
+
+from shards.alarm_files import ALARM_EVENTS, ALARMS
+from shards.placement import shard_of_directive
+from tests.support.paths import ROOT
+from tests.support.replaying import Json, directive, event, rule
+
+T = TypeVar("T")
+
+MARK = "SERVING_TEST"
+DEADLINE = 20.0
+"""Seconds for anything that is waited for; all of it takes far less on a machine that is idle."""
+FOR_EVER = ("--min-alarm-lifetime", "1000000000", "--max-future", "0")
+"""Options with which old events are as good as new ones: nothing expires, nothing is too new."""
+OCCURRENCE = 9
+COMMAND = (sys.executable, str(ROOT / "cli.py"))
+LOG_KEYS = ("time", "level", "message")
+ASSETS = [
+    {"name": "lan", "cidr": "10.0.0.0/8", "value": 5},
+    {"name": "scanner", "cidr": "10.0.0.99", "value": 1, "whitelisted": True},
+]
+
+
+def wait_until(condition: Callable[[], T], what: str, seconds: float = DEADLINE) -> T:
+    """Wait for something to be true; returns it."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.01)
+    return value
+
+
+def directives_of(worker: int, workers: int, number: int = 2) -> list[int]:
+    """The first ids of directives that live in this worker."""
+    ids = (id_ for id_ in count(1) if shard_of_directive(id_, 1, workers)[1] == worker)
+    return [next(ids) for _ in range(number)]
+
+
+def counting_directive(id_: int) -> Json:
+    """Takes every event with its id as plugin_sid exactly once; ten of them make an alarm."""
+    return directive(
+        id_,
+        rule(1, id_, reliability=1),
+        rule(2, id_, occurrence=OCCURRENCE, reliability=10),
+    )
+
+
+def write_config(
+    folder: Path, directives: Iterable[Json], assets: Iterable[Json] = tuple(ASSETS)
+) -> Path:
+    """A config folder of its own; returns its path."""
+    config = folder / "conf"
+    config.mkdir(exist_ok=True)
+    (config / "assets_a.json").write_text(json.dumps({"assets": list(assets)}))
+    (config / "directives_a.json").write_text(json.dumps({"directives": list(directives)}))
+    return config
+
+
+def own_environment() -> dict[str, str]:
+    """The environment, without settings of whoever runs the tests."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("DSIEM_")}
+
+
+class Numbered:
+    """Events with ids of their own, each concerning the next of some directives."""
+
+    def __init__(self, *directives: int, name: str = "e") -> None:
+        self._directives = directives
+        self._name = name
+        self.made = 0
+
+    def take(self, number: int) -> list[Json]:
+        """The next events."""
+        first, self.made = self.made, self.made + number
+        return [
+            event(f"{self._name}{i}", 0, self._directives[i % len(self._directives)])
+            for i in range(first, self.made)
+        ]
+
+
+class Answer(NamedTuple):
+    """What the service says to a request."""
+
+    status: int
+    body: Json
+
+    @property
+    def received(self) -> int:
+        return int(self.body.get("received", 0))
+
+    @property
+    def accepted(self) -> int:
+        return int(self.body.get("accepted", 0))
+
+
+class Ledger(Counter[str]):
+    """The final counts, by name; what is not there is 0."""
+
+    def by_reason(self, prefix: str) -> dict[str, int]:
+        """The counts whose names begin so."""
+        return {
+            name.removeprefix(prefix): value
+            for name, value in self.items()
+            if name.startswith(prefix)
+        }
+
+    def check(self) -> None:
+        """It says that it adds up, nothing is under way any more, and both are true."""
+        assert self["adds_up"] is True, self
+        assert self["deliveries_in_flight"] == 0, self
+        invalid = sum(self.by_reason("events_invalid_").values())
+        dropped = sum(self.by_reason("events_dropped_").values())
+        known = self["events_routed"] + self["events_unmatched"] + self["events_whitelisted"]
+        known += self["events_elsewhere"]
+        assert self["events_received"] == known + invalid + dropped, self
+        gone = sum(
+            sum(self.by_reason(f"deliveries_{how}_").values())
+            for how in ("invalid", "dropped", "lost")
+        )
+        done = self["deliveries_consumed"] + self["deliveries_unmatched"]
+        assert self["deliveries_sent"] == done + gone, self
+        begun = self["backlogs_opened"] + self["backlogs_restored"]
+        ended = ("finished", "expired", "open", "interrupted")
+        assert begun == sum(self[f"backlogs_{how}"] for how in ended), self
+        assert all(value >= 0 for value in self.values()), self
+
+    @property
+    def lines(self) -> int:
+        """How many alarm event lines there must be."""
+        return self["outcomes_taken"] + self["outcomes_opened"]
+
+    @property
+    def lost(self) -> int:
+        """Deliveries that are lost, whoever died."""
+        return sum(self.by_reason("deliveries_lost_").values())
+
+
+class Ended(NamedTuple):
+    """How a service has ended: its exit code, after how many seconds, and its last word."""
+
+    code: int
+    seconds: float
+    ledger: Ledger
+
+
+started: "list[Service]" = []
+"""All of this test; see conftest.py."""
+
+
+class Service:
+    """One running service; its files are in `folder/logs`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        workers: int = 2,
+        ready: bool = True,
+        port: int | None = 0,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Start it with the config in `folder/conf`, and wait until it serves."""
+        self.logs = folder / "logs"
+        self._stderr = folder / f"stderr-{uuid.uuid4().hex}"
+        self._mark = uuid.uuid4().hex
+        folders = ("--config-dir", str(folder / "conf"), "--log-dir", str(self.logs))
+        with self._stderr.open("ab") as stderr:
+            self.process = subprocess.Popen(
+                [
+                    *COMMAND,
+                    "--json",
+                    "serve",
+                    *folders,
+                    f"--workers={workers}",
+                    *(() if port is None else (f"--port={port}",)),
+                    *options,
+                ],
+                cwd=folder,
+                env={**own_environment(), "DSIEM_OPS_PORT": "0", **environment, MARK: self._mark},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                start_new_session=True,
+            )
+        started.append(self)
+        self.port = 0
+        self.workers: list[int] = []
+        self.router = 0
+        if ready:
+            try:
+                self._become_ready(workers)
+            except BaseException:
+                self.end()
+                raise
+
+    def _become_ready(self, workers: int) -> None:
+        self.port = int(self.wait_for_log("serving")["events"].split(":")[2].split("/")[0])
+        *self.workers, self.router = self.children()
+        assert len(self.workers) == workers
+
+    # What it says.
+
+    def log(self) -> list[Json]:
+        """All whole lines of its log so far."""
+        content = self._stderr.read_bytes()
+        return [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
+
+    def logged(self, message: str, **fields: Any) -> list[Json]:
+        """The log lines whose message begins so, and which have these fields."""
+        return [
+            line
+            for line in self.log()
+            if line["message"].startswith(message) and line.items() >= fields.items()
+        ]
+
+    def wait_for_log(
+        self, message: str, times: int = 1, seconds: float = DEADLINE, **fields: Any
+    ) -> Json:
+        """Wait for so many such log lines; returns the last."""
+
+        def found() -> list[Json]:
+            lines = self.logged(message, **fields)
+            assert len(lines) >= times or self.process.poll() is None, self.text()
+            return lines if len(lines) >= times else []
+
+        return wait_until(found, f"{message!r} in the log", seconds)[-1]
+
+    def text(self) -> str:
+        """All of its log."""
+        return self._stderr.read_text("utf-8", "replace")
+
+    # What it is told.
+
+    def post(self, events: Sequence[Json | bytes]) -> Answer:
+        """Post events, one a line."""
+        return self.post_body(b"\n".join(map(_bytes, events)))
+
+    def post_body(self, body: bytes) -> Answer:
+        """Post a body as it is."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
+        try:
+            return _exchange(connection, body)
+        finally:
+            connection.close()
+
+    def kill(self, number: signal.Signals) -> None:
+        """Send a signal to the supervisor."""
+        os.kill(self.process.pid, number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> Ended:
+        """Ask it to stop, wait for that, and return how it ended."""
+        started = time.monotonic()
+        self.kill(number)
+        return self.ended(started)
+
+    def ended(self, since: float) -> Ended:
+        """Wait for its end; the seconds count from `since`. It never ends with a traceback."""
+        code = self.process.wait(DEADLINE)
+        seconds = time.monotonic() - since
+        assert "Traceback" not in self.text(), self.text()
+        lines = self.logged("ledger")
+        counts = {k: v for k, v in lines[-1].items() if k not in LOG_KEYS} if lines else {}
+        return Ended(code, seconds, Ledger(counts))
+
+    # What it leaves.
+
+    def event_ids(self) -> list[str]:
+        """The event ids of all alarm event lines, in the order of the file."""
+        return [line["event_id"] for line in read_lines(self.logs / ALARM_EVENTS)]
+
+    def alarms(self) -> list[Json]:
+        """All alarm lines."""
+        return read_lines(self.logs / ALARMS)
+
+    def lines(self) -> int:
+        """How many alarm event lines there are."""
+        return (self.logs / ALARM_EVENTS).read_bytes().count(b"\n")
+
+    def wait_for_lines(self, number: int) -> None:
+        """Wait until there are so many alarm event lines."""
+        wait_until(lambda: self.lines() >= number, f"{number} alarm event lines")
+
+    # Its processes.
+
+    def pids(self) -> list[int]:
+        """All of its processes that live, in the order of their start."""
+        mark = f"{MARK}={self._mark}".encode()
+        return [pid for pid in _pids() if mark in _proc(pid, "environ").split(b"\0")]
+
+    def children(self) -> list[int]:
+        """The worker and router processes that live, in the order of their start."""
+        return [pid for pid in self.pids() if b"--multiprocessing-fork" in _proc(pid, "cmdline")]
+
+    def wait_for_children(self, number: int, gone: int) -> int:
+        """Wait until there are so many, the one that is gone not among them; returns the newest."""
+
+        def complete() -> list[int]:
+            children = self.children()
+            return children if len(children) == number and gone not in children else []
+
+        return wait_until(complete, f"{number} child processes, without {gone}")[-1]
+
+    def wait_until_gone(self, seconds: float = 1.0) -> None:
+        """Wait until none of its processes is left."""
+        wait_until(lambda: not self.pids(), "the end of all its processes", seconds)
+
+    def end(self) -> None:
+        """End whatever is left of it, by force."""
+        for pid in self.pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(DEADLINE)
+        self.wait_until_gone(DEADLINE)
+
+
+@contextmanager
+def serving(folder: Path, *options: str, **more: Any) -> Iterator[Service]:
+    """A running service, whatever is left of which is ended afterwards."""
+    service = Service(folder, *FOR_EVER, *options, **more)
+    try:
+        yield service
+    finally:
+        service.end()
+
+
+class Batch(NamedTuple):
+    """One request of a Load that was answered: when, what was posted, and how many are in."""
+
+    answered: float
+    event_ids: list[str]
+    answer: Answer
+
+
+class Load:
+    """A thread that posts batches until it is told to stop, and knows what became of each.
+
+    Some thousands of events a second: others need the machine too.
+    """
+
+    def __init__(self, service: Service, events: Numbered) -> None:
+        self._service = service
+        self._events = events
+        self._batch = 50
+        self._pause = 0.005
+        self._stop = threading.Event()
+        self._failure: BaseException | None = None
+        self.answered: list[Batch] = []
+        self.unanswered: list[str] = []
+        """The ids of events of requests that failed on the way."""
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> "Load":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        """Stop posting; what was in progress is answered when this returns."""
+        self._stop.set()
+        self._thread.join(DEADLINE)
+        assert not self._thread.is_alive()
+        if self._failure is not None:
+            raise self._failure
+
+    @property
+    def received(self) -> int:
+        """How many events the answers say were received."""
+        return sum(batch.answer.received for batch in self.answered)
+
+    @property
+    def accepted(self) -> list[str]:
+        """The ids of all events of batches that were accepted whole."""
+        whole = (batch for batch in self.answered if batch.answer.status == 200)
+        return [event_id for batch in whole for event_id in batch.event_ids]
+
+    def wait_for(self, number: int) -> None:
+        """Wait until so many more batches have been accepted whole."""
+        target = len(self.accepted) + number * self._batch
+        wait_until(lambda: len(self.accepted) >= target, f"{number} more batches accepted")
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._post_all(
+                    http.client.HTTPConnection("127.0.0.1", self._service.port, timeout=DEADLINE)
+                )
+        except BaseException as error:
+            self._failure = error
+
+    def _post_all(self, connection: http.client.HTTPConnection) -> None:
+        """Post over one connection until it breaks."""
+        try:
+            while not self._stop.is_set():
+                self._post(connection)
+        except (OSError, http.client.HTTPException):
+            self._stop.wait(0.02)  # not to try again without a pause
+        finally:
+            connection.close()
+
+    def _post(self, connection: http.client.HTTPConnection) -> None:
+        connection.connect()  # nothing is made before there is somebody to take it
+        while not self._stop.is_set():
+            events = self._events.take(self._batch)
+            ids = [str(made["event_id"]) for made in events]
+            try:
+                answer = _exchange(connection, b"\n".join(map(_bytes, events)))
+            except (OSError, http.client.HTTPException):
+                self.unanswered += ids
+                raise
+            self.answered.append(Batch(time.monotonic(), ids, answer))
+            self._stop.wait(self._pause)
+
+
+def read_lines(path: Path) -> list[Json]:
+    """The lines of an output file, each of them whole."""
+    content = path.read_bytes()
+    assert content == b"" or content.endswith(b"\n"), content[-200:]
+    return [json.loads(line) for line in content.splitlines()]
+
+
+def _bytes(event: Json | bytes) -> bytes:
+    return event if isinstance(event, bytes) else json.dumps(event).encode()
+
+
+def _exchange(connection: http.client.HTTPConnection, body: bytes) -> Answer:
+    connection.request("POST", "/events", body)
+    response = connection.getresponse()
+    return Answer(response.status, json.loads(response.read()))
+
+
+def _pids() -> list[int]:
+    """All processes, in the order of their start."""
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return sorted(pids, key=lambda pid: (_start_time(pid), pid))
+
+
+def _start_time(pid: int) -> int:
+    after_name = _proc(pid, "stat").rpartition(b")")[2].split()
+    return int(after_name[19]) if len(after_name) > 19 else 0
+
+
+def _proc(pid: int, name: str) -> bytes:
+    """A file of /proc; empty when the process is gone, or not ours to look at."""
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:
+        return b""
