@@ -23,6 +23,7 @@ from benchmarks.served import LiveMaker, matched
 from engine.directives.asset_document import parse_assets
 from engine.directives.index import routing_keys_of
 from engine.options import Options
+from shards.checkpoint.checkpointer import CheckpointStats
 from shards.ipc.framing import encode_frame
 from shards.router.router import Router, RouterSetup
 from shards.router.send_queue import SendQueue
@@ -69,7 +70,7 @@ async def _routed(raws: Sequence[bytes]) -> int:
     router = Router(_router_setup(), outlets)
     with _drained() as first, _drained() as second, _frozen():
         for outlet, pipe in zip(outlets, (first, second), strict=True):
-            outlet.attach(0, pipe)
+            outlet.attach_pipe(0, pipe)
         taken = 0
         for read in _as_received(raws, _READ):
             start = process_time_ns()
@@ -86,15 +87,15 @@ async def _routed(raws: Sequence[bytes]) -> int:
 
 async def _taken(raws: Sequence[bytes]) -> int:
     """CPU nanoseconds of correlating these, from frames of events to frames of lines."""
-    shard, now = Shard(_worker_setup()), int(time())
+    shard, stats, now = Shard(_worker_setup()), CheckpointStats(), int(time())
     decode = msgspec.msgpack.Decoder(list[bytes]).decode
     taken = lines = 0
     with _drained() as pipe, _frozen():
         for batch in _as_received(raws, _BATCH):
             frame = encode_frame(batch)[4:]
             start = process_time_ns()
-            shard.take(0, decode(frame), now)
-            report = shard.report(())
+            shard.process_batch(0, decode(frame), now)
+            report = shard.make_report((), stats)
             os.write(pipe, encode_frame(report))
             taken += process_time_ns() - start
             lines += report.alarm_events.count(b"\n")

@@ -21,7 +21,7 @@ from benchmarks.served import LiveMaker
 from engine.directives.asset_document import parse_assets
 from engine.options import Options
 from shards.checkpoint import database_file
-from shards.checkpoint.checkpointer import Checkpointer, checkpoint_path
+from shards.checkpoint.checkpointer import Checkpointer, CheckpointStats, checkpoint_path
 from shards.ipc import memory
 from shards.settings.settings import Settings
 from shards.worker.shard import Shard, WorkerSetup
@@ -42,18 +42,19 @@ def run(quick: bool) -> list[Figure]:
 
 
 async def _figures(settings: Settings, ids: int) -> list[Figure]:
-    shard, keeper = _kept(settings)
+    shard, checkpointer = _checkpointed(settings)
+    stats = checkpointer.stats
     maker, pairs, now = LiveMaker(ids), workload.pairs(_BACKLOGS), int(time.time())
     for _ in range(1 + ids):
-        shard.take(0, maker.one_each(pairs), now)
-        shard.report(())
+        shard.process_batch(0, maker.one_each(pairs), now)
+        shard.make_report((), stats)
     batches = [maker.drawn(_BATCH, pairs, [workload.FIRST_SID]) for _ in range(200)]
     memory.tune_memory()
-    alone = await _longest(shard, batches, asyncio.sleep(1))
+    alone = await _longest(shard, stats, batches, asyncio.sleep(1))
     beside = []
     for _ in range(3):
-        shard.take(0, maker.one_each(pairs), now)
-        beside.append(await _longest(shard, batches, keeper.save()))
+        shard.process_batch(0, maker.one_each(pairs), now)
+        beside.append(await _longest(shard, stats, batches, checkpointer.write_checkpoint()))
     name = f"checkpoint, 5,000 of {ids} events: pause"
     return [
         Figure(SECTION, name, max(beside) * 1000, "ms", 20),
@@ -61,28 +62,34 @@ async def _figures(settings: Settings, ids: int) -> list[Figure]:
     ]
 
 
-def _kept(settings: Settings) -> tuple[Shard, Checkpointer]:
-    """A shard of one directive whose backlogs stay open, and its keeper."""
+def _checkpointed(settings: Settings) -> tuple[Shard, Checkpointer]:
+    """A shard of one directive whose backlogs stay open, and its checkpointer."""
     path = checkpoint_path(settings)
     database_file.prepare_database(path)
     options = Options(expiry_grace=10, track_changes=True)
     directives = msgspec.msgpack.encode(parsed(workload.directives(1, _STAYS_OPEN)))
     assets = tuple(parse_assets(workload.assets())[0])
     shard = Shard(WorkerSetup(settings, options, directives, assets))
-    return shard, Checkpointer(shard, settings, options, first=True)
+    checkpointer = Checkpointer(
+        shard.correlator, shard.directives, shard.ledger, settings, options, first_start=True
+    )
+    return shard, checkpointer
 
 
 async def _longest(
-    shard: Shard, batches: list[list[bytes]], until: Coroutine[Any, Any, None]
+    shard: Shard,
+    stats: CheckpointStats,
+    batches: list[list[bytes]],
+    until: Coroutine[Any, Any, None],
 ) -> float:
     """Correlate until something is done; the longest that a batch and the wait before it took."""
     done = asyncio.ensure_future(until)
     longest, last, number = 0.0, time.perf_counter(), 0
     while not done.done():
-        shard.take(0, batches[number % len(batches)], int(time.time()))
+        shard.process_batch(0, batches[number % len(batches)], int(time.time()))
         number += 1
         if number % 5 == 0:
-            shard.report(())
+            shard.make_report((), stats)
         await asyncio.sleep(0)
         now = time.perf_counter()
         longest, last = max(longest, now - last), now

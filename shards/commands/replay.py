@@ -112,7 +112,7 @@ class Replay:
 
     def _noted(self, outputs: Outputs) -> Outputs:
         if outputs.counts:
-            self.ledger.note(outputs.counts)
+            self.ledger.add_outputs(outputs.counts)
         return outputs
 
 

@@ -16,26 +16,29 @@ from shards.ipc.pipes import CONTEXT, PIPE_LOST, watch_pipe
 
 
 class ChildProcess:
-    """A child process, as the supervisor has it."""
+    """A child process and the supervisor's end of its control pipe."""
 
     def __init__(self, name: str, target: Callable[..., None], *arguments: Any) -> None:
-        """Start it: the target gets its end of the control pipe, then the arguments."""
+        """Start the process: `target` gets its end of the control pipe, then the arguments.
+
+        OSError when the system has no memory, descriptors or processes left.
+        """
         self.name = name
-        self._pipe, theirs = CONTEXT.Pipe()
-        self._process = CONTEXT.Process(target=target, args=(theirs, *arguments), name=name)
-        resource_tracker.ensure_running()  # its own start would let the signals through again
-        # A child ignores these, but not before it runs: until then they must wait.
+        self._pipe, child_end = CONTEXT.Pipe()
+        self._process = CONTEXT.Process(target=target, args=(child_end, *arguments), name=name)
+        resource_tracker.ensure_running()  # its start later would unblock the signals
+        # The child ignores these signals once it runs; until then they are blocked.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SUPERVISOR_SIGNALS)
         try:
             self._process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
+        child_end.close()
 
-    async def attend(self, handle: Callable[[FromChild], None]) -> int:
-        """Call `handle` with each message of the child until it has ended; returns its exit code.
+    async def handle_until_exit(self, handle: Callable[[FromChild], None]) -> int:
+        """Call `handle` with each message of the child until it has exited; returns its exit code.
 
-        The code is negative for the signal that ended it.
+        The code is the negative signal number if a signal ended the child.
         """
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
@@ -55,7 +58,7 @@ class ChildProcess:
         return code
 
     def _receive(self, handle: Callable[[FromChild], None]) -> bool:
-        """Handle one message; False when there will be none any more."""
+        """Handle one message; False at the end of the pipe."""
         try:
             message = decode_from_child(self._pipe.recv_bytes())
         except PIPE_LOST:
@@ -65,17 +68,17 @@ class ChildProcess:
         return True
 
     def send(self, message: ToChild) -> None:
-        """Tell it; a child that is gone is not an error here, its sentinel says so."""
+        """Send a message; no error if the child is gone, which its sentinel reports."""
         with suppress(*PIPE_LOST):
             self._pipe.send_bytes(msgspec.msgpack.encode(message))
 
     def send_descriptor(self, message: ToChild, descriptor: int) -> None:
-        """Tell it, and hand it a file descriptor."""
+        """Send a message and a file descriptor; no error if the child is gone."""
         with suppress(*PIPE_LOST):
             self._pipe.send_bytes(msgspec.msgpack.encode(message))
             reduction.send_handle(self._pipe, descriptor, self._process.pid)
 
     def kill(self) -> None:
-        """End it at once, stopped or not."""
-        with suppress(ValueError):  # it has ended, and been seen off
+        """Kill the process with SIGKILL; no error if it has exited."""
+        with suppress(ValueError):  # the process object is closed
             self._process.kill()

@@ -32,21 +32,21 @@ class ControlChannel:
         self._pipe = pipe
 
     def send(self, message: FromChild) -> None:
-        """Tell the supervisor."""
+        """Send a message to the supervisor; ends this process if the supervisor is gone."""
         try:
             self._pipe.send_bytes(msgspec.msgpack.encode(message))
         except PIPE_LOST:
             os._exit(ORPHANED)
 
     def send_if_room(self, message: FromChild) -> None:
-        """Tell the supervisor, unless it has not read for long: then it can wait for the next."""
+        """Send a message unless the pipe is full; the next report makes up for it."""
         if select.select([], [self._pipe], [], 0)[1]:
             self.send(message)
 
-    def on_message(self, handle: Callable[[ToChild, int | None], None]) -> None:
+    def set_handler(self, handle: Callable[[ToChild, int | None], None]) -> None:
         """Call `handle` with each message, and the file descriptor that came with it.
 
-        When the supervisor is gone, this process ends at once: nobody wants its work.
+        Ends this process if the supervisor is gone: nobody would read its output.
         """
         watch_pipe(self._pipe, self._receive, handle)
 
@@ -61,7 +61,7 @@ class ControlChannel:
 
 
 def run_child(settings: Settings, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a child's main coroutine to its end, with logging and signals as children have them."""
+    """Run a child's main coroutine, with logging set up and the supervisor's signals ignored."""
     for number in SUPERVISOR_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SUPERVISOR_SIGNALS)

@@ -1,33 +1,33 @@
-"""Memory, for a process that has loaded what it keeps to its end."""
+"""Memory settings of a process that has finished loading."""
 
 import ctypes
 import gc
 
-_ALLOCATIONS = 50_000
+_COLLECTION_THRESHOLD = 50_000
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-"""Of mallopt(3)."""
-_KEPT_BYTES = 32 << 20
+"""Parameters of mallopt(3)."""
+_RETAINED_BYTES = 32 << 20
 
 
 def tune_memory() -> None:
-    """Look for garbage seldom from now on, and never among what there is already.
+    """Exclude all present objects from garbage collection, and collect rarely from now on.
 
-    Backlogs and events make no cycles: what is let go is gone without the collector.
+    Backlogs and events contain no reference cycles: reference counting frees them.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_ALLOCATIONS, 20, 100)
-    _keep_freed()
+    gc.set_threshold(_COLLECTION_THRESHOLD, 20, 100)
+    _retain_freed_memory()
 
 
-def _keep_freed() -> None:
-    """Let the C library keep what is freed, up to 32 MiB, for what is allocated next.
+def _retain_freed_memory() -> None:
+    """Let the C library retain freed blocks of up to 32 MiB for the next allocations.
 
-    Reads and batches have some hundred kilobytes each. glibc takes blocks of that size from the
-    kernel and gives them back each time, page by page, which took a fifth of the router's time.
+    Reads and batches are some hundred kilobytes each. glibc maps and unmaps blocks of that size
+    each time, page by page, which took a fifth of the router's CPU time.
     """
     libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):  # musl has none, and no such thresholds
+    if hasattr(libc, "mallopt"):  # musl has neither mallopt nor these thresholds
         libc.malloc_trim(0)
-        libc.mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
-        libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+        libc.mallopt(_M_MMAP_THRESHOLD, _RETAINED_BYTES)
+        libc.mallopt(_M_TRIM_THRESHOLD, _RETAINED_BYTES)

@@ -1,42 +1,34 @@
-"""The messages between processes, and their framing.
+"""The messages between processes.
 
-Frames are a length of four bytes and that many bytes of MessagePack. What goes over a data pipe is
-a batch of raw events; over a worker's output pipe, its reports; over control pipes, the rest.
-Counts are totals since the process began, so a report that is lost is made up for by the next.
+Data pipes carry batches of raw events to a worker, report pipes carry a worker's reports to the
+supervisor, control pipes carry everything else. Counts are totals since the process started, so
+that a lost report is made up for by the next one.
 """
 
 from msgspec import Struct
 
 from shards.histograms import Timings
-from shards.ledger import Events, Feed, LookupCounts
-
-
-class QueueCounts(Struct, frozen=True, array_like=True):
-    """One worker as the router sees it: events for it, dropped ones, and those not yet written."""
-
-    sent: int
-    dropped: int
-    queued: int
+from shards.ledger import Ledger
 
 
 class RouterReport(Struct, frozen=True, tag=True):
-    """What the router has done. `queues` by worker; `written`: events by link.
+    """The state of the router.
 
+    `queued`: events in the send queue of each worker; `written`: events written by data pipe;
     `connected`: whether events can arrive.
     """
 
-    events: Events
-    queues: dict[int, QueueCounts]
+    ledger: Ledger
+    queued: dict[int, int]
     written: dict[int, int]
-    feed: Feed
     connected: bool = False
 
 
 class WorkerDetails(Struct, frozen=True, array_like=True):
-    """What a worker has done since it last said so, which is twice a second.
+    """Measurements of a worker since its last details, which it sends twice a second.
 
-    `alarms`: lines by risk class; `matches` by directive; `checkpoint_at`: when the last one was
-    written, 0: there was none yet.
+    `alarms`: lines by risk class; `matches`: events by directive; `checkpoint_at`: time of the last
+    checkpoint in seconds since the epoch, 0 when there was none.
     """
 
     timings: Timings
@@ -46,47 +38,39 @@ class WorkerDetails(Struct, frozen=True, array_like=True):
 
 
 class WorkerReport(Struct, frozen=True, array_like=True):
-    """What a worker has done, and the lines to write since the last report.
+    """The state of a worker, and the lines to write since its last report.
 
-    `done`: deliveries by link; `ended`: links that have reached their end of file. `saved`: as
-    many of the consumed are in a checkpoint. `late`: events taken later than max-delay. `busy` in
-    seconds of wall time; `active`: directives that have open backlogs; `lookups` by source.
-    `details` are not in each.
+    `processed`: deliveries by data pipe; `ended_pipes`: data pipes read to their end;
+    `in_checkpoint`: number of consumed deliveries whose effect is in the last checkpoint;
+    `active_directives`: directives with open backlogs; `details` only twice a second.
     """
 
     alarm_events: bytes
     alarms: bytes
-    done: dict[int, int]
-    ended: list[int]
-    consumed: int
-    saved: int
-    unmatched: int
-    invalid: dict[str, int]
-    outcomes: dict[str, int]
-    backlogs: dict[str, int]
-    from_future: int
-    late: int
-    busy: float
-    active: int
-    lookups: dict[str, LookupCounts] = {}
+    processed: dict[int, int]
+    ended_pipes: list[int]
+    ledger: Ledger
+    in_checkpoint: int = 0
+    busy_seconds: float = 0.0
+    active_directives: int = 0
     details: WorkerDetails | None = None
 
 
 class Ready(Struct, frozen=True, tag=True):
-    """A child has started; `listening` where its HTTP source is bound, if it has one."""
+    """A child has started; `listening`: address and port of its HTTP source, if it has one."""
 
     listening: tuple[str, int] | None = None
 
 
 class AttachPipe(Struct, frozen=True, tag=True):
-    """A new data pipe: its end follows as a file descriptor. For the router, to this worker."""
+    """A new data pipe from the router to a worker; the receiver's end follows as a descriptor."""
 
-    link: int
+    pipe: int
     worker: int
 
 
 class Stop(Struct, frozen=True, tag=True):
-    """Finish what is there, report it, and end."""
+    """Finish the work at hand, report it, and exit."""
 
 
 FromChild = Ready | RouterReport

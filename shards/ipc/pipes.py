@@ -22,17 +22,17 @@ BATCH_DELAY_SECONDS = 0.005
 """Delay between two small batches or reports: a wake-up costs as much as several events."""
 
 
-def data_pipe() -> tuple[Connection, Connection]:
-    """A one-way pipe: its reading and its writing end."""
+def make_pipe() -> tuple[Connection, Connection]:
+    """A new one-way pipe of PIPE_BYTES: its reading end and its writing end."""
     reader, writer = CONTEXT.Pipe(duplex=False)
-    with suppress(OSError):  # more than a user may have of them: then it is a small one
+    with suppress(OSError):  # the user's limit of pipe memory is reached: it keeps its size
         fcntl.fcntl(writer.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     return reader, writer
 
 
 @asynccontextmanager
 async def open_reader(descriptor: int) -> AsyncIterator[asyncio.StreamReader]:
-    """Read from a pipe meanwhile; takes the descriptor over."""
+    """A stream that reads from a pipe; owns the descriptor."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=READ_BYTES)
     protocol = asyncio.StreamReaderProtocol(reader)
@@ -41,11 +41,11 @@ async def open_reader(descriptor: int) -> AsyncIterator[asyncio.StreamReader]:
     try:
         yield reader
     finally:
-        transport.close()  # the end of file does not close it
+        transport.close()  # end of file does not close it
 
 
 async def open_writer(descriptor: int) -> asyncio.StreamWriter:
-    """Write to a pipe; takes the descriptor over."""
+    """A stream that writes to a pipe; owns the descriptor."""
     loop = asyncio.get_running_loop()
     protocol = asyncio.StreamReaderProtocol(asyncio.StreamReader())
     pipe = os.fdopen(descriptor, "wb", 0)
@@ -54,9 +54,9 @@ async def open_writer(descriptor: int) -> asyncio.StreamWriter:
 
 
 def watch_pipe(pipe: Connection, receive: Callable[..., Any], handle: Callable[..., None]) -> None:
-    """Call `receive(handle)` whenever there is something to read.
+    """Call `receive(handle)` whenever the pipe is readable.
 
-    Watching makes a descriptor non-blocking, and a message may come in two pieces: undo that.
+    The descriptor stays blocking, since a message may arrive in two pieces.
     """
     asyncio.get_running_loop().add_reader(pipe.fileno(), receive, handle)
     os.set_blocking(pipe.fileno(), True)

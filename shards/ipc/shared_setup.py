@@ -9,21 +9,23 @@ from multiprocess.connection import Connection
 
 
 class SharedSetup:
-    """Something large for children, packed once, in memory that they can all read.
+    """Pickled set-up in a memfd that all children share; pass it as an argument of a child.
 
-    As an argument it would go through a pipe, and who writes into the pipe of a child that has
-    died before it read it, while it holds the other end itself, waits for ever.
+    Large plain arguments go through a pipe instead. The parent holds both of its ends, so that its
+    write blocks for ever if the child dies before reading.
     """
 
     def __init__(self, content: object) -> None:
         descriptor = os.memfd_create("setup")
         with os.fdopen(os.dup(descriptor), "wb") as file:
             pickle.dump(content, file, protocol=pickle.HIGHEST_PROTOCOL)
-        self._handle = Connection(descriptor, writable=False)  # which knows how to be handed over
+        self._handle = Connection(
+            descriptor, writable=False
+        )  # a Connection can be passed to a child
 
-    def unpack(self) -> Any:
-        """The content, in the child; the parcel is then gone there."""
-        # Opened anew, since those who share a descriptor share the position in it too.
+    def load(self) -> Any:
+        """Unpickle the set-up in the child, and release the memory there; call it once."""
+        # A new open file description: children that share one share its position.
         with Path(f"/proc/self/fd/{self._handle.fileno()}").open("rb") as file:
             content = pickle.load(file)
         self._handle.close()

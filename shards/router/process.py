@@ -18,35 +18,36 @@ from shards.sources.event_source import EventSource
 REPORT_SECONDS = 0.5
 
 
-def main(control: Connection, parcel: SharedSetup, port: int) -> None:
-    """The target of the router process; its pipes come as Attach messages.
+def main(control: Connection, shared_setup: SharedSetup, port: int) -> None:
+    """The target of the router process; its data pipes arrive as AttachPipe messages.
 
-    The parcel holds a RouterSetup; the port is the one to listen on, 0 for any.
+    `shared_setup` holds a RouterSetup; `port` is the one to listen on, 0 for any free one.
     """
-    setup: RouterSetup = parcel.unpack()
+    setup: RouterSetup = shared_setup.load()
     run_child(setup.settings, lambda: _RouterProcess(ControlChannel(control), setup).run(port))
 
 
 class _RouterProcess:
-    """The router among the processes: its pipes, its source, its reports, its end."""
+    """Connects a Router to its event source, its data pipes and the supervisor."""
 
     def __init__(self, control: ControlChannel, setup: RouterSetup) -> None:
         self._control = control
         self._settings = setup.settings
         self._stopping = asyncio.Event()
         workers = range(self._settings.workers)
-        self._outlets = [SendQueue(self._settings.max_queue) for _ in workers]
-        self._router = Router(setup, self._outlets)
+        self._send_queues = [SendQueue(self._settings.max_queue) for _ in workers]
+        self._router = Router(setup, self._send_queues)
 
     async def run(self, port: int) -> None:
-        self._control.on_message(self._on_message)
-        source = self._source(port)
+        """Run until the supervisor says Stop: then stop the source, and write what is queued."""
+        self._control.set_handler(self._on_message)
+        source = self._make_source(port)
         try:
             self._control.send(Ready(await source.start()))
         except OSError as error:
             reason = error.strerror or error
             logger.error(f"cannot listen on {self._settings.address} port {port}: {reason}")
-            await self._close_outlets()
+            await self._close_send_queues()
             sys.exit(1)
         tune_memory()
         self._report(source)
@@ -55,11 +56,11 @@ class _RouterProcess:
             await source.stop()
             self._router.close()
             self._report(source)
-            await self._close_outlets()
-        self._control.send(self._router.report(source))
+            await self._close_send_queues()
+        self._control.send(self._router.make_report(source))
 
-    def _source(self, port: int) -> EventSource:
-        """The source of the mode; what the others need for theirs is not imported."""
+    def _make_source(self, port: int) -> EventSource:
+        """The event source of the mode; the libraries of the other one are not imported."""
         settings = self._settings
         if settings.mode == "cluster-backend":
             from shards.sources.nats_source import NatsSource  # noqa: PLC0415
@@ -69,15 +70,15 @@ class _RouterProcess:
 
         return HttpSource(self._router, settings.address, port, settings.api_token)
 
-    async def _close_outlets(self) -> None:
-        await asyncio.gather(*(outlet.close() for outlet in self._outlets))
+    async def _close_send_queues(self) -> None:
+        await asyncio.gather(*(queue.close() for queue in self._send_queues))
 
     def _on_message(self, message: ToChild, descriptor: int | None) -> None:
         match message:
-            case AttachPipe(link, worker) if descriptor is not None:
-                self._outlets[worker].attach(link, descriptor)
+            case AttachPipe(pipe, worker) if descriptor is not None:
+                self._send_queues[worker].attach_pipe(pipe, descriptor)
             case Stop():
                 self._stopping.set()
 
     def _report(self, source: EventSource) -> None:
-        self._control.send_if_room(self._router.report(source))
+        self._control.send_if_room(self._router.make_report(source))

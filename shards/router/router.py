@@ -1,7 +1,7 @@
-"""The router process: takes events in, and hands each to the shards that it can concern.
+"""Routes each event to the send queues of the workers whose directives it can concern.
 
-Only the small key of an event is decoded, except where its sender waits for an answer (HTTP).
-Everything here is on the path of every event, concerned or not.
+Only the routing key of an event is decoded, except where the sender waits for an answer (HTTP).
+Everything here is on the path of every event.
 """
 
 import time
@@ -16,111 +16,121 @@ from engine.directives.index import DirectiveIds, DirectiveIndex, DirectiveRouti
 from engine.errors import InvalidEventError
 from engine.event import decode_event, decode_routing_key
 from shards.ipc.messages import RouterReport
-from shards.ledger import Events
+from shards.ledger import Ledger, add_counts
 from shards.logs import InvalidEventLog
 from shards.placement import shard_of_directive
 from shards.router.send_queue import SendQueue
 from shards.settings.settings import Settings
 from shards.sources.event_source import QUEUE_FULL, EventSource, Refusal
 
-REPORT_SECONDS = 0.5
-_keys = msgspec.msgpack.Decoder(list[DirectiveRoutingKeys])
+_decode_routing_keys = msgspec.msgpack.Decoder(list[DirectiveRoutingKeys]).decode
 
 
 class RouterSetup(Struct, frozen=True):
-    """What a router is started with. `keys`: a list of DirectiveKeys in MessagePack."""
+    """The set-up of a router. `routing_keys`: a list of DirectiveRoutingKeys in MessagePack."""
 
     settings: Settings
-    keys: bytes
+    routing_keys: bytes
     assets: tuple[Asset, ...]
 
 
 class Router:
-    """Counts every event, and hands those that concern a directive to its shard's outlet."""
+    """Counts every event, and puts the matching ones on the send queues of their workers."""
 
-    def __init__(self, setup: RouterSetup, outlets: Sequence[SendQueue]) -> None:
-        self.events = Events()
+    def __init__(self, setup: RouterSetup, send_queues: Sequence[SendQueue]) -> None:
+        """`send_queues`: one for each worker, by worker number."""
+        self._ledger = Ledger()
+        self._events = self._ledger.events
         self._assets = NetworkAssets(setup.assets)
-        self._find = DirectiveIndex(_keys.decode(setup.keys)).find
-        self._outlets = outlets
+        self._find_directives = DirectiveIndex(_decode_routing_keys(setup.routing_keys)).find
+        self._send_queues = send_queues
         self._cluster = setup.settings.cluster_size, setup.settings.cluster_part
-        self._concerned: dict[DirectiveIds, tuple[SendQueue, ...]] = {}
-        """By directive ids, as the index has them: the outlets of their shards, each once."""
-        self._invalid = InvalidEventLog()
+        self._queues_by_directives: dict[DirectiveIds, tuple[SendQueue, ...]] = {}
+        """For each result of the index, the send queues of its directives' workers, each once."""
+        self._invalid_log = InvalidEventLog()
 
     def route(self, raws: Sequence[bytes]) -> None:
-        """Take the events of one read, whose sender does not wait for an answer; and flush."""
-        find, unmatched = self._find, 0
+        """Route the events of one read, and flush. Their sender does not wait for an answer."""
+        find, unmatched = self._find_directives, 0
         for raw in raws:
             try:
                 key = decode_routing_key(raw)
             except InvalidEventError as error:
-                self._refuse(error, raw)
+                self._count_invalid(error, raw)
                 continue
             ids = find(key)
             if ids:
-                self._hand_on(ids, key.src_ip, raw)
+                self._send(ids, key.src_ip, raw)
             else:
                 unmatched += 1
-        self.events.received += len(raws)
-        self.events.unmatched += unmatched
+        self._events.received += len(raws)
+        self._events.unmatched += unmatched
         self.flush()
 
     def take(self, raw: bytes) -> Refusal | None:
-        """Take an event whose sender wants to know at once whether all of it is valid."""
-        self.events.received += 1
+        """Validate and route one event; returns why it is refused, None if it is accepted."""
+        self._events.received += 1
         try:
             event = decode_event(raw)
         except InvalidEventError as error:
-            self._refuse(error, raw)
+            self._count_invalid(error, raw)
             return Refusal(error.reason, error.detail)
-        ids = self._find(event)
+        ids = self._find_directives(event)
         if not ids:
-            self.events.unmatched += 1
+            self._events.unmatched += 1
             return None
-        if self._hand_on(ids, event.src_ip, raw):
+        if self._send(ids, event.src_ip, raw):
             return None
         return Refusal(QUEUE_FULL, "a worker has more events waiting than max-queue")
 
-    def _refuse(self, error: InvalidEventError, raw: bytes) -> None:
-        self.events.invalid[error.reason] += 1
-        self._invalid.report(error.reason, raw, time.monotonic())
+    def _count_invalid(self, error: InvalidEventError, raw: bytes) -> None:
+        self._events.invalid[error.reason] += 1
+        self._invalid_log.report(error.reason, raw, time.monotonic())
 
-    def _hand_on(self, ids: DirectiveIds, src_ip: str, raw: bytes) -> bool:
-        """Whether every shard concerned has taken the event."""
+    def _send(self, ids: DirectiveIds, src_ip: str, raw: bytes) -> bool:
+        """Put an event on the send queues of these directives; False if one of them is full."""
         if self._assets.facts(canonical_ip(src_ip)).whitelisted:
-            self.events.whitelisted += 1
+            self._events.whitelisted += 1
             return True
-        outlets = self._concerned.get(ids)
-        if outlets is None:
-            outlets = self._concerned[ids] = self._concerned_by(ids)
-        if not outlets:
-            self.events.elsewhere += 1
+        queues = self._queues_by_directives.get(ids)
+        if queues is None:
+            queues = self._queues_by_directives[ids] = self._find_queues(ids)
+        if not queues:
+            self._events.elsewhere += 1
             return True
-        self.events.routed += 1
-        taken = True
-        for outlet in outlets:
-            taken = outlet.offer(raw) and taken
-        return taken
+        self._events.routed += 1
+        accepted = True
+        for queue in queues:
+            accepted = queue.put(raw) and accepted
+        return accepted
 
-    def _concerned_by(self, ids: DirectiveIds) -> tuple[SendQueue, ...]:
-        """None when other services of the node have all of these directives."""
+    def _find_queues(self, ids: DirectiveIds) -> tuple[SendQueue, ...]:
+        """The send queues of these directives; none if other services of the node have them all."""
         size, part = self._cluster
-        places = (shard_of_directive(directive, size, len(self._outlets)) for directive in ids)
-        workers = dict.fromkeys(worker for node, worker in places if node == part)
-        return tuple(self._outlets[worker] for worker in workers)
+        shards = (shard_of_directive(directive, size, len(self._send_queues)) for directive in ids)
+        workers = dict.fromkeys(worker for node, worker in shards if node == part)
+        return tuple(self._send_queues[worker] for worker in workers)
 
     def flush(self) -> None:
-        """Hand what was taken on to the shards: at the end of each read."""
-        for outlet in self._outlets:
-            outlet.flush()
+        """Let the send queues write what was put on them; called at the end of each read."""
+        for queue in self._send_queues:
+            queue.flush()
 
     def close(self) -> None:
-        """Say what is left to say."""
-        self._invalid.close()
+        """Log the number of suppressed log lines."""
+        self._invalid_log.close()
 
-    def report(self, source: EventSource) -> RouterReport:
-        """The counts so far, and what is known of the source."""
-        queues = {worker: outlet.queue for worker, outlet in enumerate(self._outlets)}
-        written = {link: n for outlet in self._outlets for link, n in outlet.written.items()}
-        return RouterReport(self.events, queues, written, source.feed, source.connected)
+    def make_report(self, source: EventSource) -> RouterReport:
+        """The counts so far, including those of the event source."""
+        ledger = Ledger(feed=source.feed)
+        add_counts(ledger, self._ledger)
+        for queue in self._send_queues:
+            ledger.deliveries.sent += queue.sent
+            if queue.dropped:
+                ledger.deliveries.dropped[QUEUE_FULL] += queue.dropped
+        return RouterReport(
+            ledger=ledger,
+            queued={worker: queue.queued for worker, queue in enumerate(self._send_queues)},
+            written={pipe: n for queue in self._send_queues for pipe, n in queue.written.items()},
+            connected=source.connected,
+        )

@@ -1,4 +1,4 @@
-"""The router's queue to one worker: batches into a pipe that may be full, broken, or replaced."""
+"""The router's bounded queue of events for one worker, written in batches to its data pipe."""
 
 import asyncio
 import os
@@ -7,121 +7,119 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from shards.ipc.framing import encode_frame
-from shards.ipc.messages import QueueCounts
 from shards.ipc.pipes import BATCH_DELAY_SECONDS, open_writer
 
 BATCH_BYTES = 3 << 16
-"""A batch is closed at this size: less than a pipe holds, some milliseconds of a worker's time."""
+"""Size of a complete batch: less than a pipe holds, some milliseconds of a worker's time."""
 
 
 class SendQueue:
-    """Takes events for one worker; at most `max_queue` of them (0: any number) wait to be written.
+    """Holds at most `max_queue` events (0: unbounded) until they are written to the data pipe.
 
-    Events count as written once they are handed to the pipe of a link; the supervisor compares
-    that with what the worker has done. While there is no good pipe, events wait.
+    Backpressure ends here: a full queue refuses events. Events count as written once they are
+    handed to a pipe; the supervisor compares that with what the worker has processed. Without a
+    working pipe events wait.
     """
 
     def __init__(self, max_queue: int) -> None:
         self._max_queue = max_queue
-        self._enough = max_queue // 2
-        """So many, and the next batch need not grow: the queue must not get full meanwhile."""
-        self._waiting: deque[list[bytes]] = deque()
+        self._delay_limit = max_queue // 2
+        """Number of queued events at which the next batch is written without delay."""
+        self._complete: deque[list[bytes]] = deque()
+        """Complete batches, oldest first."""
         self._batch: list[bytes] = []
         self._batch_bytes = 0
-        self._filled = asyncio.Event()
-        self._gathered = asyncio.Event()
+        self._flushed = asyncio.Event()
+        self._large_enough = asyncio.Event()
         self._closing = False
         self._writing: asyncio.Task[None] | None = None
-        self._sent = 0
-        self._dropped = 0
-        self._queued = 0
+        self.sent = 0
+        """Events put, the dropped ones included."""
+        self.dropped = 0
+        """Events refused because the queue was full."""
+        self.queued = 0
+        """Events that wait to be written."""
         self.written: dict[int, int] = {}
-        """Events by link."""
+        """Events written, by data pipe."""
 
-    @property
-    def queue(self) -> QueueCounts:
-        """The counts."""
-        return QueueCounts(self._sent, self._dropped, self._queued)
-
-    def offer(self, raw: bytes) -> bool:
-        """Take an event, to be written at the next flush; False when the queue is full."""
-        self._sent += 1
-        if self._max_queue and self._queued >= self._max_queue:
-            self._dropped += 1
+    def put(self, raw: bytes) -> bool:
+        """Add an event, to be written after the next flush; False if the queue is full."""
+        self.sent += 1
+        if self._max_queue and self.queued >= self._max_queue:
+            self.dropped += 1
             return False
-        self._queued += 1
+        self.queued += 1
         self._batch.append(raw)
         self._batch_bytes += len(raw)
         if self._batch_bytes >= BATCH_BYTES:
-            self._close_batch()
-        if self._queued == self._enough:
-            self._gathered.set()
+            self._complete_batch()
+        if self.queued == self._delay_limit:
+            self._large_enough.set()
         return True
 
     def flush(self) -> None:
-        """Let all that was taken be written, as soon as the pipe is ready for it."""
+        """Let the current batch be written as soon as the pipe is ready."""
         if self._batch:
-            self._filled.set()
+            self._flushed.set()
 
-    def _close_batch(self) -> None:
-        self._waiting.append(self._batch)
-        self._filled.set()
-        self._gathered.set()
+    def _complete_batch(self) -> None:
+        self._complete.append(self._batch)
+        self._flushed.set()
+        self._large_enough.set()
         self._batch = []
         self._batch_bytes = 0
 
-    def attach(self, link: int, descriptor: int) -> None:
-        """Go on with a new pipe; what the old one still held is for the supervisor to count."""
+    def attach_pipe(self, pipe: int, descriptor: int) -> None:
+        """Write to a new data pipe from now on; the supervisor accounts for the previous one."""
         if self._writing is not None:
             self._writing.cancel()
-        self.written[link] = 0
-        pipe = os.fdopen(descriptor, "wb", 0)
-        self._writing = asyncio.create_task(self._write(link, pipe))
-        # One that is cancelled before it has begun closes nothing.
-        self._writing.add_done_callback(lambda _: pipe.close())
+        self.written[pipe] = 0
+        file = os.fdopen(descriptor, "wb", 0)
+        self._writing = asyncio.create_task(self._write_batches(pipe, file))
+        # A task that is cancelled before its first step closes nothing.
+        self._writing.add_done_callback(lambda _: file.close())
 
     async def close(self) -> None:
-        """Write all that waits, and end the pipe; returns when it is ended, or broken."""
+        """Write all waiting events and close the pipe; returns when it is closed, or broken."""
         self._closing = True
-        self._filled.set()
+        self._flushed.set()
         if self._writing is not None:
             await self._writing
 
-    async def _write(self, link: int, pipe: BinaryIO) -> None:
-        """Write batches as they come, as fast as the pipe takes them, to its end."""
-        writer = await open_writer(os.dup(pipe.fileno()))
-        pipe.close()
+    async def _write_batches(self, pipe: int, file: BinaryIO) -> None:
+        writer = await open_writer(os.dup(file.fileno()))
+        file.close()
         try:
-            while batch := await self._next():
-                self._queued -= len(batch)
-                self.written[link] += len(batch)
+            while batch := await self._next_batch():
+                self.queued -= len(batch)
+                self.written[pipe] += len(batch)
                 writer.write(encode_frame(batch))
                 await writer.drain()
-                await self._gather()
+                await self._delay_small_batch()
         except OSError:
-            pass  # the worker is gone: the supervisor sees that too, and sends a new pipe
+            pass  # the worker is gone; the supervisor sees that too and sends a new pipe
         finally:
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
 
-    async def _gather(self) -> None:
-        """Leave time for the next batch to grow, since its worker wakes up for it."""
-        if self._waiting or self._closing:
+    async def _delay_small_batch(self) -> None:
+        """Give a small batch time to grow, since each batch wakes its worker up."""
+        if self._complete or self._closing:
             return
-        self._gathered.clear()
-        enough = asyncio.get_running_loop().call_later(BATCH_DELAY_SECONDS, self._gathered.set)
-        await self._gathered.wait()
-        enough.cancel()
+        self._large_enough.clear()
+        delay = asyncio.get_running_loop().call_later(BATCH_DELAY_SECONDS, self._large_enough.set)
+        await self._large_enough.wait()
+        delay.cancel()
 
-    async def _next(self) -> list[bytes] | None:
-        """The next batch, which has all that there is; None when there will be no more."""
-        while not self._waiting:
+    async def _next_batch(self) -> list[bytes] | None:
+        """Wait for the next batch; None after `close` when no events are left."""
+        while not self._complete:
             if self._batch:
-                self._close_batch()
+                self._complete_batch()
             elif self._closing:
                 return None
             else:
-                self._filled.clear()
-                await self._filled.wait()
-        return self._waiting.popleft()
+                self._flushed.clear()
+                await self._flushed.wait()
+        return self._complete.popleft()

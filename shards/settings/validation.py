@@ -106,7 +106,8 @@ def _derive_index(settings: Settings, origin: Origin) -> tuple[Settings, Origin]
         raise UsageError(
             f"--cluster-index (DSIEM_CLUSTER_INDEX) is {settings.cluster_part} ({origin}),"
             f" should be less than --cluster-size (DSIEM_CLUSTER_SIZE), {settings.cluster_size}:"
-            " there are more services than parts of the directives, so this one would have nothing to do"
+            " there are more services than parts of the directives, so this one would have"
+            " nothing to do"
         )
     return settings, origin
 

@@ -1,4 +1,7 @@
-"""What the workers write, on its way into the files: waits while the disk is full."""
+"""Writes the workers' lines into the alarm files; waits while the disk is full.
+
+The only writer of the alarm files in a service. Backpressure to the workers begins here.
+"""
 
 import asyncio
 
@@ -8,26 +11,26 @@ from shards.alarm_files import AlarmFiles
 from shards.ipc.messages import WorkerReport
 
 RETRY_SECONDS = 1.0
-"""How often a full disk is tried again, and a rotation looked for."""
+"""Interval for retries on a full disk, and for checks whether the files were rotated."""
 
 
 class AlarmWriter:
-    """The alarm files, for coroutines; none of them goes on before its lines are written."""
+    """The alarm files for coroutines; `write` returns after its lines are in the files."""
 
     def __init__(self, files: AlarmFiles) -> None:
         self._files = files
         self._gave_up = False
         self._full = self._stuck = ""
         self.errors = 0
-        """How often something could not be written, each try counted."""
+        """Number of failed attempts to write or to open a file."""
 
     @property
     def trouble(self) -> str:
-        """Why lines cannot be written at the moment, or not into a new file."""
+        """Why lines cannot be written, or new files cannot be opened; "" if they can."""
         return self._full or self._stuck
 
     async def write(self, report: WorkerReport) -> None:
-        """Write the lines of a report, when there is room for them."""
+        """Write the lines of a report; retries until the disk has room, or `give_up`."""
         self._files.add(report.alarm_events, report.alarms)
         while not self._flush() and not self._gave_up:
             await asyncio.sleep(RETRY_SECONDS)
@@ -37,7 +40,7 @@ class AlarmWriter:
             self._files.flush()
         except OSError as error:
             self.errors += 1
-            self._full = _say_once(self._full, "alarms cannot be written, workers wait", error)
+            self._full = _log_once(self._full, "alarms cannot be written, workers wait", error)
             return False
         if self._full:
             logger.info("alarms are written again")
@@ -45,22 +48,22 @@ class AlarmWriter:
         return True
 
     def reopen_if_renamed(self) -> None:
-        """Go on in new files after a rotation; while that fails, in the old ones."""
+        """Open new files after a rotation; while that fails, the old ones stay in use."""
         try:
             self._files.reopen_if_renamed()
         except OSError as error:
             self.errors += 1
             text = "no new alarm files, alarms still go into the old ones"
-            self._stuck = _say_once(self._stuck, text, error)
+            self._stuck = _log_once(self._stuck, text, error)
         else:
             self._stuck = ""
 
     def give_up(self) -> None:
-        """Wait no longer for room on the disk."""
+        """Stop retries on a full disk; the unwritten lines are lost."""
         self._gave_up = True
 
     def close(self) -> None:
-        """Write what can be written, and close the files; says what could not."""
+        """Write the remaining lines and close the files; logs the number of lost bytes."""
         try:
             self._files.close()
         except OSError as error:
@@ -70,8 +73,8 @@ class AlarmWriter:
             )
 
 
-def _say_once(before: str, text: str, error: OSError) -> str:
-    """Log what is wrong, unless it was already; returns it."""
+def _log_once(before: str, text: str, error: OSError) -> str:
+    """Log a trouble unless it equals the one before; returns it."""
     trouble = f"{error.filename}: {error.strerror}"
     if trouble != before:
         logger.error(f"{text}: {trouble}")

@@ -1,7 +1,4 @@
-"""What the children are started with: each worker's part of the directives, the router's keys.
-
-May live here: that, made of settings and config. May not: processes.
-"""
+"""The set-ups of the children: each worker's directives, and the router's routing keys."""
 
 from collections.abc import Iterable
 
@@ -18,19 +15,19 @@ from shards.worker.shard import WorkerSetup
 
 
 def directives_by_worker(settings: Settings, config: Config) -> list[list[Directive]]:
-    """The directives of each worker; those of other services of the node are left out."""
-    divided: list[list[Directive]] = [[] for _ in range(settings.workers)]
+    """The directives of each worker, without those of other services of the same node name."""
+    by_worker: list[list[Directive]] = [[] for _ in range(settings.workers)]
     for directive in config.directives:
         node, worker = shard_of_directive(directive.id, settings.cluster_size, settings.workers)
         if node == settings.cluster_part:
-            divided[worker].append(directive)
-    return divided
+            by_worker[worker].append(directive)
+    return by_worker
 
 
 def worker_setups(
-    settings: Settings, config: Config, divided: Iterable[list[Directive]]
+    settings: Settings, config: Config, by_worker: Iterable[list[Directive]]
 ) -> list[WorkerSetup]:
-    """What each worker gets, with its part of the directives."""
+    """The set-up of each worker, with its directives."""
     options = replace(
         engine_options(settings),
         expiry_grace=settings.expiry_grace,
@@ -40,11 +37,11 @@ def worker_setups(
     )
     return [
         WorkerSetup(settings, options, msgspec.msgpack.encode(part), config.assets, config.sources)
-        for part in divided
+        for part in by_worker
     ]
 
 
 def router_setup(settings: Settings, config: Config) -> RouterSetup:
-    """What the router gets."""
+    """The set-up of the router, with the routing keys of all directives."""
     keys = [routing_keys_of(directive) for directive in config.directives]
     return RouterSetup(settings, msgspec.msgpack.encode(keys), config.assets)

@@ -1,7 +1,6 @@
-"""What the supervisor sees of all processes, gathered for whoever asks how it goes.
+"""Observes all processes, and makes the overview for health, metrics and status.
 
-May live here: counts and times that nobody else keeps. May not: the ledger (accounts.py), and how
-things are shown. It is told, and never decides anything.
+It only records: the ledger belongs to ledger_aggregator.py, decisions to supervisor.py.
 """
 
 import time
@@ -20,42 +19,52 @@ from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.version import version
 
 ROUTER = "router"
-"""The name of its process."""
-LATEST = 100
-"""Alarms that are kept to be shown."""
+"""Name of the router process."""
+MAX_LATEST_ALARMS = 100
+"""Number of alarms that are kept to be shown."""
 SAMPLE_SECONDS = 1.0
 _RATE_SAMPLES = 6
-"""Rates are over the last five seconds."""
-_ID_AT = len(b'{"alarm_id":"')
+"""Rates are averages over the last five seconds."""
+_ALARM_ID_OFFSET = len(b'{"alarm_id":"')
+
+
+def worker_name(number: int) -> str:
+    """Name of a worker process."""
+    return f"worker-{number}"
 
 
 class _Process(Struct):
     up: bool = False
     ready: bool = False
     starts: int = 0
-    heard: float = 0.0
+    heard_at: float = 0.0
 
 
 class _Sample(Struct, frozen=True):
     at: float
     received: int
-    done: dict[int, int]
+    processed: dict[int, int]
+    """Deliveries by worker."""
 
 
 class Observer:
-    """Told what happens; `look` gives an overview."""
+    """Records starts, reports and ends of processes; `overview` is the state of the service."""
 
     def __init__(
-        self, settings: Settings, config: Config, shards: Iterable[int], accounts: LedgerAggregator
+        self,
+        settings: Settings,
+        config: Config,
+        directive_counts: Iterable[int],
+        aggregator: LedgerAggregator,
     ) -> None:
-        """`shards`: how many directives each worker has."""
+        """`directive_counts`: number of directives of each worker."""
         self._settings = settings
-        self._config_hash, self._rejected = config.hash, config.rejected  # the rest is large
-        self._shards = list(shards)
-        self._accounts = accounts
-        self._began = time.monotonic()
+        self._config_hash, self._rejected = config.hash, config.rejected  # config itself is large
+        self._directive_counts = list(directive_counts)
+        self._aggregator = aggregator
+        self._started_at = time.monotonic()
         self._router = _Process()
-        self._workers = [_Process() for _ in self._shards]
+        self._workers = [_Process() for _ in self._directive_counts]
         self._timings = Timings()
         self._alarms: Counter[str] = Counter(Low=0, Medium=0, High=0)
         self._matches: Counter[int] = Counter()
@@ -64,38 +73,38 @@ class Observer:
         self._samples: deque[_Sample] = deque(maxlen=_RATE_SAMPLES)
 
     def _process(self, worker: int | None) -> _Process:
-        """The router, or a worker."""
+        """The record of a worker, or of the router (None)."""
         return self._router if worker is None else self._workers[worker]
 
     def started(self, worker: int | None) -> None:
-        """A process has been started."""
+        """A worker, or the router (None), has been started."""
         process = self._process(worker)
-        process.up, process.ready, process.heard = True, False, time.monotonic()
+        process.up, process.ready, process.heard_at = True, False, time.monotonic()
         process.starts += 1
 
     def ready(self, worker: int | None) -> None:
-        """It is ready for events."""
+        """The process is ready for events."""
         self._process(worker).ready = True
         self.heard(worker)
 
     def heard(self, worker: int | None) -> None:
-        """It has reported something."""
-        self._process(worker).heard = time.monotonic()
+        """The process has sent a report."""
+        self._process(worker).heard_at = time.monotonic()
 
     def ended(self, worker: int | None) -> None:
-        """It has ended."""
+        """The process has ended."""
         process = self._process(worker)
         process.up = process.ready = False
 
-    def silent(self, worker: int | None) -> float:
+    def seconds_silent(self, worker: int | None) -> float:
         """Seconds since its last report, or since its start."""
-        return time.monotonic() - self._process(worker).heard
+        return time.monotonic() - self._process(worker).heard_at
 
     def reported(self, worker: int, report: WorkerReport) -> None:
-        """A worker has reported; its counts are in the accounts."""
+        """A worker has sent a report; its counts are in the aggregator."""
         self.heard(worker)
         if report.alarms:
-            self._note_alarms(report.alarms)
+            self._keep_latest(report.alarms)
         if (details := report.details) is not None:
             self._timings.add(details.timings)
             self._alarms.update(details.alarms)
@@ -103,76 +112,77 @@ class Observer:
             if details.checkpoint_at:
                 self._checkpoints[worker] = details.checkpoint_at
 
-    def _note_alarms(self, lines: bytes) -> None:
+    def _keep_latest(self, lines: bytes) -> None:
         """Keep the last line of each of the latest alarms."""
-        for line in lines.splitlines()[-LATEST:]:
-            key = line[_ID_AT : line.find(b'"', _ID_AT)]
+        for line in lines.splitlines()[-MAX_LATEST_ALARMS:]:
+            key = line[_ALARM_ID_OFFSET : line.find(b'"', _ALARM_ID_OFFSET)]
             self._latest.pop(key, None)
             self._latest[key] = line
-        while len(self._latest) > LATEST:
+        while len(self._latest) > MAX_LATEST_ALARMS:
             self._latest.popitem(last=False)
 
     def sample(self) -> None:
-        """Note how much was done by now: to be called every SAMPLE_SECONDS."""
-        done = {worker: sum(r.done.values()) for worker, r in self._accounts.workers.items()}
-        received = self._accounts.ledger().events.received
-        self._samples.append(_Sample(time.monotonic(), received, done))
+        """Record the totals for the rates; to be called every SAMPLE_SECONDS."""
+        workers = self._aggregator.workers.items()
+        processed = {worker: sum(r.processed.values()) for worker, r in workers}
+        received = self._aggregator.total().events.received
+        self._samples.append(_Sample(time.monotonic(), received, processed))
 
-    def look(self, output: AlarmWriter, *, stopping: bool) -> Overview:
-        """How it goes right now."""
+    def overview(self, alarm_writer: AlarmWriter, *, stopping: bool) -> Overview:
+        """The present state of the service."""
         settings = self._settings
         names = [row.name for row in settings_of("serve")]
         return Overview(
             version=version(),
             now=time.time(),
-            uptime=time.monotonic() - self._began,
+            uptime=time.monotonic() - self._started_at,
             settings={name: settings.redacted(name) for name in names},
             config_hash=self._config_hash,
-            directives=sum(self._shards),
+            directives=sum(self._directive_counts),
             rejected=self._rejected,
-            ledger=self._accounts.ledger(),
+            ledger=self._aggregator.total(),
             timings=self._timings,
             alarms=self._alarms,
             matches=self._matches if settings.metrics_per_directive else None,
             events_per_second=self._rate(None),
             router=_view(ROUTER, self._router),
-            workers=[_view(f"worker-{n}", process) for n, process in enumerate(self._workers)],
-            shards=[self._shard(number) for number in range(len(self._shards))],
+            workers=[_view(worker_name(n), process) for n, process in enumerate(self._workers)],
+            shards=[self._shard(number) for number in range(len(self._directive_counts))],
             over_nats=settings.mode == "cluster-backend",
-            connected=self._accounts.connected,
-            output_trouble=output.trouble,
-            output_errors=output.errors,
+            connected=self._aggregator.connected,
+            output_trouble=alarm_writer.trouble,
+            output_errors=alarm_writer.errors,
             checkpoint_at=self._oldest_checkpoint(),
             stopping=stopping,
             latest=tuple(self._latest.values()),
         )
 
     def _oldest_checkpoint(self) -> float:
-        if len(self._checkpoints) < len(self._shards):
+        if len(self._checkpoints) < len(self._directive_counts):
             return 0.0
         return min(self._checkpoints.values())
 
     def _shard(self, number: int) -> ShardView:
-        report = self._accounts.workers.get(number)
+        report = self._aggregator.workers.get(number)
         return ShardView(
             worker=number,
-            directives=self._shards[number],
-            active_directives=report.active if report else 0,
-            backlogs=report.backlogs.get("open", 0) if report else 0,
-            queue=self._accounts.queue(number),
+            directives=self._directive_counts[number],
+            active_directives=report.active_directives if report else 0,
+            backlogs=report.ledger.backlogs["open"] if report else 0,
+            queue=self._aggregator.queue_length(number),
             queue_capacity=self._settings.max_queue,
             events_per_second=self._rate(number),
         )
 
     def _rate(self, worker: int | None) -> float:
-        """Events a second of a worker, or received by the service, of late."""
+        """Recent events per second of a worker, or received by the service (None)."""
         if len(self._samples) < 2:
             return 0.0
         first, last = self._samples[0], self._samples[-1]
         if worker is None:
             number = last.received - first.received
         else:
-            number = last.done.get(worker, 0) - first.done.get(worker, 0)
+            number = last.processed.get(worker, 0) - first.processed.get(worker, 0)
         return max(0.0, number / (last.at - first.at))
 
 
@@ -182,5 +192,5 @@ def _view(name: str, process: _Process) -> ProcessView:
         up=process.up,
         ready=process.ready,
         restarts=max(0, process.starts - 1),
-        silent=time.monotonic() - process.heard,
+        silent=time.monotonic() - process.heard_at,
     )

@@ -1,7 +1,4 @@
-"""What serve does before there is any other process: config, alarm files, the crash checkpoint.
-
-What may live here: that, and the exit codes of what can go wrong in it. What may not: processes.
-"""
+"""The start of `serve`: configuration, alarm files and checkpoint, before any child process."""
 
 import signal
 import threading
@@ -22,52 +19,52 @@ from shards.settings.settings import Settings
 from shards.supervisor.supervisor import Supervisor
 
 INVALID, NO_PATH, USAGE = 1, 2, 3
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 
 
-class _Refused(Exception):
-    """It cannot start; the text is for the user, and has been logged if it is empty."""
+class _StartError(Exception):
+    """The service cannot start; the text is for the user, or "" if it has been logged."""
 
-    def __init__(self, code: int, text: str = "") -> None:
+    def __init__(self, exit_code: int, text: str = "") -> None:
         super().__init__(text)
-        self.code = code
+        self.exit_code = exit_code
 
 
 def run(settings: Settings) -> int:
-    """Serve until a signal ends it; returns the exit code: 0, or 1 when serving gave up.
+    """Serve until a signal ends it; returns the exit code: 0, or 1 if the service gave up.
 
-    Raises Stopped for a signal while it starts, as stopping.heed_at_once() has it.
+    StartInterrupted for a signal during the start.
     """
     try:
-        return uvloop.run(_prepared(settings).serve())
-    except _Refused as refused:
-        if text := str(refused):
+        return uvloop.run(_make_supervisor(settings).serve())
+    except _StartError as error:
+        if text := str(error):
             logger.error(text)
-        return refused.code
+        return error.exit_code
 
 
-def _prepared(settings: Settings) -> Supervisor:
+def _make_supervisor(settings: Settings) -> Supervisor:
     if settings.mode == "cluster-backend":
         _check_nats(settings)
-        _download(settings)
+        _download_config(settings)
     try:
-        config = _config(settings)
+        config = _load_config(settings)
         files = AlarmFiles(settings.log_dir)
     except PathError as error:
-        raise _Refused(NO_PATH, str(error)) from error
+        raise _StartError(NO_PATH, str(error)) from error
     except OSError as error:
-        raise _Refused(NO_PATH, f"{error.filename}: {error.strerror}") from error
-    _check_lookups(settings, config)
+        raise _StartError(NO_PATH, f"{error.filename}: {error.strerror}") from error
+    _check_lookup_transport(settings, config)
     _prepare_checkpoint(settings)
     return Supervisor(settings, config, files)
 
 
-def _config(settings: Settings) -> Config:
+def _load_config(settings: Settings) -> Config:
     config, problems = load_config(settings)
     for problem in problems:
         (logger.warning if problem.finding.warning else logger.error)(str(problem))
     if config is None:
-        raise _Refused(INVALID)
+        raise _StartError(INVALID)
     return config
 
 
@@ -76,55 +73,55 @@ def _check_nats(settings: Settings) -> None:
 
     try:
         nats_connection.check_settings(settings)
-    except nats_connection.NatsSettingsError as fault:
-        raise _Refused(USAGE, str(fault)) from fault
+    except nats_connection.NatsSettingsError as error:
+        raise _StartError(USAGE, str(error)) from error
 
 
-def _check_lookups(settings: Settings, config: Config) -> None:
-    """See to the way to the sources, if there are any."""
+def _check_lookup_transport(settings: Settings, config: Config) -> None:
+    """Check the proxy and the certificates of lookups, if there are lookup sources."""
     if not config.sources:
         return
     from shards.http_client import TransportOptions  # noqa: PLC0415 - most places have no lookups
     from shards.lookups.fetcher import transport_fault  # noqa: PLC0415
 
-    if wrong := transport_fault(TransportOptions(settings.lookup_proxy, settings.lookup_ca)):
-        raise _Refused(USAGE, wrong)
+    if fault := transport_fault(TransportOptions(settings.lookup_proxy, settings.lookup_ca)):
+        raise _StartError(USAGE, fault)
 
 
-def _download(settings: Settings) -> None:
-    """Bring the config folder up to date; signals are heard meanwhile."""
+def _download_config(settings: Settings) -> None:
+    """Download the configuration from the frontend; StartInterrupted on a signal meanwhile."""
     from shards.config import frontend_client  # noqa: PLC0415 - standalone has none
 
     stop = threading.Event()
     try:
-        done = _heeding_signals(
+        complete = _run_interruptibly(
             lambda: frontend_client.download_config(settings, settings.frontend_wait, stop),
             stop.set,
         )
     except PathError as error:
-        raise _Refused(NO_PATH, str(error)) from error
-    if not done:
+        raise _StartError(NO_PATH, str(error)) from error
+    if not complete:
         raise StartInterrupted
 
 
-def _heeding_signals(work: Callable[[], bool], stop: Callable[[], None]) -> bool:
-    """Do it in a thread that nobody waits for; a signal stops it, and then this returns False."""
-    asked: list[int] = []
+def _run_interruptibly(work: Callable[[], bool], stop: Callable[[], None]) -> bool:
+    """Run `work` in a daemon thread; on a signal, call `stop` and return False at once."""
+    received: list[int] = []
     for number in STOP_SIGNALS:
-        signal.signal(number, lambda number, _: asked.append(number))
+        signal.signal(number, lambda number, _: received.append(number))
     result: Future[bool] = Future()
 
-    def settle() -> None:
+    def run_work() -> None:
         try:
             result.set_result(work())
         except BaseException as error:
             result.set_exception(error)
 
-    thread = threading.Thread(target=settle, daemon=True)
+    thread = threading.Thread(target=run_work, daemon=True)
     thread.start()
-    while thread.is_alive() and not asked:
-        thread.join(_LOOK_SECONDS)
-    if asked:
+    while thread.is_alive() and not received:
+        thread.join(_POLL_SECONDS)
+    if received:
         stop()
         return False
     interrupt_start_on_signal()
@@ -132,9 +129,9 @@ def _heeding_signals(work: Callable[[], bool], stop: Callable[[], None]) -> bool
 
 
 def _prepare_checkpoint(settings: Settings) -> None:
-    """See to the file; trouble with it is no reason not to start, the workers try it again.
+    """Create or check the checkpoint file; on trouble the service starts, and workers retry.
 
-    Backlogs of before that are not wanted must not be taken for those of now.
+    Without --reload-backlogs an existing file is set aside: its backlogs are not restored.
     """
     try:
         database_file.prepare_database(checkpoint_path(settings), wanted=settings.reload_backlogs)

@@ -1,4 +1,4 @@
-"""The watchdog line: every ten seconds, how it goes, from what the processes reported."""
+"""The watchdog: logs every ten seconds the throughput, the queue and the open backlogs."""
 
 from loguru import logger
 from msgspec import Struct
@@ -10,33 +10,36 @@ WATCHDOG_SECONDS = 10.0
 
 class _Totals(Struct, frozen=True):
     received: int = 0
-    done: int = 0
-    busy: float = 0.0
+    processed: int = 0
+    busy_seconds: float = 0.0
 
 
 class Watchdog:
-    """Compares what there is with what there was the last time."""
+    """Compares the totals with those of the report before."""
 
     def __init__(self, directives: int, max_eps: int) -> None:
         self._directives = directives
         self._max_eps = max_eps
         self._before = _Totals()
 
-    def report(self, accounts: LedgerAggregator, seconds: float, trouble: str) -> None:
-        """Log the line, `seconds` after the one before; and warnings of what is wrong."""
-        totals = _totals(accounts)
-        done = totals.done - self._before.done
-        busy = totals.busy - self._before.busy
-        milliseconds = 1000 * busy / done if done > 0 and busy > 0 else 0.0
-        queue = accounts.queued
-        workers = accounts.workers.values()
+    def log_report(self, aggregator: LedgerAggregator, seconds: float, trouble: str) -> None:
+        """Log the report, `seconds` after the one before, and warnings.
+
+        `trouble`: why alarms cannot be written, if so.
+        """
+        totals = _totals(aggregator)
+        processed = totals.processed - self._before.processed
+        busy = totals.busy_seconds - self._before.busy_seconds
+        milliseconds = 1000 * busy / processed if processed > 0 and busy > 0 else 0.0
+        queue = aggregator.queued
+        workers = aggregator.workers.values()
         logger.bind(
             eps=round(max(0, totals.received - self._before.received) / seconds, 1),
             queue_length=queue,
             avg_proc_time_ms=round(milliseconds, 4),
             ttl_directives=self._directives,
-            active_directives=sum(report.active for report in workers),
-            backlogs=sum(report.backlogs.get("open", 0) for report in workers),
+            active_directives=sum(report.active_directives for report in workers),
+            backlogs=sum(report.ledger.backlogs["open"] for report in workers),
         ).info("watchdog report")
         if queue and milliseconds * self._max_eps > 1000:
             logger.bind(max_eps=self._max_eps, avg_proc_time_ms=round(milliseconds, 4)).warning(
@@ -47,11 +50,11 @@ class Watchdog:
         self._before = totals
 
 
-def _totals(accounts: LedgerAggregator) -> _Totals:
-    ledger = accounts.ledger()
+def _totals(aggregator: LedgerAggregator) -> _Totals:
+    ledger = aggregator.total()
     deliveries = ledger.deliveries
     return _Totals(
         received=ledger.events.received,
-        done=deliveries.consumed + deliveries.unmatched + deliveries.invalid.total(),
-        busy=sum(report.busy for report in accounts.workers.values()),
+        processed=deliveries.consumed + deliveries.unmatched + deliveries.invalid.total(),
+        busy_seconds=sum(report.busy_seconds for report in aggregator.workers.values()),
     )

@@ -1,4 +1,4 @@
-"""A worker process: the shard among the processes, with its pipes, its clock, its end."""
+"""A worker process: the data pipes, clock, checkpoints, reports and end of a shard."""
 
 import asyncio
 import os
@@ -9,9 +9,9 @@ from multiprocess.connection import Connection
 
 from engine.alarm import PublishedAlarm
 from shards.checkpoint.checkpointer import Checkpointer
-from shards.ipc import memory
 from shards.ipc.control import ControlChannel, run_child
 from shards.ipc.framing import encode_frame, read_batch
+from shards.ipc.memory import tune_memory
 from shards.ipc.messages import AttachPipe, Ready, Stop, ToChild
 from shards.ipc.pipes import BATCH_DELAY_SECONDS, READ_BYTES, open_reader, open_writer
 from shards.ipc.shared_setup import SharedSetup
@@ -19,63 +19,84 @@ from shards.periodic import run_every
 from shards.worker.shard import Shard, WorkerSetup
 
 TICK_SECONDS = 0.5
-"""How often a shard looks at the clock, and says what it has done, when nothing happens."""
+"""Interval at which an idle shard closes expired backlogs and reports."""
 
 
-def main(control: Connection, parcel: SharedSetup, outlet: Connection, first: bool) -> None:
-    """The target of a worker process; the parcel holds a WorkerSetup, reports go to the outlet.
+def main(
+    control: Connection, shared_setup: SharedSetup, report_pipe: Connection, first_start: bool
+) -> None:
+    """The target of a worker process; its data pipes arrive as AttachPipe messages.
 
-    The pipes that its events come from are told of by Attach messages. `first`: it is the first
-    life of this worker, which goes on with what there was before the service started.
+    `shared_setup` holds a WorkerSetup; reports are written to `report_pipe`. `first_start`: the
+    worker was not started before, and restores the backlogs of an earlier run of the service.
     """
-    setup: WorkerSetup = parcel.unpack()
-    run_child(
-        setup.settings, lambda: _WorkerProcess(ControlChannel(control), setup, first).run(outlet)
-    )
+    setup: WorkerSetup = shared_setup.load()
+    channel = ControlChannel(control)
+    run_child(setup.settings, lambda: _run_worker(channel, setup, report_pipe, first_start))
+
+
+async def _run_worker(
+    control: ControlChannel, setup: WorkerSetup, report_pipe: Connection, first_start: bool
+) -> None:
+    reports = await open_writer(os.dup(report_pipe.fileno()))
+    report_pipe.close()
+    await _WorkerProcess(control, setup, reports, first_start).run()
 
 
 class _WorkerProcess:
-    """The shard among the processes: its pipes, its clock, its end."""
+    """Connects a Shard to its data pipes, the clock, its checkpoints and the supervisor."""
 
-    def __init__(self, control: ControlChannel, setup: WorkerSetup, first: bool) -> None:
+    def __init__(
+        self,
+        control: ControlChannel,
+        setup: WorkerSetup,
+        reports: asyncio.StreamWriter,
+        first_start: bool,
+    ) -> None:
         self._control = control
         self._setup = setup
+        self._reports = reports
         self._shard = Shard(setup)
-        self._keeper = Checkpointer(self._shard, setup.settings, setup.options, first=first)
-        self._inlets: asyncio.Queue[tuple[int, int] | None] = asyncio.Queue()
-        """Links with their descriptors, to be read one after the other; None to end."""
-        self._ended: list[int] = []
+        self._checkpointer = Checkpointer(
+            self._shard.correlator,
+            self._shard.directives,
+            self._shard.ledger,
+            setup.settings,
+            setup.options,
+            first_start=first_start,
+        )
+        self._data_pipes: asyncio.Queue[tuple[int, int] | None] = asyncio.Queue()
+        """Data pipes with their descriptors, to be read one after the other; None is the end."""
+        self._ended_pipes: list[int] = []
         self._now = 0
-        self._reported = 0.0
-        self._soon: asyncio.TimerHandle | None = None
-        """The next report, if there is something to say."""
+        self._reported_at = 0.0
+        self._next_report: asyncio.TimerHandle | None = None
 
-    async def run(self, outlet: Connection) -> None:
-        writer = await open_writer(os.dup(outlet.fileno()))
-        outlet.close()
-        self._control.on_message(self._on_message)
-        self._keeper.restore()
-        memory.tune_memory()
-        self._look_up(writer)
+    async def run(self) -> None:
+        """Run until the supervisor says Stop: then report the rest, and save the backlogs."""
+        self._control.set_handler(self._on_message)
+        self._checkpointer.restore()
+        tune_memory()
+        self._look_up()
         self._control.send(Ready())
-        async with run_every(TICK_SECONDS, lambda: self._tick(writer)), self._keeper.keeping():
-            while (pipe := await self._inlets.get()) is not None:
-                await self._read(*pipe, writer)
+        async with run_every(TICK_SECONDS, self._tick), self._checkpointer.running():
+            while (pipe := await self._data_pipes.get()) is not None:
+                await self._read_pipe(*pipe)
         if self._shard.enriching is not None:
             self._shard.enriching.close()
         self._shard.close(self._clock())
-        self._report(writer, details=True)
-        writer.close()
-        await writer.wait_closed()
-        self._keeper.finish()
+        self._report(details=True)
+        self._reports.close()
+        await self._reports.wait_closed()
+        self._checkpointer.finish()
 
-    def _look_up(self, writer: asyncio.StreamWriter) -> None:
+    def _look_up(self) -> None:
         """From now on have alarms looked up, if there are sources."""
 
         def publish(publishes: Iterable[PublishedAlarm]) -> None:
             self._shard.publish(publishes)
-            if writer.transport.get_write_buffer_size() < READ_BYTES:  # else with the next tick
-                self._report_soon(writer)
+            if self._has_room:  # else with the next tick
+                self._report_soon()
 
         setup, shard = self._setup, self._shard
         if setup.sources:
@@ -85,44 +106,52 @@ class _WorkerProcess:
 
     def _on_message(self, message: ToChild, descriptor: int | None) -> None:
         match message:
-            case AttachPipe(link) if descriptor is not None:
-                self._inlets.put_nowait((link, descriptor))
+            case AttachPipe(pipe) if descriptor is not None:
+                self._data_pipes.put_nowait((pipe, descriptor))
             case Stop():
-                self._inlets.put_nowait(None)
+                self._data_pipes.put_nowait(None)
 
-    async def _read(self, link: int, descriptor: int, writer: asyncio.StreamWriter) -> None:
-        """Take all that comes out of a pipe; while the supervisor cannot write, wait for it."""
+    async def _read_pipe(self, pipe: int, descriptor: int) -> None:
+        """Process all batches of a data pipe; waits while the supervisor cannot write lines."""
         async with open_reader(descriptor) as reader:
             while (batch := await read_batch(reader)) is not None:
-                self._shard.take(link, batch, self._clock())
+                self._shard.process_batch(pipe, batch, self._clock())
                 if self._shard.has_lines:
-                    self._report_soon(writer)
-                    await writer.drain()
-        self._ended.append(link)
-        self._report(writer)
+                    self._report_soon()
+                    await self._reports.drain()
+        self._ended_pipes.append(pipe)
+        self._report()
 
-    def _tick(self, writer: asyncio.StreamWriter) -> None:
+    def _tick(self) -> None:
         self._shard.tick(self._clock())
-        if writer.transport.get_write_buffer_size() < READ_BYTES:
-            self._report(writer, details=True)
+        if self._has_room:
+            self._report(details=True)
 
-    def _report_soon(self, writer: asyncio.StreamWriter) -> None:
-        """Report now, or together with what comes within some milliseconds of the last report."""
+    @property
+    def _has_room(self) -> bool:
+        """Whether the supervisor reads reports as fast as they are written."""
+        return self._reports.transport.get_write_buffer_size() < READ_BYTES
+
+    def _report_soon(self) -> None:
+        """Report now, or BATCH_DELAY_SECONDS after the last report."""
         loop = asyncio.get_running_loop()
-        at = self._reported + BATCH_DELAY_SECONDS
+        at = self._reported_at + BATCH_DELAY_SECONDS
         if loop.time() >= at:
-            self._report(writer)
-        elif self._soon is None:
-            self._soon = loop.call_at(at, self._report, writer)
+            self._report()
+        elif self._next_report is None:
+            self._next_report = loop.call_at(at, self._report)
 
-    def _report(self, writer: asyncio.StreamWriter, *, details: bool = False) -> None:
-        if self._soon is not None:
-            self._soon.cancel()
-            self._soon = None
-        self._reported = asyncio.get_running_loop().time()
-        writer.write(encode_frame(self._shard.report(self._ended, details=details)))
+    def _report(self, *, details: bool = False) -> None:
+        if self._next_report is not None:
+            self._next_report.cancel()
+            self._next_report = None
+        self._reported_at = asyncio.get_running_loop().time()
+        report = self._shard.make_report(
+            self._ended_pipes, self._checkpointer.stats, details=details
+        )
+        self._reports.write(encode_frame(report))
 
     def _clock(self) -> int:
-        """Whole seconds since the epoch, which never go back."""
+        """Whole seconds since the epoch, monotonic."""
         self._now = max(self._now, int(time.time()))
         return self._now

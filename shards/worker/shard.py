@@ -1,7 +1,6 @@
-"""A shard: the directives of one worker, and what it has to report. Raw events in, a report out.
+"""A shard: the directives of one worker. Batches of raw events in, reports out.
 
-May live here: what is done and counted for a batch of events, at once, with `now` as its clock. May
-not: processes, pipes, and the event loop (worker.py).
+Synchronous, with `now` as an argument; pipes and the event loop belong to process.py.
 """
 
 import sys
@@ -22,7 +21,8 @@ from engine.directives.directive import Directive
 from engine.errors import InvalidEventError
 from engine.event import NormalizedEvent, decode_event
 from engine.options import Options
-from shards.histograms import CHECKPOINT_BOUNDS, LAG_BOUNDS, PROCESSING_BOUNDS, Timings, observe
+from shards.checkpoint.checkpointer import CheckpointStats
+from shards.histograms import LAG_BOUNDS, PROCESSING_BOUNDS, Timings, observe
 from shards.ipc.messages import WorkerDetails, WorkerReport
 from shards.ledger import Ledger
 from shards.logs import InvalidEventLog
@@ -36,10 +36,7 @@ NANOSECONDS = 1_000_000_000
 
 
 class WorkerSetup(Struct, frozen=True):
-    """What a worker is started with. `directives`: a list of them in MessagePack.
-
-    `sources`: those of lookups.
-    """
+    """The set-up of a worker. `directives`: a list of Directive in MessagePack."""
 
     settings: Settings
     options: Options
@@ -49,7 +46,7 @@ class WorkerSetup(Struct, frozen=True):
 
 
 class Shard:
-    """The directives of one worker, and what it has to report."""
+    """Correlates the events of one worker, and counts the results."""
 
     def __init__(self, setup: WorkerSetup) -> None:
         directives = msgspec.msgpack.decode(setup.directives, type=list[Directive])
@@ -57,33 +54,30 @@ class Shard:
         self.correlator = Correlator(directives, NetworkAssets(setup.assets), setup.options)
         self._max_future = setup.settings.max_future or sys.maxsize
         self._max_delay = setup.settings.max_delay
-        self._invalid = InvalidEventLog()
+        self._invalid_log = InvalidEventLog()
         self._encoder = msgspec.json.Encoder()
-        self._ledger = Ledger()
+        self.ledger = Ledger()
         self._outputs = Outputs()
-        """What has come out since the last report."""
+        """Outputs since the last report."""
         self.enriching: Enrichment | None = None
         """Has to know of all that is published, if there are lookups."""
         self._noted = 0
         """So many of the publishes it knows of."""
-        self._done: Counter[int] = Counter()
-        self._from_future = self._late = 0
-        self.saved = 0
-        """As many of the consumed deliveries as a checkpoint holds the effect of."""
-        self._busy = 0.0
-        self._active = 0
+        self._processed: Counter[int] = Counter()
+        """Deliveries by data pipe."""
+        self._busy_seconds = 0.0
+        self._active_directives = 0
         self._timings = Timings()
         self._alarms: Counter[str] = Counter()
-        """Lines by risk class, as the timings since the last details."""
-        self._checkpoint_at = 0.0
+        """Alarm lines by risk class; like the timings, since the last details."""
 
     @property
     def has_lines(self) -> bool:
-        """Whether there are lines that have not been reported."""
+        """Whether there are unreported lines."""
         return bool(self._outputs.alarm_events or self._outputs.publishes)
 
-    def take(self, link: int, events: Sequence[bytes], now: int) -> None:
-        """Correlate a batch."""
+    def process_batch(self, pipe: int, events: Sequence[bytes], now: int) -> None:
+        """Correlate a batch of raw events from a data pipe; `now` in seconds since the epoch."""
         started = time.perf_counter()
         take, latest, outputs = self.correlator.take, now + self._max_future, self._outputs
         late_before = (now - self._max_delay) * NANOSECONDS if self._max_delay else 0
@@ -92,28 +86,28 @@ class Shard:
             try:
                 event = decode_event(raw)
             except InvalidEventError as error:
-                self._refuse(error, raw)
+                self._count_invalid(error, raw)
                 invalid += 1
                 continue
             if not received:
                 received = event.rcvd_time
             if event.time > latest:
-                event = self._brought_back(event, now)
+                event = self._set_back(event, now)
             if event.rcvd_time < late_before and event.rcvd_time:
                 before = len(outputs.alarm_events)
                 consumed += take(event, now, outputs)
-                self._late += len(outputs.alarm_events) > before
+                self.ledger.late += len(outputs.alarm_events) > before
             elif take(event, now, outputs):
                 consumed += 1
-        self._ledger.deliveries.consumed += consumed
-        self._ledger.deliveries.unmatched += len(events) - consumed - invalid
-        self._done[link] += len(events)
-        self._time(time.perf_counter() - started, len(events), received)
+        self.ledger.deliveries.consumed += consumed
+        self.ledger.deliveries.unmatched += len(events) - consumed - invalid
+        self._processed[pipe] += len(events)
+        self._observe_batch(time.perf_counter() - started, len(events), received)
         self._note()
 
-    def _time(self, seconds: float, events: int, received: int) -> None:
-        """Note how long a batch took, whose first event the frontend received then."""
-        self._busy += seconds
+    def _observe_batch(self, seconds: float, events: int, received: int) -> None:
+        """Add a batch to the timings; `received`: `rcvd_time` of its first event, in ns."""
+        self._busy_seconds += seconds
         if not events:
             return
         observe(self._timings.processing, PROCESSING_BOUNDS, seconds / events, events)
@@ -121,33 +115,19 @@ class Shard:
             lag = time.time() - received / NANOSECONDS
             observe(self._timings.lag, LAG_BOUNDS, max(0.0, lag), events)
 
-    def checkpointed(self, seconds: float) -> None:
-        """A checkpoint has been written, which took so long."""
-        observe(self._timings.checkpoints, CHECKPOINT_BOUNDS, seconds)
-        self._checkpoint_at = time.time()
+    def _count_invalid(self, error: InvalidEventError, raw: bytes) -> None:
+        self.ledger.deliveries.invalid[error.reason] += 1
+        self._invalid_log.report(error.reason, raw, time.monotonic())
 
-    @property
-    def consumed(self) -> int:
-        """How many deliveries were consumed."""
-        return self._ledger.deliveries.consumed
-
-    def restored(self, number: int) -> None:
-        """Count backlogs that were taken up from disk."""
-        self._ledger.backlogs["restored"] += number
-
-    def _refuse(self, error: InvalidEventError, raw: bytes) -> None:
-        self._ledger.deliveries.invalid[error.reason] += 1
-        self._invalid.report(error.reason, raw, time.monotonic())
-
-    def _brought_back(self, event: NormalizedEvent, now: int) -> NormalizedEvent:
-        """An event of a clock that is wrong, as of now."""
-        self._from_future += 1
+    def _set_back(self, event: NormalizedEvent, now: int) -> NormalizedEvent:
+        """The event with `now` as its time, since it is too far in the future."""
+        self.ledger.from_future += 1
         return replace(event, time=now)
 
     def tick(self, now: int) -> None:
-        """Let time pass."""
+        """Close what has expired by `now`."""
         self.correlator.on_tick(now, self._outputs)
-        self._active = self.correlator.active_directives
+        self._active_directives = self.correlator.active_directives
         self._note()
 
     def _note(self) -> None:
@@ -161,42 +141,44 @@ class Shard:
         self._outputs.publishes += publishes
         self._noted = len(self._outputs.publishes)
 
-    def report(self, ended: Sequence[int], *, details: bool = True) -> WorkerReport:
-        """All counts, and the lines since the last report; `ended`: links at their end of file."""
-        deliveries, ledger = self._ledger.deliveries, self._ledger
+    def make_report(
+        self, ended_pipes: Sequence[int], checkpoints: CheckpointStats, *, details: bool = True
+    ) -> WorkerReport:
+        """The counts so far, and the lines since the last report.
+
+        `ended_pipes`: data pipes read to their end; `details`: with the measurements since the
+        last ones.
+        """
+        ledger = self.ledger
         outputs, self._outputs = self._outputs, Outputs()
         self._noted = 0
         self._alarms.update(publish.alarm.risk_class for publish in outputs.publishes)
-        ledger.note(outputs.counts)
-        counts = ledger.backlogs
-        begun = counts["opened"] + counts["restored"]
-        counts["open"] = begun - counts["finished"] - counts["expired"]
+        ledger.add_outputs(outputs.counts)
+        backlogs = ledger.backlogs
+        begun = backlogs["opened"] + backlogs["restored"]
+        backlogs["open"] = begun - backlogs["finished"] - backlogs["expired"]
+        if self.enriching is not None:
+            ledger.lookups = self.enriching.counts
         return WorkerReport(
             alarm_events=self._encoder.encode_lines(outputs.alarm_events),
             alarms=self._encoder.encode_lines([publish.alarm for publish in outputs.publishes]),
-            done=dict(self._done),
-            ended=list(ended),
-            consumed=deliveries.consumed,
-            saved=self.saved,
-            unmatched=deliveries.unmatched,
-            invalid=dict(deliveries.invalid),
-            outcomes=dict(ledger.outcomes),
-            backlogs=dict(ledger.backlogs),
-            from_future=self._from_future,
-            late=self._late,
-            busy=self._busy,
-            active=self._active,
-            lookups=self.enriching.counts if self.enriching is not None else {},
-            details=self._details() if details else None,
+            processed=dict(self._processed),
+            ended_pipes=list(ended_pipes),
+            ledger=ledger,
+            in_checkpoint=checkpoints.consumed,
+            busy_seconds=self._busy_seconds,
+            active_directives=self._active_directives,
+            details=self._take_details(checkpoints) if details else None,
         )
 
-    def _details(self) -> WorkerDetails:
+    def _take_details(self, checkpoints: CheckpointStats) -> WorkerDetails:
         timings, self._timings = self._timings, Timings()
+        timings.checkpoints = checkpoints.take_durations()
         alarms, self._alarms = self._alarms, Counter()
         matches = dict(self.correlator.take_matches())
-        return WorkerDetails(timings, dict(alarms), matches, self._checkpoint_at)
+        return WorkerDetails(timings, dict(alarms), matches, checkpoints.written_at)
 
     def close(self, now: int) -> None:
-        """Let time pass once more, and say what is left to say."""
+        """Close what has expired by `now`, and log the number of suppressed log lines."""
         self.tick(now)
-        self._invalid.close()
+        self._invalid_log.close()

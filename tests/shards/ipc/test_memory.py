@@ -1,11 +1,11 @@
-"""What a settled process does with memory."""
+"""Memory settings of a process that has finished loading."""
 
 import subprocess
 import sys
 
 FAULTS = """
 import resource
-from shards import memory
+from shards.ipc.memory import tune_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -14,15 +14,15 @@ def faults():
         del large
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-unsettled = faults()
-memory.settle()
+untuned = faults()
+tune_memory()
 faults()
-print(unsettled, faults())
+print(untuned, faults())
 """
 
 
 def test_large_blocks_that_are_freed_are_used_again() -> None:
     ended = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, check=True)
-    unsettled, settled = map(int, ended.stdout.split())
-    assert unsettled > 2000, "glibc no longer gives them back: settle() need not keep them"
-    assert settled < 200
+    untuned, tuned = map(int, ended.stdout.split())
+    assert untuned > 2000, "glibc retains freed blocks by itself: tune_memory() need not"
+    assert tuned < 200

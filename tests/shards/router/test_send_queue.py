@@ -9,7 +9,6 @@ import pytest
 import uvloop
 
 from shards.ipc.framing import read_batch
-from shards.ipc.messages import QueueCounts
 from shards.router.send_queue import BATCH_BYTES, SendQueue
 
 DEADLINE = 5.0
@@ -68,10 +67,10 @@ class Pipe:
         self._is_open = False
 
 
-def offer(outlet: SendQueue, *events: bytes) -> list[bool]:
-    """Offer events and flush, as the router does for one request."""
-    taken = [outlet.offer(event) for event in events]
-    outlet.flush()
+def put(queue: SendQueue, *events: bytes) -> list[bool]:
+    """Put events on the queue and flush, as the router does for one request."""
+    taken = [queue.put(event) for event in events]
+    queue.flush()
     return taken
 
 
@@ -79,30 +78,34 @@ def numbered(start: int, stop: int, size: int = 1) -> list[bytes]:
     return [b"%d," % number + b"x" * size for number in range(start, stop)]
 
 
-def check(outlet: SendQueue) -> None:
+def counts(queue: SendQueue) -> tuple[int, int, int]:
+    """Events sent, dropped and queued."""
+    return queue.sent, queue.dropped, queue.queued
+
+
+def check(queue: SendQueue) -> None:
     """Everything sent is written, dropped, or waiting; at any moment."""
-    queue = outlet.queue
-    assert queue.sent == queue.dropped + queue.queued + sum(outlet.written.values())
+    assert queue.sent == queue.dropped + queue.queued + sum(queue.written.values())
 
 
-async def until(outlet: SendQueue, condition: Callable[[], bool]) -> None:
+async def until(queue: SendQueue, condition: Callable[[], bool]) -> None:
     while not condition():
-        check(outlet)
+        check(queue)
         await asyncio.sleep(0)
 
 
 def test_events_come_out_in_order_and_what_came_meanwhile_together() -> None:
     async def story() -> None:
-        outlet, pipe = SendQueue(0), Pipe()
-        outlet.attach(1, pipe.writer)
-        offer(outlet, b"a")
-        outlet.flush()  # nothing more to flush
+        queue, pipe = SendQueue(0), Pipe()
+        queue.attach_pipe(1, pipe.writer)
+        put(queue, b"a")
+        queue.flush()  # nothing more to flush
         assert await pipe.read() == [b"a"]
-        offer(outlet, b"b")
-        offer(outlet, b"c")
+        put(queue, b"b")
+        put(queue, b"c")
         assert await pipe.read() == [b"b", b"c"]
-        assert (outlet.queue, outlet.written) == (QueueCounts(3, 0, 0), {1: 3})
-        await outlet.close()
+        assert (counts(queue), queue.written) == ((3, 0, 0), {1: 3})
+        await queue.close()
         assert await pipe.read() is None
 
     play(story)
@@ -110,14 +113,14 @@ def test_events_come_out_in_order_and_what_came_meanwhile_together() -> None:
 
 def test_what_was_not_flushed_waits_unless_there_is_much_of_it() -> None:
     async def story() -> None:
-        outlet, pipe = SendQueue(0), Pipe()
-        outlet.attach(1, pipe.writer)
+        queue, pipe = SendQueue(0), Pipe()
+        queue.attach_pipe(1, pipe.writer)
         large = b"x" * (BATCH_BYTES // 2)
         for event in (b"a", large, large, b"b"):
-            outlet.offer(event)
+            queue.put(event)
         assert await pipe.read() == [b"a", large, large]
-        assert outlet.queue == QueueCounts(4, 0, 1)
-        await outlet.close()  # which flushes
+        assert counts(queue) == (4, 0, 1)
+        await queue.close()  # which flushes
         assert await pipe.rest() == [b"b"]
 
     play(story)
@@ -125,50 +128,50 @@ def test_what_was_not_flushed_waits_unless_there_is_much_of_it() -> None:
 
 def test_events_wait_for_the_first_pipe() -> None:
     async def story() -> None:
-        outlet, pipe = SendQueue(5), Pipe()
-        assert offer(outlet, *numbered(0, 7)) == [True] * 5 + [False] * 2
-        assert outlet.queue == QueueCounts(7, 2, 5)
-        outlet.attach(1, pipe.writer)
+        queue, pipe = SendQueue(5), Pipe()
+        assert put(queue, *numbered(0, 7)) == [True] * 5 + [False] * 2
+        assert counts(queue) == (7, 2, 5)
+        queue.attach_pipe(1, pipe.writer)
         assert await pipe.read() == numbered(0, 5)
-        assert offer(outlet, b"more") == [True]
-        await outlet.close()
+        assert put(queue, b"more") == [True]
+        await queue.close()
         assert await pipe.rest() == [b"more"]
-        check(outlet)
+        check(queue)
 
     play(story)
 
 
 def test_while_nobody_reads_the_queue_fills_up_and_then_drops() -> None:
     async def story() -> None:
-        outlet, pipe = SendQueue(10), Pipe()
-        outlet.attach(1, pipe.writer)
+        queue, pipe = SendQueue(10), Pipe()
+        queue.attach_pipe(1, pipe.writer)
         taken: list[bytes] = []
         made = 0
-        while outlet.queue.dropped < 50:
+        while queue.dropped < 50:
             for event in numbered(made, made + 5, 10_000):
                 made += 1
-                if outlet.offer(event):
+                if queue.put(event):
                     taken.append(event)
-            outlet.flush()
+            queue.flush()
             await asyncio.sleep(0)
-            check(outlet)
-        assert outlet.queue.queued == 10
-        assert len(taken) == made - outlet.queue.dropped < 100
-        closing = asyncio.create_task(outlet.close())
+            check(queue)
+        assert queue.queued == 10
+        assert len(taken) == made - queue.dropped < 100
+        closing = asyncio.create_task(queue.close())
         assert await pipe.rest() == taken
         await closing
-        assert outlet.queue == QueueCounts(made, made - len(taken), 0)
-        check(outlet)
+        assert counts(queue) == (made, made - len(taken), 0)
+        check(queue)
 
     play(story)
 
 
 def test_without_a_limit_nothing_is_dropped() -> None:
     async def story() -> None:
-        outlet, pipe = SendQueue(0), Pipe()
-        outlet.attach(1, pipe.writer)
-        assert all(offer(outlet, *numbered(0, 30_000)))
-        closing = asyncio.create_task(outlet.close())
+        queue, pipe = SendQueue(0), Pipe()
+        queue.attach_pipe(1, pipe.writer)
+        assert all(put(queue, *numbered(0, 30_000)))
+        closing = asyncio.create_task(queue.close())
         assert await pipe.rest() == numbered(0, 30_000)
         await closing
 
@@ -177,21 +180,21 @@ def test_without_a_limit_nothing_is_dropped() -> None:
 
 def test_after_a_death_it_goes_on_in_the_next_pipe_where_it_was() -> None:
     async def story() -> None:
-        outlet, first, second = SendQueue(0), Pipe(), Pipe()
-        outlet.attach(1, first.writer)
+        queue, first, second = SendQueue(0), Pipe(), Pipe()
+        queue.attach_pipe(1, first.writer)
         events = numbered(0, 60, 10_000)
         for start in range(0, 60, 3):
-            offer(outlet, *events[start : start + 3])
-        await until(outlet, lambda: outlet.written[1] > 0)
+            put(queue, *events[start : start + 3])
+        await until(queue, lambda: queue.written[1] > 0)
         first.close()
-        await until(outlet, lambda: outlet.written[1] > 0)
-        check(outlet)
-        outlet.attach(2, second.writer)
-        closing = asyncio.create_task(outlet.close())
-        assert await second.rest() == events[outlet.written[1] :]
+        await until(queue, lambda: queue.written[1] > 0)
+        check(queue)
+        queue.attach_pipe(2, second.writer)
+        closing = asyncio.create_task(queue.close())
+        assert await second.rest() == events[queue.written[1] :]
         await closing
-        assert outlet.written[1] + outlet.written[2] == 60
-        check(outlet)
+        assert queue.written[1] + queue.written[2] == 60
+        check(queue)
 
     play(story)
 
@@ -200,20 +203,20 @@ def test_a_new_pipe_takes_over_at_once_from_one_that_nobody_reads() -> None:
     """Both ends of the old one may live on for a moment: it is still not written to again."""
 
     async def story() -> None:
-        outlet, first, second = SendQueue(0), Pipe(), Pipe()
-        outlet.attach(1, first.writer)
+        queue, first, second = SendQueue(0), Pipe(), Pipe()
+        queue.attach_pipe(1, first.writer)
         events = numbered(0, 60, 10_000)
         for start in range(0, 60, 3):
-            offer(outlet, *events[start : start + 3])
-        await until(outlet, lambda: outlet.written[1] > 0)
+            put(queue, *events[start : start + 3])
+        await until(queue, lambda: queue.written[1] > 0)
         for _ in range(5):
             await asyncio.sleep(0)
-        outlet.attach(2, second.writer)
-        written = outlet.written[1]
-        closing = asyncio.create_task(outlet.close())
+        queue.attach_pipe(2, second.writer)
+        written = queue.written[1]
+        closing = asyncio.create_task(queue.close())
         assert await second.rest() == events[written:]
         await closing
-        assert outlet.written == {1: written, 2: 60 - written}
+        assert queue.written == {1: written, 2: 60 - written}
         assert await first.rest() == events[:written]
 
     play(story)
@@ -223,22 +226,22 @@ def test_events_that_come_after_a_death_wait_for_the_next_pipe() -> None:
     """One batch may be on its way before the death is seen, no more."""
 
     async def story() -> None:
-        outlet, first, second = SendQueue(0), Pipe(), Pipe()
-        outlet.attach(1, first.writer)
-        offer(outlet, b"before")
+        queue, first, second = SendQueue(0), Pipe(), Pipe()
+        queue.attach_pipe(1, first.writer)
+        put(queue, b"before")
         assert await first.read() == [b"before"]
         first.close()
         for _ in range(10):
             await asyncio.sleep(0)
         for event in (b"a", b"b", b"c", b"d"):
-            offer(outlet, event)
+            put(queue, event)
             await asyncio.sleep(0)
-            check(outlet)
-        outlet.attach(2, second.writer)
-        assert outlet.written[1] <= 2
-        await outlet.close()
-        assert await second.rest() == [b"a", b"b", b"c", b"d"][outlet.written[1] - 1 :]
-        check(outlet)
+            check(queue)
+        queue.attach_pipe(2, second.writer)
+        assert queue.written[1] <= 2
+        await queue.close()
+        assert await second.rest() == [b"a", b"b", b"c", b"d"][queue.written[1] - 1 :]
+        check(queue)
 
     play(story)
 
@@ -246,35 +249,35 @@ def test_events_that_come_after_a_death_wait_for_the_next_pipe() -> None:
 @pytest.mark.parametrize("waiting", [0, 3, 3000])
 def test_closing_is_not_held_up_by_a_worker_that_is_gone(waiting: int) -> None:
     async def story() -> None:
-        outlet, pipe = SendQueue(0), Pipe()
-        outlet.attach(1, pipe.writer)
+        queue, pipe = SendQueue(0), Pipe()
+        queue.attach_pipe(1, pipe.writer)
         pipe.close()
-        offer(outlet, *numbered(0, waiting))
-        await outlet.close()
-        check(outlet)
+        put(queue, *numbered(0, waiting))
+        await queue.close()
+        check(queue)
 
     play(story)
 
 
 def test_closing_without_any_pipe_leaves_all_in_the_queue() -> None:
     async def story() -> None:
-        outlet = SendQueue(0)
-        offer(outlet, b"a", b"b")
-        await outlet.close()
-        assert outlet.queue == QueueCounts(2, 0, 2)
+        queue = SendQueue(0)
+        put(queue, b"a", b"b")
+        await queue.close()
+        assert counts(queue) == (2, 0, 2)
 
     play(story)
 
 
 def test_pipes_that_follow_one_another_at_once_are_all_closed() -> None:
     async def story() -> None:
-        outlet, pipes = SendQueue(0), [Pipe() for _ in range(5)]
+        queue, pipes = SendQueue(0), [Pipe() for _ in range(5)]
         for link, pipe in enumerate(pipes):
-            outlet.attach(link, pipe.writer)
-        offer(outlet, b"a")
+            queue.attach_pipe(link, pipe.writer)
+        put(queue, b"a")
         assert await pipes[-1].read() == [b"a"]
         for pipe in pipes[:-1]:
             assert await pipe.read() is None
-        await outlet.close()
+        await queue.close()
 
     play(story)

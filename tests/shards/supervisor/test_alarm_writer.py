@@ -13,6 +13,7 @@ from shards.alarm_files import AlarmFiles
 from shards.ipc.messages import WorkerReport
 from shards.supervisor import alarm_writer
 from shards.supervisor.alarm_writer import AlarmWriter
+from tests.support.reports import worker_report
 
 FULL = OSError(errno.ENOSPC, "No space left on device", "logs/siem_alarms.json")
 
@@ -54,7 +55,7 @@ class Files(AlarmFiles):
 
 
 def report(alarm_events: bytes, alarms: bytes = b"") -> WorkerReport:
-    return WorkerReport(alarm_events, alarms, {}, [], 0, 0, 0, {}, {}, {}, 0, 0, 0.0, 0)
+    return worker_report(alarm_events=alarm_events, alarms=alarms)
 
 
 def write(out: AlarmWriter, *reports: WorkerReport) -> None:

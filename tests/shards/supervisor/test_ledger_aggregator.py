@@ -8,59 +8,38 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
-from shards.ipc.messages import QueueCounts, RouterReport, WorkerReport
 from shards.ledger import Events, Feed
 from shards.supervisor.ledger_aggregator import LedgerAggregator
+from tests.support.reports import router_report, worker_report
 
 Step = Callable[[LedgerAggregator], object]
 
 
 def opens(link: int, worker: int) -> Step:
-    return lambda accounts: accounts.link_opened(link, worker)
+    return lambda aggregator: aggregator.pipe_opened(link, worker)
 
 
 def router(queues: dict[int, tuple[int, int, int]], written: dict[int, int]) -> Step:
     """It reports: sent, dropped and queued by worker; all events are for one worker each."""
     total = sum(sent for sent, _, _ in queues.values())
-    report = RouterReport(
-        Events(received=total, routed=total),
-        {worker: QueueCounts(*counts) for worker, counts in queues.items()},
-        written,
-        Feed(),
-    )
-    return lambda accounts: accounts.router_reported(report)
-
-
-def worker_report(
-    done: dict[int, int],
-    ended: tuple[int, ...] = (),
-    opened: int = 0,
-    still_open: int = 0,
-    saved: int = 0,
-) -> WorkerReport:
-    """All that was done was consumed."""
-    total = sum(done.values())
-    outcomes = {"taken": total - opened, "opened": opened}
-    backlogs = {"opened": opened, "finished": opened - still_open, "open": still_open}
-    ends = list(ended)
-    return WorkerReport(b"", b"", done, ends, total, saved, 0, {}, outcomes, backlogs, 0, 0, 0.5, 0)
+    report = router_report(Events(received=total, routed=total), queues, written)
+    return lambda aggregator: aggregator.router_reported(report)
 
 
 def worker(
     number: int, done: dict[int, int], *ended: int, opened: int = 0, still_open: int = 0
 ) -> Step:
-    report = worker_report(done, ended, opened, still_open)
-    return lambda accounts: accounts.worker_reported(number, report)
+    report = worker_report(done, ended, opened=opened, still_open=still_open)
+    return lambda aggregator: aggregator.worker_reported(number, report)
 
 
 def worker_gone(number: int, *, clean: bool = False) -> Step:
-    return lambda accounts: accounts.worker_gone(number, clean=clean)
+    return lambda aggregator: aggregator.worker_ended(number, clean=clean)
 
 
 def router_gone(seconds: float | None = None) -> Step:
-    return lambda accounts: accounts.router_gone(seconds)
+    return lambda aggregator: aggregator.router_ended(seconds)
 
 
 END = [worker_gone(0, clean=True), worker_gone(1, clean=True)]
@@ -238,64 +217,64 @@ HISTORIES: dict[str, tuple[list[Step], dict[str, float]]] = {
 
 @pytest.mark.parametrize(("steps", "expected"), HISTORIES.values(), ids=HISTORIES)
 def test_history(steps: list[Step], expected: dict[str, float]) -> None:
-    accounts = LedgerAggregator()
+    aggregator = LedgerAggregator()
     for step in steps:
-        step(accounts)
-        check(accounts)
+        step(aggregator)
+        check(aggregator)
     found = {
         name.removeprefix("deliveries_"): count
-        for name, count in accounts.ledger().lines().items()
+        for name, count in aggregator.total().flat_counts().items()
         if name.startswith(("deliveries_", "unreported"))
     }
     assert found == expected
 
 
-def check(accounts: LedgerAggregator) -> None:
+def check(aggregator: LedgerAggregator) -> None:
     """It adds up at any moment, and no count is below zero."""
-    ledger = accounts.ledger()
+    ledger = aggregator.total()
     assert ledger.adds_up
-    assert all(count >= 0 for count in ledger.lines().values()), ledger
-    assert ledger == accounts.ledger(), "to ask changes nothing"
+    assert all(count >= 0 for count in ledger.flat_counts().values()), ledger
+    assert ledger == aggregator.total(), "to ask changes nothing"
 
 
 def test_counts_of_all_lives_are_added() -> None:
-    accounts = LedgerAggregator()
+    aggregator = LedgerAggregator()
     events = Events(9, 2, 3, 1, Counter(bad_json=2), Counter(other=1))
     for seconds in (0.5, 0.25):
-        accounts.router_reported(RouterReport(events, {}, {}, Feed()))
-        accounts.router_gone(seconds)
-    accounts.router_reported(RouterReport(events, {}, {}, Feed()))
-    ledger = accounts.ledger()
+        aggregator.router_reported(router_report(events))
+        aggregator.router_ended(seconds)
+    aggregator.router_reported(router_report(events))
+    ledger = aggregator.total()
     assert ledger.events == Events(27, 6, 9, 3, Counter(bad_json=6), Counter(other=3))
     assert ledger.unreported_seconds == 0.75
 
 
 def test_backlogs_of_a_worker_that_dies_are_interrupted() -> None:
-    accounts = LedgerAggregator()
-    accounts.worker_reported(0, worker_report({}, opened=5, still_open=3))
-    assert accounts.ledger().backlogs == Counter(
+    aggregator = LedgerAggregator()
+    aggregator.worker_reported(0, worker_report({}, opened=5, still_open=3))
+    assert aggregator.total().backlogs == Counter(
         opened=5, finished=2, open=3, expired=0, restored=0, interrupted=0
     )
-    accounts.worker_gone(0, clean=False)
-    accounts.worker_reported(0, worker_report({}, opened=4, still_open=1))
-    assert accounts.ledger().backlogs == Counter(
+    aggregator.worker_ended(0, clean=False)
+    aggregator.worker_reported(0, worker_report({}, opened=4, still_open=1))
+    assert aggregator.total().backlogs == Counter(
         opened=9, finished=5, open=1, interrupted=3, expired=0, restored=0
     )
-    accounts.worker_gone(0, clean=True)
-    assert accounts.ledger().backlogs == Counter(
+    aggregator.worker_ended(0, clean=True)
+    assert aggregator.total().backlogs == Counter(
         opened=9, finished=5, open=1, interrupted=3, expired=0, restored=0
     )
 
 
 def test_only_who_lives_counts_as_queue_and_as_worker() -> None:
-    accounts = LedgerAggregator()
-    router({0: (5, 0, 3), 1: (4, 0, 2)}, {})(accounts)
-    worker(0, {})(accounts)
-    worker(1, {})(accounts)
-    assert (accounts.queued, sorted(accounts.workers)) == (5, [0, 1])
-    worker_gone(1)(accounts)
-    router_gone(1.0)(accounts)
-    assert (accounts.queued, sorted(accounts.workers)) == (0, [0])
+    aggregator = LedgerAggregator()
+    router({0: (5, 0, 3), 1: (4, 0, 2)}, {})(aggregator)
+    worker(0, {})(aggregator)
+    worker(1, {})(aggregator)
+    assert (aggregator.queued, sorted(aggregator.workers)) == (5, [0, 1])
+    worker_gone(1)(aggregator)
+    router_gone(1.0)(aggregator)
+    assert (aggregator.queued, sorted(aggregator.workers)) == (0, [0])
 
 
 # By chance: processes that do, report and die, and what is true of them.
@@ -314,11 +293,11 @@ class Life:
 
 
 class World:
-    """Two workers and a router that tell the accounts, now and then, what they do."""
+    """Two workers and a router that tell the aggregator, now and then, what they do."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
-        self.accounts = LedgerAggregator()
+        self.aggregator = LedgerAggregator()
         self.truly_sent = 0
         self.router_died = False
         self._links = 0
@@ -332,7 +311,7 @@ class World:
 
     def _connect(self, number: int) -> None:
         self._links += 1
-        self.accounts.link_opened(self._links, number)
+        self.aggregator.pipe_opened(self._links, number)
         self._current[number] = self._links
         self._router.written[self._links] = 0
         self._inlets[number].append(self._links)
@@ -364,10 +343,10 @@ class World:
 
     def report_router(self) -> None:
         life = self._router
-        queues = {n: QueueCounts(life.sent[n], life.dropped[n], life.queued[n]) for n in (0, 1)}
+        queues = {n: (life.sent[n], life.dropped[n], life.queued[n]) for n in (0, 1)}
         total = life.sent.total()
-        report = RouterReport(Events(total, total), queues, dict(life.written), Feed())
-        self.accounts.router_reported(report)
+        report = router_report(Events(total, total), queues, life.written)
+        self.aggregator.router_reported(report)
 
     def report_worker(self) -> None:
         self._report_worker(self._random.randrange(2))
@@ -375,18 +354,18 @@ class World:
     def _report_worker(self, number: int) -> None:
         life = self._workers[number]
         report = worker_report(dict(life.done), tuple(life.ended))
-        self.accounts.worker_reported(number, report)
+        self.aggregator.worker_reported(number, report)
 
     def kill_worker(self) -> None:
         number = self._random.randrange(2)
-        self.accounts.worker_gone(number, clean=False)
+        self.aggregator.worker_ended(number, clean=False)
         self._workers[number] = Life()
         self._inlets[number].clear()
         self._connect(number)
 
     def kill_router(self) -> None:
         self.router_died = True
-        self.accounts.router_gone(0.5)
+        self.aggregator.router_ended(0.5)
         self._router = Life()
         for number in self._workers:
             self._connect(number)
@@ -398,13 +377,13 @@ class World:
             self._unread[self._current[number]] += queued
         self._router.queued.clear()
         self.report_router()
-        self.accounts.router_gone()
+        self.aggregator.router_ended()
         for number, life in self._workers.items():
             for link in self._inlets[number]:
                 life.done[link] += self._unread[link]
                 life.ended.append(link)
             self._report_worker(number)
-            self.accounts.worker_gone(number, clean=True)
+            self.aggregator.worker_ended(number, clean=True)
 
 
 ACTS = (
@@ -425,12 +404,12 @@ def test_it_adds_up_whatever_happens(random: Random, acts: int, routers_die: boo
         act = random.choice(ACTS)
         if routers_die or act is not World.kill_router:
             act(world)
-            check(world.accounts)
+            check(world.aggregator)
     world.stop()
-    check(world.accounts)
-    deliveries = world.accounts.ledger().deliveries
+    check(world.aggregator)
+    deliveries = world.aggregator.total().deliveries
     assert deliveries.in_flight == 0
-    assert not world.accounts._links
+    assert not world.aggregator._pipes
     if world.router_died:
         assert deliveries.consumed <= deliveries.sent <= world.truly_sent
     else:
@@ -439,33 +418,33 @@ def test_it_adds_up_whatever_happens(random: Random, acts: int, routers_die: boo
 
 
 def test_what_a_dead_worker_did_since_its_last_checkpoint_is_rolled_back() -> None:
-    accounts = LedgerAggregator()
-    accounts.worker_reported(0, worker_report({1: 9}, saved=7))
-    assert accounts.ledger().rolled_back == 0
-    accounts.worker_gone(0, clean=False)
-    accounts.worker_reported(0, worker_report({2: 5}, saved=0))
-    accounts.worker_reported(1, worker_report({3: 5}, saved=0))
-    accounts.worker_gone(0, clean=False)
-    accounts.worker_gone(1, clean=True)
-    assert accounts.ledger().rolled_back == 2 + 5
+    aggregator = LedgerAggregator()
+    aggregator.worker_reported(0, worker_report({1: 9}, in_checkpoint=7))
+    assert aggregator.total().rolled_back == 0
+    aggregator.worker_ended(0, clean=False)
+    aggregator.worker_reported(0, worker_report({2: 5}, in_checkpoint=0))
+    aggregator.worker_reported(1, worker_report({3: 5}, in_checkpoint=0))
+    aggregator.worker_ended(0, clean=False)
+    aggregator.worker_ended(1, clean=True)
+    assert aggregator.total().rolled_back == 2 + 5
 
 
 def test_a_worker_that_took_events_late_is_noticed_once() -> None:
-    accounts = LedgerAggregator()
+    aggregator = LedgerAggregator()
     on_time, late, more = (
-        replace(worker_report({1: n}), late=count) for n, count in ((1, 0), (2, 3), (3, 3))
+        worker_report({1: n}, late=count) for n, count in ((1, 0), (2, 3), (3, 3))
     )
-    assert [accounts.worker_reported(0, report) for report in (on_time, late, more)] == [
+    assert [aggregator.worker_reported(0, report) for report in (on_time, late, more)] == [
         False,
         True,
         False,
     ]
-    assert accounts.ledger().late == 3
+    assert aggregator.total().late == 3
 
 
 def test_what_is_known_of_events_that_never_came_outlives_a_router() -> None:
-    accounts = LedgerAggregator()
-    accounts.router_reported(RouterReport(Events(), {}, {}, Feed(1, 2.5, 10)))
-    accounts.router_gone(0.5)
-    accounts.router_reported(RouterReport(Events(), {}, {}, Feed(2, 1.0, 0)))
-    assert accounts.ledger().feed == Feed(3, 3.5, 10)
+    aggregator = LedgerAggregator()
+    aggregator.router_reported(router_report(feed=Feed(1, 2.5, 10)))
+    aggregator.router_ended(0.5)
+    aggregator.router_reported(router_report(feed=Feed(2, 1.0, 0)))
+    assert aggregator.total().feed == Feed(3, 3.5, 10)

@@ -7,43 +7,40 @@ import pytest
 from shards.alarm_files import AlarmFiles
 from shards.config.config_folder import Config
 from shards.histograms import Timings
-from shards.ipc.messages import QueueCounts, RouterReport, WorkerDetails, WorkerReport
-from shards.ledger import Events, Feed
+from shards.ipc.messages import WorkerDetails, WorkerReport
+from shards.ledger import Events
 from shards.ops.overview import Overview
 from shards.settings.settings import Settings
 from shards.supervisor.alarm_writer import AlarmWriter
 from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.observer import Observer
+from tests.support.reports import router_report, worker_report
 
 SETTINGS = Settings(workers=2, max_queue=100, metrics_per_directive=True)
 
 
 def report(*alarms: str, details: WorkerDetails | None = None, done: int = 0) -> WorkerReport:
     lines = b"".join(b'{"alarm_id":"%b","n":1}\n' % name.encode() for name in alarms)
-    return WorkerReport(
-        b"", lines, {1: done}, [], done, 0, 0, {}, {}, {"open": 3}, 0, 0, 0.0, 0, {}, details
-    )
+    return worker_report({1: done}, opened=3, still_open=3, alarms=lines, details=details)
 
 
 class Watch:
     """An observer of two workers, and what it says."""
 
     def __init__(self, folder: Path) -> None:
-        self.accounts = LedgerAggregator()
+        self.aggregator = LedgerAggregator()
         config = Config(directives=(), assets=(), rejected=2, hash="abc")
-        self.observer = Observer(SETTINGS, config, [4, 5], self.accounts)
-        self._output = AlarmWriter(AlarmFiles(folder))
+        self.observer = Observer(SETTINGS, config, [4, 5], self.aggregator)
+        self._alarm_writer = AlarmWriter(AlarmFiles(folder))
 
-    def look(self, *, stopping: bool = False) -> Overview:
-        return self.observer.look(self._output, stopping=stopping)
+    def overview(self, *, stopping: bool = False) -> Overview:
+        return self.observer.overview(self._alarm_writer, stopping=stopping)
 
     def all_up(self) -> None:
         for worker in (0, 1, None):
             self.observer.started(worker)
             self.observer.ready(worker)
-        self.accounts.router_reported(
-            RouterReport(Events(), {1: QueueCounts(9, 0, 7)}, {}, Feed(), connected=True)
-        )
+        self.aggregator.router_reported(router_report(queues={1: (9, 0, 7)}, connected=True))
 
 
 @pytest.fixture
@@ -52,16 +49,16 @@ def watch(tmp_path: Path) -> Watch:
 
 
 def test_what_is_missing_is_named_from_start_to_end(watch: Watch) -> None:
-    assert watch.look().missing == [
+    assert watch.overview().missing == [
         "worker-0 is not running",
         "worker-1 is not running",
         "router is not running",
     ]
     watch.observer.started(0)
-    assert watch.look().missing[0] == "worker-0 is still starting"
+    assert watch.overview().missing[0] == "worker-0 is still starting"
     watch.all_up()
-    assert watch.look().missing == []
-    assert watch.look(stopping=True).missing == ["it is stopping"]
+    assert watch.overview().missing == []
+    assert watch.overview(stopping=True).missing == ["it is stopping"]
 
 
 @pytest.mark.parametrize("worker", [0, 1, None])
@@ -71,11 +68,11 @@ def test_a_process_that_has_ended_is_not_running_and_counts_as_a_restart(
     watch.all_up()
     watch.observer.ended(worker)
     name = "router" if worker is None else f"worker-{worker}"
-    assert watch.look().missing == [f"{name} is not running"]
+    assert watch.overview().missing == [f"{name} is not running"]
     watch.observer.started(worker)
-    assert watch.look().missing == [f"{name} is still starting"]
+    assert watch.overview().missing == [f"{name} is still starting"]
     watch.observer.ready(worker)
-    overview = watch.look()
+    overview = watch.overview()
     assert overview.missing == []
     processes = {one.name: one.restarts for one in (overview.router, *overview.workers)}
     assert processes == {"router": 0, "worker-0": 0, "worker-1": 0} | {name: 1}
@@ -83,26 +80,26 @@ def test_a_process_that_has_ended_is_not_running_and_counts_as_a_restart(
 
 def test_without_a_connection_it_is_not_ready(watch: Watch) -> None:
     watch.all_up()
-    watch.accounts.router_reported(RouterReport(Events(), {}, {}, Feed(), connected=False))
-    assert watch.look().missing == ["it is not listening"]
-    watch.accounts.router_gone(0.0)
-    assert watch.look().connected is False
+    watch.aggregator.router_reported(router_report())
+    assert watch.overview().missing == ["it is not listening"]
+    watch.aggregator.router_ended(0.0)
+    assert watch.overview().connected is False
 
 
 def test_shards_have_what_was_reported_of_them(watch: Watch) -> None:
     watch.all_up()
-    watch.accounts.worker_reported(1, report())
-    first, second = watch.look().shards
+    watch.aggregator.worker_reported(1, report())
+    first, second = watch.overview().shards
     assert (first.directives, first.backlogs, first.queue) == (4, 0, 0)
     assert (second.directives, second.backlogs, second.queue) == (5, 3, 7)
     assert second.queue_capacity == 100
-    assert (watch.look().directives, watch.look().rejected) == (9, 2)
+    assert (watch.overview().directives, watch.overview().rejected) == (9, 2)
 
 
 def test_an_alarm_that_is_written_again_is_the_latest(watch: Watch) -> None:
     watch.observer.reported(0, report("aaaaaaaaa", "bbbbbbbbb"))
     watch.observer.reported(1, report("aaaaaaaaa"))
-    ids = [line[13:22].decode() for line in watch.look().latest]
+    ids = [line[13:22].decode() for line in watch.overview().latest]
     assert ids == ["bbbbbbbbb", "aaaaaaaaa"]
 
 
@@ -113,7 +110,7 @@ def test_details_add_up_over_workers_and_lives(watch: Watch) -> None:
         details = WorkerDetails(timings, {"High": 1}, {7: 3}, at)
         watch.observer.reported(worker, report(details=details))
         watch.observer.reported(worker, report())
-    overview = watch.look()
+    overview = watch.overview()
     assert overview.timings.lag.count == 6
     assert overview.alarms == {"Low": 0, "Medium": 0, "High": 3}
     assert overview.matches == {7: 9}
@@ -122,20 +119,20 @@ def test_details_add_up_over_workers_and_lives(watch: Watch) -> None:
 
 def test_the_age_of_a_checkpoint_is_not_known_before_each_worker_has_one(watch: Watch) -> None:
     watch.observer.reported(0, report(details=WorkerDetails(Timings(), {}, {}, 50.0)))
-    assert watch.look().checkpoint_at == 0.0
+    assert watch.overview().checkpoint_at == 0.0
 
 
 def test_rates_are_those_of_late(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("shards.supervisor.observer.time.monotonic", lambda: now)
     watch.all_up()
-    watch.accounts.link_opened(1, 0)
+    watch.aggregator.pipe_opened(1, 0)
     for done in (0, 50, 150):
-        watch.accounts.worker_reported(0, report(done=done))
+        watch.aggregator.worker_reported(0, report(done=done))
         events = Events(received=2 * done, routed=2 * done)
-        watch.accounts.router_reported(RouterReport(events, {}, {}, Feed(), connected=True))
+        watch.aggregator.router_reported(router_report(events, connected=True))
         watch.observer.sample()
         now += 1.0
-    overview = watch.look()
+    overview = watch.overview()
     assert overview.events_per_second == 150.0
     assert [shard.events_per_second for shard in overview.shards] == [75.0, 0.0]

@@ -5,33 +5,33 @@ from shards.supervisor.overload_signals import OverloadDetector
 
 def test_it_is_said_once_however_many_are_late() -> None:
     overload = OverloadDetector(10)
-    assert overload.late(100.0)
-    assert not overload.late(100.0)
-    assert not overload.late(105.0)
+    assert overload.report_late(100.0)
+    assert not overload.report_late(100.0)
+    assert not overload.report_late(105.0)
 
 
 def test_it_is_over_once_none_was_late_for_the_hold_duration() -> None:
     overload = OverloadDetector(10)
-    overload.late(100.0)
-    overload.late(104.0)
-    assert not overload.over(113.9)
-    assert overload.over(114.0)
-    assert not overload.over(200.0)
+    overload.report_late(100.0)
+    overload.report_late(104.0)
+    assert not overload.ends(113.9)
+    assert overload.ends(114.0)
+    assert not overload.ends(200.0)
 
 
 def test_it_can_begin_again() -> None:
     overload = OverloadDetector(10)
-    overload.late(100.0)
-    assert overload.over(110.0)
-    assert overload.late(110.0)
-    assert overload.over(120.0)
+    overload.report_late(100.0)
+    assert overload.ends(110.0)
+    assert overload.report_late(110.0)
+    assert overload.ends(120.0)
 
 
 def test_nothing_is_over_that_has_not_begun() -> None:
-    assert not OverloadDetector(0).over(0.0)
+    assert not OverloadDetector(0).ends(0.0)
 
 
 def test_without_a_hold_duration_it_is_over_at_once() -> None:
     overload = OverloadDetector(0)
-    assert overload.late(5.0)
-    assert overload.over(5.0)
+    assert overload.report_late(5.0)
+    assert overload.ends(5.0)

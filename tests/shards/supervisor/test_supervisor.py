@@ -23,42 +23,19 @@ from shards.ipc.framing import encode_frame
 from shards.ipc.messages import (
     AttachPipe,
     FromChild,
-    QueueCounts,
     Ready,
     RouterReport,
     Stop,
     ToChild,
     WorkerReport,
 )
-from shards.ledger import Events, Feed
+from shards.ledger import Events
 from shards.settings.settings import Settings
-from shards.supervisor import observer, supervisor
-from shards.supervisor.restart_policy import MAX_DEATHS, WINDOW_SECONDS, RestartPolicy
+from shards.supervisor import children, observer
+from shards.supervisor.restart_policy import MAX_DEATHS, WINDOW_SECONDS
 from shards.supervisor.supervisor import START_SECONDS, Supervisor
+from tests.support.reports import router_report, worker_report
 from tests.support.serving import counting_directive, write_config
-
-# Restarts.
-
-
-@pytest.mark.parametrize(
-    ("deaths", "delays"),
-    [
-        ([0], [0.1]),
-        ([0, 1, 2, 3], [0.1, 0.2, 0.4, 0.8]),
-        ([0, 1, 2, 3, 4], [0.1, 0.2, 0.4, 0.8, None]),
-        ([0, 0, 0, 0, 0], [0.1, 0.2, 0.4, 0.8, None]),
-        ([0, 1, 2, 3, 59.9], [0.1, 0.2, 0.4, 0.8, None]),
-        ([0, 1, 2, 3, 60], [0.1, 0.2, 0.4, 0.8, 0.8]),
-        ([0, 60, 120, 180, 240, 300], [0.1] * 6),
-        ([0, 30, 60, 90, 120], [0.1, 0.2, 0.2, 0.2, 0.2]),
-        ([0, 1, 100, 101, 102], [0.1, 0.2, 0.1, 0.2, 0.4]),
-        ([0, 1, 2, 3, 100, 101, 102, 103, 104], [0.1, 0.2, 0.4, 0.8, 0.1, 0.2, 0.4, 0.8, None]),
-    ],
-)
-def test_delays(deaths: list[float], delays: list[float | None]) -> None:
-    restarts = RestartPolicy()
-    assert [restarts.died(1e6 + moment) for moment in deaths] == delays
-
 
 # A clock that does not wait.
 
@@ -126,7 +103,7 @@ class FakeChild:
         self._handle: Callable[[FromChild], None] | None = None
         self.all.append(self)
 
-    async def attend(self, handle: Callable[[FromChild], None]) -> int:
+    async def handle_until_exit(self, handle: Callable[[FromChild], None]) -> int:
         loop, life = asyncio.get_running_loop(), self._life
         self._handle = handle
         if life.ready is not None:
@@ -173,7 +150,7 @@ class FakeChild:
     @property
     def links(self) -> list[int]:
         """The links that it was given."""
-        return [message.link for message in self.told if isinstance(message, AttachPipe)]
+        return [message.pipe for message in self.told if isinstance(message, AttachPipe)]
 
 
 class Played:
@@ -232,7 +209,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
             log_dir=tmp_path / "logs",
             shutdown_timeout=shutdown_timeout,
         )
-        monkeypatch.setattr(supervisor, "Child", kind)
+        monkeypatch.setattr(children, "ChildProcess", kind)
         FakeChild.lives = {name.replace("_", "-"): list(one) for name, one in lives.items()}
         config, _ = load_config(settings)
         assert config is not None
@@ -240,7 +217,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
         with asyncio.Runner(loop_factory=Loop) as runner:
             loop = runner.get_loop()
             clock = SimpleNamespace(monotonic=loop.time, time=loop.time)
-            monkeypatch.setattr(supervisor, "time", clock)
+            monkeypatch.setattr(children, "time", clock)
             monkeypatch.setattr(observer, "time", clock)
             start = loop.time()
             for moment in stops:
@@ -430,12 +407,11 @@ def test_a_process_that_cannot_be_started_counts_as_one_that_died(name: str, pla
 def report(number: int) -> WorkerReport:
     """Of a worker that has done so many events of link 1."""
     line = b'{"number":%d}\n' % number
-    outcomes = {"taken": number}
-    return WorkerReport(line, b"", {1: number}, [], number, 0, 0, {}, outcomes, {}, 0, 0, 0.0, 0)
+    return worker_report({1: number}, alarm_events=line)
 
 
 def routed(number: int) -> RouterReport:
-    return RouterReport(Events(number, number), {0: QueueCounts(number, 0, 0)}, {1: number}, Feed())
+    return router_report(Events(number, number), {0: (number, 0, 0)}, {1: number})
 
 
 def test_all_that_a_worker_said_before_it_died_is_written_and_counted(play: Play) -> None:

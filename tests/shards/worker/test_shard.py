@@ -9,6 +9,7 @@ import pytest
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import parse_directives
 from engine.options import Options
+from shards.checkpoint.checkpointer import CheckpointStats
 from shards.histograms import LAG_BOUNDS
 from shards.ipc.messages import WorkerReport
 from shards.settings.settings import Settings
@@ -49,8 +50,8 @@ def event(seconds_ahead: int, **more: int) -> bytes:
 def told(max_future: int, seconds_ahead: int) -> tuple[WorkerReport, int]:
     """What is reported of one event, and the start of stage 1 in seconds from now."""
     worker = shard(max_future)
-    worker.take(1, [event(seconds_ahead)], NOW)
-    report = worker.report([])
+    worker.process_batch(1, [event(seconds_ahead)], NOW)
+    report = worker.make_report([], CheckpointStats())
     alarm = json.loads(report.alarms.splitlines()[-1])
     return report, alarm["rules"][0]["start_time"] - NOW
 
@@ -63,8 +64,8 @@ def test_an_event_too_far_ahead_is_taken_as_of_now_and_counted(
     max_future: int, ahead: int, taken_as: int, counted: int
 ) -> None:
     report, start = told(max_future, ahead)
-    assert (start, report.from_future) == (taken_as, counted)
-    assert (report.consumed, report.unmatched) == (1, 0)
+    assert (start, report.ledger.from_future) == (taken_as, counted)
+    assert (report.ledger.deliveries.consumed, report.ledger.deliveries.unmatched) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -76,8 +77,8 @@ def test_the_lag_of_a_batch_is_that_of_its_first_event(
     monkeypatch.setattr("shards.worker.shard.time.time", lambda: float(NOW))
     worker = shard(0)
     received = int((NOW - ago) * 1e9)
-    worker.take(1, [event(0), event(0, rcvd_time=received), event(0, rcvd_time=1)], NOW)
-    details = worker.report([]).details
+    worker.process_batch(1, [event(0), event(0, rcvd_time=received), event(0, rcvd_time=1)], NOW)
+    details = worker.make_report([], CheckpointStats()).details
     assert details is not None
     bucket = LAG_BOUNDS.index(at_most) if at_most is not None else len(LAG_BOUNDS)
     counted = [number for number, count in enumerate(details.timings.lag.buckets) if count]
@@ -88,9 +89,12 @@ def test_the_lag_of_a_batch_is_that_of_its_first_event(
 
 def test_details_are_of_what_was_done_since_the_last() -> None:
     worker = shard(0)
-    worker.take(1, [event(0)], NOW)
-    assert worker.report([], details=False).details is None
-    first, second = worker.report([]).details, worker.report([]).details
+    worker.process_batch(1, [event(0)], NOW)
+    assert worker.make_report([], CheckpointStats(), details=False).details is None
+    first, second = (
+        worker.make_report([], CheckpointStats()).details,
+        worker.make_report([], CheckpointStats()).details,
+    )
     assert first is not None
     assert second is not None
     assert (first.timings.processing.count, second.timings.processing.count) == (1, 0)

@@ -18,33 +18,30 @@ from shards.ipc.framing import (
 from shards.ipc.messages import (
     AttachPipe,
     FromChild,
-    QueueCounts,
     Ready,
     RouterReport,
     Stop,
     ToChild,
     WorkerReport,
 )
-from shards.ledger import Events, Feed, LookupCounts
+from shards.ledger import Deliveries, Events, Feed, Ledger, LookupCounts
 
 T = TypeVar("T")
 
 REPORT = WorkerReport(
     alarm_events=b'{"alarm_id":"a"}\n',
     alarms=b"",
-    done={1: 5, 2: 7},
-    ended=[1],
-    consumed=9,
-    saved=4,
-    unmatched=2,
-    invalid={"bad_type": 1},
-    outcomes={"taken": 9},
-    backlogs={"open": 2},
-    from_future=3,
-    late=1,
-    busy=0.25,
-    active=1,
-    lookups={"intel_a": LookupCounts(asked=2, errors=Counter(timeout=1), waiting=1)},
+    processed={1: 5, 2: 7},
+    ended_pipes=[1],
+    ledger=Ledger(
+        deliveries=Deliveries(consumed=9, unmatched=2, invalid=Counter(bad_type=1)),
+        lookups={"intel_a": LookupCounts(asked=2, errors=Counter(timeout=1), waiting=1)},
+        from_future=3,
+        late=1,
+    ),
+    in_checkpoint=4,
+    busy_seconds=0.25,
+    active_directives=1,
 )
 BATCHES = [
     [b"{}"],
@@ -117,7 +114,7 @@ EVENTS = Events(received=9, routed=5, invalid=Counter(bad_json=4))
 FROM_CHILD: list[FromChild] = [
     Ready(),
     Ready(("127.0.0.1", 8080)),
-    RouterReport(EVENTS, {0: QueueCounts(5, 1, 2)}, {1: 2}, Feed(1, 2.5, 3)),
+    RouterReport(Ledger(events=EVENTS, feed=Feed(1, 2.5, 3)), {0: 2}, {1: 2}, connected=True),
 ]
 TO_CHILD: list[ToChild] = [AttachPipe(3, 1), Stop()]
 
@@ -135,5 +132,5 @@ def test_what_a_child_is_told_is_heard(message: ToChild) -> None:
 def test_counts_can_be_added_to_after_they_were_sent() -> None:
     heard = decode_from_child(msgspec.msgpack.encode(FROM_CHILD[2]))
     assert isinstance(heard, RouterReport)
-    assert heard.events.invalid["never heard of"] == 0
-    assert heard.events.invalid.total() == 4
+    assert heard.ledger.events.invalid["never heard of"] == 0
+    assert heard.ledger.events.invalid.total() == 4

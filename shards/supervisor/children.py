@@ -1,0 +1,198 @@
+"""The router and the workers over all their restarts: start, data pipes, reports, end.
+
+One task runs each child from its first start to its last end. The worker's reports go to the ledger
+aggregator and the observer, its lines to the alarm writer.
+"""
+
+import asyncio
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from loguru import logger
+
+from shards.ipc.child import ChildProcess
+from shards.ipc.framing import read_report
+from shards.ipc.messages import AttachPipe, FromChild, Ready, RouterReport, Stop
+from shards.ipc.pipes import make_pipe, open_reader
+from shards.ipc.shared_setup import SharedSetup
+from shards.router import process as router_process
+from shards.router.router import RouterSetup
+from shards.supervisor.alarm_writer import AlarmWriter
+from shards.supervisor.ledger_aggregator import LedgerAggregator
+from shards.supervisor.observer import ROUTER, Observer, worker_name
+from shards.supervisor.restart_policy import RestartPolicy
+from shards.supervisor.shutdown import Shutdown
+from shards.worker import process as worker_process
+from shards.worker.shard import WorkerSetup
+
+if TYPE_CHECKING:
+    from shards.supervisor.overload_signals import OverloadSignals
+
+
+class Children:
+    """All children of the supervisor."""
+
+    def __init__(
+        self,
+        worker_setups: Iterable[WorkerSetup],
+        router_setup: RouterSetup,
+        shutdown: Shutdown,
+        aggregator: LedgerAggregator,
+        observer: Observer,
+        alarm_writer: AlarmWriter,
+        overload_signals: "OverloadSignals | None",
+    ) -> None:
+        """`overload_signals`: where late events are announced, if anywhere."""
+        self._worker_setups = [SharedSetup(setup) for setup in worker_setups]
+        self._router_setup = SharedSetup(router_setup)
+        self._shutdown = shutdown
+        self._aggregator = aggregator
+        self._observer = observer
+        self._alarm_writer = alarm_writer
+        self._overload_signals = overload_signals
+        self.port = router_setup.settings.port
+        """Port of the HTTP source; the one that the first router got is kept over restarts."""
+        self._workers: dict[int, ChildProcess] = {}
+        """The running workers, by number."""
+        self._router: ChildProcess | None = None
+        self._pipe_numbers = count(1)
+        self._ready: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+
+    @property
+    def worker_count(self) -> int:
+        """Number of workers, running or not."""
+        return len(self._worker_setups)
+
+    async def wait_until_workers_are_ready(self) -> None:
+        """Wait until every worker has been ready once."""
+        for number in range(self.worker_count):
+            await self._ready[worker_name(number)].wait()
+
+    async def wait_until_router_is_ready(self) -> None:
+        """Wait until the router has been ready once."""
+        await self._ready[ROUTER].wait()
+
+    async def run_worker(self, number: int) -> None:
+        """Run a worker, and restart it when it dies, until the shutdown."""
+        name, restarts = worker_name(number), RestartPolicy()
+        while not self._shutdown.is_requested:
+            reader, writer = make_pipe()
+            first_start = not self._ready[name].is_set()
+            setup = self._worker_setups[number]
+            child = _start_child(name, worker_process.main, setup, writer, first_start)
+            writer.close()
+            if child is None:
+                reader.close()
+                await self._wait_for_restart(name, None, restarts)
+                continue
+            self._workers[number] = child
+            self._observer.started(number)
+            self._connect(number)
+            collecting = asyncio.create_task(self._collect_reports(number, os.dup(reader.fileno())))
+            reader.close()
+            code = await child.handle_until_exit(lambda _: self._on_worker_ready(number))
+            await collecting  # its last reports
+            del self._workers[number]
+            self._observer.ended(number)
+            self._aggregator.worker_ended(number, clean=code == 0)
+            await self._wait_for_restart(name, code, restarts)
+
+    def _on_worker_ready(self, number: int) -> None:
+        self._ready[worker_name(number)].set()
+        self._observer.ready(number)
+
+    async def _collect_reports(self, number: int, descriptor: int) -> None:
+        """Take all reports of a worker; it waits while its lines cannot be written."""
+        async with open_reader(descriptor) as stream:
+            while (report := await read_report(stream)) is not None:
+                took_late = self._aggregator.worker_reported(number, report)
+                if took_late and self._overload_signals is not None:
+                    self._overload_signals.report_late()
+                self._observer.reported(number, report)
+                await self._alarm_writer.write(report)
+
+    async def run_router(self) -> None:
+        """Run the router, and restart it when it dies, until the shutdown."""
+        restarts = RestartPolicy()
+        while not self._shutdown.is_requested:
+            self._router = _start_child(ROUTER, router_process.main, self._router_setup, self.port)
+            if self._router is None:
+                await self._wait_for_restart(ROUTER, None, restarts)
+                continue
+            self._observer.started(None)
+            for number in self._workers:
+                self._connect(number)
+            code = await self._router.handle_until_exit(self._on_router_message)
+            self._router = None
+            self._observer.ended(None)
+            unreported = self._observer.seconds_silent(None)
+            self._aggregator.router_ended(None if code == 0 else unreported)
+            await self._wait_for_restart(ROUTER, code, restarts)
+
+    def _on_router_message(self, message: FromChild) -> None:
+        match message:
+            case Ready(listening):
+                if listening is not None:
+                    self.port = listening[1]
+                self._ready[ROUTER].set()
+                self._observer.ready(None)
+            case RouterReport():
+                self._aggregator.router_reported(message)
+                self._observer.heard(None)
+
+    def _connect(self, number: int) -> None:
+        """Make a data pipe from the router to a worker, if both are running."""
+        child = self._workers.get(number)
+        if child is None or self._router is None:
+            return
+        reader, writer = make_pipe()
+        attach = AttachPipe(next(self._pipe_numbers), number)
+        self._aggregator.pipe_opened(attach.pipe, number)
+        child.send_descriptor(attach, reader.fileno())
+        self._router.send_descriptor(attach, writer.fileno())
+        reader.close()
+        writer.close()
+
+    async def _wait_for_restart(self, name: str, code: int | None, restarts: RestartPolicy) -> None:
+        """Wait before the next start, or give up; `code` is None if the child never started."""
+        if self._shutdown.is_requested:
+            return
+        delay = restarts.next_delay(time.monotonic())
+        if not self._ready[name].is_set():
+            self._shutdown.give_up(f"{name} ended with {code} before it was ready")
+        elif delay is None:
+            self._shutdown.give_up(f"{name} has ended too often, now with {code}")
+        else:
+            logger.bind(process=name, code=code, restart_in=delay).error("a process has died")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._shutdown.requested.wait(), delay)
+
+    def stop_router(self) -> None:
+        """Tell the router to finish and exit."""
+        if self._router is not None:
+            self._router.send(Stop())
+
+    def stop_workers(self) -> None:
+        """Tell the workers to finish and exit."""
+        for child in self._workers.values():
+            child.send(Stop())
+
+    def kill_all(self) -> None:
+        """Kill all children; what they had not done is lost, and counted."""
+        for child in (self._router, *self._workers.values()):
+            if child is not None:
+                child.kill()
+
+
+def _start_child(name: str, *arguments: Any) -> ChildProcess | None:
+    """A new child; None if the system has no memory, descriptors or processes left."""
+    try:
+        return ChildProcess(name, *arguments)
+    except OSError as error:
+        logger.error(f"{name} cannot be started: {error.strerror}")
+        return None
