@@ -1,0 +1,110 @@
+"""Child processes and their control pipes, with real processes."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from shards.ipc.child import ChildProcess
+from shards.ipc.messages import AttachPipe, FromChild, Ready, Stop
+from shards.ipc.shared_setup import SharedSetup
+from tests.support import child_targets
+
+SECONDS = 20
+
+
+def run_child(
+    target: Callable[..., None], *arguments: Any, on_message: Callable[[ChildProcess], None]
+) -> tuple[int, list[FromChild]]:
+    """Run a child to its exit; its exit code and its messages."""
+    messages: list[FromChild] = []
+
+    async def run() -> int:
+        child = ChildProcess("child", target, *arguments)
+
+        def handle(message: FromChild) -> None:
+            messages.append(message)
+            on_message(child)
+
+        async with asyncio.timeout(SECONDS):
+            return await child.handle_until_exit(handle)
+
+    return asyncio.run(run()), messages
+
+
+def test_a_child_loads_its_set_up_reports_and_stops() -> None:
+    code, messages = run_child(
+        child_targets.obedient, SharedSetup(4321), on_message=lambda child: child.send(Stop())
+    )
+    assert (code, messages) == (0, [Ready(("127.0.0.1", 4321))])
+
+
+def test_several_children_share_one_set_up() -> None:
+    setup = SharedSetup(1234)
+    for _ in range(2):
+        code, messages = run_child(
+            child_targets.obedient, setup, on_message=lambda child: child.send(Stop())
+        )
+        assert (code, messages) == (0, [Ready(("127.0.0.1", 1234))])
+
+
+def test_a_descriptor_arrives_with_its_message() -> None:
+    reader, writer = os.pipe()
+
+    def hand_over(child: ChildProcess) -> None:
+        child.send_descriptor(AttachPipe(1, 0), writer)
+        child.send(Stop())
+
+    code, _ = run_child(child_targets.obedient, SharedSetup(1), on_message=hand_over)
+    os.close(writer)
+    assert (code, os.read(reader, 100)) == (0, b"it arrived")
+    os.close(reader)
+
+
+def test_stop_signals_do_not_reach_a_child() -> None:
+    def interrupt(child: ChildProcess) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            os.kill(child._process.pid, number)
+        child.send(Stop())
+
+    code, _ = run_child(child_targets.obedient, SharedSetup(1), on_message=interrupt)
+    assert code == 0
+
+
+def test_a_failure_is_exit_code_1_and_is_logged(capfd: pytest.CaptureFixture[str]) -> None:
+    code, messages = run_child(child_targets.failing, on_message=lambda _: None)
+    assert (code, messages) == (1, [])
+    assert "a process has failed" in capfd.readouterr().err
+
+
+def test_a_killed_child_has_the_signal_as_its_code_and_is_no_error_to_send_to() -> None:
+    async def run() -> int:
+        child = ChildProcess("child", child_targets.silent)
+        child.kill()
+        async with asyncio.timeout(SECONDS):
+            code = await child.handle_until_exit(lambda _: None)
+        child.kill()
+        return code
+
+    assert asyncio.run(run()) == -signal.SIGKILL
+
+
+def test_a_child_ends_with_its_supervisor() -> None:
+    """The end of the control pipe is all that tells it."""
+
+    async def run() -> int:
+        child = ChildProcess("child", child_targets.obedient, SharedSetup(1))
+        ended = asyncio.Event()
+        asyncio.get_running_loop().add_reader(child._process.sentinel, ended.set)
+        child._pipe.recv_bytes()  # it is ready
+        child._pipe.close()
+        async with asyncio.timeout(SECONDS):
+            await ended.wait()
+        asyncio.get_running_loop().remove_reader(child._process.sentinel)
+        child._process.join()
+        return int(child._process.exitcode)
+
+    assert asyncio.run(run()) == 1

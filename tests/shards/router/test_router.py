@@ -1,0 +1,163 @@
+"""The router: where each event goes, and how it is counted."""
+
+import asyncio
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine.directives.asset_document import parse_assets
+from engine.directives.directive import Directive, parse_directives
+from engine.directives.index import routing_keys_of
+from shards.ledger import Events, Feed
+from shards.placement import shard_of_directive
+from shards.router.router import Router, RouterSetup
+from shards.router.send_queue import SendQueue
+from shards.settings.settings import Settings
+from shards.sources.event_source import QUEUE_FULL
+
+ASSETS = b"""{"assets": [{"name": "lan", "cidr": "10.0.0.0/8", "value": 3},
+    {"name": "scanner", "cidr": "10.9.9.9", "value": 1, "whitelisted": true}]}"""
+DIRECTIVES = range(1, 9)
+"""Each matches the plugin with its own id; all of them match plugin 99."""
+
+
+class Source:
+    """An event source that is connected, with a feed."""
+
+    feed = Feed(lost=1)
+    connected = True
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+def rule(stage: int, plugin: int) -> dict[str, Any]:
+    return {
+        "name": "r",
+        "type": "PluginRule",
+        "stage": stage,
+        "occurrence": 1,
+        "plugin_id": plugin,
+        "plugin_sid": [1],
+        "from": "ANY",
+        "to": "ANY",
+        "reliability": 1,
+        "timeout": 0,
+    }
+
+
+def directives() -> list[Directive]:
+    items = [
+        {"id": n, "name": "d", "kingdom": "k", "category": "c", "priority": 1}
+        | {"rules": [rule(1, n), rule(2, 99)]}
+        for n in DIRECTIVES
+    ]
+    parsed = parse_directives(json.dumps({"directives": items}).encode())
+    return [item.directive for item in parsed if item.directive is not None]
+
+
+class Routed:
+    """A router with a send queue for each of two workers."""
+
+    def __init__(self, max_queue: int = 0, **settings: Any) -> None:
+        self.queues = [SendQueue(max_queue) for _ in range(2)]
+        keys = msgspec.msgpack.encode([routing_keys_of(directive) for directive in directives()])
+        assets = tuple(parse_assets(ASSETS)[0])
+        setup = RouterSetup(Settings(workers=2, **settings), keys, assets)
+        self.router = Router(setup, self.queues)
+
+    @property
+    def queued(self) -> list[int]:
+        return [queue.queued for queue in self.queues]
+
+    @property
+    def events(self) -> Events:
+        return self.router.make_report(Source()).ledger.events
+
+
+@pytest.fixture
+def routed() -> Routed:
+    return Routed()
+
+
+def event(plugin: int, src_ip: str = "192.0.2.1", **more: Any) -> bytes:
+    fields = {"event_id": "e", "timestamp": "2026-01-01T00:00:00Z", "sensor": "s"}
+    fields |= {"src_ip": src_ip, "dst_ip": "10.0.0.1"}
+    return json.dumps(fields | {"plugin_id": plugin, "plugin_sid": 1} | more).encode()
+
+
+@pytest.mark.parametrize("directive", DIRECTIVES)
+def test_an_event_goes_to_the_worker_of_its_directive(routed: Routed, directive: int) -> None:
+    routed.router.route([event(directive)])
+    _, worker = shard_of_directive(directive, 1, 2)
+    assert routed.queued == [int(worker == 0), int(worker == 1)]
+
+
+def test_an_event_for_several_directives_goes_to_each_worker_once(routed: Routed) -> None:
+    routed.router.route([event(99)])
+    assert routed.queued == [1, 1]
+    assert routed.router.make_report(Source()).ledger.deliveries.sent == 2
+
+
+def test_every_fate_is_counted(routed: Routed) -> None:
+    whitelisted = event(1, src_ip="10.9.9.9")
+    routed.router.route([event(1), event(77), whitelisted, b"[", event(1, src_ip="nowhere")])
+    assert routed.events.missing == 0
+    assert routed.events == Events(
+        received=5,
+        routed=1,
+        unmatched=1,
+        whitelisted=1,
+        invalid=routed.events.invalid,
+    )
+    assert dict(routed.events.invalid) == {"bad_json": 1, "bad_address": 1}
+
+
+def test_a_sender_that_waits_learns_why_an_event_is_refused() -> None:
+    routed = Routed(max_queue=1)
+    assert routed.router.take(event(1)) is None
+    assert routed.router.take(event(77)) is None
+    full = routed.router.take(event(1))
+    assert full is not None
+    assert full.reason == QUEUE_FULL
+    invalid = routed.router.take(event(1, timestamp="yesterday"))
+    assert invalid is not None
+    assert invalid.reason == "bad_timestamp"
+    report = routed.router.make_report(Source())
+    assert report.ledger.deliveries.dropped == {QUEUE_FULL: 1}
+    assert report.ledger.events.missing == 0
+
+
+def test_events_of_other_services_of_the_node_are_elsewhere() -> None:
+    parts = [Routed(cluster_size=2, cluster_index=str(part)) for part in range(2)]
+    for part in parts:
+        part.router.route([event(directive) for directive in DIRECTIVES])
+    assert sum(part.events.routed for part in parts) == len(DIRECTIVES)
+    assert sum(part.events.elsewhere for part in parts) == len(DIRECTIVES)
+    assert all(part.events.routed for part in parts)
+
+
+def test_a_report_holds_the_counts_of_the_source(routed: Routed) -> None:
+    report = routed.router.make_report(Source())
+    assert (report.ledger.feed, report.connected) == (Feed(lost=1), True)
+
+
+def test_a_report_is_not_changed_by_what_follows(routed: Routed) -> None:
+    before = routed.router.make_report(Source())
+    routed.router.route([event(1), b"["])
+    assert before.ledger.events == Events()
+    assert before.ledger.deliveries.sent == 0
+
+
+def test_flushed_events_are_written_to_the_pipes_of_their_workers() -> None:
+    async def story() -> None:
+        routed = Routed()
+        routed.router.route([event(99)])
+        for queue in routed.queues:
+            await queue.close()
+        assert routed.queued == [1, 1]  # without a pipe they wait
+
+    asyncio.run(story())
