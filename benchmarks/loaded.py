@@ -40,9 +40,9 @@ def feeding(shard: Correlator) -> Step:
         events = [decode_event(raw) for raw in raws]
 
         def work() -> None:
-            on_event = shard.on_event
+            process_event = shard.process_event
             for event in events:
-                on_event(event, event.time)
+                process_event(event, event.time)
 
         return work
 

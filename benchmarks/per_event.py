@@ -80,7 +80,7 @@ def _encoding(shard: Correlator) -> Step:
     encode = msgspec.json.Encoder().encode
 
     def lines(outputs: Outputs) -> bytes:
-        records = [*outputs.alarm_events, *(publish.alarm for publish in outputs.publishes)]
+        records = [*outputs.alarm_events, *(publish.alarm for publish in outputs.published)]
         return b"\n".join(map(encode, records)) + b"\n"
 
     def step(raws: Sequence[bytes]) -> Work:
@@ -88,7 +88,7 @@ def _encoding(shard: Correlator) -> Step:
 
         def work() -> None:
             for event in events:
-                lines(shard.on_event(event, event.time))
+                lines(shard.process_event(event, event.time))
 
         return work
 

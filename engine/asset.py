@@ -47,7 +47,7 @@ class NetworkAssets:
     def __init__(self, assets: Iterable[Asset]) -> None:
         merged = merge_covering((asset.network, asset) for asset in assets)
         self._facts = PrefixMap((network, _facts(network, around)) for network, around in merged)
-        self.facts = FunctionCache(self._find, CACHED_ADDRESSES).__getitem__
+        self.address_info = FunctionCache(self._find, CACHED_ADDRESSES).__getitem__
 
     def _find(self, address: str) -> AddressInfo:
         """The facts of a canonical address."""

@@ -145,7 +145,7 @@ class AlarmFiles:
 
     def write(self, outputs: Outputs) -> None:
         """Write the lines of these outputs, at the latest at the next flush."""
-        alarms = [publish.alarm for publish in outputs.publishes]
+        alarms = [publish.alarm for publish in outputs.published]
         self.add(self._lines(outputs.alarm_events), self._lines(alarms))
         if self.unwritten >= _BUFFER_BYTES:
             self.flush()

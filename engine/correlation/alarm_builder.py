@@ -1,4 +1,4 @@
-"""A backlog as an alarm: the record to write and the lookups that are due for it."""
+"""Builds alarm records from backlogs, with the lookups to make for them."""
 
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -21,30 +21,34 @@ R = TypeVar("R", bound=RuleRecord)
 
 
 def publish(
-    backlog: Backlog, *, due: bool = False, timed_out: bool = False
+    backlog: Backlog, *, with_lookups: bool = False, timed_out: bool = False
 ) -> Iterable[PublishedAlarm]:
-    """The alarm as it stands, with its lookups if they are due; nothing while its risk is 0.
+    """The alarm to write, with its lookups if wanted; nothing while its risk is 0.
 
-    The first publish gives the alarm its created_time.
+    The first publish sets created_time. `timed_out`: the current stage has timed out.
     """
     if backlog.risk == 0:
         return ()
     if backlog.created is None:
         backlog.created = backlog.updated
-    lookups = _due(backlog) if due and backlog.compiled.options.lookups else None
-    rules = build_rules(backlog, backlog.compiled.printed, timed_out=timed_out)
+    wanted = with_lookups and backlog.compiled.options.lookups
+    lookups = _lookup_request(backlog) if wanted else None
+    rules = build_rules(backlog, backlog.compiled.printed_rules, timed_out=timed_out)
     alarm = build_alarm(backlog, AlarmRecord, rules)
     return (PublishedAlarm(backlog.key, alarm, lookups),)
 
 
-def _due(backlog: Backlog) -> LookupRequest:
+def _lookup_request(backlog: Backlog) -> LookupRequest:
     addresses = dict.fromkeys(backlog.addresses())
-    looked_up = tuple(address for address in addresses if address not in UNSPECIFIED_ADDRESSES)
-    return LookupRequest(looked_up, backlog.pairs)
+    known = tuple(address for address in addresses if address not in UNSPECIFIED_ADDRESSES)
+    return LookupRequest(known, backlog.pairs)
 
 
 def build_alarm(backlog: Backlog, form: type[A], rules: tuple[RuleRecord, ...]) -> A:
-    """The alarm as it stands, even if it was never published, with these rules."""
+    """The present alarm record of a backlog with these rules, even if it was never published.
+
+    `form`: AlarmRecord, or a subclass of it.
+    """
     directive, options = backlog.compiled.directive, backlog.compiled.options
     return form(
         alarm_id=backlog.alarm_id,
@@ -61,22 +65,27 @@ def build_alarm(backlog: Backlog, form: type[A], rules: tuple[RuleRecord, ...]) 
         src_ips=tuple(compact_set.items(backlog.src_ips)),
         dst_ips=tuple(compact_set.items(backlog.dst_ips)),
         networks=_networks(backlog),
-        intel_hits=backlog.hits_of("intel"),
-        vulnerabilities=backlog.hits_of("vuln"),
+        intel_hits=backlog.hits_of_kind("intel"),
+        vulnerabilities=backlog.hits_of_kind("vuln"),
         custom_data=tuple(compact_set.items(backlog.custom_data)),
     )
 
 
 def _networks(backlog: Backlog) -> tuple[str, ...]:
-    facts = backlog.compiled.assets.facts
-    found = [network for address in backlog.addresses() for network in facts(address).networks]
+    address_info = backlog.compiled.assets.address_info
+    found = [
+        network for address in backlog.addresses() for network in address_info(address).networks
+    ]
     return tuple(dict.fromkeys(found))
 
 
 def build_rules(
     backlog: Backlog, printed: Iterable[tuple[R, ReferencePlaces]], *, timed_out: bool = False
 ) -> tuple[R, ...]:
-    """The rules with what this backlog adds to them: times, status, and bound references."""
+    """The rules with the times, status and bound values of a backlog.
+
+    `printed`: rules with the places of their references, as `CompiledDirective.printed_rules`.
+    """
     current, starts = backlog.stage, backlog.starts
     records = []
     for stage, (record, places) in enumerate(printed, 1):
@@ -94,7 +103,7 @@ def build_rules(
 
 
 def _bound_texts(bound: BoundValues, places: ReferencePlaces) -> dict[str, Any]:
-    """The values that references are bound to so far, as the alarm prints them."""
+    """The bound values of references as texts, by the field in which the alarm prints them."""
     return {
         field: str(bound[slot])
         for field, slot in places

@@ -1,7 +1,7 @@
-"""One open backlog: the state machine of a directive that some event has opened.
+"""One open backlog: the state machine of a directive that an event has opened.
 
-It is told of events that match the rule it waits for; it never looks for them itself, never
-reads a clock and writes nothing. What depends on the directive alone is in `CompiledDirective`.
+It consumes events that match the rule of a stage; finding them is the work of
+directive_backlogs.py. Everything that all backlogs of a directive share is in `CompiledDirective`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,15 +16,15 @@ from engine.directives.rule import CompiledRule
 from engine.event import NormalizedEvent
 
 OUT_OF_ORDER_SECONDS = 5
-"""An event this much older than the end of an earlier stage is out of order."""
+"""An event that is older than the end of an earlier stage by this much is out of order."""
 _UNSPECIFIED = "0.0.0.0"
 
 EventOutcome = Literal["taken", "finished", "repeated", "sticky_seen", "out_of_order"]
-"""How a backlog consumed an event; `finished`: taken, and the stage is complete with it."""
+"""How a backlog consumed an event; `finished`: it was taken and completed the stage."""
 
 
 class LookupData:
-    """What is to be looked up of a backlog besides addresses, and what was found."""
+    """Addresses with ports to look up, and the hits found; only backlogs with lookups have it."""
 
     __slots__ = ("hits", "pairs")
 
@@ -34,13 +34,12 @@ class LookupData:
 
 
 class Backlog:
-    """What has happened so far; times in seconds since the epoch.
+    """The state of one backlog; times in seconds since the epoch.
 
-    `order`: its age among the backlogs of the directive. `bound`: values of first events that
-    rules refer to. `starts`: of the stages up to the current one; each ends when the next one
-    starts. `ids`, `sticky`: event ids and sticky values of the current stage; `earlier_ids`: ids
-    of each earlier stage, which only all_rules_always_active needs. `looked_up`: what
-    only lookups need, if there are any.
+    `order`: age among the backlogs of the directive, lower is older. `bound`: values of first
+    events that rules refer to. `starts`: start times of the stages up to the current one; a stage
+    ends when the next one starts. `ids`, `sticky`: event ids and sticky values of the current
+    stage. `earlier_ids`: event ids of each earlier stage, only for all_rules_always_active.
     """
 
     __slots__ = (
@@ -53,7 +52,7 @@ class Backlog:
         "earlier_ids",
         "expires_at",
         "ids",
-        "looked_up",
+        "lookup_data",
         "opened_by",
         "order",
         "risk",
@@ -76,7 +75,7 @@ class Backlog:
     dst_ips: CompactSet[str]
 
     def __init__(self, compiled: CompiledDirective, order: int) -> None:
-        """Without what only an event, or a saved state, can tell: `open`, or state.restored."""
+        """Make an empty backlog, to be filled by `open` or by `snapshot.restore_backlog`."""
         self.compiled = compiled
         self.order = order
         self.created: int | None = None
@@ -84,36 +83,36 @@ class Backlog:
         self.earlier_ids: tuple[CompactSet[str], ...] = ()
         self.sticky: CompactSet[int | str] = None
         self.custom_data: CompactSet[CustomData] = None
-        self.looked_up: LookupData | None = None
+        self.lookup_data: LookupData | None = None
 
     def open(self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo, now: int) -> None:
-        """Take the opening event at stage 1, which it finishes.
+        """Take the opening event, which finishes stage 1; `now` in seconds since the epoch.
 
-        Spelled out, not by way of `offer`: nothing was there before, and this happens most often.
+        Faster than `consume`, since there is no earlier state; opening is the most frequent case.
         """
         compiled = self.compiled
         directive, rule = compiled.directive, compiled.rules[0].record
         self.opened_by = event.event_id
         self.alarm_id = compiled.alarm_id(event.event_id)
-        self.title = compiled.title(event, src, dst) if compiled.title_form else directive.name
+        self.title = compiled.title(event, src, dst) if compiled.title_template else directive.name
         self.risk = directive.priority * rule.reliability * max(src.value, dst.value) // 25
-        self.bound = compiled.first_values[0](event)
+        self.bound = compiled.first_event_values[0](event)
         self.starts = (event.time, event.time)
         self.updated = now
         self.src_ips = event.src_ip
         self.dst_ips = event.dst_ip
         if directive.always_active:
             self.earlier_ids = (event.event_id,)
-        self._note_rest(event)
+        self._record_details(event)
 
     @property
     def key(self) -> BacklogKey:
-        """What tells it from all others that are open."""
+        """The key that is unique among all open backlogs."""
         return self.compiled.directive.id, self.opened_by
 
     @property
     def stage(self) -> int:
-        """The current stage: as many as have started, the one after the last when all are done."""
+        """The current stage, from 1; one more than the last stage when all are finished."""
         return len(self.starts)
 
     @property
@@ -121,7 +120,7 @@ class Backlog:
         """Whether the last stage is finished."""
         return self.stage > len(self.compiled.rules)
 
-    def offer(self, event: NormalizedEvent, now: int) -> EventOutcome:
+    def consume(self, event: NormalizedEvent, now: int) -> EventOutcome:
         """Consume an event that matches the rule of the current stage."""
         starts = self.starts
         rule = self.compiled.rules[len(starts) - 1]
@@ -136,98 +135,100 @@ class Backlog:
             return "repeated"
         return self._take(rule, event, now)
 
-    def revisit(self, stage: int, event: NormalizedEvent, now: int) -> EventOutcome:
-        """Consume an event that matches the rule of an earlier stage (all_rules_always_active)."""
+    def consume_at_earlier_stage(
+        self, stage: int, event: NormalizedEvent, now: int
+    ) -> EventOutcome:
+        """Consume an event that matches the rule of an earlier stage, if all rules are active."""
         ids = list(self.earlier_ids)
         if compact_set.contains(ids[stage - 1], event.event_id):
             return "repeated"
         ids[stage - 1] = compact_set.add(ids[stage - 1], event.event_id)
         self.earlier_ids = tuple(ids)
-        self._note(event, now)
+        self._record_event(event, now)
         return "taken"
 
     def _take(self, rule: CompiledRule, event: NormalizedEvent, now: int) -> EventOutcome:
         if self.ids is None:
-            self.bound += self.compiled.first_values[rule.record.stage - 1](event)
+            self.bound += self.compiled.first_event_values[rule.record.stage - 1](event)
         self.ids = compact_set.add(self.ids, event.event_id)
         if rule.sticky_value is not None:
             self.sticky = compact_set.add(self.sticky, rule.sticky_value(event))
-        self._note(event, now)
+        self._record_event(event, now)
         if compact_set.size(self.ids) < rule.record.occurrence:
             return "taken"
         self._finish_stage(rule, event.time)
         return "finished"
 
-    def _note(self, event: NormalizedEvent, now: int) -> None:
-        """What every event taken leaves behind, at whatever stage."""
+    def _record_event(self, event: NormalizedEvent, now: int) -> None:
+        """Record the addresses, custom data and time of an event taken at any stage."""
         if event.src_ip != self.src_ips:
-            self.src_ips = _with_address(self.src_ips, event.src_ip)
+            self.src_ips = _add_address(self.src_ips, event.src_ip)
         if event.dst_ip != self.dst_ips:
-            self.dst_ips = _with_address(self.dst_ips, event.dst_ip)
-        self._note_rest(event)
-        if now > self.updated:  # noqa: PLR1730 - half the time of max()
+            self.dst_ips = _add_address(self.dst_ips, event.dst_ip)
+        self._record_details(event)
+        if now > self.updated:  # noqa: PLR1730 - twice as fast as max()
             self.updated = now
 
-    def _note_rest(self, event: NormalizedEvent) -> None:
+    def _record_details(self, event: NormalizedEvent) -> None:
         if event.custom_data1 or event.custom_data2 or event.custom_data3:
             for custom in _custom_data(event):
                 self.custom_data = compact_set.add(self.custom_data, custom)
         if self.compiled.options.lookups:
-            self.note_pairs(_pairs(event))
+            self.add_pairs(_pairs(event))
 
     def _finish_stage(self, rule: CompiledRule, time: int) -> None:
-        """End the current stage at this event time, and begin the next one."""
+        """Finish the current stage at this event time, and start the next one."""
         directive = self.compiled.directive
-        self.risk = directive.priority * rule.record.reliability * self._value() // 25
+        self.risk = directive.priority * rule.record.reliability * self._max_asset_value() // 25
         if directive.always_active:
             self.earlier_ids += (self.ids,)
         self.ids = self.sticky = None
         self.starts += (time,)
 
     def enrich(self, kind: LookupKind, hits: Iterable[Hit]) -> bool:
-        """Take up what a lookup found; whether any of it is new."""
-        looked_up = self.looked_up = self.looked_up or LookupData()
-        known = compact_set.size(looked_up.hits)
+        """Add the hits of a lookup; returns whether any of them is new."""
+        data = self.lookup_data = self.lookup_data or LookupData()
+        known = compact_set.size(data.hits)
         for hit in hits:
-            looked_up.hits = compact_set.add(looked_up.hits, (kind, hit))
-        return compact_set.size(looked_up.hits) > known
+            data.hits = compact_set.add(data.hits, (kind, hit))
+        return compact_set.size(data.hits) > known
 
-    def hits_of(self, kind: LookupKind) -> tuple[Hit, ...]:
-        """What lookups of a kind have found, in order."""
-        if self.looked_up is None or self.looked_up.hits is None:  # as mostly
+    def hits_of_kind(self, kind: LookupKind) -> tuple[Hit, ...]:
+        """The hits of one kind of lookup, in the order in which they were found."""
+        if self.lookup_data is None or self.lookup_data.hits is None:  # the usual case
             return ()
-        return tuple(hit for of, hit in compact_set.items(self.looked_up.hits) if of == kind)
+        return tuple(hit for of, hit in compact_set.items(self.lookup_data.hits) if of == kind)
 
-    def note_pairs(self, pairs: Iterable[tuple[str, int]]) -> None:
-        """Note addresses with their ports, which are to be looked up."""
-        looked_up = self.looked_up = self.looked_up or LookupData()
+    def add_pairs(self, pairs: Iterable[tuple[str, int]]) -> None:
+        """Add addresses with ports, to be looked up."""
+        data = self.lookup_data = self.lookup_data or LookupData()
         for pair in pairs:
-            looked_up.pairs = compact_set.add(looked_up.pairs, pair)
+            data.pairs = compact_set.add(data.pairs, pair)
 
     @property
     def pairs(self) -> tuple[tuple[str, int], ...]:
-        """Addresses with their ports, in order."""
-        return () if self.looked_up is None else tuple(compact_set.items(self.looked_up.pairs))
+        """The addresses with ports to look up, in order."""
+        return () if self.lookup_data is None else tuple(compact_set.items(self.lookup_data.pairs))
 
     def set_expiry(self, now: int) -> None:
-        """Work out the first second at which the stage that became current `now` is expired."""
+        """Set `expires_at`; the current stage has been current since `now`."""
         options = self.compiled.options
         timeout = self.compiled.rules[self.stage - 1].record.timeout
-        outlived = self.starts[-1] + timeout + options.min_alarm_lifetime + 1
-        self.expires_at = max(outlived, now + options.expiry_grace)
+        after_timeout = self.starts[-1] + timeout + options.min_alarm_lifetime + 1
+        self.expires_at = max(after_timeout, now + options.expiry_grace)
 
-    def _value(self) -> int:
-        """The highest asset value over all addresses so far."""
-        facts = self.compiled.assets.facts
-        return max([facts(address).value for address in self.addresses()])
+    def _max_asset_value(self) -> int:
+        """The highest asset value of all addresses so far."""
+        address_info = self.compiled.assets.address_info
+        return max([address_info(address).value for address in self.addresses()])
 
     def addresses(self) -> tuple[str, ...]:
-        """The src addresses, then the dst addresses, as they came; one may be on both sides."""
+        """The source, then the destination addresses, in order; one may be in both."""
         return (*compact_set.items(self.src_ips), *compact_set.items(self.dst_ips))
 
 
-def _with_address(addresses: CompactSet[str], address: str) -> CompactSet[str]:
-    """One side's addresses with one more; 0.0.0.0 stays only while it is alone."""
+def _add_address(addresses: CompactSet[str], address: str) -> CompactSet[str]:
+    """Add an address to one side; 0.0.0.0 stays only while it is the only one."""
     if address == _UNSPECIFIED and addresses is not None:
         return addresses
     if addresses == _UNSPECIFIED:

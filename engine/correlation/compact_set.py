@@ -1,7 +1,7 @@
-"""A set that keeps its order and costs nothing until it holds two items.
+"""An ordered set without overhead for zero or one item.
 
-Most backlogs hold one address a side, one event id, one sticky value: a bag of one is the bare
-item, an empty one is None, and only from two on it is a dict. Items are never None or a dict.
+Most backlogs hold one address a side, one event id, one sticky value. So an empty set is None, a
+set of one item is the item itself, and only larger ones are dicts. Items are never None or a dict.
 """
 
 from collections.abc import Iterable
@@ -13,65 +13,65 @@ K = TypeVar("K")
 CompactSet: TypeAlias = T | dict[T, None] | None
 
 
-def add(bag: CompactSet[T], item: T) -> CompactSet[T]:
-    """The bag with the item in it: the same dict, or a new bag; assign the result."""
-    if bag is None:
+def add(items_: CompactSet[T], item: T) -> CompactSet[T]:
+    """The set with the item added; assign the result, which may be a new object."""
+    if items_ is None:
         return item
-    if isinstance(bag, dict):
-        bag[item] = None
-        return bag
-    return bag if bag == item else {bag: None, item: None}
+    if isinstance(items_, dict):
+        items_[item] = None
+        return items_
+    return items_ if items_ == item else {items_: None, item: None}
 
 
-def remove(bag: CompactSet[T], item: T) -> CompactSet[T]:
-    """The bag without the item; assign the result."""
-    if isinstance(bag, dict):
-        bag.pop(item, None)
-        return bag or None
-    return None if bag == item else bag
+def remove(items_: CompactSet[T], item: T) -> CompactSet[T]:
+    """The set without the item; assign the result, which may be a new object."""
+    if isinstance(items_, dict):
+        items_.pop(item, None)
+        return items_ or None
+    return None if items_ == item else items_
 
 
-def contains(bag: CompactSet[T], item: T) -> bool:
-    """Whether the item is in the bag."""
-    return item in bag if isinstance(bag, dict) else bag is not None and bag == item
+def contains(items_: CompactSet[T], item: T) -> bool:
+    """Whether the item is in the set."""
+    return item in items_ if isinstance(items_, dict) else items_ is not None and items_ == item
 
 
-def size(bag: CompactSet[T]) -> int:
-    """How many items the bag holds."""
-    if bag is None:
+def size(items_: CompactSet[T]) -> int:
+    """Number of items."""
+    if items_ is None:
         return 0
-    return len(bag) if isinstance(bag, dict) else 1
+    return len(items_) if isinstance(items_, dict) else 1
 
 
-def items(bag: CompactSet[T]) -> Iterable[T]:
-    """The items in the order in which they came."""
-    if bag is None:
+def items(items_: CompactSet[T]) -> Iterable[T]:
+    """The items in the order in which they were added."""
+    if items_ is None:
         return ()
-    return bag if isinstance(bag, dict) else (bag,)
+    return items_ if isinstance(items_, dict) else (items_,)
 
 
-def from_items(things: Iterable[T]) -> CompactSet[T]:
-    """A bag of these items."""
-    bag: CompactSet[T] = None
-    for thing in things:
-        bag = add(bag, thing)
-    return bag
+def from_items(items_in: Iterable[T]) -> CompactSet[T]:
+    """A set of these items."""
+    items_: CompactSet[T] = None
+    for item in items_in:
+        items_ = add(items_, item)
+    return items_
 
 
 class CompactSetMap(dict[K, CompactSet[T]]):
-    """From a key to the bag of items filed under it; empty bags leave no trace."""
+    """A CompactSet for each key; keys of empty sets are removed."""
 
     __slots__ = ()
 
     def add(self, key: K, item: T) -> None:
-        """File an item under a key."""
-        bag = self.get(key)
-        self[key] = item if bag is None else add(bag, item)
+        """Add an item to the set of a key."""
+        items_ = self.get(key)
+        self[key] = item if items_ is None else add(items_, item)
 
     def remove(self, key: K, item: T) -> None:
-        """Take an item out; nothing happens when it is not there."""
-        bag = remove(self.get(key), item)
-        if bag is None:
+        """Remove an item from the set of a key; no error if it is absent."""
+        items_ = remove(self.get(key), item)
+        if items_ is None:
             self.pop(key, None)
         else:
-            self[key] = bag
+            self[key] = items_

@@ -1,7 +1,7 @@
-"""A directive compiled: everything that its backlogs share, worked out once.
+"""A directive compiled: everything that its backlogs share, computed once.
 
-A *slot* is a value that some rule refers to: a field of the first event of a stage. Backlogs
-keep the values of slots in a tuple in stage order, so the tuple only ever grows at its end.
+A *slot* is a value that a rule refers to: a field of the first event of a stage. Backlogs keep the
+values of slots in a tuple in stage order, so that the tuple only grows at its end.
 """
 
 import re
@@ -22,13 +22,13 @@ from engine.options import Options
 
 _TITLE_TOKEN = re.compile("SRC_IP|DST_IP")
 BoundValues = tuple[Any, ...]
-"""The values of slots, whole numbers or texts; or UNBOUND."""
+"""The values of slots: int, str or UNBOUND."""
 ReferencePlaces = tuple[tuple[str, int], ...]
-"""Fields of a rule's record that print a bound value, and the position of its slot."""
+"""Fields of a rule record that print a bound value, with the position of its slot."""
 
 
 class _Unbound:
-    """Stands for a value that is lost: equal to nothing that an event can have."""
+    """The value of a slot that is not known any more; unequal to every value of an event."""
 
     def __repr__(self) -> str:
         return "UNBOUND"
@@ -44,12 +44,12 @@ class CompiledDirective:
         "_alarm_prefix",
         "assets",
         "directive",
-        "first_values",
+        "first_event_values",
         "options",
-        "printed",
+        "printed_rules",
         "rules",
         "slots",
-        "title_form",
+        "title_template",
         "variant",
     )
 
@@ -61,7 +61,7 @@ class CompiledDirective:
         *,
         variant: bool = False,
     ) -> None:
-        """`variant`: its rules are not those of the configuration, but what some backlogs keep."""
+        """`variant`: the rules are those of restored backlogs, not of the configuration."""
         self.directive = directive
         self.variant = variant
         self.assets = assets
@@ -76,35 +76,35 @@ class CompiledDirective:
             for record in directive.rules
         )
         self.slots = _slots(self.rules)
-        self.printed = tuple((rule.record, _places(rule, self.slots)) for rule in self.rules)
-        """What alarms print of each rule, and where in it which bound values go."""
-        self.title_form = _title_form(directive.name)
-        self.first_values = tuple(
+        self.printed_rules = tuple((rule.record, _places(rule, self.slots)) for rule in self.rules)
+        """The rule records as alarms print them, with the places of bound values."""
+        self.title_template = _title_template(directive.name)
+        self.first_event_values = tuple(
             _values(tuple(slot.field for slot in self.slots if slot.stage == rule.record.stage))
             for rule in self.rules
         )
-        """By stage - 1: from the first event of the stage to the values of its slots."""
+        """By stage - 1: a function from the stage's first event to the values of its slots."""
 
     def alarm_id(self, event_id: str) -> str:
-        """The id of the alarm that this event opens."""
+        """The id of the alarm that an event with this id opens."""
         return alarm_id(self._alarm_prefix, event_id)
 
     def title(self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo) -> str:
-        """The directive's name, each token in it replaced by the asset's name, else the address."""
+        """The directive's name with SRC_IP and DST_IP replaced by asset names, else addresses."""
         shown = {"SRC_IP": src.name or event.src_ip, "DST_IP": dst.name or event.dst_ip}
-        return self.title_form % shown
+        return self.title_template % shown
 
 
 def with_other_rules(
     compiled: CompiledDirective, rules: tuple[RuleRecord, ...]
 ) -> CompiledDirective:
-    """A variant of a directive: the same, but for these rules, which are valid."""
+    """A rule variant of a directive: the same directive with these rules, which must be valid."""
     directive = replace(compiled.directive, rules=rules)
     return CompiledDirective(directive, compiled.assets, compiled.options, variant=True)
 
 
-def _title_form(name: str) -> str:
-    """For `%`: the name with its tokens to be filled in; "" when it has none."""
+def _title_template(name: str) -> str:
+    """A `%` template of the name with SRC_IP and DST_IP as keys; "" if it has neither."""
     form, tokens = _TITLE_TOKEN.subn(r"%(\g<0>)s", name.replace("%", "%%"))
     return form if tokens else ""
 
@@ -116,7 +116,7 @@ def can_be_title(text: str, name: str) -> bool:
 
 @lru_cache
 def _title_pattern(name: str) -> re.Pattern[str]:
-    """Any text for each token, without backtracking but for the last: hostile texts are long."""
+    """Matches any text for each token; only the last one backtracks, since texts may be hostile."""
     first, *others = map(re.escape, _TITLE_TOKEN.split(name))
     between = "".join(f"(?>.+?{text})" for text in others[:-1])
     return re.compile(first + between + "".join(f".+{text}" for text in others[-1:]), re.DOTALL)
@@ -124,14 +124,14 @@ def _title_pattern(name: str) -> re.Pattern[str]:
 
 @lru_cache
 def _values(fields: tuple[str, ...]) -> Callable[[NormalizedEvent], BoundValues]:
-    """From an event to the tuple of these fields of it."""
+    """A function from an event to the tuple of these fields."""
     if len(fields) > 1:
         return attrgetter(*fields)
     return lambda event: tuple(getattr(event, field) for field in fields)
 
 
 def _slots(rules: tuple[CompiledRule, ...]) -> dict[StageReference, int]:
-    """Each slot with its position in the tuples of bound values."""
+    """The slots with their positions in the tuple of bound values."""
     references = {binding.reference for rule in rules for binding in rule.bindings}
     in_order = sorted(references, key=lambda reference: (reference.stage, reference.field))
     return {reference: position for position, reference in enumerate(in_order)}
@@ -141,25 +141,30 @@ def _places(rule: CompiledRule, slots: dict[StageReference, int]) -> ReferencePl
     return tuple((binding.field, slots[binding.reference]) for binding in rule.bindings)
 
 
-Key = Callable[[Any], Hashable]
+KeyFunction = Callable[[Any], Hashable]
 
 
-def stage_keys(rule: CompiledRule, slots: dict[StageReference, int]) -> tuple[Key, Key]:
-    """What an event, and a backlog at a stage, must have in common to match, as one dict key.
+def make_stage_keys(
+    rule: CompiledRule, slots: dict[StageReference, int]
+) -> tuple[KeyFunction, KeyFunction]:
+    """Two functions whose results are equal if an event matches a backlog at this stage.
 
-    Two functions that make it: from the event, and from the bound values of the backlog.
+    The first makes the key from an event, the second from the bound values of a backlog. The key is
+    None, one value or a tuple, and hashable.
     """
     references = {binding.reference for binding in rule.bindings if binding.compared}
     in_order = sorted(references, key=lambda reference: slots[reference])
     fields = [reference.field for reference in in_order]
     positions = [slots[reference] for reference in in_order]
-    return _key(in_order, fields, attrgetter), _key(in_order, positions, itemgetter)
+    from_event = _make_key_function(in_order, fields, attrgetter)
+    from_bound = _make_key_function(in_order, positions, itemgetter)
+    return from_event, from_bound
 
 
-def _key(
+def _make_key_function(
     references: list[StageReference], places: list[Any], getter: Callable[..., Callable[[Any], Any]]
-) -> Key:
-    """A function from an event, or from bound values, to the key made of these places."""
+) -> KeyFunction:
+    """A function from an event, or from bound values, to the key of these fields or positions."""
     if not references:
         return lambda source: None
     values = getter(*places)

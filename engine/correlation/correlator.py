@@ -1,7 +1,7 @@
-"""The shard's only door: events and time go in, outputs come out; snapshot and restore.
+"""The entry point of correlation: events and time in, outputs out; snapshots and restore.
 
-Single-threaded plain calls. `now` is an argument, in whole seconds since the epoch; what it is
-(wall time, or the highest event time) is the caller's choice.
+Synchronous and single-threaded. `now` is always an argument, in whole seconds since the epoch; the
+caller chooses the clock (wall time, or the highest event time).
 """
 
 from collections import Counter
@@ -10,6 +10,7 @@ from itertools import chain, repeat
 
 from engine.alarm import BacklogKey, Hit, LookupKind, PublishedAlarm
 from engine.asset import NetworkAssets
+from engine.correlation.backlog import Backlog
 from engine.correlation.compiled_directive import CompiledDirective
 from engine.correlation.directive_backlogs import DirectiveBacklogs
 from engine.correlation.expiry import ExpiryQueue
@@ -17,13 +18,12 @@ from engine.correlation.outputs import Outputs
 from engine.correlation.snapshot import BacklogSnapshot, DroppedBacklog, UnusableBacklogError
 from engine.directives.directive import Directive
 from engine.directives.index import DirectiveIndex, routing_keys_of
-from engine.dsiem_format.saved_alarm import SavedAlarm, saved_alarms
 from engine.event import NormalizedEvent
 from engine.options import Options
 
 
 class Correlator:
-    """The directives of one shard, and all their backlogs."""
+    """The directives of one shard and their backlogs."""
 
     def __init__(
         self, directives: Iterable[Directive], assets: NetworkAssets, options: Options
@@ -33,7 +33,7 @@ class Correlator:
         self._assets = assets
         self._expiry = ExpiryQueue()
         self._matches: Counter[int] | None = Counter() if options.count_matches else None
-        self._managers = {
+        self._by_directive = {
             directive.id: DirectiveBacklogs(
                 CompiledDirective(directive, assets, options), self._expiry
             )
@@ -41,75 +41,78 @@ class Correlator:
         }
 
     def __len__(self) -> int:
-        """How many backlogs are open; asks every directive."""
-        return sum(map(len, self._managers.values()))
+        """Number of open backlogs; visits every directive."""
+        return sum(map(len, self._by_directive.values()))
 
     @property
     def active_directives(self) -> int:
-        """How many directives have open backlogs; asks each of them."""
-        return sum(1 for manager in self._managers.values() if len(manager))
+        """Number of directives with open backlogs; visits every directive."""
+        return sum(1 for backlogs in self._by_directive.values() if len(backlogs))
 
-    def on_event(self, event: NormalizedEvent, now: int) -> Outputs:
-        """Close what has expired by now, then offer the event to each directive it concerns.
+    def process_event(self, event: NormalizedEvent, now: int) -> Outputs:
+        """Close what has expired by `now`, then correlate the event with the matching directives.
 
-        The outputs' counts are empty when nothing expired and no directive consumed the event.
-        Events from whitelisted sources are the caller's to leave out.
+        The outputs' counts are empty if nothing expired and no directive consumed the event. The
+        caller leaves out events from whitelisted sources.
         """
         outputs = Outputs()
-        self.take(event, now, outputs)
+        self.process_event_into(event, now, outputs)
         return outputs
 
-    def take(self, event: NormalizedEvent, now: int, outputs: Outputs) -> bool:
-        """As on_event, into outputs that may hold others; whether a directive consumed it."""
-        if self._expiry.due(now):
-            self.on_tick(now, outputs)
+    def process_event_into(self, event: NormalizedEvent, now: int, outputs: Outputs) -> bool:
+        """As process_event, added to these outputs; returns whether a directive consumed it."""
+        if self._expiry.is_due(now):
+            self.advance_time(now, outputs)
         consumed = False
         concerned = self._index.find(event)
         if concerned:
-            src, dst = self._assets.facts(event.src_ip), self._assets.facts(event.dst_ip)
+            src, dst = (
+                self._assets.address_info(event.src_ip),
+                self._assets.address_info(event.dst_ip),
+            )
             for directive in concerned:
-                if self._managers[directive].on_event(event, src, dst, now, outputs):
+                if self._by_directive[directive].process_event(event, src, dst, now, outputs):
                     consumed = True
                     if self._matches is not None:
                         self._matches[directive] += 1
         return consumed
 
     def take_matches(self) -> Mapping[int, int]:
-        """How many events each directive has consumed since this was last asked.
+        """Number of events that each directive has consumed since the last call.
 
-        Needs `Options.count_matches`, else there are none.
+        Empty without `Options.count_matches`.
         """
         if not self._matches:
             return {}
         matches, self._matches = self._matches, Counter()
         return matches
 
-    def on_tick(self, now: int, outputs: Outputs | None = None) -> Outputs:
-        """Close what has expired by now; into these outputs, if given."""
+    def advance_time(self, now: int, outputs: Outputs | None = None) -> Outputs:
+        """Close what has expired by `now`; adds to these outputs, if given."""
         outputs = Outputs() if outputs is None else outputs
-        for backlog in self._expiry.pop(now):
-            self._managers[backlog.compiled.directive.id].expire(backlog, outputs)
+        for backlog in self._expiry.pop_expired(now):
+            self._by_directive[backlog.compiled.directive.id].expire(backlog, outputs)
         return outputs
 
     def enrich(
         self, key: BacklogKey, kind: LookupKind, hits: Iterable[Hit]
     ) -> Iterable[PublishedAlarm] | None:
-        """What is to be published now that a lookup has found this for a backlog: if it is new.
+        """Add the hits of a lookup to a backlog; returns the alarm to publish if any is new.
 
-        None when the backlog is no longer open.
+        None if the backlog is not open any more.
         """
         directive, opened_by = key
-        return self._managers[directive].enrich(opened_by, kind, hits)
+        return self._by_directive[directive].enrich(opened_by, kind, hits)
 
-    def snapshot(self) -> list[BacklogSnapshot]:
-        """All open backlogs as plain data, those of one directive oldest first."""
-        return [state for manager in self._managers.values() for state in manager.states()]
+    def snapshots(self) -> list[BacklogSnapshot]:
+        """Snapshots of all open backlogs, those of one directive oldest first."""
+        return [state for backlogs in self._by_directive.values() for state in backlogs.snapshots()]
 
     def restore(self, states: Iterable[BacklogSnapshot]) -> list[DroppedBacklog]:
-        """Take up backlogs, each younger than all that are open; say which do not fit, and why.
+        """Restore backlogs as the youngest ones, in their `order`; returns those that do not fit.
 
-        Among themselves they are as old as their `order` says. Those taken up count as changed.
-        What has expired meanwhile is closed, and published, by the next `on_tick`.
+        Restored backlogs count as changed. Those that have expired meanwhile are closed and
+        published by the next `advance_time`.
         """
         dropped = []
         for state in sorted(states, key=lambda state: state.order):
@@ -120,31 +123,31 @@ class Correlator:
         return dropped
 
     def _restore(self, state: BacklogSnapshot) -> None:
-        manager = self._managers.get(state.directive)
-        if manager is None:
+        backlogs = self._by_directive.get(state.directive)
+        if backlogs is None:
             raise UnusableBacklogError("its directive is not here")
-        manager.restore(state)
+        backlogs.restore(state)
 
-    def take_changes(self) -> Iterator[BacklogKey]:
-        """Which backlogs have been opened, changed or closed since this was last asked.
+    def take_changed(self) -> Iterator[BacklogKey]:
+        """The keys of the backlogs opened, changed or closed since the last call, each once.
 
-        Each once, whatever has become of it. Needs `Options.track_changes`, else there are none.
-        What is said is settled now; the keys are made one by one, since there may be many.
+        Empty without `Options.track_changes`. The set is fixed at the call; the keys are made
+        lazily, since there may be many.
         """
-        taken = {key: manager.take_changes() for key, manager in self._managers.items()}
+        taken = {key: backlogs.take_changed() for key, backlogs in self._by_directive.items()}
         by_directive = [
             zip(repeat(key), opened_by) for key, opened_by in taken.items() if opened_by
         ]
         return chain.from_iterable(by_directive)
 
-    def state(self, key: BacklogKey) -> BacklogSnapshot | None:
-        """The backlog as it is now; None when it is closed."""
+    def snapshot_of(self, key: BacklogKey) -> BacklogSnapshot | None:
+        """The snapshot of a backlog; None if it is not open."""
         directive, opened_by = key
-        manager = self._managers.get(directive)
-        return manager.state(opened_by) if manager is not None else None
+        backlogs = self._by_directive.get(directive)
+        return backlogs.snapshot(opened_by) if backlogs is not None else None
 
-    def saved(self) -> Iterator[tuple[int, list[SavedAlarm]]]:
-        """The open backlogs as dsiem-backend saves them, by directive, oldest first."""
-        for directive, manager in self._managers.items():
-            if len(manager):
-                yield directive, saved_alarms(manager.backlogs())
+    def open_backlogs(self) -> Iterator[tuple[int, Iterable[Backlog]]]:
+        """Directive ids with their open backlogs, oldest first; not to be changed by the caller."""
+        for directive, backlogs in self._by_directive.items():
+            if len(backlogs):
+                yield directive, backlogs.backlogs()

@@ -1,7 +1,7 @@
-"""The backlogs of one directive, and how to find those that an event concerns.
+"""The open backlogs of one directive, and how an event finds those that consume it.
 
-`Stages` files the open backlogs under the values that the references of the stage where they wait
-are bound to, so an event finds its backlogs with one lookup per stage.
+`Stages` keys the backlogs of a stage by the values that its references are bound to. So an event
+finds its backlogs with one dictionary lookup per stage, however many are open.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -22,12 +22,12 @@ from engine.correlation.snapshot import (
 from engine.correlation.stages import Stages
 from engine.event import NormalizedEvent
 
-Offer = tuple[Backlog, int]
-"""A backlog that consumes an event, and the stage at which it does."""
+Consumer = tuple[Backlog, int]
+"""A backlog that will consume an event, and the stage at which it will."""
 
 
 class DirectiveBacklogs:
-    """One directive and its open backlogs, oldest first."""
+    """The open backlogs of one directive, oldest first."""
 
     __slots__ = ("_backlogs", "_changed", "_compiled", "_expiry", "_next_order", "_stages")
 
@@ -36,76 +36,78 @@ class DirectiveBacklogs:
         self._expiry = expiry
         self._stages = Stages(compiled)
         self._backlogs: dict[str, Backlog] = {}
-        """By the id of the event that opened them: it can have only one open at a time."""
+        """By the id of the opening event, which can have only one open backlog."""
         self._next_order = 0
         self._changed: set[str] | None = set() if compiled.options.track_changes else None
-        """`opened_by` of what was opened, changed or closed since it was last asked for."""
+        """`opened_by` of the backlogs opened, changed or closed since the last `take_changed`."""
 
     def __len__(self) -> int:
         return len(self._backlogs)
 
-    def on_event(
+    def process_event(
         self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo, now: int, outputs: Outputs
     ) -> bool:
-        """Offer an event to the backlogs that it concerns; if none consumes it, it may open one.
+        """Let the matching backlogs consume an event; if there are none, it may open a backlog.
 
-        Returns whether it was consumed.
+        `src` and `dst`: the asset information of its addresses. Returns whether it was consumed.
         """
-        offers = self._offers(event, src, dst)
-        if offers:
-            for backlog, stage in offers:
-                self._offer(backlog, stage, event, now, outputs)
+        consumers = self._find_consumers(event, src, dst)
+        if consumers:
+            for backlog, stage in consumers:
+                self._consume(backlog, stage, event, now, outputs)
         elif self._stages.opening.matches(event, src, dst):
             self._open(event, src, dst, now, outputs)
         else:
             return False
         return True
 
-    def _offers(self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo) -> list[Offer]:
-        """The backlogs that will consume the event, oldest first, and at which stage each."""
-        found: list[Offer] = []
+    def _find_consumers(
+        self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo
+    ) -> list[Consumer]:
+        """The backlogs that will consume the event, oldest first, with their stages."""
+        found: list[Consumer] = []
         for stage in self._stages.searched:
-            waiting = stage.waiting.get(stage.key_of_event(event)) if stage.waiting else None
+            waiting = stage.waiting.get(stage.event_key(event)) if stage.waiting else None
             if waiting and stage.rule.matches(event, src, dst):
                 if isinstance(waiting, dict):
                     found += [(backlog, stage.number) for backlog in waiting]
-                else:  # as mostly
+                else:  # the usual case
                     found.append((waiting, stage.number))
         if len(found) > 1:
-            found = _one_each(found) if self._compiled.directive.always_active else found
-            found.sort(key=lambda offer: offer[0].order)
+            found = _one_stage_each(found) if self._compiled.directive.always_active else found
+            found.sort(key=lambda consumer: consumer[0].order)
         return found
 
-    def _offer(
+    def _consume(
         self, backlog: Backlog, stage: int, event: NormalizedEvent, now: int, outputs: Outputs
     ) -> None:
         if stage == len(backlog.starts):  # the current one
-            answer = backlog.offer(event, now)
+            outcome = backlog.consume(event, now)
         else:
-            answer = backlog.revisit(stage, event, now)
-            if answer == "taken":
-                outputs.publishes += publish(backlog)
-        if answer in ("taken", "finished"):
+            outcome = backlog.consume_at_earlier_stage(stage, event, now)
+            if outcome == "taken":
+                outputs.published += publish(backlog)
+        if outcome in ("taken", "finished"):
             if self._changed is not None:
                 self._changed.add(backlog.opened_by)
             outputs.count("taken")
             outputs.alarm_events.append(AlarmEvent(backlog.alarm_id, stage, event.event_id))
         else:
-            outputs.count(answer)
-        if answer == "finished":
+            outputs.count(outcome)
+        if outcome == "finished":
             self._advance(backlog, stage, now, outputs)
 
     def _advance(self, backlog: Backlog, finished: int, now: int, outputs: Outputs) -> None:
-        """After its stage was finished: the backlog waits at the next one, or is closed."""
+        """Move a backlog that has finished a stage to the next one, or close it."""
         self._expiry.remove(backlog)
         if backlog.closed:
-            self._unfile(backlog, finished)
+            self._remove(backlog, finished)
             outputs.count("finished")
         else:
             self._stages.advance(backlog, finished)
             backlog.set_expiry(now)
             self._expiry.add(backlog)
-        outputs.publishes += publish(backlog, due=True)
+        outputs.published += publish(backlog, with_lookups=True)
 
     def _open(
         self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo, now: int, outputs: Outputs
@@ -116,26 +118,26 @@ class DirectiveBacklogs:
         backlog = Backlog(self._compiled, self._next_order)
         backlog.open(event, src, dst, now)
         backlog.set_expiry(now)
-        self._file(backlog)
+        self._add(backlog)
         outputs.count("opened")
         outputs.alarm_events.append(AlarmEvent(backlog.alarm_id, 1, event.event_id))
         if backlog.risk:
-            outputs.publishes += publish(backlog, due=True)
+            outputs.published += publish(backlog, with_lookups=True)
 
     def expire(self, backlog: Backlog, outputs: Outputs) -> None:
-        """Close a backlog whose current stage has timed out; `Expiry` has let go of it already."""
-        self._unfile(backlog, backlog.stage)
+        """Close a backlog whose current stage has timed out; it has left the expiry queue."""
+        self._remove(backlog, backlog.stage)
         if self._changed is not None:
             self._changed.add(backlog.opened_by)
         outputs.count("expired")
-        outputs.publishes += publish(backlog, timed_out=True)
+        outputs.published += publish(backlog, timed_out=True)
 
     def enrich(
         self, opened_by: str, kind: LookupKind, hits: Iterable[Hit]
     ) -> Iterable[PublishedAlarm] | None:
-        """Take up what a lookup found for an open backlog, to be published if it is new.
+        """Add the hits of a lookup to a backlog; returns the alarm to publish if any is new.
 
-        None when no backlog is open that this event opened.
+        None if the backlog that this event opened is not open any more.
         """
         backlog = self._backlogs.get(opened_by)
         if backlog is None:
@@ -150,48 +152,48 @@ class DirectiveBacklogs:
         """The open backlogs, oldest first."""
         return self._backlogs.values()
 
-    def states(self) -> Iterator[BacklogSnapshot]:
-        """The open backlogs as plain data, oldest first."""
+    def snapshots(self) -> Iterator[BacklogSnapshot]:
+        """Snapshots of the open backlogs, oldest first."""
         return map(take_snapshot, self._backlogs.values())
 
-    def state(self, opened_by: str) -> BacklogSnapshot | None:
-        """The open backlog that this event opened, as plain data."""
+    def snapshot(self, opened_by: str) -> BacklogSnapshot | None:
+        """The snapshot of the backlog that this event opened; None if it is not open."""
         backlog = self._backlogs.get(opened_by)
         return None if backlog is None else take_snapshot(backlog)
 
-    def take_changes(self) -> Collection[str]:
-        """By which events those were opened that have changed since this was last asked."""
+    def take_changed(self) -> Collection[str]:
+        """`opened_by` of the backlogs that have changed since the last call."""
         if not self._changed:
             return ()
         changed, self._changed = self._changed, set()
         return changed
 
     def restore(self, state: BacklogSnapshot) -> None:
-        """Take up a backlog, younger than all that there are; Unfit when it cannot be."""
+        """Restore a backlog as the youngest; UnusableBacklogError if it does not fit."""
         if state.opened_by in self._backlogs:
             raise UnusableBacklogError("another one was opened by the same event")
-        compiled = self._stages.compiled_for(state.rules)
-        self._file(restore_backlog(compiled, self._next_order, state))
+        compiled = self._stages.compile_rules(state.rules)
+        self._add(restore_backlog(compiled, self._next_order, state))
 
-    def _file(self, backlog: Backlog) -> None:
-        """Put a backlog where it will be found."""
+    def _add(self, backlog: Backlog) -> None:
+        """Add a backlog where events and the expiry find it."""
         self._next_order = backlog.order + 1
         self._backlogs[backlog.opened_by] = backlog
         if self._changed is not None:
             self._changed.add(backlog.opened_by)
-        self._stages.file(backlog)
+        self._stages.add(backlog)
         self._expiry.add(backlog)
 
-    def _unfile(self, backlog: Backlog, stage: int) -> None:
-        """Take a closed backlog, last at this stage, out from everywhere but the expiry."""
+    def _remove(self, backlog: Backlog, stage: int) -> None:
+        """Remove a closed backlog, which was at this stage; not from the expiry queue."""
         del self._backlogs[backlog.opened_by]
-        self._stages.unfile(backlog, stage)
+        self._stages.remove(backlog, stage)
 
 
-def _one_each(offers: list[Offer]) -> list[Offer]:
-    """Each backlog once: at its current stage, else at the earliest that matches."""
+def _one_stage_each(consumers: list[Consumer]) -> list[Consumer]:
+    """Each backlog once: at its current stage, else at the earliest matching one."""
     chosen: dict[Backlog, int] = {}
-    for backlog, stage in offers:
+    for backlog, stage in consumers:
         if backlog not in chosen or stage == backlog.stage:
             chosen[backlog] = stage
     return list(chosen.items())

@@ -1,4 +1,7 @@
-"""When open backlogs expire: a heap of the seconds at which something does."""
+"""The expiry times of open backlogs.
+
+A file of its own, since the backlogs of all directives share one queue.
+"""
 
 from heapq import heappop, heappush
 
@@ -8,7 +11,7 @@ from engine.correlation.compact_set import CompactSet, CompactSetMap
 
 
 class ExpiryQueue:
-    """Which backlogs expire at which second; asking for none that do costs next to nothing."""
+    """Backlogs by the second at which they expire, with a heap of these seconds."""
 
     __slots__ = ("_by_second", "_seconds")
 
@@ -17,23 +20,23 @@ class ExpiryQueue:
         self._seconds: list[int] = []
 
     def add(self, backlog: Backlog) -> None:
-        """File a backlog under its `expires_at`, in seconds."""
+        """Add a backlog under its `expires_at`, in seconds since the epoch."""
         if backlog.expires_at not in self._by_second:
             heappush(self._seconds, backlog.expires_at)
         self._by_second.add(backlog.expires_at, backlog)
 
     def remove(self, backlog: Backlog) -> None:
-        """Take a backlog out; its second stays in the heap, to be passed over in time."""
+        """Remove a backlog; its second stays in the heap until it has passed."""
         self._by_second.remove(backlog.expires_at, backlog)
 
-    def due(self, now: int) -> bool:
-        """Whether anything may expire at `now` or before."""
+    def is_due(self, now: int) -> bool:
+        """Whether a backlog may expire at `now` or before."""
         return bool(self._seconds) and self._seconds[0] <= now
 
-    def pop(self, now: int) -> list[Backlog]:
-        """Take out, and return, all that expires at `now` or before, earliest first."""
-        due: list[Backlog] = []
+    def pop_expired(self, now: int) -> list[Backlog]:
+        """Remove and return the backlogs that expire at `now` or before, earliest first."""
+        expired: list[Backlog] = []
         while self._seconds and self._seconds[0] <= now:
-            expired: CompactSet[Backlog] = self._by_second.pop(heappop(self._seconds), None)
-            due += compact_set.items(expired)
-        return due
+            backlogs: CompactSet[Backlog] = self._by_second.pop(heappop(self._seconds), None)
+            expired += compact_set.items(backlogs)
+        return expired

@@ -1,8 +1,4 @@
-"""All of an open backlog as plain data, to be kept somewhere and restored from there.
-
-May live here: the data, how a backlog becomes it and comes back from it, and why some of it
-cannot. May not: how it is written down, and where.
-"""
+"""Snapshots of open backlogs: all state as plain data, and the restoration from it."""
 
 from collections.abc import Iterable
 
@@ -23,20 +19,17 @@ from engine.directives.json_document import describe
 from engine.errors import Finding
 
 BoundValue = int | str
-_WHOLE = range(-(2**63), 2**64)
-"""Whole numbers that can be written down and read again everywhere."""
-_SHOWN = 200
-"""As many characters of a text are shown to people."""
+_INTEGERS = range(-(2**63), 2**64)
+"""The integers that MessagePack and JSON decoders of 64 bits accept."""
+_SHOWN_CHARACTERS = 200
+"""Characters of a foreign text that a log line shows."""
 
 
 class BacklogSnapshot(Struct, frozen=True, omit_defaults=True):
-    """An open backlog. Times in seconds since the epoch.
+    """The state of an open backlog, as `Backlog` has it; times in seconds since the epoch.
 
-    `starts`: of the stages up to the current one; each ends when the next one starts. `ids` and
-    `sticky`: event ids and sticky values of the current stage. `earlier_ids`: ids of each earlier
-    stage (all_rules_always_active only). `bound`: (stage, event field, value) of first events.
-    `order`: its age among the backlogs of the directive, less is older. `rules`: its own, when
-    they are not those of the directive.
+    `bound`: (stage, event field, value) of first events. `rules`: those of its rule variant, () if
+    they are the directive's.
     """
 
     directive: int
@@ -63,12 +56,12 @@ class BacklogSnapshot(Struct, frozen=True, omit_defaults=True):
 
     @property
     def key(self) -> BacklogKey:
-        """What tells it from all others that are open."""
+        """The key that is unique among all open backlogs."""
         return self.directive, self.opened_by
 
 
 class DroppedBacklog(Struct, frozen=True):
-    """A saved backlog that was not taken up; `reason` is for people, and speaks of "it"."""
+    """A saved backlog that was not restored; `reason` is for people, with "it" as the backlog."""
 
     directive: int
     alarm_id: str
@@ -77,22 +70,24 @@ class DroppedBacklog(Struct, frozen=True):
 
 
 class UnusableBacklogError(ValueError):
-    """A saved backlog cannot be taken up; says why, for people, and speaks of "it"."""
+    """A saved backlog cannot be restored; the text is for people, with "it" as the backlog."""
 
     def dropped(self, directive: int, alarm_id: str, title: str) -> DroppedBacklog:
-        """What becomes of it; who saved it may have written anything."""
-        return DroppedBacklog(directive, alarm_id[:_SHOWN], title[:_SHOWN], str(self))
+        """The record of the dropped backlog; long texts are cut, since the file may be hostile."""
+        return DroppedBacklog(
+            directive, alarm_id[:_SHOWN_CHARACTERS], title[:_SHOWN_CHARACTERS], str(self)
+        )
 
 
 def describe_invalid_rules(finding: Finding) -> str:
-    """Why it is unfit whose rules have this fault."""
+    """The reason why a backlog whose rules have this fault cannot be restored."""
     where = f" of stage {finding.stage}" if finding.stage else ""
     fault = f"{finding.field}{where} {finding.message}"
     return f"its rules are not those of the directive, nor valid: {fault}"
 
 
 def take_snapshot(backlog: Backlog) -> BacklogSnapshot:
-    """The state of a backlog."""
+    """A snapshot of a backlog."""
     slots = zip(backlog.compiled.slots, backlog.bound, strict=False)
     return BacklogSnapshot(
         directive=backlog.compiled.directive.id,
@@ -114,15 +109,16 @@ def take_snapshot(backlog: Backlog) -> BacklogSnapshot:
         pairs=backlog.pairs,
         order=backlog.order,
         rules=backlog.compiled.directive.rules if backlog.compiled.variant else (),
-        intel_hits=backlog.hits_of("intel"),
-        vulnerabilities=backlog.hits_of("vuln"),
+        intel_hits=backlog.hits_of_kind("intel"),
+        vulnerabilities=backlog.hits_of_kind("vuln"),
     )
 
 
 def restore_backlog(compiled: CompiledDirective, youngest: int, state: BacklogSnapshot) -> Backlog:
-    """The backlog that has this state, and at least this `order`; Unfit when there can be none.
+    """The backlog of a snapshot; its `order` is at least `youngest`.
 
-    `compiled`: with the rules of the state, if it has rules of its own.
+    `compiled`: the directive, with the rules of the snapshot if it has any. UnusableBacklogError if
+    the snapshot does not fit the directive.
     """
     _check(compiled, state)
     backlog = Backlog(compiled, max(youngest, state.order))
@@ -142,7 +138,7 @@ def restore_backlog(compiled: CompiledDirective, youngest: int, state: BacklogSn
     backlog.dst_ips = compact_set.from_items(canonical_addresses(state.dst_ips))
     backlog.custom_data = compact_set.from_items(state.custom_data)
     if state.pairs:
-        backlog.note_pairs(state.pairs)
+        backlog.add_pairs(state.pairs)
     if state.intel_hits or state.vulnerabilities:
         backlog.enrich("intel", state.intel_hits)
         backlog.enrich("vuln", state.vulnerabilities)
@@ -164,7 +160,7 @@ def _check(compiled: CompiledDirective, state: BacklogSnapshot) -> None:
         raise UnusableBacklogError(
             f"it has finished {stage - 1} stages, the directive has {stages}"
         )
-    if not all(number in _WHOLE for number in numbers):
+    if not all(number in _INTEGERS for number in numbers):
         raise UnusableBacklogError("a time in it is out of range")
     if not 0 <= state.risk < 2**63:
         raise UnusableBacklogError("its risk is out of range")
@@ -177,7 +173,7 @@ def _is_sticky(compiled: CompiledDirective, state: BacklogSnapshot) -> bool:
 def _earlier_ids(
     compiled: CompiledDirective, state: BacklogSnapshot
 ) -> tuple[CompactSet[str], ...]:
-    """One bag for each earlier stage; empty where the state knows of none."""
+    """A set for each earlier stage; empty where the snapshot has none."""
     if not compiled.directive.always_active:
         return ()
     earlier = len(state.starts) - 1
@@ -186,7 +182,7 @@ def _earlier_ids(
 
 
 def canonical_addresses(texts: Iterable[str]) -> tuple[str, ...]:
-    """These addresses in canonical form, each once; Unfit when one of them is none."""
+    """The addresses in canonical form, each once; UnusableBacklogError for an invalid one."""
     return tuple(dict.fromkeys(map(_address, texts)))
 
 
@@ -198,7 +194,7 @@ def _address(text: str) -> str:
 
 
 def _bound(compiled: CompiledDirective, state: BacklogSnapshot) -> BoundValues:
-    """The values of all slots whose stage has had its first event; UNBOUND where one is lost."""
+    """The values of all slots whose stage has had its first event; UNBOUND where it is unknown."""
     known = {(stage, field): value for stage, field, value in state.bound}
     stage = len(state.starts)
     begun = stage if state.ids else stage - 1

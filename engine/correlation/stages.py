@@ -1,9 +1,9 @@
-"""Where the open backlogs of a directive wait: at which stage, and for which bound values.
+"""The open backlogs of a directive by stage and by the values that their references are bound to.
 
-A backlog that was restored may have other rules than its directive has now: it waits at stages
-of its own, a *variant*, which lasts as long as any backlog waits there. An event is offered to
-all of them alike. The index knows only the directive's own rules, though: an event that none of
-them is for, by its plugin or taxonomy, does not get here, whatever a variant would make of it.
+A restored backlog may have other rules than its directive has now. It waits at the stages of a
+*rule variant*, which exists as long as any backlog waits there; events are matched against all
+variants. The routing index knows only the directive's own rules: an event whose plugin or taxonomy
+none of them names does not arrive here, even if a rule of a variant would match it.
 """
 
 from collections.abc import Hashable, Sequence
@@ -11,39 +11,43 @@ from collections.abc import Hashable, Sequence
 from engine.alarm import RuleRecord
 from engine.correlation.backlog import Backlog
 from engine.correlation.compact_set import CompactSetMap
-from engine.correlation.compiled_directive import CompiledDirective, stage_keys, with_other_rules
+from engine.correlation.compiled_directive import (
+    CompiledDirective,
+    make_stage_keys,
+    with_other_rules,
+)
 from engine.correlation.snapshot import UnusableBacklogError, describe_invalid_rules
 from engine.directives.rule import CompiledRule
 from engine.directives.rule_schema import check_rules
 
 MAX_VARIANTS = 1000
-"""An event costs some time for each of them."""
+"""Largest number of rule variants of a directive: every event is matched against each."""
 Rules = tuple[RuleRecord, ...]
 
 
 class Stage:
-    """One stage: its rule, and the backlogs that wait for an event that matches it."""
+    """A stage: its rule, and the backlogs that wait for a matching event."""
 
-    __slots__ = ("key_of_bound", "key_of_event", "number", "rule", "waiting")
+    __slots__ = ("bound_key", "event_key", "number", "rule", "waiting")
 
     def __init__(self, rule: CompiledRule, compiled: CompiledDirective) -> None:
         self.rule = rule
         self.number = rule.record.stage
-        self.key_of_event, self.key_of_bound = stage_keys(rule, compiled.slots)
+        self.event_key, self.bound_key = make_stage_keys(rule, compiled.slots)
         self.waiting: CompactSetMap[Hashable, Backlog] = CompactSetMap()
 
     def add(self, backlog: Backlog) -> None:
-        """File a backlog; a key equal to all its bound values is kept as that same tuple."""
-        key = self.key_of_bound(backlog.bound)
+        """Add a backlog; a key equal to its bound values is the same tuple, to save memory."""
+        key = self.bound_key(backlog.bound)
         self.waiting.add(backlog.bound if key == backlog.bound else key, backlog)
 
     def remove(self, backlog: Backlog) -> None:
-        """Take a backlog out."""
-        self.waiting.remove(self.key_of_bound(backlog.bound), backlog)
+        """Remove a backlog."""
+        self.waiting.remove(self.bound_key(backlog.bound), backlog)
 
 
 class _Variant:
-    """Other rules, compiled, and their stages."""
+    """Compiled rules other than the directive's own, and their stages."""
 
     __slots__ = ("compiled", "stages")
 
@@ -53,7 +57,7 @@ class _Variant:
 
 
 class Stages:
-    """All stages of a directive."""
+    """All stages of a directive, those of rule variants included."""
 
     __slots__ = ("_compiled", "_own", "_variants", "opening", "searched")
 
@@ -62,12 +66,15 @@ class Stages:
         self._own = _stages(compiled)
         self._variants: dict[Rules, _Variant] = {}
         self.opening = self._own[0].rule
-        """What the event that opens a backlog has to match: always the directive's own."""
+        """The rule that an opening event must match: always the directive's own."""
         self.searched: Sequence[Stage] = self._own
-        """Those that events are offered to, the directive's own first."""
+        """The stages that events are matched against, the directive's own first."""
 
-    def compiled_for(self, rules: Rules) -> CompiledDirective:
-        """What backlogs with these rules share; none are the directive's own. Unfit if invalid."""
+    def compile_rules(self, rules: Rules) -> CompiledDirective:
+        """The compiled directive with these rules; () stands for its own.
+
+        UnusableBacklogError if they are invalid, or there are MAX_VARIANTS already.
+        """
         if not rules or rules == self._compiled.directive.rules:
             return self._compiled
         if rules in self._variants:
@@ -81,40 +88,40 @@ class Stages:
             raise UnusableBacklogError(describe_invalid_rules(findings[0]))
         return with_other_rules(self._compiled, records)
 
-    def file(self, backlog: Backlog) -> None:
-        """Put a backlog where events will find it."""
+    def add(self, backlog: Backlog) -> None:
+        """Add a backlog to the stages at which it waits."""
         if backlog.compiled.variant:
-            self._keep(backlog.compiled)
-        for stage in self._places(backlog, backlog.stage):
+            self._add_variant(backlog.compiled)
+        for stage in self._waiting_stages(backlog, backlog.stage):
             stage.add(backlog)
 
     def advance(self, backlog: Backlog, finished: int) -> None:
-        """Move a backlog from the stage that it has finished to the next one."""
+        """Move a backlog from the finished stage to the next one."""
         compiled = backlog.compiled
-        stages = self._of(compiled) if compiled.variant else self._own
+        stages = self._variant_stages(compiled) if compiled.variant else self._own
         if not compiled.directive.always_active:
             stages[finished - 1].remove(backlog)
         stages[finished].add(backlog)
 
-    def unfile(self, backlog: Backlog, stage: int) -> None:
-        """Take out a closed backlog that was last at this stage."""
-        for place in self._places(backlog, stage):
-            place.remove(backlog)
+    def remove(self, backlog: Backlog, stage: int) -> None:
+        """Remove a closed backlog, which was at this stage."""
+        for waiting_stage in self._waiting_stages(backlog, stage):
+            waiting_stage.remove(backlog)
         if backlog.compiled.variant:
             self._drop_unused(backlog.compiled.directive.rules)
 
-    def _of(self, compiled: CompiledDirective) -> tuple[Stage, ...]:
+    def _variant_stages(self, compiled: CompiledDirective) -> tuple[Stage, ...]:
         return self._variants[compiled.directive.rules].stages
 
-    def _places(self, backlog: Backlog, current: int) -> tuple[Stage, ...]:
-        """Where a backlog at this stage waits: with always_active at the earlier ones too."""
+    def _waiting_stages(self, backlog: Backlog, current: int) -> tuple[Stage, ...]:
+        """The stages at which a backlog waits: with all rules active, the earlier ones too."""
         compiled = backlog.compiled
-        stages = self._of(compiled) if compiled.variant else self._own
+        stages = self._variant_stages(compiled) if compiled.variant else self._own
         if compiled.directive.always_active:
             return stages[:current]
         return (stages[current - 1],)
 
-    def _keep(self, compiled: CompiledDirective) -> None:
+    def _add_variant(self, compiled: CompiledDirective) -> None:
         if compiled.directive.rules not in self._variants:
             variant = self._variants[compiled.directive.rules] = _Variant(compiled)
             self.searched = [*self.searched, *variant.stages]

@@ -6,7 +6,7 @@ import msgspec
 
 from engine.address import Network, parse_network
 from engine.asset import Asset
-from engine.directives.json_document import Field, FieldTable, decode_item, describe, open_list
+from engine.directives.json_document import Field, FieldTable, describe, parse_list, parse_object
 from engine.errors import Finding
 
 HIGHEST_VALUE = 5
@@ -21,7 +21,7 @@ _FIELDS = FieldTable(
 
 def parse_assets(data: bytes) -> tuple[list[Asset], list[Finding]]:
     """The assets of one document, and every finding in it, warnings included."""
-    items, findings = open_list(data, "assets")
+    items, findings = parse_list(data, "assets")
     assets: list[Asset] = []
     for position, raw in enumerate(items):
         asset, found = _read_asset(raw)
@@ -32,7 +32,7 @@ def parse_assets(data: bytes) -> tuple[list[Asset], list[Finding]]:
 
 
 def _read_asset(raw: msgspec.Raw) -> tuple[Asset | None, list[Finding]]:
-    item, unreadable = decode_item(raw)
+    item, unreadable = parse_object(raw)
     if unreadable:
         return None, unreadable
     values, faults = _FIELDS.read(item)

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.alarm import RuleRecord
-from engine.directives.json_document import Field, FieldTable, decode_item, open_list
+from engine.directives.json_document import Field, FieldTable, parse_list, parse_object
 from engine.directives.rule_schema import Item, read_fields, read_rules, records_of
 from engine.errors import Finding, Path
 
@@ -61,7 +61,7 @@ def parse_directives(data: bytes, *, lenient: bool = False) -> Iterator[ParsedDi
     With `lenient`, what Dsiem (Go) repairs is repaired, and other faulty directives are left
     out; both leave a warning. A document that cannot be read gives one item with the reason.
     """
-    items, findings = open_list(data, "directives")
+    items, findings = parse_list(data, "directives")
     if findings:
         yield ParsedDirective((), None, None, findings)
     for position, raw in enumerate(items):
@@ -78,7 +78,7 @@ def has_faults(findings: Iterable[Finding]) -> bool:
 def _parse_one(
     raw: msgspec.Raw, lenient: bool
 ) -> tuple[int | None, Directive | None, list[Finding]]:
-    item, findings = decode_item(raw)
+    item, findings = parse_object(raw)
     id_ = directive = None
     if not findings:
         id_, directive, findings = _read_directive(item, lenient)

@@ -50,9 +50,9 @@ class DirectiveIndex:
             for rule in directive.rules:
                 _file(plugins.setdefault(rule.plugin_id, {}), rule.plugin_sid, directive.id)
                 _file(categories.setdefault(rule.category, {}), rule.product, directive.id)
-        self._plugins = {plugin: _settled(by_sid) for plugin, by_sid in plugins.items()}
+        self._plugins = {plugin: _as_tuples(by_sid) for plugin, by_sid in plugins.items()}
         self._categories = {
-            name: _settled(by_product) for name, by_product in categories.items() if by_product
+            name: _as_tuples(by_product) for name, by_product in categories.items() if by_product
         }
 
     def find(self, key: RoutableEvent) -> DirectiveIds:
@@ -86,5 +86,5 @@ def _file(by_key: dict[K, list[int]], keys: Iterable[K], directive: int) -> None
             ids.append(directive)
 
 
-def _settled(by_key: dict[K, list[int]]) -> dict[K, DirectiveIds]:
+def _as_tuples(by_key: dict[K, list[int]]) -> dict[K, DirectiveIds]:
     return {key: tuple(ids) for key, ids in by_key.items()}

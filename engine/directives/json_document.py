@@ -50,7 +50,7 @@ class Field(Struct, frozen=True):
     choices: tuple[str, ...] = ()
 
 
-def open_list(data: bytes, key: str) -> tuple[list[msgspec.Raw], list[Finding]]:
+def parse_list(data: bytes, key: str) -> tuple[list[msgspec.Raw], list[Finding]]:
     """The undecoded items of a document `{key: [...]}`, or the finding why there are none."""
     unreadable = _not_text(data)
     if unreadable is not None:
@@ -64,7 +64,7 @@ def open_list(data: bytes, key: str) -> tuple[list[msgspec.Raw], list[Finding]]:
         return [], [syntax_finding(data)]
 
 
-def decode_item(raw: msgspec.Raw) -> tuple[dict[str, Any], list[Finding]]:
+def parse_object(raw: msgspec.Raw) -> tuple[dict[str, Any], list[Finding]]:
     """One item of a list as an object, or the finding why it is none; its path begins here."""
     try:
         item = msgspec.json.decode(raw)

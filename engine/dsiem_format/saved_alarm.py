@@ -1,8 +1,4 @@
-"""A backlog in the form in which dsiem-backend saves it: the alarm, with what it has to remember.
-
-May live here: that form, a backlog written in it, and what is read from it as BacklogState. May
-not: files, and what becomes of a state (state.py).
-"""
+"""Saved backlogs of dsiem-backend: alarm records with the event ids and sticky values of stages."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -15,6 +11,7 @@ from engine.correlation.alarm_builder import build_alarm, build_rules
 from engine.correlation.backlog import Backlog
 from engine.correlation.compact_set import CompactSet
 from engine.correlation.compiled_directive import CompiledDirective, ReferencePlaces
+from engine.correlation.correlator import Correlator
 from engine.correlation.snapshot import BacklogSnapshot, UnusableBacklogError, canonical_addresses
 from engine.directives.directive import Directive
 from engine.dsiem_format.saved_rules import bound_values, restore_rules
@@ -42,24 +39,28 @@ class SavedAlarm(AlarmRecord, frozen=True, omit_defaults=True):
 
 
 Printed = tuple[tuple[SavedRule, ReferencePlaces], ...]
-"""As `CompiledDirective.printed`."""
+"""Like `CompiledDirective.printed_rules`."""
 
 
-def saved_alarms(backlogs: Iterable[Backlog]) -> list[SavedAlarm]:
-    """These backlogs in saved form."""
-    forms: dict[CompiledDirective, Printed] = {}
+def save_backlogs(correlator: Correlator) -> dict[int, list[SavedAlarm]]:
+    """The open backlogs in saved form, by directive, oldest first."""
+    return {id_: _save_all(backlogs) for id_, backlogs in correlator.open_backlogs()}
+
+
+def _save_all(backlogs: Iterable[Backlog]) -> list[SavedAlarm]:
+    printed_rules: dict[CompiledDirective, Printed] = {}
     alarms = []
     for backlog in backlogs:
-        if (form := forms.get(backlog.compiled)) is None:
-            printed = ((SavedRule(**asdict(rule)), at) for rule, at in backlog.compiled.printed)
-            form = forms[backlog.compiled] = tuple(printed)
-        rules = tuple(_remembering(backlog, rule) for rule in build_rules(backlog, form))
-        alarms.append(build_alarm(backlog, SavedAlarm, rules))
+        if (printed := printed_rules.get(backlog.compiled)) is None:
+            rules = ((SavedRule(**asdict(rule)), at) for rule, at in backlog.compiled.printed_rules)
+            printed = printed_rules[backlog.compiled] = tuple(rules)
+        saved = tuple(_with_saved_events(backlog, rule) for rule in build_rules(backlog, printed))
+        alarms.append(build_alarm(backlog, SavedAlarm, saved))
     return alarms
 
 
-def _remembering(backlog: Backlog, rule: SavedRule) -> SavedRule:
-    """The rule with what the backlog remembers of the events of its stage."""
+def _with_saved_events(backlog: Backlog, rule: SavedRule) -> SavedRule:
+    """The rule with the event ids and sticky values of its stage."""
     ids = _ids_of(backlog, rule.stage)
     if not ids:
         return rule
@@ -68,7 +69,7 @@ def _remembering(backlog: Backlog, rule: SavedRule) -> SavedRule:
 
 
 def _ids_of(backlog: Backlog, stage: int) -> tuple[str, ...]:
-    """As many as are still known; of stage 1 always the one that opened the backlog."""
+    """The event ids of a stage that are still known; of stage 1 at least the opening event."""
     known: CompactSet[str] = backlog.ids if stage == backlog.stage else None
     if stage <= len(backlog.earlier_ids):
         known = backlog.earlier_ids[stage - 1]
@@ -90,9 +91,9 @@ def _sticky_values(sticky: CompactSet[int | str]) -> StickyValues | None:
 def snapshot_from_alarm(
     alarm: SavedAlarm, directive: Directive, options: Options
 ) -> BacklogSnapshot:
-    """The backlog that a saved alarm of this directive stands for; Unfit when there is none.
+    """The snapshot of the backlog in a saved alarm; UnusableBacklogError if it has none.
 
-    Its rules, times and ids are those of the alarm, priority and flags those of the directive.
+    Rules, times and ids come from the alarm, priority and flags from the directive.
     """
     printed = _in_order(alarm.rules)
     stage = _current(printed)
@@ -125,7 +126,7 @@ def snapshot_from_alarm(
 
 
 def _in_order(rules: Sequence[SavedRule]) -> list[SavedRule]:
-    """The rules by stage, from 1 on; Unfit when they are not one for each."""
+    """The rules in the order of their stages; UnusableBacklogError unless there is one for each."""
     ordered = sorted(rules, key=lambda rule: rule.stage)
     if [rule.stage for rule in ordered] != list(range(1, len(ordered) + 1)):
         raise UnusableBacklogError("its rules are not one for each stage from 1 on")
@@ -133,7 +134,7 @@ def _in_order(rules: Sequence[SavedRule]) -> list[SavedRule]:
 
 
 def _current(rules: Sequence[SavedRule]) -> int:
-    """The lowest stage without a status."""
+    """The current stage: the lowest one without a status."""
     for rule in rules:
         if rule.status == "timeout":
             raise UnusableBacklogError(f"its stage {rule.stage} has timed out")
@@ -143,7 +144,7 @@ def _current(rules: Sequence[SavedRule]) -> int:
 
 
 def _starts(alarm: SavedAlarm, begun: Sequence[SavedRule]) -> Iterator[int]:
-    """When each of these stages began; where it does not say so, when the one before it ended."""
+    """The start time of each stage; if the alarm has none, the end of the stage before."""
     ended = 0
     for rule in begun:
         yield rule.start_time or ended or alarm.created_time or alarm.update_time

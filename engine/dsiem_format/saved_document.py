@@ -1,7 +1,4 @@
-"""Reading a document of saved alarms: what is absent or null is filled in, faults are told.
-
-May live here: from bytes to SavedAlarm. May not: what an alarm means, and files.
-"""
+"""Reads a document of saved alarms: absent and null fields get defaults, faults are reported."""
 
 from typing import Any
 
@@ -21,22 +18,22 @@ _RULE = {
     "name": "",
     "plugin_sid": (),
 }
-"""What is taken for what a peer may leave out."""
+"""The defaults of the fields that dsiem-backend may leave out."""
 _decode = msgspec.json.Decoder(SavedAlarm).decode
 
 
 class SavedDocument(Struct, frozen=True):
-    """The alarms of a document; `faults`: of each item that is none, which it is and why."""
+    """The alarms of a document; `faults`: a text for each item that is no alarm."""
 
     alarms: tuple[SavedAlarm, ...]
     faults: tuple[str, ...] = ()
 
 
 def parse_saved_alarms(data: bytes) -> SavedDocument:
-    """All alarms of a document; ValueError, which says why, when it is not a list in JSON."""
+    """All alarms of a document; ValueError with the reason if it is not a JSON list."""
     try:
         items = msgspec.json.decode(data, type=list[msgspec.Raw])
-    except Exception as error:  # UnicodeDecodeError and RecursionError are no MsgspecError
+    except Exception as error:  # UnicodeDecodeError and RecursionError are not MsgspecErrors
         raise ValueError(str(error)) from None
     alarms, faults = [], []
     for number, raw in enumerate(items, 1):
@@ -51,12 +48,12 @@ def _alarm(raw: msgspec.Raw) -> SavedAlarm:
     try:
         return _decode(raw)
     except msgspec.ValidationError:
-        return msgspec.convert(_filled(msgspec.json.decode(raw)), SavedAlarm)
+        return msgspec.convert(_with_defaults(msgspec.json.decode(raw)), SavedAlarm)
 
 
-def _filled(item: Any) -> Any:
-    """An alarm with all that it may leave out."""
-    item = _present(item)
+def _with_defaults(item: Any) -> Any:
+    """An alarm with defaults for its absent fields."""
+    item = _without_nulls(item)
     if isinstance(item, dict):
         item = _ALARM | item
         if isinstance(rules := item.get("rules"), list):
@@ -64,8 +61,8 @@ def _filled(item: Any) -> Any:
     return item
 
 
-def _present(value: Any) -> Any:
-    """A value without the members of objects that are null."""
+def _without_nulls(value: Any) -> Any:
+    """A value without the null members of its objects."""
     if isinstance(value, dict):
-        return {name: _present(one) for name, one in value.items() if one is not None}
-    return list(map(_present, value)) if isinstance(value, list) else value
+        return {name: _without_nulls(one) for name, one in value.items() if one is not None}
+    return list(map(_without_nulls, value)) if isinstance(value, list) else value

@@ -1,7 +1,4 @@
-"""The rules of a saved alarm, which prints values in place of the references bound to them.
-
-May live here: telling the rules and the values apart. May not: all else that a saved alarm holds.
-"""
+"""Restores the rules of a saved alarm, in which values stand in place of the bound references."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,17 +14,20 @@ from engine.directives.rule_schema import check_rules
 _PORT = re.compile("[0-9]{1,5}")
 _OPEN = ("", "ANY")
 Rules = Sequence[RuleRecord]
-"""By stage - 1."""
+"""Rules in the order of their stages."""
 
 
 def restore_rules(printed: Rules, directive: Directive) -> tuple[RuleRecord, ...]:
-    """The rules with the references of the directive put back; Unfit when they are not valid.
+    """The rules with the directive's references in place of their values.
 
-    They differ from those of the directive when that was edited since.
+    They differ from the directive's rules if it was edited since. UnusableBacklogError if they are
+    invalid.
     """
     own = directive.rules
     rules = tuple(
-        _put_back(printed, rule, own[index], directive) if index < len(own) else _bare(rule)
+        _restore_references(printed, rule, own[index], directive)
+        if index < len(own)
+        else _plain_rule(rule)
         for index, rule in enumerate(printed)
     )
     if rules == own:
@@ -41,9 +41,9 @@ def restore_rules(printed: Rules, directive: Directive) -> tuple[RuleRecord, ...
 def bound_values(
     printed: Rules, rules: Rules, only: Mapping[str, str | None], directive: Directive
 ) -> Iterator[tuple[int, str, BoundValue]]:
-    """(stage, event field, value) of what the rules refer to, whether that stage has begun or not.
+    """(stage, event field, value) of every reference, whether its stage has begun or not.
 
-    Where no value is printed it is the `only` one that it can be, by event field, if there is.
+    `only`: by event field, the value to use where the alarm prints none.
     """
     found: dict[tuple[int, str], BoundValue | None] = {}
     for rule, shown in zip(rules, printed, strict=True):
@@ -61,17 +61,17 @@ def _references(rule: RuleRecord, directive: Directive) -> Mapping[str, StageRef
     return references_of(rule, narrowed=directive.always_active and rule.stage == 1)
 
 
-def _bare(rule: RuleRecord, **texts: str) -> RuleRecord:
-    """The rule without what only a backlog has, and with these texts."""
+def _plain_rule(rule: RuleRecord, **texts: str) -> RuleRecord:
+    """The rule without times and status, and with these condition texts."""
     fields = {name: getattr(rule, name) for name in RuleRecord.__struct_fields__}
     fields |= {"start_time": 0, "end_time": 0, "status": ""}
     return RuleRecord(**fields | texts)
 
 
-def _put_back(
+def _restore_references(
     printed: Rules, rule: RuleRecord, own: RuleRecord, directive: Directive
 ) -> RuleRecord:
-    """The rule with the directive's text of each condition of which it says nothing else."""
+    """The rule with the directive's condition texts, where it prints a value or nothing else."""
     meant = _references(own, directive)
     texts = {field: (getattr(rule, field), getattr(own, field)) for field in CONDITION_FIELDS}
     same = {
@@ -80,13 +80,13 @@ def _put_back(
         if (text in _OPEN and ours in _OPEN)
         or (field in meant and _value(printed, rule, field, meant[field]) is not None)
     }
-    return _bare(rule, **same)
+    return _plain_rule(rule, **same)
 
 
 def _value(
     printed: Rules, rule: RuleRecord, field: str, reference: StageReference
 ) -> BoundValue | None:
-    """The value that a rule prints for a reference; None when it prints a condition."""
+    """The value that a rule prints in place of a reference; None if it prints a condition."""
     text: str = getattr(rule, field)
     if text == "ANY" or is_reference(text):
         return None
@@ -109,8 +109,8 @@ def _port(text: str) -> int | None:
 
 
 def _is_copied(text: str, condition: str) -> bool:
-    """Whether a text is the list, or negation, that the rule referred to has as its condition.
+    """Whether a text is the condition of the referenced rule, a list or a negation.
 
-    dsiem-backend prints that, not the value of the event.
+    dsiem-backend prints that condition instead of the event's value.
     """
     return text == condition and ("," in text or text.lstrip().startswith("!"))

@@ -20,7 +20,7 @@ from msgspec import Struct, field
 from engine.alarm import BacklogKey
 from engine.correlation.correlator import Correlator
 from engine.directives.directive import Directive
-from engine.dsiem_format.saved_alarm import SavedAlarm
+from engine.dsiem_format.saved_alarm import SavedAlarm, save_backlogs
 from engine.options import Options
 from shards.checkpoint.database_file import CheckpointError
 from shards.checkpoint.recovery import log_dropped, recover_backlogs
@@ -155,7 +155,7 @@ class Checkpointer:
         closed: list[BacklogKey] = []
         before, self._unsaved = self._unsaved, set()
         until = time.perf_counter() + _SLICE_SECONDS
-        for key in chain(before, self._correlator.take_changes()):
+        for key in chain(before, self._correlator.take_changed()):
             if key in self._unsaved:
                 continue
             self._unsaved.add(key)
@@ -169,7 +169,7 @@ class Checkpointer:
         return rows, closed
 
     def _encode_row(self, key: BacklogKey) -> BacklogRow | None:
-        state = self._correlator.state(key)
+        state = self._correlator.snapshot_of(key)
         return None if state is None else BacklogRow(*key, state.order, self._encoder.encode(state))
 
     def _write_rows(
@@ -211,7 +211,7 @@ class Checkpointer:
     def finish(self) -> None:
         """Write all open backlogs in both forms, and close the checkpoint."""
         if self._reload:
-            saved = dict(self._correlator.saved())
+            saved = save_backlogs(self._correlator)
             self._write_final_checkpoint(saved if self._write_saved_files(saved) else ())
         self._store.close()
 
@@ -226,9 +226,9 @@ class Checkpointer:
         return True
 
     def _write_final_checkpoint(self, handed_over: Collection[int]) -> None:
-        keys = self._unsaved | self._initial_rows | set(self._correlator.take_changes())
+        keys = self._unsaved | self._initial_rows | set(self._correlator.take_changed())
         if not self._interval:  # then the correlator does not track changes
-            keys.update(state.key for state in self._correlator.snapshot())
+            keys.update(state.key for state in self._correlator.snapshots())
         rows_by_key = {key: self._encode_row(key) for key in keys}
         rows = [row for row in rows_by_key.values() if row is not None]
         closed = [key for key, row in rows_by_key.items() if row is None]

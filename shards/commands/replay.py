@@ -76,7 +76,7 @@ class Replay:
         if not self._index.find(key):
             events.unmatched += 1
             return self._advance_to(key)
-        if self._assets.facts(canonical_ip(key.src_ip)).whitelisted:
+        if self._assets.address_info(canonical_ip(key.src_ip)).whitelisted:
             events.whitelisted += 1
             return self._advance_to(key)
         events.routed += 1
@@ -91,7 +91,7 @@ class Replay:
         except InvalidEventError as error:
             deliveries.invalid[error.reason] += 1
             raise
-        outputs = self._correlator.on_event(event, self.clock.see(event.time))
+        outputs = self._correlator.process_event(event, self.clock.see(event.time))
         if outputs.consumed:
             deliveries.consumed += 1
         else:
@@ -104,11 +104,11 @@ class Replay:
             now = self.clock.see(event_time(key.timestamp))
         except InvalidEventError:
             return _NOTHING
-        return self._noted(self._correlator.on_tick(now))
+        return self._noted(self._correlator.advance_time(now))
 
     def finish(self) -> Outputs:
         """At the end: what has expired by then is closed."""
-        return self._noted(self._correlator.on_tick(self.clock.now))
+        return self._noted(self._correlator.advance_time(self.clock.now))
 
     def _noted(self, outputs: Outputs) -> Outputs:
         if outputs.counts:
@@ -207,7 +207,7 @@ class Session:
     def _take(self, outputs: Outputs) -> None:
         if outputs.counts:
             self._files.write(outputs)
-            self._book.note(outputs.publishes)
+            self._book.note(outputs.published)
 
     def report(self, settings: Settings) -> None:
         """Print the summary."""

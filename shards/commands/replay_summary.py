@@ -31,9 +31,9 @@ class AlarmTally:
         self._class_of: dict[str, str] = {}
         self._records: dict[str, AlarmRecord] = {}
 
-    def note(self, publishes: Iterable[PublishedAlarm]) -> None:
+    def note(self, published: Iterable[PublishedAlarm]) -> None:
         """Take note of what was published."""
-        for publish in publishes:
+        for publish in published:
             alarm = publish.alarm
             self._class_of[alarm.alarm_id] = alarm.risk_class
             if self._keep:

@@ -16,7 +16,7 @@ import msgspec
 from loguru import logger
 from msgspec import Struct
 
-from engine.directives.json_document import open_list
+from engine.directives.json_document import parse_list
 from shards.config.config_folder import KEYS
 from shards.config.downloaded_files import DownloadedFiles, Manifest
 from shards.errors import PathError
@@ -169,7 +169,7 @@ class _Fetching:
         path = _LIST + name
         body = client.get(path, self._limits.file_bytes, self._seconds(self._limits.file_seconds))
         key = KEYS[name.partition("_")[0]]
-        _, findings = open_list(body, key)
+        _, findings = parse_list(body, key)
         if findings:
             what = key if findings[0].path else "the document"
             reason = f'is not like {{"{key}": [...]}}: {what} {findings[0].message}'

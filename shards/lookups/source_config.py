@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import msgspec
 from msgspec import Struct
 
-from engine.directives.json_document import Field, FieldTable, decode_item, describe, open_list
+from engine.directives.json_document import Field, FieldTable, describe, parse_list, parse_object
 from engine.errors import Finding
 from shards.http_client import HttpClientError
 from shards.logs import excerpt
@@ -58,7 +58,7 @@ class SourceDocument(Struct, frozen=True):
 
 def read_sources(data: bytes, key: str) -> SourceDocument:
     """Read a document `{key: [...]}`, whose key is one of KINDS."""
-    items, findings = open_list(data, key)
+    items, findings = parse_list(data, key)
     sources = []
     for position, raw in enumerate(items):
         source, found = _read_source(raw, KINDS[key])
@@ -69,7 +69,7 @@ def read_sources(data: bytes, key: str) -> SourceDocument:
 
 
 def _read_source(raw: msgspec.Raw, kind: LookupKind) -> tuple[LookupSource | None, list[Finding]]:
-    item, findings = decode_item(raw)
+    item, findings = parse_object(raw)
     if findings:
         return None, findings
     values, findings = _FIELDS.read(item)

@@ -89,7 +89,7 @@ class Router:
 
     def _send(self, ids: DirectiveIds, src_ip: str, raw: bytes) -> bool:
         """Put an event on the send queues of these directives; False if one of them is full."""
-        if self._assets.facts(canonical_ip(src_ip)).whitelisted:
+        if self._assets.address_info(canonical_ip(src_ip)).whitelisted:
             self._events.whitelisted += 1
             return True
         queues = self._queues_by_directives.get(ids)

@@ -74,12 +74,16 @@ class Shard:
     @property
     def has_lines(self) -> bool:
         """Whether there are unreported lines."""
-        return bool(self._outputs.alarm_events or self._outputs.publishes)
+        return bool(self._outputs.alarm_events or self._outputs.published)
 
     def process_batch(self, pipe: int, events: Sequence[bytes], now: int) -> None:
         """Correlate a batch of raw events from a data pipe; `now` in seconds since the epoch."""
         started = time.perf_counter()
-        take, latest, outputs = self.correlator.take, now + self._max_future, self._outputs
+        correlate, latest, outputs = (
+            self.correlator.process_event_into,
+            now + self._max_future,
+            self._outputs,
+        )
         late_before = (now - self._max_delay) * NANOSECONDS if self._max_delay else 0
         consumed = invalid = received = 0
         for raw in events:
@@ -95,9 +99,9 @@ class Shard:
                 event = self._set_back(event, now)
             if event.rcvd_time < late_before and event.rcvd_time:
                 before = len(outputs.alarm_events)
-                consumed += take(event, now, outputs)
+                consumed += correlate(event, now, outputs)
                 self.ledger.late += len(outputs.alarm_events) > before
-            elif take(event, now, outputs):
+            elif correlate(event, now, outputs):
                 consumed += 1
         self.ledger.deliveries.consumed += consumed
         self.ledger.deliveries.unmatched += len(events) - consumed - invalid
@@ -126,20 +130,20 @@ class Shard:
 
     def tick(self, now: int) -> None:
         """Close what has expired by `now`."""
-        self.correlator.on_tick(now, self._outputs)
+        self.correlator.advance_time(now, self._outputs)
         self._active_directives = self.correlator.active_directives
         self._note()
 
     def _note(self) -> None:
-        publishes = self._outputs.publishes
-        if self.enriching is not None and len(publishes) > self._noted:
-            new, self._noted = publishes[self._noted :], len(publishes)
+        published = self._outputs.published
+        if self.enriching is not None and len(published) > self._noted:
+            new, self._noted = published[self._noted :], len(published)
             self.enriching.note(new)
 
-    def publish(self, publishes: Iterable[PublishedAlarm]) -> None:
+    def publish(self, published: Iterable[PublishedAlarm]) -> None:
         """Take up what lookups have made of alarms."""
-        self._outputs.publishes += publishes
-        self._noted = len(self._outputs.publishes)
+        self._outputs.published += published
+        self._noted = len(self._outputs.published)
 
     def make_report(
         self, ended_pipes: Sequence[int], checkpoints: CheckpointStats, *, details: bool = True
@@ -152,7 +156,7 @@ class Shard:
         ledger = self.ledger
         outputs, self._outputs = self._outputs, Outputs()
         self._noted = 0
-        self._alarms.update(publish.alarm.risk_class for publish in outputs.publishes)
+        self._alarms.update(publish.alarm.risk_class for publish in outputs.published)
         ledger.add_outputs(outputs.counts)
         backlogs = ledger.backlogs
         begun = backlogs["opened"] + backlogs["restored"]
@@ -161,7 +165,7 @@ class Shard:
             ledger.lookups = self.enriching.counts
         return WorkerReport(
             alarm_events=self._encoder.encode_lines(outputs.alarm_events),
-            alarms=self._encoder.encode_lines([publish.alarm for publish in outputs.publishes]),
+            alarms=self._encoder.encode_lines([publish.alarm for publish in outputs.published]),
             processed=dict(self._processed),
             ended_pipes=list(ended_pipes),
             ledger=ledger,

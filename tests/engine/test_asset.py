@@ -16,7 +16,7 @@ def facts_of(address: str, *items: dict[str, Any]) -> AddressInfo:
     document = msgspec.json.encode({"assets": [{"name": "a", "value": 1} | i for i in items]})
     assets, findings = parse_assets(document)
     assert [finding for finding in findings if not finding.warning] == []
-    return NetworkAssets(assets).facts(address)
+    return NetworkAssets(assets).address_info(address)
 
 
 LAN = {"name": "lan", "cidr": "10.0.0.0/8", "value": 2}
@@ -27,7 +27,7 @@ ALL = (LAN, SERVERS, HOST, SCANNER)
 
 
 @pytest.mark.parametrize(
-    ("address", "facts"),
+    ("address", "address_info"),
     [
         ("10.1.0.5", AddressInfo(True, False, 4, "www", ("10.0.0.0/8", "10.1.0.0/16"))),
         ("10.1.0.6", AddressInfo(True, False, 4, "", ("10.0.0.0/8", "10.1.0.0/16"))),
@@ -38,8 +38,8 @@ ALL = (LAN, SERVERS, HOST, SCANNER)
         ("0.0.0.0", AddressInfo()),
     ],
 )
-def test_facts(address: str, facts: AddressInfo) -> None:
-    assert facts_of(address, *ALL) == facts
+def test_address_info(address: str, address_info: AddressInfo) -> None:
+    assert facts_of(address, *ALL) == address_info
 
 
 def test_home_is_what_is_in_an_asset_that_is_not_whitelisted() -> None:
@@ -121,7 +121,7 @@ def test_facts_are_those_of_a_walk_through_all_assets(assets: list[Asset], bits:
     home = [asset for asset in around if not asset.whitelisted]
     hosts = [asset.name for asset in around if asset.network.prefixlen == 32]
     wide = [str(asset.network) for asset in home if asset.network.prefixlen < 32]
-    assert NetworkAssets(assets).facts(str(address)) == AddressInfo(
+    assert NetworkAssets(assets).address_info(str(address)) == AddressInfo(
         home=bool(home),
         whitelisted=len(home) < len(around),
         value=max((asset.value for asset in home), default=0),

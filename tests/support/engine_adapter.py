@@ -18,7 +18,7 @@ from engine.correlation.outputs import Outputs
 from engine.correlation.snapshot import BacklogSnapshot
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import parse_directives
-from engine.dsiem_format.saved_alarm import snapshot_from_alarm
+from engine.dsiem_format.saved_alarm import save_backlogs, snapshot_from_alarm
 from engine.dsiem_format.saved_document import parse_saved_alarms
 from engine.event import decode_event
 from engine.options import Options as EngineOptions
@@ -52,21 +52,24 @@ class EngineUnderTest:
         for directive in self._directives:
             made = alarm_id(alarm_prefix(self._options.node, directive.id), decoded.event_id)
             self._names[made] = f"{directive.id}/{decoded.event_id}"
-        if self._assets.facts(decoded.src_ip).whitelisted:
+        if self._assets.address_info(decoded.src_ip).whitelisted:
             return self.tick(now)  # as the router does: dropped before correlation
-        return self._output(self.correlator.on_event(decoded, now))
+        return self._output(self.correlator.process_event(decoded, now))
 
     def tick(self, now: int) -> Output:
-        return self._output(self.correlator.on_tick(now))
+        return self._output(self.correlator.advance_time(now))
 
     def reload(self) -> None:
         """Save all backlogs, and go on with a new engine that has read them."""
-        saved = msgspec.json.encode(self.correlator.snapshot())
+        saved = msgspec.json.encode(self.correlator.snapshots())
         self.restart(msgspec.json.decode(saved, type=list[BacklogSnapshot]))
 
     def reload_as_peers(self) -> None:
         """As reload, through the documents that dsiem-backend writes and reads."""
-        saved = {key: msgspec.json.encode(alarms) for key, alarms in self.correlator.saved()}
+        saved = {
+            key: msgspec.json.encode(alarms)
+            for key, alarms in save_backlogs(self.correlator).items()
+        }
         documents = {key: parse_saved_alarms(document) for key, document in saved.items()}
         self.restart(
             msgspec.structs.replace(
@@ -88,9 +91,9 @@ class EngineUnderTest:
     def _output(self, outputs: Outputs) -> Output:
         return Output(
             alarm_events=[self._named(record) for record in outputs.alarm_events],
-            alarms=[self._named(publish.alarm) for publish in outputs.publishes],
+            alarms=[self._named(publish.alarm) for publish in outputs.published],
             counts=outputs.counts,
-            due=[self._due(publish) for publish in outputs.publishes if publish.due is not None],
+            due=[self._due(publish) for publish in outputs.published if publish.due is not None],
         )
 
     def _named(self, record: msgspec.Struct) -> Json:

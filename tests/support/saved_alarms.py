@@ -146,7 +146,7 @@ def event(id_: str, sid: int, after: int, **more: Any) -> NormalizedEvent:
 
 def take(correlator: Correlator, *args: Any, **more: Any) -> Outputs:
     taken = event(*args, **more)
-    return correlator.on_event(taken, taken.time)
+    return correlator.process_event(taken, taken.time)
 
 
 def changed(item: Json, **more: Any) -> Json:

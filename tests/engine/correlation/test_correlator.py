@@ -34,13 +34,13 @@ def engine_of(scenario: Scenario) -> EngineUnderTest:
 
 
 def open_now(correlator: Correlator) -> Copy:
-    return {state.key: state for state in correlator.snapshot()}
+    return {state.key: state for state in correlator.snapshots()}
 
 
 def update(copy: Copy, correlator: Correlator) -> None:
     """As a crash checkpoint does it."""
-    for key in correlator.take_changes():
-        state = correlator.state(key)
+    for key in correlator.take_changed():
+        state = correlator.snapshot_of(key)
         if state is None:
             copy.pop(key, None)
         else:
@@ -75,7 +75,7 @@ def test_nothing_else_is_said_to_have_changed(scenario: Scenario) -> None:
         told(engine, moment)
         after = open_now(engine.correlator)
         changed = {key for key in before | after if before.get(key) != after.get(key)}
-        keys = list(engine.correlator.take_changes())
+        keys = list(engine.correlator.take_changed())
         assert set(keys) == changed
         assert len(keys) == len(changed)
         before = after
@@ -86,9 +86,9 @@ def test_nothing_else_is_said_to_have_changed(scenario: Scenario) -> None:
 def test_what_leaves_no_trace_is_no_change(scenario: Scenario) -> None:
     engine = engine_of(scenario)
     for moment in scenario.moments:
-        engine.correlator.take_changes()
+        engine.correlator.take_changed()
         if told(engine, moment).keys() <= NO_TRACE:
-            assert list(engine.correlator.take_changes()) == []
+            assert list(engine.correlator.take_changed()) == []
 
 
 def rule(stage: int, from_: str) -> RuleRecord:
@@ -134,53 +134,53 @@ def event(id_: str, sid: int, time: int, src_ip: str = "10.0.0.1") -> Normalized
 def tracked() -> Correlator:
     """Both directives have one backlog open, opened by e1."""
     made = correlator(track_changes=True)
-    made.on_event(event("e1", 1, 100), 100)
+    made.process_event(event("e1", 1, 100), 100)
     return made
 
 
 def test_what_is_opened_taken_and_closed_is_said_once(tracked: Correlator) -> None:
     both = [(1, "e1"), (2, "e1")]
-    assert sorted(tracked.take_changes()) == both
-    assert list(tracked.take_changes()) == []
-    tracked.on_event(event("e2", 2, 101), 101)
-    assert sorted(tracked.take_changes()) == both
-    tracked.on_event(event("e3", 2, 102), 102)
-    assert sorted(tracked.take_changes()) == both
-    assert [tracked.state(key) for key in both] == [None, None]
+    assert sorted(tracked.take_changed()) == both
+    assert list(tracked.take_changed()) == []
+    tracked.process_event(event("e2", 2, 101), 101)
+    assert sorted(tracked.take_changed()) == both
+    tracked.process_event(event("e3", 2, 102), 102)
+    assert sorted(tracked.take_changed()) == both
+    assert [tracked.snapshot_of(key) for key in both] == [None, None]
 
 
 def test_what_expires_is_said(tracked: Correlator) -> None:
-    list(tracked.take_changes())
-    tracked.on_tick(1000)
-    assert sorted(tracked.take_changes()) == [(1, "e1"), (2, "e1")]
+    list(tracked.take_changed())
+    tracked.advance_time(1000)
+    assert sorted(tracked.take_changed()) == [(1, "e1"), (2, "e1")]
 
 
 def test_a_backlog_that_is_opened_again_by_the_same_event_is_one_key(tracked: Correlator) -> None:
-    tracked.on_tick(200)
-    tracked.on_event(event("e1", 1, 200), 200)
-    assert sorted(tracked.take_changes()) == [(1, "e1"), (2, "e1")]
-    state = tracked.state((1, "e1"))
+    tracked.advance_time(200)
+    tracked.process_event(event("e1", 1, 200), 200)
+    assert sorted(tracked.take_changed()) == [(1, "e1"), (2, "e1")]
+    state = tracked.snapshot_of((1, "e1"))
     assert state is not None
     assert state.starts == (200, 200)
 
 
 def test_what_is_restored_has_changed_even_if_it_was_told_before(tracked: Correlator) -> None:
     again = correlator(track_changes=True)
-    tracked.take_changes()
-    again.restore(tracked.snapshot())
-    assert sorted(again.take_changes()) == [(1, "e1"), (2, "e1")]
+    tracked.take_changed()
+    again.restore(tracked.snapshots())
+    assert sorted(again.take_changed()) == [(1, "e1"), (2, "e1")]
 
 
 @pytest.mark.parametrize("key", [(1, "e2"), (3, "e1"), (-1, "")])
 def test_there_is_no_state_of_what_is_not_open(tracked: Correlator, key: BacklogKey) -> None:
-    assert tracked.state(key) is None
+    assert tracked.snapshot_of(key) is None
 
 
 def test_nothing_is_remembered_where_nobody_asks() -> None:
     untracked = correlator()
-    untracked.on_event(event("e1", 1, 100), 100)
-    untracked.on_tick(1000)
-    assert list(untracked.take_changes()) == []
+    untracked.process_event(event("e1", 1, 100), 100)
+    untracked.advance_time(1000)
+    assert list(untracked.take_changed()) == []
 
 
 @pytest.mark.parametrize("shuffled", [sorted, lambda states, key: sorted(states, key=key)[::-1]])
@@ -189,35 +189,35 @@ def test_oldest_first_survives_whatever_order_the_rows_come_in(
 ) -> None:
     before, after = correlator(track_changes=True), correlator(track_changes=True)
     for number in range(12):
-        before.on_event(event(f"e{number}", 1, 100, f"10.0.0.{number}"), 100)
-    states = shuffled(before.snapshot(), key=lambda state: state.opened_by)
+        before.process_event(event(f"e{number}", 1, 100, f"10.0.0.{number}"), 100)
+    states = shuffled(before.snapshots(), key=lambda state: state.opened_by)
     after.restore(states)
-    assert after.snapshot() == before.snapshot()
-    after.on_event(event("new", 1, 100, "10.0.1.0"), 100)
-    assert [state.opened_by for state in after.snapshot()][11:13] == ["e11", "new"]
+    assert after.snapshots() == before.snapshots()
+    after.process_event(event("new", 1, 100, "10.0.1.0"), 100)
+    assert [state.opened_by for state in after.snapshots()][11:13] == ["e11", "new"]
 
 
 def test_restored_beside_open_ones_is_younger_than_they_are() -> None:
     before, after = correlator(), correlator()
-    before.on_event(event("old", 1, 100), 100)
-    after.on_event(event("open", 1, 100, "10.0.0.9"), 100)
-    assert after.restore(before.snapshot()) == []
-    orders = {state.opened_by: state.order for state in after.snapshot() if state.directive == 1}
+    before.process_event(event("old", 1, 100), 100)
+    after.process_event(event("open", 1, 100, "10.0.0.9"), 100)
+    assert after.restore(before.snapshots()) == []
+    orders = {state.opened_by: state.order for state in after.snapshots() if state.directive == 1}
     assert orders == {"open": 0, "old": 1}
 
 
 def test_with_gaps_in_their_ages_the_restored_are_still_the_older_ones() -> None:
     before, after = correlator(), correlator()
     for number in range(6):
-        before.on_event(event(f"e{number}", 1, 100, f"10.0.0.{number}"), 100)
-    after.restore([state for state in before.snapshot() if state.order in (2, 5)])
-    after.on_event(event("new", 1, 100, "10.0.1.0"), 100)
-    orders = {state.opened_by: state.order for state in after.snapshot()}
+        before.process_event(event(f"e{number}", 1, 100, f"10.0.0.{number}"), 100)
+    after.restore([state for state in before.snapshots() if state.order in (2, 5)])
+    after.process_event(event("new", 1, 100, "10.0.1.0"), 100)
+    orders = {state.opened_by: state.order for state in after.snapshots()}
     assert orders == {"e2": 2, "e5": 5, "new": 6}
 
 
 def test_what_changes_after_it_was_asked_is_not_in_the_answer(tracked: Correlator) -> None:
-    keys = tracked.take_changes()
-    tracked.on_event(event("e7", 1, 100, "10.0.0.7"), 100)
+    keys = tracked.take_changed()
+    tracked.process_event(event("e7", 1, 100, "10.0.0.7"), 100)
     assert sorted(keys) == [(1, "e1"), (2, "e1")]
-    assert sorted(tracked.take_changes()) == [(1, "e7"), (2, "e7")]
+    assert sorted(tracked.take_changed()) == [(1, "e7"), (2, "e7")]

@@ -26,11 +26,11 @@ def test_what_expires_is_popped_once_earliest_first_and_at_its_second() -> None:
     late, early, same = backlog(30), backlog(10), backlog(10)
     for one in (late, early, same):
         expiry.add(one)
-    assert expiry.pop(9) == []
-    assert expiry.pop(10) == [early, same]
-    assert expiry.pop(29) == []
-    assert expiry.pop(1000) == [late]
-    assert expiry.pop(1000) == []
+    assert expiry.pop_expired(9) == []
+    assert expiry.pop_expired(10) == [early, same]
+    assert expiry.pop_expired(29) == []
+    assert expiry.pop_expired(1000) == [late]
+    assert expiry.pop_expired(1000) == []
 
 
 def test_what_was_removed_does_not_expire_and_the_others_of_its_second_do() -> None:
@@ -39,7 +39,7 @@ def test_what_was_removed_does_not_expire_and_the_others_of_its_second_do() -> N
     expiry.add(gone)
     expiry.add(stays)
     expiry.remove(gone)
-    assert expiry.pop(10) == [stays]
+    assert expiry.pop_expired(10) == [stays]
 
 
 def test_a_second_that_was_emptied_can_be_used_again() -> None:
@@ -48,8 +48,8 @@ def test_a_second_that_was_emptied_can_be_used_again() -> None:
     expiry.add(first)
     expiry.remove(first)
     expiry.add(second)
-    assert expiry.pop(10) == [second]
-    assert expiry.pop(10) == []
+    assert expiry.pop_expired(10) == [second]
+    assert expiry.pop_expired(10) == []
 
 
 @given(st.lists(st.tuples(st.sampled_from(["add", "remove", "pop"]), st.integers(-5, 5))))
@@ -64,5 +64,5 @@ def test_it_is_a_list_sorted_by_second(steps: list[tuple[str, int]]) -> None:
             expiry.remove(model.pop(second % len(model)))
         elif step == "pop":
             due = [one for one in model if one.expires_at <= second]
-            assert expiry.pop(second) == sorted(due, key=lambda one: one.expires_at)
+            assert expiry.pop_expired(second) == sorted(due, key=lambda one: one.expires_at)
             model = [one for one in model if one.expires_at > second]

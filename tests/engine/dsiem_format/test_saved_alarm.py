@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from engine.alarm import CustomData
 from engine.correlation.snapshot import BacklogSnapshot
 from engine.correlation.stages import MAX_VARIANTS
-from engine.dsiem_format.saved_alarm import snapshot_from_alarm
+from engine.dsiem_format.saved_alarm import save_backlogs, snapshot_from_alarm
 from engine.dsiem_format.saved_document import parse_saved_alarms
 from engine.options import Options
 from tests.support.correlation_cases import Case, load_cases
@@ -113,20 +113,20 @@ def test_a_state_is_the_same_after_json(scenario: Scenario) -> None:
     engine = EngineUnderTest(scenario.assets, scenario.directives, scenario.options)
     for moment in scenario.moments:
         told(engine, moment)
-    states = engine.correlator.snapshot()
+    states = engine.correlator.snapshots()
     again = msgspec.json.decode(msgspec.json.encode(states), type=list[BacklogSnapshot])
     assert again == states
     engine.restart(again)
-    assert engine.correlator.snapshot() == states
+    assert engine.correlator.snapshots() == states
 
 
 def test_a_file_at_stage_2_is_gone_on_with_to_the_last_alarm() -> None:
     correlator = going_on(AT_STAGE_2)
     assert take(correlator, "e9", 2, 50, src_port=4001).counts == {"sticky_seen": 1}
     assert take(correlator, "e3", 2, 50).counts == {"repeated": 1}
-    [second] = take(correlator, "e4", 2, 55).publishes
+    [second] = take(correlator, "e4", 2, 55).published
     take(correlator, "e5", 3, 60)
-    [last] = take(correlator, "e6", 3, 70).publishes
+    [last] = take(correlator, "e6", 3, 70).published
     assert {second.alarm.alarm_id, last.alarm.alarm_id} == {"V1StGXR8_"}
     assert (second.alarm.created_time, last.alarm.created_time) == (T0 + 55, T0 + 55)
     assert (second.alarm.risk, last.alarm.risk) == (4, 8)
@@ -138,7 +138,7 @@ def test_a_file_at_stage_2_is_gone_on_with_to_the_last_alarm() -> None:
 def test_a_file_at_stage_3_is_gone_on_with_as_if_it_had_never_stopped() -> None:
     correlator = going_on(AT_STAGE_3)
     assert take(correlator, "e6", 3, 50, dst_port=23).counts == {}
-    [last] = take(correlator, "e6", 3, 50).publishes
+    [last] = take(correlator, "e6", 3, 50).published
     printed = msgspec.to_builtins(last.alarm)
     assert printed["title"] == "Brute force, 10.0.0.7 to mail"
     assert printed["created_time"] == T0 + 5
@@ -154,8 +154,8 @@ def test_what_lookups_have_found_goes_on_with_the_backlog() -> None:
     intel = {"provider": "Wise", "term": "10.0.0.7", "result": "seen before"}
     vuln = {"provider": "Nesd", "term": "10.0.0.25:25", "result": "High - relay"}
     correlator = going_on(AT_STAGE_3 | {"intel_hits": [intel], "vulnerabilities": [vuln]})
-    [(_, [saved])] = correlator.saved()
-    [last] = take(correlator, "e6", 3, 50).publishes
+    [(_, [saved])] = save_backlogs(correlator).items()
+    [last] = take(correlator, "e6", 3, 50).published
     for printed in map(msgspec.to_builtins, (saved, last.alarm)):
         assert printed["intel_hits"] == (intel,)
         assert printed["vulnerabilities"] == (vuln,)
@@ -187,8 +187,8 @@ def test_the_state_of_a_file_says_all_of_it() -> None:
 
 def test_what_has_expired_meanwhile_is_published_as_timeout_by_the_next_tick() -> None:
     correlator = going_on(AT_STAGE_3)
-    assert correlator.on_tick(T0 + 30 + 3600).publishes == []
-    [late] = correlator.on_tick(T0 + 30 + 3600 + 1).publishes
+    assert correlator.advance_time(T0 + 30 + 3600).published == []
+    [late] = correlator.advance_time(T0 + 30 + 3600 + 1).published
     assert [rule.status for rule in late.alarm.rules] == ["finished", "finished", "timeout"]
     assert late.alarm.update_time == T0 + 40
     assert len(correlator) == 0
@@ -235,7 +235,7 @@ def test_with_two_addresses_on_that_side_it_never_matches() -> None:
     correlator = going_on(changed(item, src_ips=["10.0.0.7", "10.0.0.8"]))
     assert take(correlator, "e6", 3, 50).counts == {}
     assert take(correlator, "e6", 3, 50, src_ip="10.0.0.8").counts == {}
-    [late] = correlator.on_tick(T0 + 30 + 3600 + 1).publishes
+    [late] = correlator.advance_time(T0 + 30 + 3600 + 1).published
     assert (late.alarm.rules[2].from_, late.alarm.rules[2].to) == (":1", "10.0.0.25")
 
 
@@ -287,11 +287,11 @@ def test_a_value_printed_for_a_stage_that_has_not_begun_does_not_count() -> None
 
 def test_with_rules_always_active_the_earlier_stages_go_on_too() -> None:
     correlator = going_on(ACTIVE_AT_3, directive=ACTIVE)
-    assert correlator.snapshot()[0].rules == ()
+    assert correlator.snapshots()[0].rules == ()
     assert take(correlator, "e8", 1, 50).counts == {"repeated": 1}
     assert take(correlator, "e4", 2, 50).counts == {"repeated": 1}
     assert take(correlator, "new1", 1, 50).counts == {"taken": 1}
-    [again] = take(correlator, "new2", 2, 50).publishes
+    [again] = take(correlator, "new2", 2, 50).published
     assert (again.alarm.rules[0].from_, again.alarm.rules[0].to) == ("10.0.0.7", "10.0.0.25")
     assert take(correlator, "new3", 1, 50, src_ip="10.0.0.8").counts == {"opened": 1}
 
@@ -299,14 +299,14 @@ def test_with_rules_always_active_the_earlier_stages_go_on_too() -> None:
 def test_a_state_saved_before_all_rules_became_always_active_is_taken_up() -> None:
     correlator = correlator_of(ACTIVE)
     assert correlator.restore([replace(state_of(AT_STAGE_3), earlier_ids=())]) == []
-    assert correlator.snapshot()[0].earlier_ids == ((), ())
+    assert correlator.snapshots()[0].earlier_ids == ((), ())
     assert take(correlator, "new", 2, 50).counts == {"taken": 1}
 
 
 def test_a_state_saved_before_they_no_longer_were_is_too() -> None:
     correlator = correlator_of()
     assert correlator.restore([state_of(ACTIVE_AT_3, ACTIVE)]) == []
-    assert correlator.snapshot()[0].earlier_ids == ()
+    assert correlator.snapshots()[0].earlier_ids == ()
     assert take(correlator, "new", 2, 50).counts == {}
 
 
@@ -318,7 +318,7 @@ def test_a_backlog_goes_on_by_the_rules_of_its_file_and_the_priority_of_the_dire
     assert take(correlator, "e7", 7, 50).counts == {}
     take(correlator, "e4", 2, 50)
     take(correlator, "e5", 3, 60)
-    [last] = take(correlator, "e6", 3, 70).publishes
+    [last] = take(correlator, "e6", 3, 70).published
     assert last.alarm.risk == 2 * 10 * 5 // 25
     assert last.alarm.rules[2].occurrence == 2
 
@@ -330,17 +330,17 @@ def test_beside_it_others_are_opened_by_the_rules_that_the_directive_has_now() -
     both = take(correlator, "n3", 3, 51)
     assert both.counts == {"taken": 2, "finished": 2}
     assert [record.alarm_id == "V1StGXR8_" for record in both.alarm_events] == [True, False]
-    assert [publish.alarm.risk for publish in both.publishes] == [4, 1]
+    assert [publish.alarm.risk for publish in both.published] == [4, 1]
 
 
 def test_its_own_rules_are_saved_with_it_in_both_forms() -> None:
     correlator = going_on(AT_STAGE_3, directive=EDITED)
-    [state] = correlator.snapshot()
+    [state] = correlator.snapshots()
     assert [rule.occurrence for rule in state.rules] == [1, 3, 2]
     again = correlator_of(EDITED)
     assert again.restore([state]) == []
-    assert again.snapshot() == [state]
-    [(number, [saved])] = again.saved()
+    assert again.snapshots() == [state]
+    [(number, [saved])] = save_backlogs(again).items()
     assert number == 5
     assert snapshot_from_alarm(saved, directive_of(EDITED), Options()) == replace(
         state, earlier_ids=(("e1",), ())
@@ -350,7 +350,9 @@ def test_its_own_rules_are_saved_with_it_in_both_forms() -> None:
 def test_a_file_with_more_stages_than_the_directive_has_now_keeps_them() -> None:
     shorter = changed(BRUTE_FORCE, rules=BRUTE_FORCE["rules"][:2])
     correlator = going_on(AT_STAGE_3, directive=shorter)
-    assert correlator.on_tick(T0 + 30 + 3600 + 1).publishes[0].alarm.rules[2].status == "timeout"
+    assert (
+        correlator.advance_time(T0 + 30 + 3600 + 1).published[0].alarm.rules[2].status == "timeout"
+    )
 
 
 def test_a_condition_that_peers_print_in_place_of_a_reference_is_that_of_a_rule_of_its_own() -> (
@@ -369,14 +371,14 @@ def test_a_condition_that_peers_print_in_place_of_a_reference_is_that_of_a_rule_
 def test_of_several_other_rules_those_that_are_left_go_on() -> None:
     short = changed(AT_STAGE_3, rule1={"saved_event_ids": ["x1"]}, rule3={"timeout": 5})
     correlator = going_on(AT_STAGE_3, short, directive=EDITED)
-    assert correlator.on_tick(T0 + 36).counts == {"expired": 1}
+    assert correlator.advance_time(T0 + 36).counts == {"expired": 1}
     assert take(correlator, "e6", 3, 50).counts == {"taken": 1, "finished": 1}
 
 
 def test_when_the_last_of_them_is_closed_only_the_rules_of_the_directive_are_left() -> None:
     correlator = going_on(AT_STAGE_3, directive=EDITED)
-    correlator.on_tick(T0 + 9999)
-    assert list(correlator.saved()) == []
+    correlator.advance_time(T0 + 9999)
+    assert save_backlogs(correlator) == {}
     assert take(correlator, "n1", 1, 50).counts == {"opened": 1}
     assert take(correlator, "n2", 7, 50).counts == {"taken": 1}
 
@@ -395,5 +397,5 @@ def test_there_may_be_many_other_rules_but_not_any_number() -> None:
     assert [one.reason for one in dropped] == [
         "its rules are not those of the directive, as with too many others"
     ] * 3
-    correlator.on_tick(T0 + 9999)
+    correlator.advance_time(T0 + 9999)
     assert correlator.restore([state_of(items[-1], EDITED)]) == []

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from engine.correlation.correlator import Correlator
 from engine.correlation.snapshot import BacklogSnapshot, UnusableBacklogError
-from engine.dsiem_format.saved_alarm import snapshot_from_alarm
+from engine.dsiem_format.saved_alarm import save_backlogs, snapshot_from_alarm
 from engine.dsiem_format.saved_document import parse_saved_alarms
 from engine.options import Options
 from tests.support.saved_alarms import (
@@ -110,7 +110,7 @@ def test_the_others_are_taken_up() -> None:
         (5, "V1StGXR8_", STATE.title),
         (5, "V1StGXR8_", "Else"),
     ]
-    assert correlator.snapshot() == [replace(STATE, earlier_ids=())]
+    assert correlator.snapshots() == [replace(STATE, earlier_ids=())]
 
 
 def test_of_two_that_one_event_opened_the_older_is_taken_up() -> None:
@@ -119,7 +119,7 @@ def test_of_two_that_one_event_opened_the_older_is_taken_up() -> None:
     [dropped] = correlator.restore([younger, older])
     assert dropped.alarm_id == "other"
     assert dropped.reason == "another one was opened by the same event"
-    assert [state.alarm_id for state in correlator.snapshot()] == ["V1StGXR8_"]
+    assert [state.alarm_id for state in correlator.snapshots()] == ["V1StGXR8_"]
 
 
 @pytest.mark.parametrize(
@@ -149,8 +149,8 @@ def test_a_title_may_have_any_text_where_the_name_has_a_token(
 def test_addresses_are_taken_up_in_the_one_spelling_that_events_have() -> None:
     item = changed(AT_STAGE_3, src_ips=["::ffff:10.0.0.7", "10.0.0.7"], dst_ips=["2001:DB8::0"])
     correlator = going_on(item)
-    assert correlator.snapshot()[0].src_ips == ("10.0.0.7",)
-    assert correlator.snapshot()[0].dst_ips == ("2001:db8::",)
+    assert correlator.snapshots()[0].src_ips == ("10.0.0.7",)
+    assert correlator.snapshots()[0].dst_ips == ("2001:db8::",)
 
 
 # Documents of any content.
@@ -236,11 +236,11 @@ def exercised(correlator: Correlator) -> None:
     """Events and time go by, and all that comes of it can be written."""
     for id_, sid, after in LATER:
         msgspec.json.encode(take(correlator, id_, sid, after))
-    states = msgspec.json.encode(correlator.snapshot())
+    states = msgspec.json.encode(correlator.snapshots())
     msgspec.json.decode(states, type=list[BacklogSnapshot])
-    for _, alarms in correlator.saved():
+    for alarms in save_backlogs(correlator).values():
         assert parse_saved_alarms(msgspec.json.encode(alarms)).faults == ()
-    msgspec.json.encode(correlator.on_tick(2**64))
+    msgspec.json.encode(correlator.advance_time(2**64))
     assert len(correlator) == 0
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from engine.dsiem_format.saved_alarm import save_backlogs
 from engine.asset import NetworkAssets
 from engine.correlation.correlator import Correlator
 from engine.directives.asset_document import parse_assets
@@ -41,7 +42,7 @@ def correlator(number: int) -> Correlator:
     made = Correlator(DIRECTIVES.values(), assets, Options())
     for id_ in DIRECTIVES:
         for raw in raws(pair_event("e", id_, OPENS, n) for n in range(number)):
-            made.on_event(decode_event(raw), 0)
+            made.process_event(decode_event(raw), 0)
     return made
 
 
@@ -55,7 +56,7 @@ class Disk:
 
     def save(self, id_: int, at: int, handed_over: Collection[int] = ()) -> None:
         """What the worker of a directive writes into the checkpoint."""
-        states = [state for state in correlator(IN_ROWS).snapshot() if state.directive == id_]
+        states = [state for state in correlator(IN_ROWS).snapshots() if state.directive == id_]
         rows = [BacklogRow(*s.key, s.order, msgspec.json.encode(s)) for s in states]
         checkpoint = CheckpointStore(self.path)
         checkpoint.save(rows, [], at, handed_over=handed_over)
@@ -63,7 +64,7 @@ class Disk:
 
     def leave(self, id_: int, at: int) -> None:
         """A saved file, written at this time."""
-        SavedFolder(self.folder).write({id_: dict(correlator(IN_FILE).saved())[id_]})
+        SavedFolder(self.folder).write({id_: save_backlogs(correlator(IN_FILE))[id_]})
         os.utime(self.folder / f"{id_}.json", ns=(at, at))
 
     def found(self, id_: int, *, files: bool = True) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from loguru import logger
 
-from engine.dsiem_format.saved_alarm import SavedAlarm, snapshot_from_alarm
+from engine.dsiem_format.saved_alarm import SavedAlarm, save_backlogs, snapshot_from_alarm
 from engine.dsiem_format.saved_document import parse_saved_alarms
 from engine.options import Options
 from shards.checkpoint import saved_folder
@@ -79,7 +79,7 @@ def test_a_folder_as_a_peer_leaves_it_is_gone_on_with(folder: Path) -> None:
     ]
     assert correlator.restore(states) == []
     assert directive == 5
-    [last] = take(correlator, "e6", 3, 50).publishes
+    [last] = take(correlator, "e6", 3, 50).published
     assert last.alarm.alarm_id == AT_STAGE_3["alarm_id"]
     assert [rule.status for rule in last.alarm.rules] == ["finished"] * 3
 
@@ -229,9 +229,9 @@ def test_an_engine_saves_what_a_peer_would_have_saved() -> None:
     correlator.restore(
         snapshot_from_alarm(alarm, directive_of(BRUTE_FORCE), Options()) for alarm in ALARMS[:1]
     )
-    [(_, [before])] = correlator.saved()
+    [(_, [before])] = save_backlogs(correlator).items()
     take(correlator, "e4", 2, 55)
-    [(_, [after])] = correlator.saved()
+    [(_, [after])] = save_backlogs(correlator).items()
     assert isinstance(after, SavedAlarm)
     assert [rule.saved_event_ids for rule in before.rules] == [("e1",), ("e2", "e3"), ()]
     assert [rule.saved_event_ids for rule in after.rules] == [("e1",), (), ()]
