@@ -1,1 +1,1 @@
-"""What correlation is: pure functions and state machines, no clock, no file, no socket."""
+"""Correlation: pure functions and state machines without clock, file or socket."""

@@ -1,6 +1,6 @@
 """IP addresses and networks: parsed once, compared as packed bytes, found by longest prefix.
 
-IPv4-mapped IPv6 becomes IPv4 here, so nothing else ever sees it. No assets, no conditions.
+IPv4-mapped IPv6 addresses become IPv4 here, so that no other module sees them.
 """
 
 import re
@@ -17,10 +17,10 @@ Network = IPv4Network | IPv6Network
 
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}")
-"""Every IPv4 address, in its one spelling; ten times as fast as parsing."""
+"""Matches canonical IPv4 addresses, ten times as fast as parsing them."""
 _MAPPED = ip_network("::ffff:0:0/96")
 CACHED_ADDRESSES = 16384
-"""Distinct addresses that are remembered; events repeat few addresses many times."""
+"""Size of caches by address: events repeat few addresses many times."""
 
 
 def _canonical(text: str) -> str:
@@ -35,9 +35,9 @@ def _canonical(text: str) -> str:
 
 
 canonical_ip = FunctionCache(_canonical, CACHED_ADDRESSES).__getitem__
-"""The one spelling of an address; ValueError when it is none.
+"""The canonical text of an IP address; ValueError if it is not one.
 
-A zone (`fe80::1%eth0`) is refused: it names an interface of the sensor, not an address.
+A zone (`fe80::1%eth0`) is refused: it names an interface of the sensor.
 """
 
 
@@ -49,13 +49,13 @@ def packed_bytes(address: str) -> bytes:
 
 
 def parse_network(text: str) -> tuple[Network, bool]:
-    """A CIDR or bare IP as a network, and whether host bits had to be masked off.
+    """The network of a CIDR or bare IP, and whether host bits were masked off.
 
-    ValueError when it is neither.
+    ValueError if it is neither.
     """
     address, slash, length = text.partition("/")
     if "%" in address or (slash and not (length.isascii() and length.isdigit())):
-        raise ValueError(f"{text!r} is no IP or CIDR")  # ipaddress takes zones and netmasks
+        raise ValueError(f"{text!r} is no IP or CIDR")  # ipaddress accepts zones and netmasks
     network = ip_network(text, strict=False)
     masked = ip_address(address) != network.network_address
     if network.version == 6 and network.subnet_of(_MAPPED):  # type: ignore[arg-type]
@@ -64,12 +64,12 @@ def parse_network(text: str) -> tuple[Network, bool]:
 
 
 def is_host(network: Network) -> bool:
-    """Whether a network is one address: /32, or /128."""
+    """Whether a network is a single address (/32 or /128)."""
     return network.prefixlen == network.max_prefixlen
 
 
 class PrefixMap(Generic[V]):
-    """From an address to the value of the longest prefix that contains it."""
+    """Maps an address to the value of the longest prefix that contains it."""
 
     def __init__(self, entries: Iterable[tuple[Network, V]]) -> None:
         self._radix = Radix()
@@ -78,7 +78,7 @@ class PrefixMap(Generic[V]):
             node.data["value"] = value
 
     def get(self, address: str, default: V) -> V:
-        """The value for a canonical address, or the default where no prefix contains it."""
+        """The value of a canonical address; the default if no prefix contains it."""
         node = self._radix.search_best(packed=packed_bytes(address))
         if node is None:
             return default
@@ -89,7 +89,7 @@ class PrefixMap(Generic[V]):
 def merge_covering(
     entries: Iterable[tuple[Network, V]],
 ) -> list[tuple[Network, list[V]]]:
-    """For each distinct network: the values of all entries that contain it, in their order."""
+    """For each distinct network, the values of all entries that contain it, in their order."""
     radix = Radix()
     for order, (network, value) in enumerate(entries):
         node = radix.add(packed=network.network_address.packed, masklen=network.prefixlen)

@@ -1,4 +1,4 @@
-"""The alarm record and the alarm event record: the lines of the two output files, as data."""
+"""Alarm records and alarm events: the lines of the two output files, as data."""
 
 from binascii import b2a_base64
 from collections.abc import Iterable
@@ -11,15 +11,15 @@ from msgspec.structs import replace
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 UNSPECIFIED_ADDRESSES = ("0.0.0.0", "::")
-"""Addresses that stand for none."""
+"""Addresses that stand for an unknown address; they are never looked up."""
 LookupKind = Literal["intel", "vuln"]
-"""Of a lookup. intel: what is known of an address; vuln: of a port of an address."""
+"""intel: threat intelligence about an address; vuln: vulnerabilities at a port of an address."""
 BacklogKey = tuple[int, str]
-"""A directive, and the event that opened a backlog of it: only one such is open at a time."""
+"""Directive id and id of the opening event: only one backlog with a key is open at a time."""
 
 
 class AlarmEvent(Struct, frozen=True, gc=False):
-    """A line of siem_alarm_events.json: this event was taken at this stage of this alarm."""
+    """A line of siem_alarm_events.json: an event was taken at a stage of an alarm."""
 
     alarm_id: str
     stage: int
@@ -27,14 +27,14 @@ class AlarmEvent(Struct, frozen=True, gc=False):
 
 
 class CustomData(Struct, frozen=True, gc=False):
-    """One custom value of the events taken, with its label, which may be ""."""
+    """A custom value of the events taken, with its label, which may be ""."""
 
     label: str
     content: str
 
 
 class Hit(Struct, frozen=True, gc=False):
-    """What a lookup found: who says it, of which term, and what."""
+    """A result of a lookup: the provider, the term looked up, and the result text."""
 
     provider: str
     term: str
@@ -77,7 +77,7 @@ class RuleRecord(Struct, frozen=True, omit_defaults=True):
 
 
 class AlarmRecord(Struct, frozen=True, omit_defaults=True):
-    """A line of siem_alarms.json: the whole alarm as it stands; times in epoch seconds."""
+    """A line of siem_alarms.json: the whole alarm; times in seconds since the epoch."""
 
     alarm_id: str
     title: str
@@ -99,25 +99,25 @@ class AlarmRecord(Struct, frozen=True, omit_defaults=True):
 
 
 class LookupRequest(Struct, frozen=True):
-    """What is to be looked up for an alarm: addresses, and address:port pairs; all of them."""
+    """All terms to look up for an alarm: addresses, and pairs of address and port."""
 
     addresses: tuple[str, ...]
     pairs: tuple[tuple[str, int], ...]
 
 
 class PublishedAlarm(Struct, frozen=True):
-    """An alarm to be written now; with `due` lookups when it was published for a finished stage.
+    """An alarm to be written; `lookups` if it was published because a stage was finished.
 
-    `key`: of its backlog, which may be closed.
+    `key`: the key of its backlog, which may be closed.
     """
 
     key: BacklogKey
     alarm: AlarmRecord
-    due: LookupRequest | None = None
+    lookups: LookupRequest | None = None
 
 
 def with_hits(alarm: AlarmRecord, kind: LookupKind, hits: Iterable[Hit]) -> AlarmRecord:
-    """The alarm with these hits too, each once; the very same if it has them all."""
+    """The alarm with these hits added, each once; the same object if it has them all."""
     known = alarm.intel_hits if kind == "intel" else alarm.vulnerabilities
     found = tuple(dict.fromkeys((*known, *hits)))
     if len(found) == len(known):
@@ -128,14 +128,14 @@ def with_hits(alarm: AlarmRecord, kind: LookupKind, hits: Iterable[Hit]) -> Alar
 
 
 def alarm_prefix(node: str, directive: int) -> bytes:
-    """What goes into the ids of all alarms of a directive on a node."""
+    """The prefix that is hashed into all alarm ids of a directive on a node."""
     return f"{node}\0{directive}\0".encode()
 
 
 def alarm_id(prefix: bytes, event_id: str) -> str:
-    """The id of the alarm that this event opens, 9 characters of A-Za-z0-9_-.
+    """The id of the alarm that an event opens: 9 characters of A-Za-z0-9_-.
 
-    The same input always gives the same id, so reading events again updates the same alarms.
+    The same input always gives the same id, so that reading events again updates the same alarms.
     """
     digest = blake2b(prefix + event_id.encode(), digest_size=7).digest()
     return b2a_base64(digest).translate(_URL_SAFE)[:9].decode()

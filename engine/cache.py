@@ -1,7 +1,7 @@
-"""A dict that works out what it does not hold: what is asked again costs one look.
+"""A cache of function results.
 
-Faster than functools.lru_cache by a third, since nothing is put in order of use; so when it is full
-it forgets everything, and costs its limit again.
+Faster than functools.lru_cache by a third, since it keeps no order of use: a full cache is cleared.
+A file of its own: addresses and assets use it, and it knows neither.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ V = TypeVar("V")
 
 
 class FunctionCache(dict[K, V]):
-    """What a function says of up to `limit` keys; what it raises is raised, and not kept."""
+    """Caches the results of a function for up to `limit` keys; exceptions are not cached."""
 
     __slots__ = ("_function", "_limit")
 

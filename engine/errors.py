@@ -1,7 +1,6 @@
-"""Whose fault it is, and where: invalid events, and findings in configuration documents.
+"""Invalid events, and findings in configuration documents.
 
-Nothing here formats for a terminal or knows a file's name: a finding carries a path into
-its document, and shards/ turns that into file, line and column.
+A finding has a path into its document; shards/ turns it into file, line and column.
 """
 
 from typing import Literal, get_args
@@ -13,14 +12,14 @@ InvalidReason = Literal[
     "bad_json", "bad_type", "missing_field", "bad_timestamp", "bad_address", "too_large"
 ]
 INVALID_REASONS: tuple[InvalidReason, ...] = get_args(InvalidReason)
-"""Every reason for which an event can be invalid, as counted in the ledger."""
+"""The reasons for which an event can be invalid, as the ledger counts them."""
 
 Path = tuple[str | int, ...]
 """Keys and list positions from the top of a JSON document."""
 
 
 class InvalidEventError(Exception):
-    """An event that cannot be used: `reason` for the ledger, `detail` for the log."""
+    """An event cannot be used: `reason` for the ledger, `detail` for the log."""
 
     def __init__(self, reason: InvalidReason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -29,10 +28,10 @@ class InvalidEventError(Exception):
 
 
 class Finding(Struct, frozen=True):
-    """One fault of a document, or one warning about it.
+    """A fault of a document, or a warning.
 
-    `message` says what is wrong and what would be right. `path` leads to the value at fault, or
-    to the object that lacks it; `offset` is in bytes from there, for what is not JSON at all.
+    `message` says what is wrong and what would be right. `path` leads to the faulty value, or to
+    the object that lacks it; `offset`, in bytes from there, is for documents that are not JSON.
     """
 
     code: str
@@ -44,10 +43,10 @@ class Finding(Struct, frozen=True):
     field: str = ""
     warning: bool = False
 
-    def below(self, *prefix: str | int) -> "Finding":
-        """The same finding, seen from further up the document."""
+    def with_prefix(self, *prefix: str | int) -> "Finding":
+        """The finding with a prefix to its path: seen from further up in the document."""
         return replace(self, path=(*prefix, *self.path))
 
     def as_warning(self, consequence: str) -> "Finding":
-        """The same finding as a warning that says what is done about it."""
+        """The finding as a warning that states the consequence."""
         return replace(self, warning=True, message=f"{self.message}; {consequence}")

@@ -1,7 +1,6 @@
-"""NormalizedEvent: one security event, decoded and checked; and the small key of it that routes.
+"""Normalized events: decoding, validation, and the routing key.
 
-Bytes go in; a frozen event or InvalidEvent with its reason comes out. What is common is decoded
-in one step; nulls, and whatever is wrong, take a second, slower look.
+Valid events are decoded in one step; nulls and invalid events take a second, slower step.
 """
 
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from engine.address import canonical_ip
 from engine.errors import InvalidEventError
 
 MAX_EVENT_BYTES = 1 << 20
-"""A longer event is invalid (too_large); NATS's own default limit is the same 1 MiB."""
+"""A longer event is invalid (too_large); the default limit of NATS is the same 1 MiB."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -22,7 +21,7 @@ Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class RoutingKey(Struct, frozen=True, gc=False):
-    """What the router decodes of an event: enough to know which directives it can concern."""
+    """The fields of an event that decide which directives can match it."""
 
     plugin_id: Number = 0
     plugin_sid: Number = 0
@@ -32,13 +31,13 @@ class RoutingKey(Struct, frozen=True, gc=False):
 
 
 class TimedRoutingKey(RoutingKey, frozen=True, gc=False):
-    """The key, and the timestamp as it stands: for replay, whose clock all events drive."""
+    """The routing key with the unchecked timestamp, for replay, whose clock all events advance."""
 
     timestamp: Any = None
 
 
-class _Wire(Struct, gc=False):
-    """An event as it stands in JSON; whether it is valid is not said yet."""
+class _RawEvent(Struct, gc=False):
+    """The fields of an event in JSON, before validation."""
 
     event_id: str = ""
     timestamp: str = ""
@@ -65,7 +64,7 @@ class _Wire(Struct, gc=False):
 
 
 class NormalizedEvent(Struct, frozen=True, gc=False):
-    """A valid event. `time` in whole seconds since the epoch, `rcvd_time` in ns; absent is 0 or "".
+    """A valid event; `time` in seconds since the epoch, `rcvd_time` in ns; absent is 0 or "".
 
     Addresses are in canonical form, IPv4-mapped IPv6 as IPv4.
     """
@@ -94,67 +93,70 @@ class NormalizedEvent(Struct, frozen=True, gc=False):
 K = TypeVar("K", bound=RoutingKey)
 T = TypeVar("T", bound=Struct)
 
-# Not strict: a whole number may come as text ("80"), as Logstash often sends it.
-_wire_decoder = msgspec.json.Decoder(_Wire, strict=False)
+# Not strict: Logstash often sends numbers as texts ("80").
+_raw_event_decoder = msgspec.json.Decoder(_RawEvent, strict=False)
 _key_decoder = msgspec.json.Decoder(RoutingKey, strict=False)
 _quick_key = _key_decoder.decode
 _timed_key_decoder = msgspec.json.Decoder(TimedRoutingKey, strict=False)
 
 
 def decode_routing_key(raw: bytes) -> RoutingKey:
-    """The routing key of an event; InvalidEvent when it is not JSON or its key is not valid."""
-    if len(raw) <= MAX_EVENT_BYTES:  # in one step what most keys are
+    """The routing key of an event; InvalidEventError if it is not JSON or the key is invalid."""
+    if len(raw) <= MAX_EVENT_BYTES:  # one step for most keys
         try:
             key = _quick_key(raw)
             canonical_ip(key.src_ip)
             if key.plugin_id and key.plugin_sid:
                 return key
-        except Exception:  # the longer way says what is wrong
+        except Exception:  # the slow path finds the reason
             pass
     return _checked_key(_decode(_key_decoder, raw))
 
 
 def decode_timed_routing_key(raw: bytes) -> TimedRoutingKey:
-    """As decode_key, with the timestamp; that one is not checked: the key is valid without."""
+    """As decode_routing_key, with the timestamp, which is not validated."""
     return _decode_key(_timed_key_decoder, raw)
 
 
 def decode_event(raw: bytes) -> NormalizedEvent:
-    """The whole event; InvalidEvent with the first reason why it is none."""
-    wire = _decode(_wire_decoder, raw)
+    """Decode and validate a whole event; InvalidEventError with the first reason."""
+    raw_event = _decode(_raw_event_decoder, raw)
     if not raw.isascii():
         _check_utf8(raw)
-    _check_fields(wire)
-    time = event_time(wire.timestamp)
+    _check_fields(raw_event)
+    time = event_time(raw_event.timestamp)
     try:
-        src_ip, dst_ip = canonical_ip(wire.src_ip), canonical_ip(wire.dst_ip)
+        src_ip, dst_ip = canonical_ip(raw_event.src_ip), canonical_ip(raw_event.dst_ip)
     except ValueError:
         raise _no_address() from None
     return NormalizedEvent(
-        wire.event_id,
+        raw_event.event_id,
         time,
         src_ip,
         dst_ip,
-        wire.plugin_id,
-        wire.plugin_sid,
-        wire.product,
-        wire.category,
-        wire.subcategory,
-        wire.src_port,
-        wire.dst_port,
-        wire.protocol,
-        wire.custom_data1,
-        wire.custom_label1,
-        wire.custom_data2,
-        wire.custom_label2,
-        wire.custom_data3,
-        wire.custom_label3,
-        wire.rcvd_time,
+        raw_event.plugin_id,
+        raw_event.plugin_sid,
+        raw_event.product,
+        raw_event.category,
+        raw_event.subcategory,
+        raw_event.src_port,
+        raw_event.dst_port,
+        raw_event.protocol,
+        raw_event.custom_data1,
+        raw_event.custom_label1,
+        raw_event.custom_data2,
+        raw_event.custom_label2,
+        raw_event.custom_data3,
+        raw_event.custom_label3,
+        raw_event.rcvd_time,
     )
 
 
 def event_time(timestamp: Any) -> int:
-    """An ISO 8601 timestamp as whole seconds since the epoch; UTC when it has no offset."""
+    """An ISO 8601 timestamp as whole seconds since the epoch; UTC if it has no offset.
+
+    InvalidEventError if it is not ISO 8601.
+    """
     try:
         moment = datetime.fromisoformat(timestamp)
         if moment.tzinfo is None:
@@ -170,36 +172,36 @@ def _decode(decoder: "msgspec.json.Decoder[T]", raw: bytes) -> T:
         raise InvalidEventError("too_large", f"{len(raw)} bytes, must be at most {MAX_EVENT_BYTES}")
     try:
         return decoder.decode(raw)
-    except Exception:  # UnicodeDecodeError and RecursionError are no MsgspecError
+    except Exception:  # UnicodeDecodeError and RecursionError are not MsgspecErrors
         return _decode_slowly(decoder.type, raw)
 
 
 def _decode_slowly(kind: type[T], raw: bytes) -> T:
-    """Decode with nulls as absent, or say exactly what is wrong."""
+    """Decode with nulls as absent; InvalidEventError with the exact reason."""
     try:
         present = {name: value for name, value in _members(raw).items() if bytes(value) != b"null"}
         return msgspec.json.decode(msgspec.json.encode(present), type=kind, strict=False)
-    except msgspec.ValidationError as error:  # no object, a wrong type, or out of range
+    except msgspec.ValidationError as error:  # not an object, a wrong type, or out of range
         raise InvalidEventError("bad_type", str(error)) from None
     except Exception as error:
         raise InvalidEventError("bad_json", str(error)) from None
 
 
 def _decode_key(decoder: "msgspec.json.Decoder[K]", raw: bytes) -> K:
-    """In one step what most keys are; what is rare, or wrong, takes the longer way."""
+    """Decode a key in one step if possible; rare and invalid ones take the slow path."""
     if len(raw) <= MAX_EVENT_BYTES:
         try:
             key = decoder.decode(raw)
             canonical_ip(key.src_ip)
             if key.plugin_id and key.plugin_sid:
                 return key
-        except Exception:  # the longer way says what is wrong
+        except Exception:  # the slow path finds the reason
             pass
     return _checked_key(_decode(decoder, raw))
 
 
 def _members(raw: bytes) -> dict[str, msgspec.Raw]:
-    """The members of an object, undecoded; as ValidationError: it is JSON, but no object."""
+    """The undecoded members of an object; ValidationError if it is JSON but not an object."""
     try:
         return msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
     except msgspec.ValidationError:
@@ -208,7 +210,7 @@ def _members(raw: bytes) -> dict[str, msgspec.Raw]:
 
 
 def _check_utf8(raw: bytes) -> None:
-    """Decoding skips unknown fields without a look at their bytes."""
+    """Check the bytes of unknown fields, which the decoder skips."""
     try:
         raw.decode()
     except UnicodeDecodeError as error:
@@ -227,11 +229,19 @@ def _checked_key(key: K) -> K:
     return key
 
 
-def _check_fields(wire: _Wire) -> None:
-    if not (wire.event_id and wire.timestamp and wire.sensor and wire.src_ip and wire.dst_ip):
+def _check_fields(raw_event: _RawEvent) -> None:
+    if not (
+        raw_event.event_id
+        and raw_event.timestamp
+        and raw_event.sensor
+        and raw_event.src_ip
+        and raw_event.dst_ip
+    ):
         needed = ("event_id", "timestamp", "sensor", "src_ip", "dst_ip")
-        raise _missing(", ".join(name for name in needed if not getattr(wire, name)))
-    if not ((wire.plugin_id and wire.plugin_sid) or (wire.product and wire.category)):
+        raise _missing(", ".join(name for name in needed if not getattr(raw_event, name)))
+    if not (
+        (raw_event.plugin_id and raw_event.plugin_sid) or (raw_event.product and raw_event.category)
+    ):
         raise _missing("plugin_id and plugin_sid, or product and category")
 
 

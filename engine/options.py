@@ -1,15 +1,18 @@
-"""What correlation lets its user choose; shards/ fills it from the settings."""
+"""The options of correlation; shards/ fills them from the settings.
+
+A noun of its own, like event and asset: the caller makes it, every part of correlation reads it.
+"""
 
 from msgspec import Struct
 
 
 class Options(Struct, frozen=True):
-    """Times in seconds; risks from 0 to 10.
+    """Times in seconds, risks from 0 to 10.
 
-    `node` goes into alarm ids. `expiry_grace`: how long a stage lives at least after it became
-    current, on the clock that callers pass as `now`; 0 when events are the clock. `lookups`:
-    say what is to be looked up; `track_changes`: remember which backlogs change; `count_matches`:
-    how many events each directive consumes. Each costs time and memory, so not where nobody asks.
+    `node`: part of alarm ids. `expiry_grace`: minimum lifetime of a stage after it became current,
+    on the caller's clock; 0 if events are the clock. `lookups`: publish lookup requests;
+    `track_changes`: record which backlogs change; `count_matches`: count the events that each
+    directive consumes. The last three cost time and memory, and are off by default.
     """
 
     node: str = ""
@@ -25,7 +28,7 @@ class Options(Struct, frozen=True):
     count_matches: bool = False
 
     def risk_class(self, risk: int) -> str:
-        """Low below med_risk_min, Medium up to and with med_risk_max, High above."""
+        """Low below med_risk_min, Medium up to and including med_risk_max, High above."""
         if risk < self.med_risk_min:
             return "Low"
         return "Medium" if risk <= self.med_risk_max else "High"

@@ -1,1 +1,1 @@
-"""Where correlation runs: all processes, pipes, sockets, files and clocks; no correlation rule."""
+"""The service around the engine: processes, pipes, sockets, files and clocks."""

@@ -15,7 +15,6 @@ from engine.correlation.compiled_directive import (
     CompiledDirective,
     can_be_title,
 )
-from engine.directives.json_document import describe
 from engine.errors import Finding
 
 BoundValue = int | str
@@ -190,7 +189,7 @@ def _address(text: str) -> str:
     try:
         return canonical_ip(text)
     except ValueError:
-        raise UnusableBacklogError(f"an address in it is {describe(text)}") from None
+        raise UnusableBacklogError(f"an address in it is {describe_value(text)}") from None
 
 
 def _bound(compiled: CompiledDirective, state: BacklogSnapshot) -> BoundValues:

@@ -6,11 +6,16 @@ import msgspec
 
 from engine.address import Network, parse_network
 from engine.asset import Asset
-from engine.directives.json_document import Field, FieldTable, describe, parse_list, parse_object
+from engine.directives.json_document import (
+    Field,
+    FieldTable,
+    parse_list,
+    parse_object,
+)
 from engine.errors import Finding
 
 HIGHEST_VALUE = 5
-"""The highest asset value that the risk formula is made for; above it there is a warning."""
+"""The highest asset value that the risk formula is made for; higher ones get a warning."""
 _FIELDS = FieldTable(
     Field("name", "str", required=True, filled=True),
     Field("cidr", "str", required=True, filled=True),
@@ -20,12 +25,12 @@ _FIELDS = FieldTable(
 
 
 def parse_assets(data: bytes) -> tuple[list[Asset], list[Finding]]:
-    """The assets of one document, and every finding in it, warnings included."""
+    """The assets of a document, and every finding, warnings included."""
     items, findings = parse_list(data, "assets")
     assets: list[Asset] = []
     for position, raw in enumerate(items):
         asset, found = _read_asset(raw)
-        findings += [finding.below("assets", position) for finding in found]
+        findings += [finding.with_prefix("assets", position) for finding in found]
         if asset is not None:
             assets.append(asset)
     return assets, findings
@@ -54,13 +59,13 @@ def _read_network(cidr: str | None) -> tuple[Network | None, bool]:
 
 
 def _not_a_network(cidr: str) -> Finding:
-    message = f"is {describe(cidr)}, must be a CIDR or IP, such as 10.0.0.0/8 or 2001:db8::1"
+    message = f"is {describe_value(cidr)}, must be a CIDR or IP, such as 10.0.0.0/8 or 2001:db8::1"
     return Finding("bad-address", message, ("cidr",), field="cidr")
 
 
 def _host_bits(cidr: str | None, network: Network | None, masked: bool) -> Iterator[Finding]:
     if masked:
-        message = f"is {describe(cidr)}, has host bits set: taken as {network}"
+        message = f"is {describe_value(cidr)}, has host bits set: taken as {network}"
         yield Finding("host-bits", message, ("cidr",), field="cidr", warning=True)
 
 

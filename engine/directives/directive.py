@@ -1,7 +1,4 @@
-"""Directive; bytes to directives, or every fault in them, as paths into the document.
-
-May live here: what a directive is besides its rules, which rules.py reads, and all of it together.
-"""
+"""Directives: from the bytes of a document to directives, with every finding."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -39,9 +36,9 @@ class Directive(Struct, frozen=True):
 
 
 class ParsedDirective(Struct, frozen=True):
-    """One item of a directives document: the directive, unless it is at fault or disabled.
+    """An item of a directives document; `directive` is None if it is faulty or disabled.
 
-    `id` is known of a faulty one too, when it has a good one, but not of a disabled one.
+    `id`: also of a faulty directive, if its id is valid; None for a disabled one.
     """
 
     path: Path
@@ -51,15 +48,15 @@ class ParsedDirective(Struct, frozen=True):
 
     @property
     def disabled(self) -> bool:
-        """Whether it is left out because it says so."""
+        """Whether the directive is disabled."""
         return any(finding.code == "disabled" for finding in self.findings)
 
 
 def parse_directives(data: bytes, *, lenient: bool = False) -> Iterator[ParsedDirective]:
-    """Each directive of a document in turn, with every finding about it.
+    """Parse each directive of a document, with every finding about it.
 
-    With `lenient`, what Dsiem (Go) repairs is repaired, and other faulty directives are left
-    out; both leave a warning. A document that cannot be read gives one item with the reason.
+    With `lenient`, faults that Dsiem (Go) repairs are repaired, and other faulty directives are
+    left out, with a warning each. An unreadable document gives one item with the reason.
     """
     items, findings = parse_list(data, "directives")
     if findings:
@@ -67,11 +64,13 @@ def parse_directives(data: bytes, *, lenient: bool = False) -> Iterator[ParsedDi
     for position, raw in enumerate(items):
         path = ("directives", position)
         id_, directive, found = _parse_one(raw, lenient)
-        yield ParsedDirective(path, id_, directive, [finding.below(*path) for finding in found])
+        yield ParsedDirective(
+            path, id_, directive, [finding.with_prefix(*path) for finding in found]
+        )
 
 
 def has_faults(findings: Iterable[Finding]) -> bool:
-    """Whether any of them is more than a warning."""
+    """Whether any finding is more than a warning."""
     return any(not finding.warning for finding in findings)
 
 

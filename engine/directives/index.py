@@ -1,4 +1,4 @@
-"""From an event's key to the directives that it can concern: one lookup, however many there are."""
+"""The routing index: from an event's key to the directives that can match it, in constant time."""
 
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
@@ -12,7 +12,7 @@ DirectiveIds = tuple[int, ...]
 
 
 class RuleRoutingKeys(Struct, frozen=True):
-    """The events that one rule can match, by plugin ids or by category and products."""
+    """The plugin ids, or the category and products, of the events that a rule can match."""
 
     plugin_id: int
     plugin_sid: tuple[int, ...]
@@ -21,14 +21,14 @@ class RuleRoutingKeys(Struct, frozen=True):
 
 
 class DirectiveRoutingKeys(Struct, frozen=True):
-    """A directive as far as the index needs it: all of it that a router has to know."""
+    """The part of a directive that the index, and so the router, needs."""
 
     id: int
     rules: tuple[RuleRoutingKeys, ...]
 
 
 class RoutableEvent(Protocol):
-    """What the index needs to see of an event: an EventKey or a NormalizedEvent."""
+    """An event for the index: a RoutingKey or a NormalizedEvent."""
 
     @property
     def plugin_id(self) -> int: ...
@@ -41,22 +41,22 @@ class RoutableEvent(Protocol):
 
 
 class DirectiveIndex:
-    """Directive ids by plugin_id and plugin_sid, and by product and category, of any rule."""
+    """Directive ids by plugin_id and plugin_sid, and by category and product, of all rules."""
 
     def __init__(self, directives: Iterable[DirectiveRoutingKeys]) -> None:
         plugins: dict[int, dict[int, list[int]]] = {}
         categories: dict[str, dict[str, list[int]]] = {}
         for directive in directives:
             for rule in directive.rules:
-                _file(plugins.setdefault(rule.plugin_id, {}), rule.plugin_sid, directive.id)
-                _file(categories.setdefault(rule.category, {}), rule.product, directive.id)
+                _add(plugins.setdefault(rule.plugin_id, {}), rule.plugin_sid, directive.id)
+                _add(categories.setdefault(rule.category, {}), rule.product, directive.id)
         self._plugins = {plugin: _as_tuples(by_sid) for plugin, by_sid in plugins.items()}
         self._categories = {
             name: _as_tuples(by_product) for name, by_product in categories.items() if by_product
         }
 
     def find(self, key: RoutableEvent) -> DirectiveIds:
-        """The ids of the directives that the event can concern, each once."""
+        """The ids of the directives that can match the event, each once."""
         by_sid = self._plugins.get(key.plugin_id)
         plugin = by_sid.get(key.plugin_sid, ()) if by_sid is not None else ()
         by_product = self._categories and self._categories.get(key.category)
@@ -67,7 +67,7 @@ class DirectiveIndex:
 
 
 def routing_keys_of(directive: Directive) -> DirectiveRoutingKeys:
-    """What the index needs of a directive."""
+    """The part of a directive that the index needs."""
     return DirectiveRoutingKeys(
         directive.id,
         tuple(
@@ -79,10 +79,10 @@ def routing_keys_of(directive: Directive) -> DirectiveRoutingKeys:
     )
 
 
-def _file(by_key: dict[K, list[int]], keys: Iterable[K], directive: int) -> None:
+def _add(by_key: dict[K, list[int]], keys: Iterable[K], directive: int) -> None:
     for key in keys:
         ids = by_key.setdefault(key, [])
-        if directive not in ids[-1:]:  # the rules of a directive come in one run
+        if directive not in ids[-1:]:  # the rules of a directive follow one another
             ids.append(directive)
 
 

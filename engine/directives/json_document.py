@@ -1,7 +1,7 @@
-"""Reading a configuration document so that every fault in it is found, each with its path.
+"""Reads JSON documents so that every fault is found, each with its path.
 
-The tables of fields are data (`Field`); this module checks an object against one. What the
-fields mean, and rules that span several of them, belong to asset.py and directive.py.
+Tables of fields are data (`FieldTable`); this module checks objects against them. Rules that span
+several fields belong to the reader of the document (directives, assets, lookup sources).
 """
 
 import json
@@ -15,9 +15,9 @@ from msgspec import Struct
 from engine.errors import Finding, Path
 
 MAX_NUMBER = 2**63 - 1
-"""The highest whole number in any document: what fits 64 bits, as the peers read them."""
+"""The highest integer in a document: 64 bits, as Dsiem reads it."""
 MAX_DEPTH = 100
-"""Nesting beyond which a document is refused; a real one has a depth of 6."""
+"""The deepest nesting of a document; real ones have a depth of 6."""
 
 FieldType = Literal["int", "str", "bool", "int_list", "str_list"]
 
@@ -35,14 +35,14 @@ _DEFAULTS: dict[str, Any] = {"int": 0, "str": "", "bool": False, "int_list": (),
 
 
 class Field(Struct, frozen=True):
-    """One row of a table of fields: its JSON name, its kind, and what values are right.
+    """A field of an object: its JSON name, type and permitted values.
 
-    `filled` means that a text or list may not be empty. An absent or null optional field
-    takes the default of its kind: 0, "", false or an empty list.
+    `filled`: a text or list must not be empty. An absent or null optional field gets the default of
+    its type: 0, "", false or an empty list.
     """
 
     name: str
-    kind: FieldType
+    type: FieldType
     required: bool = False
     low: int = 0
     high: int = MAX_NUMBER
@@ -51,7 +51,7 @@ class Field(Struct, frozen=True):
 
 
 def parse_list(data: bytes, key: str) -> tuple[list[msgspec.Raw], list[Finding]]:
-    """The undecoded items of a document `{key: [...]}`, or the finding why there are none."""
+    """The undecoded items of a document `{key: [...]}`, or the finding that makes it unreadable."""
     unreadable = _not_text(data)
     if unreadable is not None:
         return [], [unreadable]
@@ -65,34 +65,34 @@ def parse_list(data: bytes, key: str) -> tuple[list[msgspec.Raw], list[Finding]]
 
 
 def parse_object(raw: msgspec.Raw) -> tuple[dict[str, Any], list[Finding]]:
-    """One item of a list as an object, or the finding why it is none; its path begins here."""
+    """Decode an item as an object, or return the finding; paths start at the item."""
     try:
         item = msgspec.json.decode(raw)
     except (msgspec.MsgspecError, RecursionError):
         return {}, [syntax_finding(bytes(raw))]
     if isinstance(item, dict):
         return item, []
-    return {}, [Finding("wrong-type", f"is {describe(item)}, must be an object")]
+    return {}, [Finding("wrong-type", f"is {describe_value(item)}, must be an object")]
 
 
 class FieldTable:
-    """The fields that an object may have; others in it are nobody's concern."""
+    """The fields that an object may have; other fields are ignored."""
 
     def __init__(self, *fields: Field) -> None:
         self._fields = {field.name: field for field in fields}
         self._required = [field for field in fields if field.required]
         self._defaults = {
-            field.name: _DEFAULTS[field.kind] for field in fields if not field.required
+            field.name: _DEFAULTS[field.type] for field in fields if not field.required
         }
 
     def read(self, item: dict[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
-        """The checked values of an object by field name, defaults filled in; and every fault.
+        """The values of an object by field name, with defaults, and every fault.
 
-        A field at fault has no value. The paths of the findings begin at the object.
+        A faulty field has no value. The paths of the findings start at the object.
         """
         values = self._defaults.copy()
         findings = [
-            Finding("missing", f"is missing, must be {expected(field)}", field=field.name)
+            Finding("missing", f"is missing, must be {describe_field(field)}", field=field.name)
             for field in self._required
             if item.get(field.name) is None
         ]
@@ -109,12 +109,12 @@ class FieldTable:
 
 
 def _check(field: Field, value: Any) -> Sequence[Finding]:
-    kind = field.kind
-    if kind == "str":
+    type_ = field.type
+    if type_ == "str":
         return _check_str(field, value, (field.name,))
-    if kind == "int":
+    if type_ == "int":
         return _check_int(field, value, (field.name,))
-    if kind == "bool":
+    if type_ == "bool":
         return () if type(value) is bool else _fault("wrong-type", field, value, (field.name,))
     return _check_list(field, value)
 
@@ -124,7 +124,7 @@ def _check_list(field: Field, value: Any) -> Sequence[Finding]:
         return _fault("wrong-type", field, value, (field.name,))
     if field.filled and not value:
         return _fault("empty", field, value, (field.name,))
-    check = _check_int if field.kind == "int_list" else _check_str
+    check = _check_int if field.type == "int_list" else _check_str
     found: list[Finding] = []
     for position, item in enumerate(value):
         found += check(field, item, (field.name, position))
@@ -150,19 +150,19 @@ def _check_str(field: Field, value: Any, path: Path) -> Sequence[Finding]:
 
 
 def _fault(code: str, field: Field, value: Any, path: Path) -> Sequence[Finding]:
-    shown = "empty" if code == "empty" else describe(value)
-    right = expected(field, in_list=len(path) > 1)
+    shown = "empty" if code == "empty" else describe_value(value)
+    right = describe_field(field, in_list=len(path) > 1)
     return (Finding(code, f"is {shown}, must be {right}", path, field=field.name),)
 
 
-def expected(field: Field, *, in_list: bool = False) -> str:
-    """What would be right for a field, or for one item of its list, in words."""
-    kind = field.kind.removesuffix("_list") if in_list else field.kind
+def describe_field(field: Field, *, in_list: bool = False) -> str:
+    """The permitted values of a field, or of an item of its list, in words."""
+    type_ = field.type.removesuffix("_list") if in_list else field.type
     if field.choices:
         return "one of " + ", ".join(choice or '""' for choice in field.choices)
-    if "int" in kind:
-        return f"{_EXPECTED[kind]} {_range(field)}"
-    return _EXPECTED[kind] + (", not empty" if field.filled else "")
+    if "int" in type_:
+        return f"{_EXPECTED[type_]} {_range(field)}"
+    return _EXPECTED[type_] + (", not empty" if field.filled else "")
 
 
 def _range(field: Field) -> str:
@@ -171,8 +171,8 @@ def _range(field: Field) -> str:
     return f"from {field.low} to {field.high}"
 
 
-def describe(value: Any) -> str:
-    """A value as a message shows it: its JSON, cut when long, with its type where that helps."""
+def describe_value(value: Any) -> str:
+    """A value for a message: its JSON, shortened, with its type where that helps."""
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):
@@ -185,14 +185,14 @@ def describe(value: Any) -> str:
 
 
 def _encodable(value: Any) -> bool:
-    """Whether msgspec can encode a value: it refuses whole numbers beyond 64 bits."""
+    """Whether msgspec can encode a value: it refuses integers beyond 64 bits."""
     return not isinstance(value, int) or -(2**63) <= value < 2**64
 
 
 def syntax_finding(data: bytes) -> Finding:
-    """Why bytes that msgspec refused are not JSON, with the offset where it shows.
+    """The finding for bytes that msgspec refused, with the offset of the fault.
 
-    The standard library says it better; msgspec's own word is for what only it refuses.
+    The messages of the standard library are better; those of msgspec are for what only it refuses.
     """
     text = data.decode()
     try:
@@ -217,7 +217,7 @@ def syntax_finding(data: bytes) -> Finding:
 
 
 def _depth_offset(data: bytes) -> int:
-    """Where nesting first exceeds MAX_DEPTH."""
+    """The offset at which nesting first exceeds MAX_DEPTH."""
     depth = 0
     for token in _TOKEN.finditer(data):
         depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token[0], 0)
@@ -243,7 +243,7 @@ def _items(value: msgspec.Raw, key: str) -> tuple[list[msgspec.Raw], list[Findin
     try:
         return msgspec.json.decode(value, type=list[msgspec.Raw]), []
     except msgspec.ValidationError:
-        shown = describe(msgspec.json.decode(value))
+        shown = describe_value(msgspec.json.decode(value))
     if shown == "null":
         return [], [Finding("missing", f'is missing, must be a list: {{"{key}": […]}}', field=key)]
     return [], [Finding("wrong-type", f"is {shown}, must be a list", (key,), field=key)]
@@ -251,7 +251,7 @@ def _items(value: msgspec.Raw, key: str) -> tuple[list[msgspec.Raw], list[Findin
 
 def _not_object(data: bytes, key: str) -> Finding:
     try:
-        shown = describe(msgspec.json.decode(data))
+        shown = describe_value(msgspec.json.decode(data))
     except (msgspec.MsgspecError, RecursionError):
         return syntax_finding(data)
     return Finding("wrong-type", f'is {shown}, must be an object {{"{key}": […]}}')

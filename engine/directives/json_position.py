@@ -1,7 +1,7 @@
-"""From a path into a JSON document to the line and column of what it leads to.
+"""Finds the line and column of a path in a JSON document.
 
-Only the levels on the path are looked at, each decoded one level deep, so this stays quick and
-small in a document of many megabytes.
+Only the levels on the path are decoded, each one level deep, so that it is fast and needs little
+memory for documents of many megabytes.
 """
 
 import re
@@ -21,35 +21,35 @@ _DEPTH = {b"{": 1, b"[": 1, b"}": -1, b"]": -1}
 
 
 class _Span(Struct, frozen=True):
-    """Where a value stands in the document, in bytes."""
+    """The place of a value in the document, in bytes."""
 
     start: int
     end: int
 
 
 class JsonLocator:
-    """Finds positions in one document, which has to be UTF-8."""
+    """Finds positions in one document, which must be UTF-8."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._ascii = data.isascii()
         self._spans: dict[Path, _Span] = {(): _Span(self._skip(0), len(data))}
         self._items: dict[int, list[_Span]] = {}
-        """The items of the lists that were asked for, by where the list begins."""
+        """The items of the lists on requested paths, by the offset of the list."""
         self._line_ends: array[int] | None = None
         self._last = (0, 1)
-        """An offset, and the column that it has: the next one is often not far behind."""
+        """An offset and its column: the next one is often close behind."""
 
     def locate(self, path: Path, offset: int = 0) -> tuple[int, int]:
-        """Line and column, both from 1, `offset` bytes behind where the path leads.
+        """Line and column, both from 1, of the place `offset` bytes behind a path's value.
 
-        Columns count characters. A path that leads nowhere gives the last value on its way.
+        Columns count characters. A path without a value gives the last value on its way.
         """
         start = self._span(path).start if path or not offset else 0
         return self._line_and_column(start + offset)
 
     def _span(self, path: Path) -> _Span:
-        """Where the path leads; remembered, since faults come in the company of others."""
+        """The place of a path's value; cached, since faults often share paths."""
         if path not in self._spans:
             above = self._span(path[:-1])
             step = path[-1]
@@ -78,7 +78,7 @@ class JsonLocator:
         return spans
 
     def _value(self, span: _Span, key: str) -> _Span | None:
-        """The value of a key of an object; the last one of equal keys, as decoding has it."""
+        """The place of a key's value; of equal keys the last, as in decoding."""
         view = memoryview(self._data)[span.start : span.end]
         try:
             values = msgspec.json.decode(view, type=dict[str, msgspec.Raw])
@@ -94,7 +94,7 @@ class JsonLocator:
         return found
 
     def _end(self, start: int, likely: memoryview) -> int:
-        """Where the value that starts here ends: an equal key further on may have another one."""
+        """The end of the value at `start`; `likely` is the value of the last equal key."""
         if self._data[start : start + 1] not in (b"{", b"["):
             simple = _TEXT.match(self._data, start) or _SCALAR.match(self._data, start)
             return simple.end() if simple else start
@@ -109,7 +109,7 @@ class JsonLocator:
         return len(self._data)
 
     def _skip(self, at: int) -> int:
-        """Past white space, commas and colons."""
+        """The offset after white space, commas and colons."""
         between = _BETWEEN.match(self._data, at)
         return between.end() if between else at
 

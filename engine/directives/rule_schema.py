@@ -1,8 +1,4 @@
-"""The rules of a directive's document: read and checked, then as records, by stage.
-
-May live here: the table of their fields, what holds within a rule and between rules, and what
-Dsiem (Go) repairs. May not: what a directive is besides its rules. A fault says what is right.
-"""
+"""Checks the rules of a directive's document, and makes rule records of them."""
 
 import re
 import sys
@@ -14,7 +10,7 @@ from msgspec.structs import replace
 
 from engine.alarm import RuleRecord
 from engine.directives.condition import ConditionError, StageReference
-from engine.directives.json_document import Field, FieldTable, describe
+from engine.directives.json_document import Field, FieldTable
 from engine.directives.rule import CONDITION_FIELDS, STICKY_FIELDS, compile_condition
 from engine.errors import Finding
 
@@ -46,9 +42,9 @@ RULE_FIELDS = FieldTable(
     Field("reliability", "int", required=True, low=0, high=10),
     Field("timeout", "int"),
 )
-"""An absent `timeout` is 0, an absent text is ANY."""
+"""The fields of a rule; an absent `timeout` is 0, an absent text is ANY."""
 
-_NEEDED = {
+_FIELDS_BY_TYPE = {
     "PluginRule": FieldTable(
         Field("plugin_id", "int", required=True, low=1),
         Field("plugin_sid", "int_list", required=True, low=1, filled=True),
@@ -58,17 +54,17 @@ _NEEDED = {
         Field("category", "str", required=True, filled=True),
     ),
 }
-_NOTHING = FieldTable()
+_NO_FIELDS = FieldTable()
 _REPAIRS: dict[str, Callable[[int], int]] = {
     "priority": lambda value: 1,
     "reliability": lambda value: min(max(value, 0), 10),
 }
-"""What Dsiem (Go) makes of numbers out of range."""
+"""The values that Dsiem (Go) uses for numbers out of range."""
 _ALMOST_REFERENCE = re.compile(r"\s*:\s*[0-9]+\s*")
 
 
 def check_rules(rules: Iterable[RuleRecord]) -> tuple[tuple[RuleRecord, ...], list[Finding]]:
-    """Rules that come from elsewhere than a document, as a directive has them; or what is wrong."""
+    """Check rule records that do not come from a document; the records, or every fault."""
     items = [
         {name: list(value) if type(value) is tuple else value for name, value in item.items()}
         for item in map(msgspec.to_builtins, rules)
@@ -79,20 +75,20 @@ def check_rules(rules: Iterable[RuleRecord]) -> tuple[tuple[RuleRecord, ...], li
 
 
 def records_of(values: Iterable[Item]) -> tuple[RuleRecord, ...]:
-    """Rules without a fault, as alarms print them, in the order of their stages."""
+    """The records of valid rules, in the order of their stages."""
     return tuple(sorted(map(_record, values), key=lambda rule: rule.stage))
 
 
 def read_fields(item: Item, fields: FieldTable, lenient: bool) -> tuple[Item, list[Finding]]:
-    """The values of an object, repaired if `lenient`, and every finding in them."""
+    """The values of an object, repaired if `lenient`, and every finding."""
     values, findings = fields.read(item)
     if lenient:
-        findings = [_repaired(item, values, finding) for finding in findings]
+        findings = [_repair(item, values, finding) for finding in findings]
     return values, findings
 
 
-def _repaired(item: Item, values: Item, finding: Finding) -> Finding:
-    """Where Dsiem (Go) repairs: puts the right value among `values`, and only warns."""
+def _repair(item: Item, values: Item, finding: Finding) -> Finding:
+    """Repair a value as Dsiem (Go) does: sets it in `values`, and returns a warning."""
     repair = _REPAIRS.get(finding.field)
     if finding.code != "out-of-range" or repair is None:
         return finding
@@ -101,12 +97,12 @@ def _repaired(item: Item, values: Item, finding: Finding) -> Finding:
 
 
 def read_rules(rules: Any, lenient: bool) -> tuple[list[Item], list[Finding]]:
-    """The checked values of each rule, and every finding in them and between them."""
+    """The checked values of each rule, and every finding within and between rules."""
     if not isinstance(rules, list):
         return [], [_no_rules(rules)]
     read = [_read_rule(rule, lenient) for rule in rules]
     findings = [
-        replace(finding.below("rules", position), stage=values.get("stage"))
+        replace(finding.with_prefix("rules", position), stage=values.get("stage"))
         for position, (values, found) in enumerate(read)
         for finding in found
     ]
@@ -119,12 +115,12 @@ def read_rules(rules: Any, lenient: bool) -> tuple[list[Item], list[Finding]]:
 def _no_rules(rules: Any) -> Finding:
     if rules is None:
         return Finding("missing", "is missing, must be a list of rules", field="rules")
-    message = f"is {describe(rules)}, must be a list of rules"
+    message = f"is {describe_value(rules)}, must be a list of rules"
     return Finding("wrong-type", message, ("rules",), field="rules")
 
 
 def _check_stages(rules: list[Item]) -> list[Finding]:
-    """Stages must be 1 to n, each once; silent while a stage could not be read."""
+    """Stages must be 1 to n, each once; not checked if a stage is invalid by itself."""
     stages: list[Any] = [values.get("stage") for values in rules]
     if None in stages:
         return []
@@ -146,20 +142,22 @@ def _check_stages(rules: list[Item]) -> list[Finding]:
 def _read_rule(rule: Any, lenient: bool) -> tuple[Item, list[Finding]]:
     """The checked values of one rule, and every finding in it."""
     if not isinstance(rule, dict):
-        return {}, [Finding("wrong-type", f"is {describe(rule)}, must be an object", field="rules")]
+        return {}, [
+            Finding("wrong-type", f"is {describe_value(rule)}, must be an object", field="rules")
+        ]
     values, findings = read_fields(rule, RULE_FIELDS, lenient)
-    findings = _with_needed(rule, values, findings)
+    findings = _check_fields_of_type(rule, values, findings)
     findings = _check_first_occurrence(rule, values, findings, lenient)
     for name in CONDITION_FIELDS:
         findings += _check_condition(values, name)
     return values, findings
 
 
-def _with_needed(rule: Item, values: Item, findings: list[Finding]) -> list[Finding]:
-    """The findings, where the type of the rule needs more of a field with what that says of it."""
-    _, needed = _NEEDED.get(values.get("type", ""), _NOTHING).read(rule)
-    fields = {finding.field for finding in needed}
-    return [finding for finding in findings if finding.field not in fields] + needed
+def _check_fields_of_type(rule: Item, values: Item, findings: list[Finding]) -> list[Finding]:
+    """The findings; those of fields that the rule's type requires replace the general ones."""
+    _, required = _FIELDS_BY_TYPE.get(values.get("type", ""), _NO_FIELDS).read(rule)
+    fields = {finding.field for finding in required}
+    return [finding for finding in findings if finding.field not in fields] + required
 
 
 def _check_first_occurrence(
@@ -189,7 +187,9 @@ def _check_condition(values: Item, name: str) -> Iterator[Finding]:
     if isinstance(condition, StageReference):
         yield from _check_reference(condition, values.get("stage"), field)
     elif _ALMOST_REFERENCE.fullmatch(text):
-        message = f"is {describe(text)}, compared as a text: a reference is :1 to :99, no blanks"
+        message = (
+            f"is {describe_value(text)}, compared as a text: a reference is :1 to :99, no blanks"
+        )
         yield Finding("not-a-reference", message, (field,), field=field, warning=True)
 
 
@@ -205,7 +205,7 @@ def _check_reference(reference: StageReference, stage: int | None, field: str) -
 
 
 def _record(values: Item) -> RuleRecord:
-    """The rule as alarms print it; texts that many rules share are kept once."""
+    """The record of a rule; equal texts are stored once, since many rules share them."""
     fields: Item = {
         name: sys.intern(value) if type(value) is str else value for name, value in values.items()
     }

@@ -10,7 +10,12 @@ from typing import Any, NoReturn
 import msgspec
 from msgspec import Struct
 
-from engine.directives.json_document import Field, FieldTable, describe, parse_list, parse_object
+from engine.directives.json_document import (
+    Field,
+    FieldTable,
+    parse_list,
+    parse_object,
+)
 from engine.errors import Finding
 from shards.http_client import HttpClientError
 from shards.logs import excerpt
@@ -62,7 +67,7 @@ def read_sources(data: bytes, key: str) -> SourceDocument:
     sources = []
     for position, raw in enumerate(items):
         source, found = _read_source(raw, KINDS[key])
-        findings += [finding.below(key, position) for finding in found]
+        findings += [finding.with_prefix(key, position) for finding in found]
         if source is not None:
             sources.append(source)
     return SourceDocument(len(items), tuple(sources), findings)
@@ -94,7 +99,7 @@ def _read_config(text: str | None, kind: LookupKind) -> tuple[dict[str, Any] | N
     url = config.get("url") if isinstance(config, dict) else None
     if not (isinstance(url, str) and url.startswith(_BEGINNINGS)):
         right = "a JSON object as a text, with a url that begins with http:// or https://"
-        return None, [_bad_source(f"is {describe(text)}, must be {right}")]
+        return None, [_bad_source(f"is {describe_value(text)}, must be {right}")]
     if wrong := _wrong_with(url, kind):
         return None, [_bad_source(wrong)]
     return config, []
@@ -134,7 +139,7 @@ def _check_plugin(name: str, kind: LookupKind, options: dict[str, Any] | None) -
 
 
 def _bad_plugin(code: str, name: str, what: str) -> Finding:
-    return Finding(code, f"is {describe(name)}, {what}", ("plugin",), field="plugin")
+    return Finding(code, f"is {describe_value(name)}, {what}", ("plugin",), field="plugin")
 
 
 def _shown(error: Exception) -> str:

@@ -61,7 +61,7 @@ class Enrichment:
 
         An alarm can be there twice: what is found has to go into it as it is now.
         """
-        due = [(self._note(publish), publish.due) for publish in publishes]
+        due = [(self._note(publish), publish.lookups) for publish in publishes]
         for asked, wanted in due:
             if asked is not None and wanted is not None:
                 self._lookups.ask(asked, wanted)
@@ -70,7 +70,7 @@ class Enrichment:
         asked = self._asked.get(publish.key)
         if asked is not None:
             asked.alarm = publish.alarm
-        elif publish.due is not None:
+        elif publish.lookups is not None:
             asked = self._asked[publish.key] = _Asked(publish.key, publish.alarm)
         return asked
 

@@ -93,7 +93,9 @@ class EngineUnderTest:
             alarm_events=[self._named(record) for record in outputs.alarm_events],
             alarms=[self._named(publish.alarm) for publish in outputs.published],
             counts=outputs.counts,
-            due=[self._due(publish) for publish in outputs.published if publish.due is not None],
+            due=[
+                self._due(publish) for publish in outputs.published if publish.lookups is not None
+            ],
         )
 
     def _named(self, record: msgspec.Struct) -> Json:
@@ -102,11 +104,11 @@ class EngineUnderTest:
         return line | {"alarm_id": self._names[line["alarm_id"]]}
 
     def _due(self, publish: PublishedAlarm) -> Json:
-        assert publish.due is not None
+        assert publish.lookups is not None
         return {
             "alarm_id": self._names[publish.alarm.alarm_id],
-            "addresses": list(publish.due.addresses),
-            "pairs": [f"{address}:{port}" for address, port in publish.due.pairs],
+            "addresses": list(publish.lookups.addresses),
+            "pairs": [f"{address}:{port}" for address, port in publish.lookups.pairs],
         }
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.dsiem_format.saved_alarm import save_backlogs
 from engine.asset import NetworkAssets
 from engine.correlation.correlator import Correlator
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import Directive, parse_directives
+from engine.dsiem_format.saved_alarm import save_backlogs
 from engine.event import decode_event
 from engine.options import Options
 from shards.checkpoint.database_file import prepare_database
