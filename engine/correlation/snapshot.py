@@ -15,6 +15,7 @@ from engine.correlation.compiled_directive import (
     CompiledDirective,
     can_be_title,
 )
+from engine.directives.json_document import describe_value
 from engine.errors import Finding
 
 BoundValue = int | str

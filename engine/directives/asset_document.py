@@ -9,6 +9,7 @@ from engine.asset import Asset
 from engine.directives.json_document import (
     Field,
     FieldTable,
+    describe_value,
     parse_list,
     parse_object,
 )

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from engine.address import PrefixMap, merge_covering, parse_network
 from engine.asset import AddressInfo
+from engine.directives.json_document import describe_value
 from engine.event import NormalizedEvent
 
 EventPredicate = Callable[[NormalizedEvent, AddressInfo, AddressInfo], bool]

@@ -67,7 +67,7 @@ class ReferenceBinding(Struct, frozen=True):
 class CompiledRule:
     """A rule with its conditions compiled to predicates."""
 
-    __slots__ = ("bindings", "record", "sticky_value", "predicates")
+    __slots__ = ("bindings", "predicates", "record", "sticky_value")
 
     def __init__(self, record: RuleRecord, *, match_protocol: bool, narrowed: bool) -> None:
         """`narrowed`: it is the first rule of a directive with all_rules_always_active."""

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from engine.alarm import RuleRecord
 from engine.directives.condition import ConditionError, StageReference
-from engine.directives.json_document import Field, FieldTable
+from engine.directives.json_document import Field, FieldTable, describe_value
 from engine.directives.rule import CONDITION_FIELDS, STICKY_FIELDS, compile_condition
 from engine.errors import Finding
 

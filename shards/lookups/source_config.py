@@ -13,6 +13,7 @@ from msgspec import Struct
 from engine.directives.json_document import (
     Field,
     FieldTable,
+    describe_value,
     parse_list,
     parse_object,
 )
