@@ -131,7 +131,7 @@ def _dispatch(name: str, arguments: Sequence[str], environ: Mapping[str, str]) -
             from shards.logs import configure_logging
 
             parsed = parse_command(command, arguments, environ)
-            configure_logging(parsed.settings)
+            configure_logging(parsed.settings.log_level, as_json=parsed.settings.json)
             return run(parsed)
     known = ", ".join(command.name for command in COMMANDS)
     raise UsageError(f"there is no command {name!r}, only {known}")

@@ -1,7 +1,7 @@
-"""The two alarm files: whole lines appended, never half of one.
+"""The two alarm files: whole lines are appended, never parts of lines.
 
-Others may append to the same files, and read them meanwhile. Every writer of ours holds a shared
-lock on the file; only who gets the exclusive one is alone, and may cut off what a full disk left.
+Other programs may append to the same files and read them. Every writer holds a shared lock on the
+file; only one that gets the exclusive lock is alone and may cut off what a full disk left.
 """
 
 import fcntl
@@ -17,15 +17,15 @@ from engine.correlation.outputs import Outputs
 ALARMS = "siem_alarms.json"
 ALARM_EVENTS = "siem_alarm_events.json"
 _BUFFER_BYTES = 1 << 18
-_LONGEST_TAIL = 1 << 24
-"""A longer end of a file without a newline is no torn line of ours: it is left as it is."""
+_MAX_TORN_BYTES = 1 << 24
+"""A longer end without a newline is not a torn line of this program: it stays as it is."""
 
 
 class LineFile:
     """A file to which whole lines are appended."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the file; OSError as usual. A torn last line does not spoil the next."""
+        """Open or create the file, and repair a torn last line. OSError if that fails."""
         self.path = path
         self._fd = -1
         self._torn = False
@@ -35,26 +35,26 @@ class LineFile:
         self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         fcntl.flock(self._fd, fcntl.LOCK_SH)
         self._torn = False
-        self._mend()
+        self._repair_last_line()
 
-    def _mend(self) -> None:
-        """Cut off a last line that was torn, or end it."""
+    def _repair_last_line(self) -> None:
+        """Cut off a torn last line; if others use the file, end it with the next write."""
         size = os.fstat(self._fd).st_size
         if size == 0 or os.pread(self._fd, 1, size - 1) == b"\n":
             return
-        start = max(0, size - _LONGEST_TAIL)
+        start = max(0, size - _MAX_TORN_BYTES)
         before, newline, tail = os.pread(self._fd, size - start, start).rpartition(b"\n")
         ours = bool(newline) or start == 0
-        with self._alone() as alone:
+        with self._exclusive() as alone:
             if alone and ours and not _is_json(tail):
                 os.ftruncate(self._fd, start + len(before) + len(newline))
             else:
                 self._torn = True
 
     def append(self, lines: bytearray) -> None:
-        """Write lines that end in a newline, and take what is written out of `lines`.
+        """Write lines that end in a newline, and remove what is written from `lines`.
 
-        OSError when they do not all fit: the rest stays in `lines`, to be tried again.
+        OSError if not all could be written: the rest stays in `lines`, to be retried.
         """
         try:
             if self._torn:
@@ -65,7 +65,7 @@ class LineFile:
             raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     def _write(self, lines: bytearray) -> None:
-        """Write until all is written or an error says why not: a short write does not say it."""
+        """Write until all is written or an error occurs; a short write gives no reason."""
         written = 0
         try:
             with memoryview(lines) as view:
@@ -75,20 +75,20 @@ class LineFile:
             whole = written if written == len(lines) else lines.rfind(b"\n", 0, written) + 1
             del lines[:whole]
             if written > whole:
-                self._untear(written - whole)
+                self._undo_partial_line(written - whole)
 
-    def _untear(self, torn: int) -> None:
-        """Cut off the last bytes that were written, or remember that they need a newline."""
+    def _undo_partial_line(self, torn: int) -> None:
+        """Cut off the last bytes written; if others use the file, a newline follows later."""
         end = os.lseek(self._fd, 0, os.SEEK_CUR)
-        with self._alone() as alone:
+        with self._exclusive() as alone:
             if alone and os.fstat(self._fd).st_size == end:
                 os.ftruncate(self._fd, end - torn)
             else:
                 self._torn = True
 
     @contextmanager
-    def _alone(self) -> Iterator[bool]:
-        """Whether nobody else of our kind has the file open."""
+    def _exclusive(self) -> Iterator[bool]:
+        """Try to get the exclusive lock; yields whether no other writer has the file open."""
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield True
@@ -98,7 +98,7 @@ class LineFile:
             fcntl.flock(self._fd, fcntl.LOCK_SH)
 
     def reopen_if_renamed(self) -> None:
-        """Go on in a new file when rotation has renamed the one that is open, or removed it."""
+        """Open a new file if rotation has renamed or removed the open one."""
         try:
             there, here = self.path.stat(), os.fstat(self._fd)
             if (there.st_ino, there.st_dev) == (here.st_ino, here.st_dev):
@@ -123,10 +123,10 @@ def _is_json(line: bytes) -> bool:
 
 
 class AlarmFiles:
-    """Both files of a log folder, buffered; `flush` before anybody is told that lines are there."""
+    """Both files of a log folder, buffered; `flush` before reporting that lines are written."""
 
     def __init__(self, folder: Path) -> None:
-        """Make the folder if it is missing, and open or make the files; OSError as usual."""
+        """Open the files, and create them and the folder if missing. OSError if that fails."""
         folder.mkdir(parents=True, exist_ok=True)
         self._alarms = LineFile(folder / ALARMS)
         self._alarm_events = LineFile(folder / ALARM_EVENTS)
@@ -140,11 +140,11 @@ class AlarmFiles:
 
     @property
     def unwritten(self) -> int:
-        """Bytes that wait for a flush, or for room on the disk."""
+        """Bytes that wait for a flush, or for space on the disk."""
         return sum(map(len, self._buffers.values()))
 
     def write(self, outputs: Outputs) -> None:
-        """Write the lines of these outputs, at the latest at the next flush."""
+        """Write the lines of these outputs, at the next flush at the latest."""
         alarms = [publish.alarm for publish in outputs.published]
         self.add(self._lines(outputs.alarm_events), self._lines(alarms))
         if self.unwritten >= _BUFFER_BYTES:
@@ -154,26 +154,26 @@ class AlarmFiles:
         return self._encoder.encode_lines(records) if records else b""
 
     def add(self, alarm_events: bytes, alarms: bytes) -> None:
-        """Take whole lines for both files, to be written at the next flush."""
+        """Add whole lines for both files, to be written at the next flush."""
         self._buffers[self._alarm_events] += alarm_events
         self._buffers[self._alarms] += alarms
 
     def flush(self) -> None:
-        """Hand all lines to the operating system, events before alarms.
+        """Write all lines, alarm events before alarms.
 
-        OSError when that fails; what is not written then is written by a later flush.
+        OSError if that fails; a later flush writes the rest.
         """
         for file, buffer in self._buffers.items():
             if buffer:
                 file.append(buffer)
 
     def reopen_if_renamed(self) -> None:
-        """Go on in new files after a rotation; OSError as usual, and then the old ones stay."""
+        """Open new files after a rotation. OSError if that fails; the old ones stay in use."""
         for file in self._buffers:
             file.reopen_if_renamed()
 
     def close(self) -> None:
-        """Flush, and close both files, whatever comes of the flush."""
+        """Flush, and close both files even if the flush fails."""
         try:
             self.flush()
         finally:

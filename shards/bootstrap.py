@@ -1,7 +1,6 @@
-"""Being told to stop before there is anything to stop, which is as early as at the first import.
+"""Preparations of `serve` before its large imports: stop signals and a temporary folder.
 
-May live here: which signals those are, and a handler that ends the start. What may not: how a
-service that runs is stopped (supervisor.py), and any import that takes time.
+It imports nothing that takes time, since a signal may arrive at once.
 """
 
 import os
@@ -15,14 +14,17 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class StartInterrupted(BaseException):
-    """Asked to stop before there was anything to stop.
+    """A stop signal arrived during the start.
 
-    No Exception, as KeyboardInterrupt is none: a library that tries an import must not swallow it.
+    Like KeyboardInterrupt not an Exception, so that no library swallows it.
     """
 
 
 def interrupt_start_on_signal() -> None:
-    """Stop at a signal until the supervisor sees to them: as PID 1 it would be deaf without."""
+    """Raise StartInterrupted at a stop signal, until the supervisor installs its handlers.
+
+    PID 1 ignores signals without handlers.
+    """
 
     def stop(*_: object) -> NoReturn:
         raise StartInterrupted
@@ -32,10 +34,13 @@ def interrupt_start_on_signal() -> None:
 
 
 def ensure_temporary_folder(folder: Path) -> None:
-    """See to it that there is one, this folder if need be; for child processes too."""
+    """Use this folder for temporary files if the system has none, in child processes too.
+
+    The multiprocess library needs one at its import, and a read-only root has none.
+    """
     try:
         tempfile.gettempdir()
     except FileNotFoundError:
-        with suppress(OSError):  # whoever needs it will say what is wrong with it
+        with suppress(OSError):  # its first user reports the error
             folder.mkdir(parents=True, exist_ok=True)
         tempfile.tempdir = os.environ["TMPDIR"] = str(folder.absolute())

@@ -1,7 +1,6 @@
-"""One question to an HTTP server: the whole answer, or one sentence that says why there is none.
+"""An HTTP client: the whole response, or an HttpClientError with one sentence.
 
-What may live here: HTTP. What may not: what is asked, what an answer means, and trying again. An
-answer is bounded in bytes and in seconds, whatever the server does, and a stop ends the waiting.
+A response is bounded in bytes and seconds, whatever the server does, and a stop event ends it.
 """
 
 import threading
@@ -20,14 +19,14 @@ from shards.http_deadline import STOPPING, Deadline, DeadlineAdapter
 from shards.logs import EXCERPT_BYTES, escape_control, excerpt, redact_url
 
 SOCKET_SECONDS = 5.0
-"""For a connection, and then for the next bytes."""
+"""Default timeout for a connection, and then for the next bytes."""
 _CHUNK_BYTES = 1 << 16
 _OK = frozenset({HTTPStatus.OK.value})
-_UNPACKED = ("", "identity")
-_HALF = "the connection has ended before all of it had come"
+_NO_COMPRESSION = ("", "identity")
+_INCOMPLETE = "the connection has ended before all of it had come"
 _HEADERS = {
-    "Accept-Encoding": "identity",  # nothing to unpack is nothing that grows
-    "Connection": "close",  # so each exchange has a connection of its own, which can be cut
+    "Accept-Encoding": "identity",  # a compressed body could grow without bound
+    "Connection": "close",  # every exchange has its own connection, which can be shut down
     "User-Agent": "dsiem-shards",
 }
 _URL_IS_WRONG = (
@@ -37,39 +36,39 @@ _URL_IS_WRONG = (
 
 
 class HttpClientError(Exception):
-    """A download that is not to be used; the texts are for the user, and hold no password."""
+    """An exchange failed, or its response cannot be used; the texts contain no password."""
 
     def __init__(self, url: str, reason: str, came: bytes = b"", code: str = "broken") -> None:
-        """Take a URL as it may be shown, the sentence that it begins, and what came instead."""
+        """`url`, without secrets, and `reason` make a sentence; `came`: the body so far."""
         self.code = code
-        """The same in one word, for counting."""
-        self.why = reason
-        """The sentence without its beginning: it holds no URL."""
+        """The reason in one word, for counters."""
+        self.predicate = reason
+        """The sentence without the URL."""
         self.reason = f"{url} {reason}"
-        """The same for as long as the same is wrong."""
+        """The sentence; the same text for the same fault."""
         super().__init__(f"{self.reason}; it begins with: {excerpt(came)}" if came else self.reason)
 
 
 class HttpResponse(Struct, frozen=True):
-    """What a server has said, whole."""
+    """A complete response."""
 
     status: int
     body: bytes
 
 
 class TransportOptions(Struct, frozen=True):
-    """How servers are reached: through a proxy, if it has a URL; `patience` for the next bytes.
+    """How servers are reached. `proxy`: URL of a proxy, or ""; `read_timeout` in seconds.
 
-    `ca`: a file with the certificates that theirs are checked with, in place of the usual ones.
+    `ca`: file with the CA certificates to use instead of the default ones, or "".
     """
 
     proxy: str = ""
     ca: str = ""
-    patience: float = SOCKET_SECONDS
+    read_timeout: float = SOCKET_SECONDS
 
 
 class ServerUrl(Struct, frozen=True):
-    """A URL without its login, as it may be shown, and its login."""
+    """A server's URL without login; `shown`: the same for messages; `login`: its login."""
 
     url: str
     shown: str
@@ -77,12 +76,12 @@ class ServerUrl(Struct, frozen=True):
 
 
 def parse_server_url(url: str) -> ServerUrl:
-    """Take a URL apart, a slash at its end dropped; Broken when it is none."""
+    """Parse a server's URL, without a trailing slash; HttpClientError if it is invalid."""
     shown = escape_control(redact_url(url)).rstrip("/")
     try:
         parts = urlsplit(url)
         login = _login(parts)
-        right = parts.hostname and parts.port != 0  # which raises when it is no number
+        right = parts.hostname and parts.port != 0  # raises ValueError if it is not a number
     except ValueError:
         raise HttpClientError(shown, _URL_IS_WRONG, code="bad_url") from None
     if not right or parts.query or parts.fragment or "@" in parts.path:
@@ -97,26 +96,29 @@ def _login(parts: SplitResult) -> HTTPBasicAuth | None:
     return HTTPBasicAuth(unquote_to_bytes(parts.username), unquote_to_bytes(parts.password or ""))
 
 
-_STRAIGHT = TransportOptions()
+_DIRECT = TransportOptions()
 
 
 class HttpClient:
-    """Asks one server, one question at a time; used by one thread."""
+    """Requests to one server, one at a time; for one thread."""
 
     def __init__(
-        self, to: ServerUrl, stop: threading.Event, way: TransportOptions = _STRAIGHT
+        self,
+        server: ServerUrl,
+        stop: threading.Event,
+        transport: TransportOptions = _DIRECT,
     ) -> None:
-        self._server = to
+        self._server = server
         self._stop = stop
-        self._patience = way.patience
+        self._read_timeout = transport.read_timeout
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.headers.update(_HEADERS)
-        self._session.verify = way.ca or True
+        self._session.verify = transport.ca or True
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, DeadlineAdapter())
-            if way.proxy:
-                self._session.proxies[scheme.removesuffix("://")] = way.proxy
+            if transport.proxy:
+                self._session.proxies[scheme.removesuffix("://")] = transport.proxy
 
     def __enter__(self) -> Self:
         return self
@@ -125,42 +127,44 @@ class HttpClient:
         self.close()
 
     def close(self) -> None:
-        """Let go of what it holds."""
+        """Close the session."""
         self._session.close()
 
     def get(self, path: str, most: int, seconds: float) -> bytes:
-        """Return the body of an answer with status 200, else as `ask`."""
-        return self.ask(path, most, seconds).body
+        """The body of a response with status 200; otherwise like `request`."""
+        return self.request(path, most, seconds).body
 
-    def ask(
+    def request(
         self, path: str, most: int, seconds: float, statuses: Container[int] = _OK
     ) -> HttpResponse:
-        """Return an answer with one of these statuses and a body of at most `most` bytes.
+        """GET a path: a response with one of these statuses and at most `most` bytes of body.
 
-        Broken when it is not whole in `seconds`. After a stop it is Broken within a second, unless
-        names are looked up or a connection is made just then: that may take `SOCKET_SECONDS` an
-        address, and as long as the resolver will.
+        HttpClientError if it is not complete within `seconds`. After a stop it fails within a
+        second, except during name resolution, which has no bound, and while connecting, which may
+        take SOCKET_SECONDS for each address.
         """
         shown = self._server.shown + path
         if self._stop.is_set():
             raise HttpClientError(shown, STOPPING, code="stopping")
         with Deadline(seconds, self._stop) as deadline:
             try:
-                answer = self._answer(path, shown, most, statuses)
+                response = self._receive(path, shown, most, statuses)
             except (HTTPError, OSError, ValueError) as error:  # those of requests are OSErrors
-                raise self._cut(deadline, shown) or self._unread(shown, error) from error
-        if cut := self._cut(deadline, shown):
-            raise cut  # a body that ends with its connection ends too when that is cut
-        return answer
+                raise self._deadline_error(deadline, shown) or self._read_error(
+                    shown, error
+                ) from error
+        if late := self._deadline_error(deadline, shown):
+            raise late  # a body without length ends like this when its connection is shut down
+        return response
 
-    def _answer(self, path: str, shown: str, most: int, statuses: Container[int]) -> HttpResponse:
+    def _receive(self, path: str, shown: str, most: int, statuses: Container[int]) -> HttpResponse:
         body = bytearray()
         with self._session.get(
             self._server.url + path,
             auth=self._server.login,
             stream=True,
             allow_redirects=False,
-            timeout=(SOCKET_SECONDS, self._patience),
+            timeout=(SOCKET_SECONDS, self._read_timeout),
         ) as response:
             _check_head(response, shown, statuses)
             for chunk in response.iter_content(_CHUNK_BYTES):
@@ -172,16 +176,16 @@ class HttpClient:
         _check_length(response, shown, len(body))
         return HttpResponse(response.status_code, bytes(body))
 
-    def _cut(self, deadline: Deadline, shown: str) -> HttpClientError | None:
-        if not deadline.why:
+    def _deadline_error(self, deadline: Deadline, shown: str) -> HttpClientError | None:
+        if not deadline.reason:
             return None
-        code = "stopping" if deadline.why == STOPPING else "timeout"
-        return HttpClientError(shown, deadline.why, code=code)
+        code = "stopping" if deadline.reason == STOPPING else "timeout"
+        return HttpClientError(shown, deadline.reason, code=code)
 
-    def _unread(self, shown: str, error: Exception) -> HttpClientError:
-        bottom = _bottom(error)
-        late = isinstance(bottom, TimeoutError)
-        why = f"nothing came for {self._patience:g} s" if late else _why(bottom)
+    def _read_error(self, shown: str, error: Exception) -> HttpClientError:
+        cause = _root_cause(error)
+        late = isinstance(cause, TimeoutError)
+        why = f"nothing came for {self._read_timeout:g} s" if late else _describe(cause)
         return HttpClientError(
             shown, f"cannot be read: {why}", code="timeout" if late else "connection"
         )
@@ -189,44 +193,44 @@ class HttpClient:
 
 def _check_head(response: requests.Response, shown: str, statuses: Container[int]) -> None:
     if response.is_redirect:
-        place = response.headers["Location"].partition("?")[0]  # behind it may be a key
+        place = response.headers["Location"].partition("?")[0]  # the query may hold a key
         to = excerpt(redact_url(place).encode())
         reason = f"is redirected to {to}, must be answered by the server itself"
         raise HttpClientError(shown, reason, code="redirect")
     status = response.status_code
     if status not in statuses:
         reason = f"is answered with status {status}, must be 200"
-        raise HttpClientError(shown, reason, _beginning(response), code=f"status_{status}")
+        raise HttpClientError(shown, reason, _read_excerpt(response), code=f"status_{status}")
     packed = response.headers.get("Content-Encoding", "").strip().lower()
-    if packed not in _UNPACKED:
+    if packed not in _NO_COMPRESSION:
         reason = f"comes packed ({excerpt(packed.encode())}), must come as it is"
         raise HttpClientError(shown, reason, code="packed")
 
 
 def _check_length(response: requests.Response, shown: str, length: int) -> None:
-    """Half a body is no error to every version of what requests is made of."""
+    """Check for an incomplete body, which not every version of urllib3 reports."""
     promised = response.headers.get("Content-Length", "").strip()
     chunked = "Transfer-Encoding" in response.headers
     if promised.isdecimal() and int(promised) != length and not chunked:
-        raise HttpClientError(shown, f"cannot be read: {_HALF}", code="connection")
+        raise HttpClientError(shown, f"cannot be read: {_INCOMPLETE}", code="connection")
 
 
-def _beginning(response: requests.Response) -> bytes:
+def _read_excerpt(response: requests.Response) -> bytes:
     try:
         return bytes(response.raw.read(EXCERPT_BYTES, decode_content=False))
     except (HTTPError, OSError):
         return b""
 
 
-def _bottom(error: BaseException) -> BaseException:
-    """Return what was at the bottom of an error, below the layers that passed it on."""
+def _root_cause(error: BaseException) -> BaseException:
+    """The innermost cause of an error."""
     while inner := error.__cause__ or error.__context__:
         error = inner
     return error
 
 
-def _why(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     if isinstance(error, IncompleteRead):
-        return _HALF
+        return _INCOMPLETE
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return excerpt(text.encode("utf-8", "backslashreplace"))

@@ -1,7 +1,6 @@
-"""When an HTTP exchange has to be over: its connections are cut then, whatever they wait for.
+"""A deadline for a whole HTTP exchange: its connections are shut down when it passes.
 
-What may live here: sockets and time. What may not: what is said over them (exchange.py). The
-timeout of a socket is no deadline: it begins anew with every byte, even of a status line.
+The timeout of a socket is no deadline: it starts anew with every byte.
 """
 
 import os
@@ -17,57 +16,57 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 STOPPING = "was not waited for: stopping"
-_LOOK_SECONDS = 0.1  # between two looks at the clock and at the stop
+_CHECK_SECONDS = 0.1  # interval of checks of the clock and of the stop event
 
-_handles: ContextVar[list[socket.socket]] = ContextVar("_handles")
-"""Of the connections made in this thread since the deadline was set: second handles, ours alone."""
+_sockets_of_deadline: ContextVar[list[socket.socket]] = ContextVar("_sockets_of_deadline")
+"""Duplicated sockets of the connections made in this thread since the deadline was set."""
 
 
 class Deadline:
-    """Cuts what is connected inside its `with`, once the time is over or a stop is wanted.
+    """Shuts down the connections made inside its `with` after `seconds`, or when `stop` is set.
 
-    To whoever reads there it looks as if the server had ended the connection; `why` says more.
+    To the reader this looks as if the server had closed the connection; `reason` says more.
     """
 
     def __init__(self, seconds: float, stop: threading.Event) -> None:
-        self.why = ""
-        """Why it has cut connections, as the end of a sentence; empty while it has not."""
+        self.reason = ""
+        """Why connections were shut down, as the end of a sentence; "" while they were not."""
         self._seconds = seconds
         self._until = time.monotonic() + seconds
         self._stop = stop
-        self._own: list[socket.socket] = []
+        self._sockets: list[socket.socket] = []
 
     def __enter__(self) -> Self:
-        self._token = _handles.set(self._own)
+        self._token = _sockets_of_deadline.set(self._sockets)
         _watcher.add(self)
         return self
 
     def __exit__(self, *about: object) -> None:
         _watcher.remove(self)
-        _handles.reset(self._token)
-        for handle in self._own:
+        _sockets_of_deadline.reset(self._token)
+        for handle in self._sockets:
             handle.close()
 
-    def look(self) -> None:
-        """Cut, if it is time."""
+    def check(self) -> None:
+        """Shut connections down if the deadline has passed or the stop event is set."""
         if self._stop.is_set():
-            self._cut(STOPPING)
+            self._shut_down(STOPPING)
         elif time.monotonic() >= self._until:
-            self._cut(f"did not come whole within {self._seconds:.3g} s")
+            self._shut_down(f"did not come whole within {self._seconds:.3g} s")
 
-    def _cut(self, why: str) -> None:
-        self.why = why
-        for handle in tuple(self._own):
+    def _shut_down(self, reason: str) -> None:
+        self.reason = reason
+        for handle in tuple(self._sockets):
             with suppress(OSError):
                 handle.shutdown(socket.SHUT_RDWR)
 
 
 class _Watcher:
-    """One thread that looks at all deadlines; a thread each would cost a fifth of an exchange."""
+    """One thread that checks all deadlines; a thread for each would cost a fifth of an exchange."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        """Held while it looks: the handles of a deadline are closed only after it was removed."""
+        """Held during checks: the sockets of a deadline are closed only after its removal."""
         self._watched: set[Deadline] = set()
         self._thread: threading.Thread | None = None
 
@@ -89,23 +88,23 @@ class _Watcher:
             with self._changed:
                 self._changed.wait_for(lambda: self._watched)
                 for deadline in self._watched:
-                    deadline.look()
-            time.sleep(_LOOK_SECONDS)
+                    deadline.check()
+            time.sleep(_CHECK_SECONDS)
 
 
 _watcher = _Watcher()
 
 
 class DeadlineAdapter(HTTPAdapter):
-    """Makes connections that a deadline knows of; none outside of one."""
+    """Makes connections under the current deadline; LookupError without one."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make pools of such connections."""
+        """Make pools of connections under a deadline."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        """Make pools of such connections to a proxy."""
+        """Make pools of connections to a proxy under a deadline."""
         manager = super().proxy_manager_for(*args, **kwargs)
         manager.pool_classes_by_scheme = _POOLS
         return manager
@@ -113,12 +112,12 @@ class DeadlineAdapter(HTTPAdapter):
 
 class _Plain(HTTPConnection):
     def _new_conn(self) -> socket.socket:
-        return _noted(super()._new_conn())
+        return _register(super()._new_conn())
 
 
 class _Tls(HTTPSConnection):
     def _new_conn(self) -> socket.socket:  # before TLS: a server can drip its handshake too
-        return _noted(super()._new_conn())
+        return _register(super()._new_conn())
 
 
 class _PlainPool(HTTPConnectionPool):
@@ -132,6 +131,6 @@ class _TlsPool(HTTPSConnectionPool):
 _POOLS: dict[str, type[HTTPConnectionPool]] = {"http": _PlainPool, "https": _TlsPool}
 
 
-def _noted(connected: socket.socket) -> socket.socket:
-    _handles.get().append(socket.socket(fileno=os.dup(connected.fileno())))
+def _register(connected: socket.socket) -> socket.socket:
+    _sockets_of_deadline.get().append(socket.socket(fileno=os.dup(connected.fileno())))
     return connected

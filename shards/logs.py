@@ -1,7 +1,6 @@
-"""Logging: loguru set up once a process, to stderr only, and a limit for what repeats.
+"""Logging with loguru to stderr, a rate limit for repeated lines, and texts that are safe to show.
 
-What may live here: how a record is shown, and how often. What may not: what is worth logging,
-files, and a clock (the time of a report is an argument). Each process logs on its own.
+Each process logs on its own; a leaf, so that every folder may use it.
 """
 
 import json
@@ -18,40 +17,37 @@ from loguru import logger
 if TYPE_CHECKING:
     from loguru import Message, Record
 
-    from shards.settings.settings import Settings
-
 EXCERPT_BYTES = 200
 _LOGIN = re.compile(r"((?:^|,)\s*(?:[\w+.-]+://)?)(?:(?!,\s*[\w+.-]+://).)*@", re.DOTALL)
 """User and password of each URL in a comma-separated list; greedy, so that no part of a password
 with an @ in it remains."""
 
 
-def configure_logging(settings: "Settings") -> None:
-    """Log to stderr from now on, at the level and in the form of the settings."""
-    level = "TRACE" if settings.trace else "DEBUG" if settings.debug else "INFO"
-    line = _json_line if settings.json else _text_line
+def configure_logging(level: str, *, as_json: bool) -> None:
+    """Log to stderr from now on; `level` is a name of loguru's, such as INFO."""
+    format_line = _json_line if as_json else _text_line
 
     def write(message: "Message") -> None:
         # One write a record, so that lines of several processes do not mix.
-        sys.stderr.write(line(message.record) + "\n")
+        sys.stderr.write(format_line(message.record) + "\n")
 
     logger.remove()
     logger.add(write, level=level, format="{message}", backtrace=False, diagnose=False)
-    logging.basicConfig(handlers=[_OfLibraries()], level=logging.WARNING, force=True)
+    logging.basicConfig(handlers=[_LibraryHandler()], level=logging.WARNING, force=True)
 
 
-class _OfLibraries(logging.Handler):
-    """Takes what libraries log; their warnings are of use to developers only."""
+class _LibraryHandler(logging.Handler):
+    """Logs the records of libraries; their warnings are for developers and become DEBUG."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Pass it on, as any other line."""
+        """Log the record of a library."""
         level = "ERROR" if record.levelno >= logging.ERROR else "DEBUG"
         about = logger.bind(library=record.name).opt(exception=record.exc_info)
         about.log(level, "{}", record.getMessage())
 
 
 def escape_control(text: str) -> str:
-    """Return a text with all that could command a terminal or break a line as an escape."""
+    """A text with every control character as an escape: safe for terminals, and one line."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
     )
@@ -63,49 +59,50 @@ def redact_url(text: str) -> str:
 
 
 def excerpt(raw: bytes) -> str:
-    """Return the beginning of any bytes as one harmless line of at most 200 bytes."""
+    """The beginning of any bytes as one safe line of at most 200 bytes."""
     text = escape_control(raw[:EXCERPT_BYTES].decode("utf-8", "backslashreplace"))
     return text.encode()[:EXCERPT_BYTES].decode("utf-8", "ignore")
 
 
 class RateLimit:
-    """Lets at most `most` through in any `seconds`, for each key by itself."""
+    """Allows at most `most` calls within any `seconds`, for each key on its own."""
 
     def __init__(self, most: int, seconds: float) -> None:
         self._most = most
         self._seconds = seconds
         self._passed: dict[str, deque[float]] = {}
-        self.held: Counter[str] = Counter()  # until the caller says so and pops it
+        self.suppressed: Counter[str] = Counter()
+        """Refused calls by key, until the caller reports and removes them."""
 
     def allow(self, key: str, now: float) -> bool:
-        """Tell whether to let one through; `now` is in seconds and never goes back."""
+        """Whether a call is within the limit; `now` in seconds of a monotonic clock."""
         passed = self._passed.setdefault(key, deque(maxlen=self._most))
         if len(passed) == self._most and now - passed[0] < self._seconds:
-            self.held[key] += 1
+            self.suppressed[key] += 1
             return False
         passed.append(now)
         return True
 
 
 class InvalidEventLog:
-    """Logs invalid events: per reason at most 5 in 10 s, and then how many more there were."""
+    """Logs invalid events: at most 5 in 10 s for each reason, then how many were suppressed."""
 
     def __init__(self) -> None:
         self._limit = RateLimit(most=5, seconds=10)
 
-    def report(self, reason: str, raw: bytes, now: float) -> None:
-        """Log one invalid event, or count it as suppressed."""
+    def log(self, reason: str, raw: bytes, now: float) -> None:
+        """Log an invalid event or count it as suppressed; `now`: monotonic seconds."""
         if self._limit.allow(reason, now):
             self._log_suppressed(reason)
             logger.bind(reason=reason, event=excerpt(raw)).warning("invalid event")
 
     def close(self) -> None:
-        """Log how many are still suppressed."""
-        for reason in sorted(self._limit.held):
+        """Log the number of suppressed events."""
+        for reason in sorted(self._limit.suppressed):
             self._log_suppressed(reason)
 
     def _log_suppressed(self, reason: str) -> None:
-        if count := self._limit.held.pop(reason, 0):
+        if count := self._limit.suppressed.pop(reason, 0):
             logger.bind(reason=reason, suppressed=count).warning("more invalid events")
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 @asynccontextmanager
 async def run_every(seconds: float, act: Callable[[], None]) -> AsyncIterator[None]:
-    """Call `act` every so many seconds meanwhile; what it raises ends the whole."""
+    """Call `act` every `seconds` while the context is active; its exceptions end the context."""
 
     async def repeat() -> None:
         while True:

@@ -1,12 +1,15 @@
-"""Which directive lives in which shard: the same on every machine, in every version."""
+"""The shard of a directive: the same on every machine and in every version.
+
+A file of its own, since the router and the supervisor must agree on it.
+"""
 
 from hashlib import blake2b
 
 
 def shard_of_directive(directive: int, nodes: int, workers: int) -> tuple[int, int]:
-    """The node, of those that share a node name, and the worker on it.
+    """The number of the node, among `nodes` that share a name, and of the worker on it.
 
-    With one modulus for both, all directives of a node would land in one of its workers.
+    One modulus for both would put all directives of a node into one of its workers.
     """
     digest = blake2b(str(directive).encode(), digest_size=8).digest()
     number = int.from_bytes(digest, "big")

@@ -1,4 +1,7 @@
-"""The version of the program, as its package says."""
+"""The version of the program.
+
+A leaf of its own: the command line and the status report it.
+"""
 
 from functools import cache
 from importlib.metadata import PackageNotFoundError
@@ -7,7 +10,7 @@ from importlib.metadata import version as version_of
 
 @cache
 def version() -> str:
-    """The version of the installed package; `(not installed)` in a checkout that is not."""
+    """The version of the installed package; `(not installed)` in a checkout."""
     try:
         return version_of("dsiem-shards")
     except PackageNotFoundError:

@@ -200,7 +200,7 @@ class Session:
         try:
             outputs = self._replay.feed(raw)
         except InvalidEventError as error:
-            self._invalid.report(error.reason, raw, time.monotonic())
+            self._invalid.log(error.reason, raw, time.monotonic())
             return
         self._take(outputs)
 

@@ -65,7 +65,7 @@ def run_child(settings: Settings, main: Callable[[], Coroutine[Any, Any, None]])
     for number in SUPERVISOR_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SUPERVISOR_SIGNALS)
-    configure_logging(settings)
+    configure_logging(settings.log_level, as_json=settings.json)
     try:
         uvloop.run(main())
     except Exception:

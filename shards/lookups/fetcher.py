@@ -34,10 +34,10 @@ class Fetcher:
         limits = self._limits
         statuses = _With200(also)
         try:
-            answer = self._to(origin).ask(path, limits.size, limits.seconds, statuses)
+            answer = self._to(origin).request(path, limits.size, limits.seconds, statuses)
         except HttpClientError as broken:
             raise HttpClientError(
-                parse_server_url(origin).shown, broken.why, code=broken.code
+                parse_server_url(origin).shown, broken.predicate, code=broken.code
             ) from None
         return Reply(answer.status, answer.body)
 

@@ -63,7 +63,7 @@ class PluginRunner:
         try:
             return self._judged(self._checked(term))
         except HttpClientError as broken:
-            return LookupFailure(broken.code, broken.why)
+            return LookupFailure(broken.code, broken.predicate)
         except BadReplyError as error:
             return LookupFailure(
                 "bad_answer", excerpt(str(error).encode("utf-8", "backslashreplace"))

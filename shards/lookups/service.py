@@ -83,7 +83,9 @@ class LookupService:
             crew.join(until)
 
     def _inquiry(self, source: LookupSource) -> SourceClient:
-        way = TransportOptions(self._options.proxy, self._options.ca, patience=self._limits.seconds)
+        way = TransportOptions(
+            self._options.proxy, self._options.ca, read_timeout=self._limits.seconds
+        )
         make = partial(PluginRunner, source, self._limits, way, self._stop)
         crew = LookupThreadPool(source.name, self._limits.threads, make, self._loop)
         self._crews.append(crew)

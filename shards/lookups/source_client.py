@@ -160,7 +160,7 @@ class SourceClient:
     def _say(self, failure: LookupFailure) -> None:
         if self._said.allow(failure.code, time.monotonic()):
             about = logger.bind(source=self.source.name, reason=failure.code, why=failure.why)
-            if more := self._said.held.pop(failure.code, 0):
+            if more := self._said.suppressed.pop(failure.code, 0):
                 about = about.bind(more_before=more)
             about.warning("a lookup failed")
 

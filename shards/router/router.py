@@ -85,7 +85,7 @@ class Router:
 
     def _count_invalid(self, error: InvalidEventError, raw: bytes) -> None:
         self._events.invalid[error.reason] += 1
-        self._invalid_log.report(error.reason, raw, time.monotonic())
+        self._invalid_log.log(error.reason, raw, time.monotonic())
 
     def _send(self, ids: DirectiveIds, src_ip: str, raw: bytes) -> bool:
         """Put an event on the send queues of these directives; False if one of them is full."""

@@ -276,6 +276,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         """The number of this service, from 0, among those that share its node name."""
         return int(self.cluster_index or 0)
 
+    @property
+    def log_level(self) -> str:
+        """The level of logging: TRACE, DEBUG or INFO."""
+        return "TRACE" if self.trace else "DEBUG" if self.debug else "INFO"
+
     def redacted(self, name: str) -> Any:
         """The value of a setting without its secrets."""
         return SETTINGS_TABLE[name].spec.redact(getattr(self, name))

@@ -121,7 +121,7 @@ class Shard:
 
     def _count_invalid(self, error: InvalidEventError, raw: bytes) -> None:
         self.ledger.deliveries.invalid[error.reason] += 1
-        self._invalid_log.report(error.reason, raw, time.monotonic())
+        self._invalid_log.log(error.reason, raw, time.monotonic())
 
     def _set_back(self, event: NormalizedEvent, now: int) -> NormalizedEvent:
         """The event with `now` as its time, since it is too far in the future."""

@@ -46,7 +46,7 @@ def secure(authority: trustme.CA) -> Iterator[LookupServer]:
 def fetched(
     url: str, *also: int, seconds: float = SECONDS, proxy: str = "", ca: str = ""
 ) -> Answered:
-    way = TransportOptions(proxy, ca, patience=seconds)
+    way = TransportOptions(proxy, ca, read_timeout=seconds)
     fetch = Fetcher(replace(LIMITS, seconds=seconds), way, threading.Event())
     try:
         return fetch(url, also)
@@ -58,7 +58,7 @@ def fault(url: str, seconds: float = SECONDS, proxy: str = "", ca: str = "") -> 
     with pytest.raises(HttpClientError) as caught:
         fetched(url, seconds=seconds, proxy=proxy, ca=ca)
     assert "hunter2" not in str(caught.value)
-    return caught.value.code, caught.value.why
+    return caught.value.code, caught.value.predicate
 
 
 def test_an_answer(server: LookupServer) -> None:
