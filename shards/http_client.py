@@ -16,7 +16,7 @@ from requests.auth import HTTPBasicAuth
 from urllib3.exceptions import HTTPError
 
 from shards.http_deadline import STOPPING, Deadline, DeadlineAdapter
-from shards.logs import EXCERPT_BYTES, escape_control, excerpt, redact_url
+from shards.safe_text import EXCERPT_BYTES, escape_control, excerpt, redact_url
 
 SOCKET_SECONDS = 5.0
 """Default timeout for a connection, and then for the next bytes."""

@@ -1,11 +1,10 @@
-"""Logging with loguru to stderr, a rate limit for repeated lines, and texts that are safe to show.
+"""Logging with loguru to stderr, and a rate limit for repeated lines.
 
 Each process logs on its own; a leaf, so that every folder may use it.
 """
 
 import json
 import logging
-import re
 import sys
 import traceback
 from collections import Counter, deque
@@ -14,13 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
+from shards.safe_text import escape_control, excerpt
+
 if TYPE_CHECKING:
     from loguru import Message, Record
-
-EXCERPT_BYTES = 200
-_LOGIN = re.compile(r"((?:^|,)\s*(?:[\w+.-]+://)?)(?:(?!,\s*[\w+.-]+://).)*@", re.DOTALL)
-"""User and password of each URL in a comma-separated list; greedy, so that no part of a password
-with an @ in it remains."""
 
 
 def configure_logging(level: str, *, as_json: bool) -> None:
@@ -44,24 +40,6 @@ class _LibraryHandler(logging.Handler):
         level = "ERROR" if record.levelno >= logging.ERROR else "DEBUG"
         about = logger.bind(library=record.name).opt(exception=record.exc_info)
         about.log(level, "{}", record.getMessage())
-
-
-def escape_control(text: str) -> str:
-    """A text with every control character as an escape: safe for terminals, and one line."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
-    )
-
-
-def redact_url(text: str) -> str:
-    """A URL, or a comma-separated list of them, without user and password."""
-    return _LOGIN.sub(r"\1***@", text)
-
-
-def excerpt(raw: bytes) -> str:
-    """The beginning of any bytes as one safe line of at most 200 bytes."""
-    text = escape_control(raw[:EXCERPT_BYTES].decode("utf-8", "backslashreplace"))
-    return text.encode()[:EXCERPT_BYTES].decode("utf-8", "ignore")
 
 
 class RateLimit:

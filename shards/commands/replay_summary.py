@@ -14,7 +14,7 @@ from rich.text import Text
 
 from engine.alarm import AlarmRecord, PublishedAlarm
 from shards.ledger import OUTCOMES, Ledger
-from shards.logs import escape_control
+from shards.safe_text import escape_control
 
 MAX_ROWS = 100
 """Alarms in the table; the alarm file has all of them."""

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from shards.commands.terminal import print_line
 from shards.commands.validate import ValidationResult, validate_paths
-from shards.logs import escape_control
+from shards.safe_text import escape_control
 from shards.settings.command_line import ParsedCommand
 from shards.settings.schema import Origin, format_value
 from shards.settings.settings import settings_of

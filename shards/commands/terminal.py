@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from shards.logs import escape_control
+from shards.safe_text import escape_control
 
 
 def print_line(text: str) -> None:

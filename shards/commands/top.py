@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shards.commands.terminal import print_error, print_line
-from shards.logs import escape_control
+from shards.safe_text import escape_control
 from shards.settings.settings import Settings
 
 UNREACHABLE = 1

@@ -21,7 +21,7 @@ from shards.config.config_folder import KEYS
 from shards.config.downloaded_files import DownloadedFiles, Manifest
 from shards.errors import PathError
 from shards.http_client import HttpClient, HttpClientError, ServerUrl, parse_server_url
-from shards.logs import escape_control
+from shards.safe_text import escape_control
 from shards.settings.settings import Settings
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")  # else it would be a path

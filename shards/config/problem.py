@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import Struct
 
 from engine.errors import Finding
-from shards.logs import escape_control
+from shards.safe_text import escape_control
 
 
 class Problem(Struct, frozen=True):

@@ -13,13 +13,13 @@ from msgspec import Struct
 
 from engine.alarm import Hit
 from shards.http_client import HttpClientError, TransportOptions
-from shards.logs import excerpt
 from shards.lookups.fetcher import Fetcher
 from shards.lookups.limits import LookupLimits
 from shards.lookups.plugins.api import BadReplyError
 from shards.lookups.plugins.registry import make_plugin
 from shards.lookups.source_config import LookupSource
 from shards.lookups.terms import Term
+from shards.safe_text import excerpt
 
 
 class LookupAnswer(Struct, frozen=True):

@@ -19,7 +19,6 @@ from engine.directives.json_document import (
 )
 from engine.errors import Finding
 from shards.http_client import HttpClientError
-from shards.logs import excerpt
 from shards.lookups.fetcher import SCHEMES, split_url
 from shards.lookups.plugins.api import LookupKind, fill_url
 from shards.lookups.plugins.registry import (
@@ -29,6 +28,7 @@ from shards.lookups.plugins.registry import (
     make_plugin,
     plugin_names,
 )
+from shards.safe_text import excerpt
 
 KINDS: dict[str, LookupKind] = {"intel_sources": "intel", "vuln_sources": "vuln"}
 """By the key of the list in a document."""

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from loguru import logger
 from nats.aio.client import Client
 
-from shards.logs import redact_url
+from shards.safe_text import redact_url
 from shards.settings.settings import Settings
 
 EVENTS_SUBJECT = "dsiem_events"
