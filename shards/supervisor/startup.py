@@ -85,9 +85,9 @@ def _check_lookups(settings: Settings, config: Config) -> None:
     if not config.sources:
         return
     from shards.http_client import TransportOptions  # noqa: PLC0415 - most places have no lookups
-    from shards.lookups.fetcher import transport_fault  # noqa: PLC0415
+    from shards.lookups.fetcher import find_transport_error  # noqa: PLC0415
 
-    if wrong := transport_fault(TransportOptions(settings.lookup_proxy, settings.lookup_ca)):
+    if wrong := find_transport_error(TransportOptions(settings.lookup_proxy, settings.lookup_ca)):
         raise _Refused(USAGE, wrong)
 
 

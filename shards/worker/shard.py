@@ -62,10 +62,10 @@ class Shard:
         self._ledger = Ledger()
         self._outputs = Outputs()
         """What has come out since the last report."""
-        self.enriching: Enrichment | None = None
-        """Has to know of all that is published, if there are lookups."""
+        self.enrichment: Enrichment | None = None
+        """Set by the owner if there are lookup sources; every published alarm is passed to it."""
         self._noted = 0
-        """So many of the publishes it knows of."""
+        """Number of publishes in `_outputs` already passed to enrichment."""
         self._done: Counter[int] = Counter()
         self._from_future = self._late = 0
         self.saved = 0
@@ -109,7 +109,7 @@ class Shard:
         self._ledger.deliveries.unmatched += len(events) - consumed - invalid
         self._done[link] += len(events)
         self._time(time.perf_counter() - started, len(events), received)
-        self._note()
+        self._request_lookups()
 
     def _time(self, seconds: float, events: int, received: int) -> None:
         """Note how long a batch took, whose first event the frontend received then."""
@@ -148,16 +148,17 @@ class Shard:
         """Let time pass."""
         self.correlator.on_tick(now, self._outputs)
         self._active = self.correlator.active_directives
-        self._note()
+        self._request_lookups()
 
-    def _note(self) -> None:
+    def _request_lookups(self) -> None:
+        """Pass new publishes to enrichment."""
         publishes = self._outputs.publishes
-        if self.enriching is not None and len(publishes) > self._noted:
+        if self.enrichment is not None and len(publishes) > self._noted:
             new, self._noted = publishes[self._noted :], len(publishes)
-            self.enriching.note(new)
+            self.enrichment.note(new)
 
-    def publish(self, publishes: Iterable[PublishedAlarm]) -> None:
-        """Take up what lookups have made of alarms."""
+    def publish_enriched(self, publishes: Iterable[PublishedAlarm]) -> None:
+        """Add alarms from `Enrichment.apply` to the next report."""
         self._outputs.publishes += publishes
         self._noted = len(self._outputs.publishes)
 
@@ -186,7 +187,7 @@ class Shard:
             late=self._late,
             busy=self._busy,
             active=self._active,
-            lookups=self.enriching.counts if self.enriching is not None else {},
+            lookups=self.enrichment.counts if self.enrichment is not None else {},
             details=self._details() if details else None,
         )
 
