@@ -160,7 +160,9 @@ def test_help_of_a_verb_names_each_setting_with_its_variable_and_default(
         cli.main([verb, "--help"])
     text = " ".join(capsys.readouterr().out.split())
     assert end.value.code == 0
-    assert "--format text|json output for people or for programs [DSIEM_FORMAT, default text]" in text
+    assert (
+        "--format text|json output for people or for programs [DSIEM_FORMAT, default text]" in text
+    )
     assert "-v, --debug log details" in text
     assert ("DSIEM_MINALARMLIFETIME, default 0" in text) == (verb != "validate")
     assert ("-q, --max-queue N" in text) == (verb == "serve")

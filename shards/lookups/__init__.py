@@ -1,1 +1,1 @@
-"""Lookups of addresses and ports: threat intelligence and vulnerabilities."""
+"""Lookups of addresses and ports of alarms: threat intelligence and vulnerabilities."""

@@ -1,54 +1,52 @@
-"""The answers of one source that are still good.
-
-What may live here: answers, "found nothing" among them. What may not: failures, and a clock: time
-is an argument. Used by one thread, as it has no lock.
-"""
+"""A cache of the answers of one lookup source."""
 
 from collections.abc import Hashable
 
 from engine.alarm import Hit
 
-_FREE_TEXT = 256
-"""Characters of hits that an entry may have before it counts for more than one."""
+_CHARACTERS_PER_UNIT = 256
+"""An answer takes one unit of the capacity, and one more for each 256 characters of results."""
 
 
 class LookupCache:
-    """Keeps answers for `seconds`, 0 is not at all, and at most `most` of them, fewer if long.
+    """Caches answers, including "found nothing", for a fixed time; not thread-safe.
 
-    All live equally long, so the oldest is always the first to go.
+    `seconds`: lifetime of an answer; 0 disables the cache. `capacity`: number of answers, fewer if
+    they are long. All answers live equally long, so the oldest is evicted first.
     """
 
-    def __init__(self, seconds: float, most: int) -> None:
+    def __init__(self, seconds: float, capacity: int) -> None:
         self._seconds = seconds
-        self._most = most
+        self._capacity = capacity
         self._answers: dict[Hashable, tuple[float, int, tuple[Hit, ...]]] = {}
-        """By term: until when, for how many entries it counts, and the answer."""
-        self._weight = 0
+        """By term: time of expiry, units of the capacity, hits."""
+        self._used = 0
 
     def __len__(self) -> int:
         return len(self._answers)
 
     def get(self, term: Hashable, now: float) -> tuple[Hit, ...] | None:
-        """Return the answer for a term; None when there is none, or none any more."""
-        found = self._answers.get(term)
-        if found is None:
+        """Return the cached hits of a term; None if there are none, or they have expired."""
+        answer = self._answers.get(term)
+        if answer is None:
             return None
-        if now < found[0]:
-            return found[2]
-        self._drop(term)
+        expires, _, hits = answer
+        if now < expires:
+            return hits
+        self._remove(term)
         return None
 
     def put(self, term: Hashable, hits: tuple[Hit, ...], now: float) -> None:
-        """Keep an answer."""
+        """Store an answer; `now` in seconds, by the same clock as in `get`."""
         if not self._seconds:
             return
-        self._drop(term)
-        weight = 1 + sum(len(hit.result) for hit in hits) // _FREE_TEXT
-        self._answers[term] = now + self._seconds, weight, hits
-        self._weight += weight
-        while self._weight > self._most:
-            self._drop(next(iter(self._answers)))
+        self._remove(term)
+        units = 1 + sum(len(hit.result) for hit in hits) // _CHARACTERS_PER_UNIT
+        self._answers[term] = now + self._seconds, units, hits
+        self._used += units
+        while self._used > self._capacity:
+            self._remove(next(iter(self._answers)))
 
-    def _drop(self, term: Hashable) -> None:
-        if (dropped := self._answers.pop(term, None)) is not None:
-            self._weight -= dropped[1]
+    def _remove(self, term: Hashable) -> None:
+        if (removed := self._answers.pop(term, None)) is not None:
+            self._used -= removed[1]

@@ -1,54 +1,53 @@
-"""A circuit breaker: after failures in a row nothing is asked for a while, then one thing is.
-
-What may live here: when to ask. What may not: asking, counting, and a clock: time is an argument.
-"""
+"""A circuit breaker for one lookup source."""
 
 from typing import Literal
 
 BreakerState = Literal["closed", "open", "half_open"]
-"""closed: all is let through; open: nothing; half_open: one is on its way, to see."""
+"""closed: every lookup is admitted; open: none; half_open: one is in progress, as a trial."""
 
 
 class CircuitBreaker:
-    """Opens after `failures` in a row, for `rest` seconds."""
+    """Opens after `failures` failures in a row, and admits a trial after `open_seconds`."""
 
-    def __init__(self, failures: int, rest: float) -> None:
+    def __init__(self, failures: int, open_seconds: float) -> None:
         self.state: BreakerState = "closed"
         self.opened = 0
-        """How often it has opened."""
-        self._most = failures
-        self._rest = rest
+        """Number of times that the breaker has opened."""
+        self._failure_limit = failures
+        self._open_seconds = open_seconds
         self._failures = 0
-        self._until = 0.0
-        self._turn = 0
+        """Failures in a row."""
+        self._open_until = 0.0
+        self._generation = 0
+        """Number of changes of the state."""
 
     def admit(self, now: float) -> int | None:
-        """Return the ticket of one that may be asked, to be handed back; None: it may not."""
+        """Return the generation to pass to `record`; None if the lookup is not admitted."""
         if self.state == "closed":
-            return self._turn
-        if self.state == "half_open" or now < self._until:
+            return self._generation
+        if self.state == "half_open" or now < self._open_until:
             return None
-        self._become("half_open")
-        return self._turn
+        self._change_state("half_open")
+        return self._generation
 
-    def report(self, ticket: int, now: float, *, well: bool) -> bool:
-        """Take a ticket back, and tell whether the state has changed.
+    def record(self, generation: int, now: float, *, success: bool) -> bool:
+        """Record the result of an admitted lookup; return whether that changed the state.
 
-        What was let through before the state last changed says nothing of it any more.
+        Results of lookups that were admitted before the last change of the state are ignored.
         """
-        if ticket != self._turn:
+        if generation != self._generation:
             return False
-        self._failures = 0 if well else self._failures + 1
-        if well and self.state == "half_open":
-            self._become("closed")
-        elif not well and self._failures >= self._most:  # as they are when half open
-            self._become("open")
-            self._until = now + self._rest
+        self._failures = 0 if success else self._failures + 1
+        if success and self.state == "half_open":
+            self._change_state("closed")
+        elif not success and self._failures >= self._failure_limit:  # always so if half open
+            self._change_state("open")
+            self._open_until = now + self._open_seconds
             self.opened += 1
         else:
             return False
         return True
 
-    def _become(self, state: BreakerState) -> None:
+    def _change_state(self, state: BreakerState) -> None:
         self.state = state
-        self._turn += 1
+        self._generation += 1

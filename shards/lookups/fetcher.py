@@ -1,8 +1,4 @@
-"""How plugins ask servers: what a Fetch promises, kept by bounded exchanges.
-
-What may live here: URLs of lookups. What may not: what is in a reply, and bounded HTTP itself
-(exchange.py). The text of an error holds no query, in which there may be a key.
-"""
+"""The implementation of `Fetch` that plugins are given: bounded GET requests."""
 
 import ssl
 import threading
@@ -15,56 +11,67 @@ from shards.lookups.limits import LookupLimits
 from shards.lookups.plugins.api import Reply
 
 SCHEMES = ("http", "https")
-_RIGHT_PROXY = "must be a URL like http://proxy:3128"
 
 
 class Fetcher:
-    """Asks any server, one question at a time; used by one thread."""
+    """Sends GET requests to any server, one at a time; not thread-safe."""
 
-    def __init__(self, limits: LookupLimits, way: TransportOptions, stop: threading.Event) -> None:
+    def __init__(
+        self, limits: LookupLimits, transport: TransportOptions, stop: threading.Event
+    ) -> None:
         self._limits = limits
-        self._way = way
+        self._transport = transport
         self._stop = stop
         self._origin = ""
         self._client: HttpClient | None = None
 
-    def __call__(self, url: str, also: Container[int] = ()) -> Reply:
-        """Return the answer; Broken when there is none."""
+    def __call__(self, url: str, also_accept: Container[int] = ()) -> Reply:
+        """Return the reply; raise HttpClientError if there is none.
+
+        The text of the error contains no path and no query, since a query may contain a key.
+        """
         origin, path = split_url(url)
         limits = self._limits
-        statuses = _With200(also)
+        statuses = _AcceptedStatuses(also_accept)
         try:
-            answer = self._to(origin).request(path, limits.size, limits.seconds, statuses)
-        except HttpClientError as broken:
+            answer = self._client_of(origin).ask(
+                path, limits.reply_bytes, limits.request_seconds, statuses
+            )
+        except HttpClientError as error:
             raise HttpClientError(
-                parse_server_url(origin).shown, broken.predicate, code=broken.code
+                parse_server_url(origin).shown, error.predicate, code=error.code
             ) from None
         return Reply(answer.status, answer.body)
 
     def close(self) -> None:
-        """Let go of what it holds."""
+        """Close the connections."""
         if self._client is not None:
             self._client.close()
 
-    def _to(self, origin: str) -> HttpClient:
-        """Return a client of a server; a source has one server, so the last one is kept."""
+    def _client_of(self, origin: str) -> HttpClient:
+        """Return a client of a server; only the last one is kept, as a source has one server."""
         if self._client is None or origin != self._origin:
             self.close()
-            self._client = HttpClient(parse_server_url(origin), self._stop, self._way)
+            self._client = HttpClient(parse_server_url(origin), self._stop, self._transport)
             self._origin = origin
         return self._client
 
 
-class _With200:
-    def __init__(self, also: Container[int]) -> None:
-        self._also = also
+class _AcceptedStatuses:
+    """Status 200, and those that the plugin accepts besides."""
+
+    def __init__(self, also_accept: Container[int]) -> None:
+        self._also_accept = also_accept
 
     def __contains__(self, status: object) -> bool:
-        return status == HTTPStatus.OK or status in self._also
+        return status == HTTPStatus.OK or status in self._also_accept
 
 
 def split_url(url: str) -> tuple[str, str]:
-    """Return the server of a URL, and what to ask it for; Broken when it is none of a server."""
+    """Return the origin (scheme, login, host, port) of an HTTP URL, and its path with query.
+
+    Raises HttpClientError if it is not a URL of a server.
+    """
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -77,15 +84,19 @@ def split_url(url: str) -> tuple[str, str]:
     return origin, f"{path}?{parts.query}" if parts.query else path
 
 
-def transport_fault(way: TransportOptions) -> str:
-    """Return what is wrong with a proxy or with certificates, for the user; empty when nothing."""
+def find_transport_error(transport: TransportOptions) -> str:
+    """Return why the proxy or the CA certificates cannot be used, for the user; empty if they can.
+
+    Nothing is sent.
+    """
     try:
-        if way.proxy:
-            split_url(way.proxy)
-        if way.ca:
-            ssl.create_default_context(cafile=way.ca)
+        if transport.proxy:
+            split_url(transport.proxy)
+        if transport.ca:
+            ssl.create_default_context(cafile=transport.ca)
     except HttpClientError:
-        return f"the proxy of lookups {_RIGHT_PROXY}"
-    except OSError as error:  # those of ssl among them
-        return f"the certificates of lookups, {way.ca}, cannot be used: {error.strerror or error}"
+        return "the proxy of lookups must be a URL like http://proxy:3128"
+    except OSError as error:  # ssl.SSLError is one
+        reason = error.strerror or error
+        return f"the certificates of lookups, {transport.ca}, cannot be used: {reason}"
     return ""

@@ -1,33 +1,46 @@
-"""What bounds lookups, and what the settings say of them.
-
-What may live here: numbers and choices. What may not: what is done with them.
-"""
+"""Limits of lookups, and the lookup settings of a worker."""
 
 from msgspec import Struct
 
 
 class LookupLimits(Struct, frozen=True):
-    """The bounds of the lookups of one process; those of tests are smaller."""
+    """Limits of the lookups of one worker, for each source unless stated otherwise.
 
-    threads: int = 8  # of each source: enough failures at once to open its breaker
-    queue: int = 4096  # terms of a source that wait for a thread
-    askers: int = 65_536  # alarms that wait for a source's terms, each term counted
-    cached: int = 65_536  # answers of a source that are kept
-    failures: int = 5  # in a row, which open the breaker
-    rest: float = 30.0  # seconds until it lets one through again
-    seconds: float = 10.0  # for a whole exchange
-    grace: float = 2.0  # more, until a plugin that does not come back is given up
-    size: int = 1 << 20  # bytes of a reply
-    hits: int = 1000  # of an answer
-    text: int = 1 << 16  # characters of all hits of an answer
-    slice: int = 64  # terms that are handled before the loop has its turn
-    tell_slice: int = 16  # alarms that are told of a hit before that
+    They are documented in docs/lookups.md. Tests use smaller ones.
+    """
+
+    threads: int = 8
+    """Threads; as many failures as open the breaker must be possible at the same time."""
+    queued_terms: int = 4096
+    """Terms that wait for a thread."""
+    waiters: int = 65_536
+    """Pairs of a term and a backlog that waits for it."""
+    cached_answers: int = 65_536
+    """Capacity of the cache."""
+    breaker_failures: int = 5
+    """Failures in a row that open the breaker."""
+    breaker_open_seconds: float = 30.0
+    """Time until an open breaker admits a trial."""
+    request_seconds: float = 10.0
+    """Time for one HTTP exchange, from connecting to the last byte."""
+    grace_seconds: float = 2.0
+    """Additional time until a plugin that has not returned is given up."""
+    reply_bytes: int = 1 << 20
+    """Length of the body of a reply."""
+    answer_hits: int = 1000
+    """Hits of one answer."""
+    answer_characters: int = 1 << 16
+    """Characters of all hits of one answer."""
+    steps_per_turn: int = 64
+    """Terms that are started, and waiters that are notified, per turn of the event loop."""
+    queued_results: int = 1024
+    """Results of all sources that wait for the worker; the service pauses when there are more."""
 
 
 class LookupOptions(Struct, frozen=True):
-    """What the settings say: minutes that answers are kept, private addresses too, the way."""
+    """Lookup settings: --cache (minutes), --intel-private-ip, --lookup-proxy, --lookup-ca."""
 
-    cache: int = 10
-    private: bool = False
+    cache_minutes: int = 10
+    private_addresses: bool = False
     proxy: str = ""
     ca: str = ""

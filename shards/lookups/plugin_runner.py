@@ -1,8 +1,4 @@
-"""One thread's way of asking one source: whatever its plugin does, what comes of it is data.
-
-What may live here: calling a plugin, and judging what it gives. What may not: when, and in
-which thread. No exception comes out, and nothing that an alarm could not be written with.
-"""
+"""Calls a plugin in a thread, and turns all that it does into an outcome."""
 
 import threading
 from contextlib import suppress
@@ -15,21 +11,21 @@ from engine.alarm import Hit
 from shards.http_client import HttpClientError, TransportOptions
 from shards.lookups.fetcher import Fetcher
 from shards.lookups.limits import LookupLimits
-from shards.lookups.plugins.api import BadReplyError
-from shards.lookups.plugins.registry import make_plugin
+from shards.lookups.plugins.api import BadReplyError, IntelPlugin, VulnPlugin
+from shards.lookups.plugins.registry import create_plugin
 from shards.lookups.source_config import LookupSource
 from shards.lookups.terms import Term
 from shards.safe_text import excerpt
 
 
 class LookupAnswer(Struct, frozen=True):
-    """An answer: what was found, which may be nothing."""
+    """The hits for a term, possibly none."""
 
     hits: tuple[Hit, ...]
 
 
 class LookupFailure(Struct, frozen=True):
-    """No answer: why, as a word to count by, and as words for the log that hold no secret."""
+    """A lookup without an answer. `code`: for the counts; `why`: for the log, without secrets."""
 
     code: str
     why: str
@@ -39,69 +35,72 @@ LookupOutcome = LookupAnswer | LookupFailure
 
 
 class PluginRunner:
-    """Asks one source, one term at a time; used by one thread."""
+    """Looks up one term at a time in one source; not thread-safe."""
 
     def __init__(
         self,
         source: LookupSource,
         limits: LookupLimits,
-        way: TransportOptions,
+        transport: TransportOptions,
         stop: threading.Event,
     ) -> None:
         self._source = source
         self._limits = limits
-        self._fetcher = Fetcher(limits, way, stop)
-        self._plugin: Any = None
+        self._fetcher = Fetcher(limits, transport, stop)
+        self._plugin: IntelPlugin | VulnPlugin | None = None
 
-    def prepare(self) -> None:
-        """Have the plugin ready; why there is none will be said when it is asked."""
+    def create_plugin(self) -> None:
+        """Create the plugin before the first lookup; if that fails, each lookup tries again."""
         with suppress(BaseException):
-            self._made()
+            self._get_plugin()
 
-    def ask(self, term: Term) -> LookupOutcome:
-        """Return what came of it."""
+    def look_up(self, term: Term) -> LookupOutcome:
+        """Return the outcome for a term; whatever the plugin raises becomes a LookupFailure."""
         try:
-            return self._judged(self._checked(term))
-        except HttpClientError as broken:
-            return LookupFailure(broken.code, broken.predicate)
+            return self._validate(self._call_plugin(term))
+        except HttpClientError as error:
+            return LookupFailure(error.code, error.predicate)
         except BadReplyError as error:
             return LookupFailure(
                 "bad_answer", excerpt(str(error).encode("utf-8", "backslashreplace"))
             )
         except (ValueError, RecursionError) as error:
-            return LookupFailure("bad_answer", _place(error))
+            return LookupFailure("bad_answer", _describe(error))
         except OSError as error:
-            return LookupFailure("connection", _place(error))
-        except BaseException as error:  # a plugin may do anything, and its thread has to go on
-            return LookupFailure("plugin_error", _place(error))
+            return LookupFailure("connection", _describe(error))
+        except BaseException as error:  # SystemExit too: the thread must go on
+            return LookupFailure("plugin_error", _describe(error))
 
     def close(self) -> None:
-        """Let go of what it holds."""
+        """Close the connections."""
         self._fetcher.close()
 
-    def _checked(self, term: Term) -> Any:
-        plugin = self._made()
+    def _call_plugin(self, term: Term) -> Any:
+        """Return what `check` returns, which may be anything."""
+        plugin: Any = self._get_plugin()
         return plugin.check(term) if isinstance(term, str) else plugin.check(*term)
 
-    def _made(self) -> Any:
+    def _get_plugin(self) -> IntelPlugin | VulnPlugin:
         if self._plugin is None:
             source = self._source
-            self._plugin = make_plugin(source.kind, source.plugin, source.options, self._fetcher)
+            self._plugin = create_plugin(source.kind, source.plugin, source.options, self._fetcher)
         return self._plugin
 
-    def _judged(self, hits: Any) -> LookupAnswer:
+    def _validate(self, hits: Any) -> LookupAnswer:
+        """Return an answer that can be written to the alarm file; raise BadReplyError if not."""
         if not isinstance(hits, list | tuple):
             raise BadReplyError("the plugin gave no list of hits")
-        if len(hits) > self._limits.hits:
-            raise BadReplyError(f"has {len(hits)} hits, may have {self._limits.hits}")
-        length = sum(_length(hit) for hit in hits)
-        if length > self._limits.text:
-            raise BadReplyError(f"has hits of {length} characters, may have {self._limits.text}")
+        most_hits, most_characters = self._limits.answer_hits, self._limits.answer_characters
+        if len(hits) > most_hits:
+            raise BadReplyError(f"has {len(hits)} hits, may have {most_hits}")
+        characters = sum(_validated_length(hit) for hit in hits)
+        if characters > most_characters:
+            raise BadReplyError(f"has hits of {characters} characters, may have {most_characters}")
         return LookupAnswer(tuple(hits))
 
 
-def _length(hit: Any) -> int:
-    """Return how long a hit is, which has to be one that can be written."""
+def _validated_length(hit: Any) -> int:
+    """Return the number of characters of a hit; raise BadReplyError if it is not a valid hit."""
     if type(hit) is not Hit:
         raise BadReplyError("the plugin gave a list with something that is no hit")
     texts = (hit.provider, hit.term, hit.result)
@@ -114,8 +113,8 @@ def _length(hit: Any) -> int:
     return sum(map(len, texts))
 
 
-def _place(error: BaseException) -> str:
-    """Return what an exception is, and where it came up; its text may hold a secret."""
+def _describe(error: BaseException) -> str:
+    """Return the type of an exception and where it was raised; its text may contain a secret."""
     step = error.__traceback__
     while step is not None and step.tb_next is not None:
         step = step.tb_next

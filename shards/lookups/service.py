@@ -1,125 +1,187 @@
-"""Threat intelligence and vulnerabilities of the alarms of one worker, asked for in threads.
-
-What may live here: who is told what, and the end. What may not: what is in a reply (wise.py,
-nesd.py), and what alarms do with hits. All is called in the thread of the loop, which nothing here
-holds up: a little is done at a time.
-"""
+"""The lookups of one worker: requests come in by a call, results go out through a queue."""
 
 import asyncio
 import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any
 
-from engine.alarm import Hit, LookupRequest
+from msgspec import Struct
+
+from engine.alarm import BacklogKey, Hit, LookupKind, LookupRequest
 from shards.http_client import TransportOptions
 from shards.ledger import LookupCounts
 from shards.lookups.limits import LookupLimits, LookupOptions
 from shards.lookups.plugin_runner import PluginRunner
-from shards.lookups.plugins.api import LookupKind
-from shards.lookups.sliced_work import SlicedWork
-from shards.lookups.source_client import SourceClient
+from shards.lookups.source_client import SettledTerm, SourceClient
 from shards.lookups.source_config import LookupSource
-from shards.lookups.terms import candidates, is_wanted
+from shards.lookups.terms import requested_terms, should_look_up
 from shards.lookups.thread_pool import LookupThreadPool
+from shards.lookups.turn_limit import TurnLimit
 
-Deliver = Callable[[Any, tuple[Hit, ...], LookupKind], None]
-"""Takes the key of an alarm, hits (at least one), and of which kind they are."""
-
-_NOT_OF_NAMES = re.compile(r"\W+")
+_NON_WORD = re.compile(r"\W+")
 _LIMITS = LookupLimits()
 _OPTIONS = LookupOptions()
 
 
+class LookupHits(Struct, frozen=True):
+    """Hits, at least one, for the alarm of a backlog."""
+
+    backlog: BacklogKey
+    kind: LookupKind
+    hits: tuple[Hit, ...]
+
+
+class LookupsDone(Struct, frozen=True):
+    """No lookup of a backlog is outstanding.
+
+    `requests`: number of requests for the backlog that this concludes. A later request may have
+    been made since, if the result has waited in the queue.
+    """
+
+    backlog: BacklogKey
+    requests: int
+
+
+LookupResult = LookupHits | LookupsDone
+
+
+class _Outstanding(Struct):
+    """`lookups`: requests not yet started to the end, and terms for which the backlog waits."""
+
+    requests: int = 0
+    lookups: int = 0
+
+
 class LookupService:
-    """Asks sources; made in a running loop. `clock`: seconds, for the cache and the breakers."""
+    """Looks up addresses and ports of alarms in all sources; created in a running event loop.
+
+    The owner runs `run` as a task, and drains the queue `results`. `clock`: seconds, for the caches
+    and the circuit breakers.
+    """
 
     def __init__(
         self,
         sources: Iterable[LookupSource],
-        deliver: Deliver,
         options: LookupOptions = _OPTIONS,
         limits: LookupLimits = _LIMITS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._deliver = deliver
+        self.results: asyncio.Queue[LookupResult] = asyncio.Queue(limits.queued_results)
         self._options = options
         self._limits = limits
         self._clock = clock
         self._stop = threading.Event()
-        self._asks = SlicedWork(self._loop, limits.slice)
-        self._tells = SlicedWork(self._loop, limits.tell_slice)
-        self._crews: list[LookupThreadPool] = []
-        self._inquiries = [self._inquiry(source) for source in sources]
-        self._names = list(_names(inquiry.source for inquiry in self._inquiries))
+        self._requests: asyncio.Queue[tuple[BacklogKey, LookupRequest]] = asyncio.Queue()
+        self._settled: asyncio.Queue[SettledTerm] = asyncio.Queue()
+        self._outstanding: dict[BacklogKey, _Outstanding] = {}
+        self._clients = [self._create_client(source) for source in sources]
+        self._names = list(_source_names(client.source for client in self._clients))
 
-    def ask(self, alarm: Hashable, due: LookupRequest) -> None:
-        """Look up all that is due for an alarm; what is known already is delivered within."""
-        if self._inquiries and not self._stop.is_set():
-            self._asks.run(self._asking(alarm, due))
+    def request(self, backlog: BacklogKey, request: LookupRequest) -> None:
+        """Look up all terms of a request; does nothing after `close`.
+
+        Each source that has hits for a term puts LookupHits on `results`. LookupsDone follows when
+        all terms of all requests for this backlog are answered, have failed, or are rejected.
+        """
+        if self._stop.is_set():
+            return
+        outstanding = self._outstanding.setdefault(backlog, _Outstanding())
+        outstanding.requests += 1
+        outstanding.lookups += 1
+        self._requests.put_nowait((backlog, request))
+
+    async def run(self) -> None:
+        """Work on requests and answers, until cancelled.
+
+        At most `steps_per_turn` terms are started, and as many waiters notified, per turn of the
+        event loop, so that neither long requests nor popular terms hold it up.
+        """
+        async with asyncio.TaskGroup() as group:
+            for client in self._clients:
+                group.create_task(client.run())
+            group.create_task(self._start_requests())
+            group.create_task(self._notify_waiters())
 
     @property
     def counts(self) -> dict[str, LookupCounts]:
-        """What became of what each source was asked, by its kind and name."""
-        counts = (inquiry.counts for inquiry in self._inquiries)
+        """The counts of each source, by its kind and name."""
+        counts = (client.counts for client in self._clients)
         return dict(zip(self._names, counts, strict=True))
 
     def close(self, seconds: float = 0.0) -> None:
-        """Cut what is on its way, and deliver nothing more; wait so long for the threads to end.
+        """Abort all lookups, and wait up to `seconds` for the threads to end.
 
-        They are daemons, so there is no need to wait, except for those who count threads.
+        The threads are daemons, so only tests that count threads have to wait.
         """
         self._stop.set()
-        self._asks.clear()
-        self._tells.clear()
-        for inquiry in self._inquiries:
-            inquiry.close()
+        for client in self._clients:
+            client.close()
         until = time.monotonic() + seconds
-        for crew in self._crews:
-            crew.join(until)
+        for client in self._clients:
+            client.join(until)
 
-    def _inquiry(self, source: LookupSource) -> SourceClient:
-        way = TransportOptions(
-            self._options.proxy, self._options.ca, read_timeout=self._limits.seconds
-        )
-        make = partial(PluginRunner, source, self._limits, way, self._stop)
-        crew = LookupThreadPool(source.name, self._limits.threads, make, self._loop)
-        self._crews.append(crew)
-        tell = partial(self._tell, source.kind)
-        keep = self._options.cache * 60
-        return SourceClient(source, self._limits, keep, crew, tell, self._clock)
+    def _create_client(self, source: LookupSource) -> SourceClient:
+        options, limits = self._options, self._limits
+        transport = TransportOptions(options.proxy, options.ca, read_timeout=limits.request_seconds)
+        create_runner = partial(PluginRunner, source, limits, transport, self._stop)
+        job_seconds = limits.request_seconds + limits.grace_seconds
+        pool = LookupThreadPool(source.name, limits.threads, create_runner, job_seconds)
+        cache_seconds = options.cache_minutes * 60
+        return SourceClient(source, limits, cache_seconds, pool, self._settled, self._clock)
 
-    def _asking(self, alarm: Hashable, due: LookupRequest) -> Iterator[None]:
-        private = self._options.private
-        for inquiry in self._inquiries:
-            known: list[Hit] = []
-            kind = inquiry.source.kind
-            for term in candidates(kind, due):
-                if is_wanted(term, private=private):
-                    known += inquiry.ask(term, alarm)
-                yield
-            if known:
-                self._deliver(alarm, tuple(known), kind)
+    async def _start_requests(self) -> None:
+        turn = TurnLimit(self._limits.steps_per_turn)
+        private_addresses = self._options.private_addresses
+        while True:
+            backlog, request = await self._requests.get()
+            for client in self._clients:
+                cached: list[Hit] = []
+                kind = client.source.kind
+                for term in requested_terms(kind, request):
+                    if should_look_up(term, private_addresses=private_addresses):
+                        cached += self._start_lookup(client, term, backlog)
+                    await turn.step()
+                if cached:
+                    await self.results.put(LookupHits(backlog, kind, tuple(cached)))
+            await self._finish_one(backlog)
 
-    def _tell(self, kind: LookupKind, alarms: Iterable[Hashable], hits: tuple[Hit, ...]) -> None:
-        self._tells.run(self._telling(kind, alarms, hits))
+    def _start_lookup(
+        self, client: SourceClient, term: str | tuple[str, int], backlog: BacklogKey
+    ) -> tuple[Hit, ...]:
+        """Return the cached hits of a term, or start its lookup."""
+        hits = client.cached_answer(term)
+        if hits is not None:
+            return hits
+        if client.look_up(term, backlog):
+            self._outstanding[backlog].lookups += 1
+        return ()
 
-    def _telling(
-        self, kind: LookupKind, alarms: Iterable[Hashable], hits: tuple[Hit, ...]
-    ) -> Iterator[None]:
-        for alarm in alarms:
-            self._deliver(alarm, hits, kind)
-            yield
+    async def _notify_waiters(self) -> None:
+        turn = TurnLimit(self._limits.steps_per_turn)
+        while True:
+            settled = await self._settled.get()
+            for backlog in settled.waiters:
+                if settled.hits:
+                    await self.results.put(LookupHits(backlog, settled.kind, settled.hits))
+                await self._finish_one(backlog)
+                await turn.step()
+
+    async def _finish_one(self, backlog: BacklogKey) -> None:
+        """Count one outstanding lookup of a backlog less."""
+        outstanding = self._outstanding[backlog]
+        outstanding.lookups -= 1
+        if not outstanding.lookups:
+            del self._outstanding[backlog]
+            await self.results.put(LookupsDone(backlog, outstanding.requests))
 
 
-def _names(sources: Iterable[LookupSource]) -> Iterator[str]:
-    """Kind and name, in letters, digits and underscores; those that share one get a number."""
+def _source_names(sources: Iterable[LookupSource]) -> Iterator[str]:
+    """Kind and name, in letters, digits and underscores; repeated names get a number."""
     seen: Counter[str] = Counter()
     for source in sources:
-        name = f"{source.kind}_{_NOT_OF_NAMES.sub('_', source.name)}"
+        name = f"{source.kind}_{_NON_WORD.sub('_', source.name)}"
         seen[name] += 1
         yield name if seen[name] == 1 else f"{name}_{seen[name]}"

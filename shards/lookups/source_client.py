@@ -1,17 +1,14 @@
-"""What one source is asked, and what became of it: cache, breaker, queue and counts.
-
-What may live here: that, in the thread of the loop alone. What may not: threads (crew.py), HTTP,
-and what of an alarm is looked up (terms.py).
-"""
+"""Lookups in one source: cache, circuit breaker, queue, thread pool and counts."""
 
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection
 
 from loguru import logger
+from msgspec import Struct
 
-from engine.alarm import Hit
+from engine.alarm import BacklogKey, Hit, LookupKind
 from shards.ledger import LookupCounts
 from shards.logs import RateLimit
 from shards.lookups.cache import LookupCache
@@ -22,157 +19,166 @@ from shards.lookups.source_config import LookupSource
 from shards.lookups.terms import Term
 from shards.lookups.thread_pool import LookupJob, LookupThreadPool
 
-Tell = Callable[[Iterable[Hashable], tuple[Hit, ...]], None]
-"""Takes who asked, and what was found."""
+
+class SettledTerm(Struct, frozen=True):
+    """A term whose lookup is over, and the backlogs that waited for it.
+
+    `hits` is empty if nothing was found, or the lookup failed or was rejected.
+    """
+
+    kind: LookupKind
+    hits: tuple[Hit, ...]
+    waiters: Collection[BacklogKey]
 
 
 class SourceClient:
-    """Asks one source for terms, each once at a time however many want it."""
+    """Looks up terms in one source; a term that several backlogs wait for is looked up once.
+
+    Every term for which `look_up` returned True is put on the queue `settled`. Used by the event
+    loop alone. `clock`: seconds, for the cache and the circuit breaker.
+    """
 
     def __init__(
         self,
         source: LookupSource,
         limits: LookupLimits,
-        keep_seconds: float,
-        crew: LookupThreadPool,
-        tell: Tell,
+        cache_seconds: float,
+        pool: LookupThreadPool,
+        settled: asyncio.Queue[SettledTerm],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.source = source
         self._limits = limits
         self._clock = clock
-        self._crew = crew
-        self._tell = tell
-        self._cache = LookupCache(keep_seconds, limits.cached)
-        self._breaker = CircuitBreaker(limits.failures, limits.rest)
+        self._pool = pool
+        self._settled = settled
+        self._cache = LookupCache(cache_seconds, limits.cached_answers)
+        self._breaker = CircuitBreaker(limits.breaker_failures, limits.breaker_open_seconds)
         self._counts = LookupCounts()
-        self._waiting: dict[Term, LookupJob] = {}
-        """All that is not answered, whether a thread has it or not."""
+        self._jobs: dict[Term, LookupJob] = {}
+        """All jobs that are not settled, in a thread or in the queue."""
         self._queue: deque[LookupJob] = deque()
-        """Of these, what no thread has."""
-        self._askers = 0
+        """Jobs that wait for a thread."""
+        self._waiters = 0
+        """Sum of the waiters of all jobs."""
         self._closed = False
-        self._said = RateLimit(most=3, seconds=60)
-        self._loop = asyncio.get_running_loop()
+        self._log_limit = RateLimit(most=3, seconds=60)
 
-    def ask(self, term: Term, asker: Hashable) -> tuple[Hit, ...]:
-        """Return what is known of a term, or see to it that the asker is told."""
-        self._counts.asked += 1
-        now = self._clock()
-        known = self._cache.get(term, now)
-        if known is not None:
+    def cached_answer(self, term: Term) -> tuple[Hit, ...] | None:
+        """Return the cached hits of a term, which may be none; None if it has to be looked up."""
+        hits = self._cache.get(term, self._clock())
+        if hits is not None:
+            self._counts.asked += 1
             self._counts.cached += 1
-            return known
-        if self._askers >= self._limits.askers:
+        return hits
+
+    def look_up(self, term: Term, waiter: BacklogKey) -> bool:
+        """Start the lookup of a term, or join the one in progress.
+
+        Return False if the backlog does not become a new waiter: the lookup is rejected, or the
+        backlog waits for it already.
+        """
+        self._counts.asked += 1
+        if self._waiters >= self._limits.waiters:
             self._counts.rejected_full += 1
-        elif (job := self._waiting.get(term)) is not None:
+        elif (job := self._jobs.get(term)) is not None:
             self._counts.shared += 1
-            self._askers += asker not in job.askers
-            job.askers[asker] = None
+            if waiter not in job.waiters:
+                job.waiters[waiter] = None
+                self._waiters += 1
+                return True
+        elif len(self._queue) >= self._limits.queued_terms:
+            self._counts.rejected_full += 1
+        elif (generation := self._breaker.admit(self._clock())) is None:
+            self._counts.rejected_breaker += 1
         else:
-            self._begin(term, asker, now)
-        return ()
+            self._jobs[term] = job = LookupJob(term, generation, waiter)
+            self._waiters += 1
+            self._queue.append(job)
+            self._submit_queued()
+            return True
+        return False
+
+    async def run(self) -> None:
+        """Settle the answers of the thread pool, until cancelled."""
+        while True:
+            job, outcome = await self._pool.answers.get()
+            if self._jobs.get(job.term) is job:  # else it was given up before
+                self._settle(job, outcome)
+            self._submit_queued()
 
     @property
     def counts(self) -> LookupCounts:
-        """What became of all that was asked for, and the state of the breaker."""
+        """The counts of all terms, and the state of the circuit breaker."""
         counts, breaker = self._counts, self._breaker
         if not self._closed:
-            counts.waiting = len(self._waiting)
+            counts.waiting = len(self._jobs)
             counts.opened = breaker.opened
             counts.breakers = Counter([breaker.state])
         return counts
 
     def close(self) -> None:
-        """Begin nothing more, and tell nobody any more."""
+        """Start and settle nothing more; jobs in progress are counted as errors, "stopped"."""
         counts = self.counts
         self._closed = True
         counts.end("stopped")
-        for job in self._waiting.values():
-            _stop_timer(job)
-        self._crew.close()
+        self._jobs.clear()
+        self._queue.clear()
+        self._pool.close()
 
-    def _begin(self, term: Term, asker: Hashable, now: float) -> None:
-        if len(self._queue) >= self._limits.queue:
-            self._counts.rejected_full += 1
-        elif (ticket := self._breaker.admit(now)) is None:
-            self._counts.rejected_breaker += 1
-        else:
-            self._waiting[term] = job = LookupJob(term, ticket, asker)
-            self._askers += 1
-            self._queue.append(job)
-            self._dispatch()
+    def join(self, until: float) -> None:
+        """Wait for the threads to end, until a time of time.monotonic()."""
+        self._pool.join(until)
 
-    def _dispatch(self) -> None:
-        """Hand what waits to threads, as far as they are free."""
-        while self._queue and self._crew.is_free:
-            job = self._queue.popleft()
-            if self._crew.start(job, self._done):
-                patience = self._limits.seconds + self._limits.grace
-                job.timer = self._loop.call_later(patience, self._give_up, job)
-            else:
-                self._settle(job, LookupFailure("no_thread", "the system has no more threads"))
-
-    def _done(self, job: LookupJob, outcome: LookupOutcome) -> None:
-        """Take what a thread brings back; of a job that was given up only that it is free."""
-        if self._closed:
-            return
-        if self._waiting.get(job.term) is job:
-            self._settle(job, outcome)
-        self._dispatch()
-
-    def _give_up(self, job: LookupJob) -> None:
-        self._settle(job, LookupFailure("hung", "the plugin does not come back"))
+    def _submit_queued(self) -> None:
+        """Submit as many queued jobs as there are free threads."""
+        while self._queue and self._pool.has_free_thread():
+            self._pool.submit(self._queue.popleft())
 
     def _settle(self, job: LookupJob, outcome: LookupOutcome) -> None:
-        _stop_timer(job)
-        self._forget(job)
+        now = self._clock()
+        hits: tuple[Hit, ...] = ()
         if isinstance(outcome, LookupAnswer):
-            self._answered(job, outcome.hits)
+            hits = outcome.hits
+            self._cache.put(job.term, hits, now)
+            if hits:
+                self._counts.found += 1
+            else:
+                self._counts.nothing += 1
         else:
             self._counts.errors[outcome.code] += 1
-            self._say(outcome)
-        well = isinstance(outcome, LookupAnswer)
-        if self._breaker.report(job.ticket, self._clock(), well=well):
-            self._say_state()
+            self._log_failure(outcome)
+        self._remove(job, hits)
+        success = isinstance(outcome, LookupAnswer)
+        if self._breaker.record(job.breaker_generation, now, success=success):
+            self._log_breaker_state()
         if self._breaker.state == "open":
-            self._refuse_queue()
+            self._reject_queued()
 
-    def _answered(self, job: LookupJob, hits: tuple[Hit, ...]) -> None:
-        self._cache.put(job.term, hits, self._clock())
-        if hits:
-            self._counts.found += 1
-            self._tell(job.askers, hits)
-        else:
-            self._counts.nothing += 1
-
-    def _refuse_queue(self) -> None:
-        """What still waits would wait in vain."""
+    def _reject_queued(self) -> None:
+        """Reject the jobs that wait for a thread, after the breaker has opened."""
         self._counts.rejected_breaker += len(self._queue)
         for job in self._queue:
-            self._forget(job)
+            self._remove(job, hits=())
         self._queue.clear()
 
-    def _forget(self, job: LookupJob) -> None:
-        del self._waiting[job.term]
-        self._askers -= len(job.askers)
+    def _remove(self, job: LookupJob, hits: tuple[Hit, ...]) -> None:
+        """Remove a job, and put its term on the queue of settled ones."""
+        del self._jobs[job.term]
+        self._waiters -= len(job.waiters)
+        self._settled.put_nowait(SettledTerm(self.source.kind, hits, job.waiters))
 
-    def _say(self, failure: LookupFailure) -> None:
-        if self._said.allow(failure.code, time.monotonic()):
-            about = logger.bind(source=self.source.name, reason=failure.code, why=failure.why)
-            if more := self._said.suppressed.pop(failure.code, 0):
-                about = about.bind(more_before=more)
-            about.warning("a lookup failed")
+    def _log_failure(self, failure: LookupFailure) -> None:
+        if self._log_limit.allow(failure.code, time.monotonic()):
+            bound = logger.bind(source=self.source.name, reason=failure.code, why=failure.why)
+            if suppressed := self._log_limit.suppressed.pop(failure.code, 0):
+                bound = bound.bind(more_before=suppressed)
+            bound.warning("a lookup failed")
 
-    def _say_state(self) -> None:
-        about = logger.bind(source=self.source.name)
+    def _log_breaker_state(self) -> None:
+        bound = logger.bind(source=self.source.name)
         if self._breaker.state == "open":
-            about.bind(seconds=self._limits.rest).warning("lookups are put off: it keeps failing")
+            seconds = self._limits.breaker_open_seconds
+            bound.bind(seconds=seconds).warning("lookups are put off: it keeps failing")
         else:
-            about.info("lookups go on: it answers again")
-
-
-def _stop_timer(job: LookupJob) -> None:
-    if job.timer is not None:
-        job.timer.cancel()
-        job.timer = None
+            bound.info("lookups go on: it answers again")

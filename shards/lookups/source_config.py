@@ -1,8 +1,4 @@
-"""The configured sources of threat intelligence and vulnerabilities, as their documents say.
-
-What may live here: reading `intel_*.json` and `vuln_*.json`, and every fault in them. What may
-not: files (config.py), and asking the sources (lookups.py).
-"""
+"""Decodes the documents of lookup sources, `intel_*.json` and `vuln_*.json`, and checks them."""
 
 from collections.abc import Container
 from typing import Any, NoReturn
@@ -23,15 +19,15 @@ from shards.lookups.fetcher import SCHEMES, split_url
 from shards.lookups.plugins.api import LookupKind, fill_url
 from shards.lookups.plugins.registry import (
     BrokenPluginError,
-    RefusedConfigError,
+    PluginConfigError,
     UnknownPluginError,
-    make_plugin,
+    create_plugin,
     plugin_names,
 )
 from shards.safe_text import excerpt
 
-KINDS: dict[str, LookupKind] = {"intel_sources": "intel", "vuln_sources": "vuln"}
-"""By the key of the list in a document."""
+_KIND_BY_KEY: dict[str, LookupKind] = {"intel_sources": "intel", "vuln_sources": "vuln"}
+"""The kind of the sources in a document, by its only key."""
 
 _FIELDS = FieldTable(
     Field("name", "str", required=True, filled=True),
@@ -40,12 +36,12 @@ _FIELDS = FieldTable(
     Field("enabled", "bool"),
     Field("config", "str", required=True, filled=True),
 )
-_BEGINNINGS = tuple(f"{scheme}://" for scheme in SCHEMES)
-_SOME_ADDRESS, _SOME_PORT = "192.0.2.1", 443
+_URL_PREFIXES = tuple(f"{scheme}://" for scheme in SCHEMES)
+_EXAMPLE_ADDRESS, _EXAMPLE_PORT = "192.0.2.1", 443
 
 
 class LookupSource(Struct, frozen=True):
-    """An enabled source. `options`: all of its config, the url included, for its plugin."""
+    """An enabled source. `options`: its whole config, including the URL, for its plugin."""
 
     name: str
     plugin: str
@@ -55,7 +51,10 @@ class LookupSource(Struct, frozen=True):
 
 
 class SourceDocument(Struct, frozen=True):
-    """What a document holds: how many sources, those enabled and without fault, every finding."""
+    """A decoded document.
+
+    `count`: number of all sources. `sources`: the enabled ones without faults.
+    """
 
     count: int
     sources: tuple[LookupSource, ...]
@@ -63,11 +62,11 @@ class SourceDocument(Struct, frozen=True):
 
 
 def read_sources(data: bytes, key: str) -> SourceDocument:
-    """Read a document `{key: [...]}`, whose key is one of KINDS."""
+    """Decode a document `{key: [...]}`; `key` is "intel_sources" or "vuln_sources"."""
     items, findings = parse_list(data, key)
     sources = []
     for position, raw in enumerate(items):
-        source, found = _read_source(raw, KINDS[key])
+        source, found = _read_source(raw, _KIND_BY_KEY[key])
         findings += [finding.with_prefix(key, position) for finding in found]
         if source is not None:
             sources.append(source)
@@ -90,7 +89,7 @@ def _read_source(raw: msgspec.Raw, kind: LookupKind) -> tuple[LookupSource | Non
 
 
 def _read_config(text: str | None, kind: LookupKind) -> tuple[dict[str, Any] | None, list[Finding]]:
-    """A source's `config` is JSON inside a text, and needs a URL."""
+    """Decode the `config` of a source, which is a JSON object in a string, with a URL."""
     if text is None:
         return None, []
     try:
@@ -98,19 +97,23 @@ def _read_config(text: str | None, kind: LookupKind) -> tuple[dict[str, Any] | N
     except (msgspec.MsgspecError, RecursionError):
         config = None
     url = config.get("url") if isinstance(config, dict) else None
-    if not (isinstance(url, str) and url.startswith(_BEGINNINGS)):
+    if not (isinstance(url, str) and url.startswith(_URL_PREFIXES)):
         right = "a JSON object as a text, with a url that begins with http:// or https://"
         return None, [_bad_source(f"is {describe_value(text)}, must be {right}")]
-    if wrong := _wrong_with(url, kind):
-        return None, [_bad_source(wrong)]
+    if error := _find_url_error(url, kind):
+        return None, [_bad_source(error)]
     return config, []
 
 
-def _wrong_with(url: str, kind: LookupKind) -> str:
-    """Return what is wrong with a URL; an address may not decide which server is asked."""
+def _find_url_error(url: str, kind: LookupKind) -> str:
+    """Return why a URL cannot be used; empty if it can.
+
+    Placeholders are allowed only after the host: addresses come from events, and must not decide
+    which server is asked.
+    """
     try:
         origin, _ = split_url(url)
-        fill_url(url, _SOME_ADDRESS, _SOME_PORT if kind == "vuln" else None)
+        fill_url(url, _EXAMPLE_ADDRESS, _EXAMPLE_PORT if kind == "vuln" else None)
     except HttpClientError:
         return "has a url that is none of a server, must be one like http://wise:8081/ip/${ip}"
     except ValueError as error:
@@ -125,17 +128,17 @@ def _bad_source(message: str) -> Finding:
 
 
 def _check_plugin(name: str, kind: LookupKind, options: dict[str, Any] | None) -> list[Finding]:
-    """Check that there is such a plugin, and that it takes the config, if that is right so far."""
+    """Check that the plugin exists, and accepts the config (unless that has faults already)."""
     try:
-        make_plugin(kind, name, options or {"url": ""}, _fetch_nothing)
+        create_plugin(kind, name, options or {"url": ""}, _refuse_fetch)
     except UnknownPluginError:
         known = ", ".join(plugin_names(kind))
         return [_bad_plugin("unknown-plugin", name, f"must be one of those for {kind}: {known}")]
     except BrokenPluginError as error:
-        return [_bad_plugin("broken-plugin", name, f"which cannot be used: {_shown(error)}")]
-    except RefusedConfigError as error:
+        return [_bad_plugin("broken-plugin", name, f"which cannot be used: {_one_line(error)}")]
+    except PluginConfigError as error:
         if options is not None:
-            return [_bad_source(f"is refused by the plugin {name}: {_shown(error)}")]
+            return [_bad_source(f"is refused by the plugin {name}: {_one_line(error)}")]
     return []
 
 
@@ -143,9 +146,9 @@ def _bad_plugin(code: str, name: str, what: str) -> Finding:
     return Finding(code, f"is {describe_value(name)}, {what}", ("plugin",), field="plugin")
 
 
-def _shown(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return excerpt(str(error).encode("utf-8", "backslashreplace"))
 
 
-def _fetch_nothing(url: str, also: Container[int] = ()) -> NoReturn:  # noqa: ARG001 - a Fetch
+def _refuse_fetch(url: str, also_accept: Container[int] = ()) -> NoReturn:  # noqa: ARG001 - a Fetch
     raise ValueError("a plugin may not ask a server before it is asked itself")

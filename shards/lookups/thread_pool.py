@@ -1,8 +1,4 @@
-"""The threads of one source. They are daemons: what hangs in one holds up nothing.
-
-What may live here: threads, and what goes to them and comes back. What may not: who is asked
-what (inquiry.py), and how (asker.py).
-"""
+"""The threads that call the plugin of one source."""
 
 import asyncio
 import threading
@@ -11,89 +7,107 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from queue import SimpleQueue
 
-from shards.lookups.plugin_runner import LookupOutcome, PluginRunner
+from engine.alarm import BacklogKey
+from shards.lookups.plugin_runner import LookupFailure, LookupOutcome, PluginRunner
 from shards.lookups.terms import Term
+
+HUNG = LookupFailure("hung", "the plugin does not come back")
+NO_THREAD = LookupFailure("no_thread", "the system has no more threads")
 
 
 class LookupJob:
-    """A term on its way. `ticket`: of the breaker. `askers`: who wants to know, in order."""
+    """The lookup of one term.
 
-    __slots__ = ("askers", "term", "ticket", "timer")
+    `breaker_generation`: from `CircuitBreaker.admit`. `waiters`: the backlogs that wait for it, in
+    order.
+    """
 
-    def __init__(self, term: Term, ticket: int, asker: object) -> None:
+    __slots__ = ("breaker_generation", "term", "waiters")
+
+    def __init__(self, term: Term, breaker_generation: int, waiter: BacklogKey) -> None:
         self.term = term
-        self.ticket = ticket
-        self.askers = {asker: None}
-        self.timer: asyncio.TimerHandle | None = None
-
-
-JobDone = Callable[[LookupJob, LookupOutcome], None]
+        self.breaker_generation = breaker_generation
+        self.waiters: dict[BacklogKey, None] = {waiter: None}
 
 
 class LookupThreadPool:
-    """Up to `most` threads, all started at once; `done` is called in the loop.
+    """Runs jobs in up to `threads` daemon threads, and puts each outcome on the queue `answers`.
 
-    To start one later would hold the loop up for as long as the thread keeps the interpreter.
+    A job that has run for `job_seconds` is answered with HUNG, and answered again when its thread
+    returns. All threads are started at once: a later start would hold up the event loop for as
+    long as the new thread keeps the interpreter lock.
     """
 
     def __init__(
         self,
         name: str,
-        most: int,
-        make: Callable[[], PluginRunner],
-        loop: asyncio.AbstractEventLoop,
+        threads: int,
+        create_runner: Callable[[], PluginRunner],
+        job_seconds: float,
     ) -> None:
+        self.answers: asyncio.Queue[tuple[LookupJob, LookupOutcome]] = asyncio.Queue()
         self._name = name
-        self._make = make
-        self._loop = loop
-        self._jobs: SimpleQueue[tuple[LookupJob, JobDone] | None] = SimpleQueue()
+        self._create_runner = create_runner
+        self._job_seconds = job_seconds
+        self._loop = asyncio.get_running_loop()
+        self._jobs: SimpleQueue[LookupJob | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._busy = 0
-        """Jobs that have been started and have not come back, those given up included."""
-        while len(self._threads) < most and self._grow():
+        self._timers: dict[LookupJob, asyncio.TimerHandle] = {}
+        self._running = 0
+        """Jobs whose thread has not returned, those answered with HUNG included."""
+        while len(self._threads) < threads and self._start_thread():
             pass
 
-    @property
-    def is_free(self) -> bool:
-        """Whether a job would be begun at once."""
-        return self._busy < max(1, len(self._threads))
+    def has_free_thread(self) -> bool:
+        """Return whether a job would start at once."""
+        return self._running < max(1, len(self._threads))
 
-    def start(self, job: LookupJob, done: JobDone) -> bool:
-        """Begin a job; false when there is no thread to be had."""
-        if not self._threads and not self._grow():
-            return False
-        self._busy += 1
-        self._jobs.put((job, done))
-        return True
+    def submit(self, job: LookupJob) -> None:
+        """Run a job; it is answered with NO_THREAD if no thread can be started."""
+        self._running += 1
+        if self._threads or self._start_thread():
+            self._timers[job] = self._loop.call_later(self._job_seconds, self._give_up, job)
+            self._jobs.put(job)
+        else:
+            self._loop.call_soon(self._finish, job, NO_THREAD)
 
     def close(self) -> None:
-        """Let the threads end, each when it comes back from what it does."""
+        """Tell the threads to end when they return from their jobs."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
         for _ in self._threads:
             self._jobs.put(None)
 
     def join(self, until: float) -> None:
-        """Wait for the threads, until a time of time.monotonic()."""
+        """Wait for the threads to end, until a time of time.monotonic()."""
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
 
-    def _grow(self) -> bool:
-        thread = threading.Thread(target=self._serve, name=f"lookup {self._name}", daemon=True)
+    def _start_thread(self) -> bool:
+        thread = threading.Thread(target=self._run_jobs, name=f"lookup {self._name}", daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # the system has no more threads
+        except RuntimeError:  # the limit of threads is reached
             return False
         self._threads.append(thread)
         return True
 
-    def _serve(self) -> None:
-        with closing(self._make()) as asker:
-            asker.prepare()
-            while (order := self._jobs.get()) is not None:
-                job, done = order
-                outcome = asker.ask(job.term)
-                with suppress(RuntimeError):  # the loop has ended
-                    self._loop.call_soon_threadsafe(self._back, job, done, outcome)
+    def _run_jobs(self) -> None:
+        """Run in each thread."""
+        with closing(self._create_runner()) as runner:
+            runner.create_plugin()
+            while (job := self._jobs.get()) is not None:
+                outcome = runner.look_up(job.term)
+                with suppress(RuntimeError):  # the event loop is closed
+                    self._loop.call_soon_threadsafe(self._finish, job, outcome)
 
-    def _back(self, job: LookupJob, done: JobDone, outcome: LookupOutcome) -> None:
-        self._busy -= 1
-        done(job, outcome)
+    def _finish(self, job: LookupJob, outcome: LookupOutcome) -> None:
+        self._running -= 1
+        if (timer := self._timers.pop(job, None)) is not None:
+            timer.cancel()
+        self.answers.put_nowait((job, outcome))
+
+    def _give_up(self, job: LookupJob) -> None:
+        del self._timers[job]
+        self.answers.put_nowait((job, HUNG))

@@ -82,9 +82,9 @@ def _check_lookup_transport(settings: Settings, config: Config) -> None:
     if not config.sources:
         return
     from shards.http_client import TransportOptions  # noqa: PLC0415 - most places have no lookups
-    from shards.lookups.fetcher import transport_fault  # noqa: PLC0415
+    from shards.lookups.fetcher import find_transport_error  # noqa: PLC0415
 
-    if fault := transport_fault(TransportOptions(settings.lookup_proxy, settings.lookup_ca)):
+    if fault := find_transport_error(TransportOptions(settings.lookup_proxy, settings.lookup_ca)):
         raise _StartError(USAGE, fault)
 
 

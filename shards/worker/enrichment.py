@@ -1,88 +1,105 @@
-"""The lookups of one shard's alarms, and the hits on their way back into alarms.
+"""Enrichment of the alarms of one shard: lookup requests for them, and hits into them."""
 
-What may live here: which alarm a hit belongs to, whether its backlog is open or closed by then.
-What may not: asking (lookups/), and what an alarm is made of (engine/).
-"""
+import asyncio
+from collections.abc import Iterable, Sequence
 
-from collections.abc import Callable, Iterable
-from weakref import WeakValueDictionary
-
-from engine.alarm import AlarmRecord, BacklogKey, Hit, LookupKind, PublishedAlarm, with_hits
+from engine.alarm import AlarmRecord, BacklogKey, PublishedAlarm, with_hits
 from engine.correlation.correlator import Correlator
 from shards.ledger import LookupCounts
 from shards.lookups.limits import LookupOptions
-from shards.lookups.service import LookupService
+from shards.lookups.service import LookupHits, LookupResult, LookupsDone, LookupService
 from shards.lookups.source_config import LookupSource
 from shards.settings.settings import Settings
 
 
-class _Asked:
-    """An alarm that something is looked up for, as it was written last."""
+class _PendingAlarm:
+    """An alarm with outstanding lookups, as it was published last.
 
-    __slots__ = ("__weakref__", "alarm", "key")
+    `requests`: lookup requests for it that are not concluded by LookupsDone.
+    """
 
-    def __init__(self, key: BacklogKey, alarm: AlarmRecord) -> None:
-        self.key = key
+    __slots__ = ("alarm", "requests")
+
+    def __init__(self, alarm: AlarmRecord) -> None:
         self.alarm = alarm
+        self.requests = 0
 
 
 class Enrichment:
-    """Has alarms looked up, and publishes them again when that has found something new.
+    """Requests the lookups of published alarms, and adds the hits; created in a running loop.
 
-    Made in a running loop; `publish` takes what is to be written.
+    The owner runs `run` as a task, and passes each item of `results` to `apply`.
     """
 
     def __init__(
-        self,
-        correlator: Correlator,
-        sources: Iterable[LookupSource],
-        settings: Settings,
-        publish: Callable[[Iterable[PublishedAlarm]], None],
+        self, correlator: Correlator, sources: Iterable[LookupSource], settings: Settings
     ) -> None:
         self._correlator = correlator
-        self._publish = publish
         options = LookupOptions(
-            cache=settings.cache,
-            private=settings.intel_private_ip,
+            cache_minutes=settings.cache,
+            private_addresses=settings.intel_private_ip,
             proxy=settings.lookup_proxy,
             ca=settings.lookup_ca,
         )
-        self._lookups = LookupService(sources, self._deliver, options)
-        self._asked: WeakValueDictionary[BacklogKey, _Asked] = WeakValueDictionary()
-        """By backlog; lookups hold those that they have not answered, and nobody else does."""
+        self._lookups = LookupService(sources, options)
+        self._pending: dict[BacklogKey, _PendingAlarm] = {}
+
+    @property
+    def results(self) -> asyncio.Queue[LookupResult]:
+        """Lookup results that are not applied yet."""
+        return self._lookups.results
 
     @property
     def counts(self) -> dict[str, LookupCounts]:
-        """What became of what was asked, by source."""
+        """Lookup counts of each source, by its kind and name."""
         return self._lookups.counts
 
-    def note(self, publishes: Iterable[PublishedAlarm]) -> None:
-        """Have looked up what is due; told of everything published, in order, and at once.
+    def request_lookups(self, published: Iterable[PublishedAlarm]) -> None:
+        """Request the lookups of published alarms.
 
-        An alarm can be there twice: what is found has to go into it as it is now.
+        Every published alarm has to be passed, in order and before the next result is applied: a
+        hit is added to the alarm as it was published last.
         """
-        due = [(self._note(publish), publish.lookups) for publish in publishes]
-        for asked, wanted in due:
-            if asked is not None and wanted is not None:
-                self._lookups.ask(asked, wanted)
+        for publish in published:
+            pending = self._pending.get(publish.key)
+            if publish.lookups is not None:
+                if pending is None:
+                    pending = self._pending[publish.key] = _PendingAlarm(publish.alarm)
+                pending.requests += 1
+                self._lookups.request(publish.key, publish.lookups)
+            if pending is not None:
+                pending.alarm = publish.alarm
 
-    def _note(self, publish: PublishedAlarm) -> _Asked | None:
-        asked = self._asked.get(publish.key)
-        if asked is not None:
-            asked.alarm = publish.alarm
-        elif publish.lookups is not None:
-            asked = self._asked[publish.key] = _Asked(publish.key, publish.alarm)
-        return asked
+    def apply(self, result: LookupResult) -> Sequence[PublishedAlarm]:
+        """Apply a lookup result; return the alarms to publish, none if no hit is new.
 
-    def _deliver(self, asked: _Asked, hits: tuple[Hit, ...], kind: LookupKind) -> None:
-        publishes = self._correlator.enrich(asked.key, kind, hits)
-        if publishes is None:  # it is closed: what was written last is all that there is
-            alarm = with_hits(asked.alarm, kind, hits)
-            publishes = () if alarm is asked.alarm else (PublishedAlarm(asked.key, alarm),)
-        for publish in publishes:
-            asked.alarm = publish.alarm
-            self._publish((publish,))
+        These must not be passed to `request_lookups`.
+        """
+        match result:
+            case LookupHits():
+                return self._add_hits(result)
+            case LookupsDone(backlog, requests):
+                pending = self._pending[backlog]
+                pending.requests -= requests
+                if not pending.requests:
+                    del self._pending[backlog]
+                return ()
+
+    def _add_hits(self, found: LookupHits) -> Sequence[PublishedAlarm]:
+        pending = self._pending[found.backlog]
+        publishes = self._correlator.enrich(found.backlog, found.kind, found.hits)
+        if publishes is None:  # the backlog is closed
+            alarm = with_hits(pending.alarm, found.kind, found.hits)
+            publishes = () if alarm is pending.alarm else (PublishedAlarm(found.backlog, alarm),)
+        enriched = tuple(publishes)
+        for publish in enriched:
+            pending.alarm = publish.alarm
+        return enriched
+
+    async def run(self) -> None:
+        """Run the lookups, until cancelled."""
+        await self._lookups.run()
 
     def close(self) -> None:
-        """Ask no more, and forget what is on its way."""
+        """Abort all lookups, and request no more; results in the queue can still be applied."""
         self._lookups.close()

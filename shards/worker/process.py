@@ -3,11 +3,12 @@
 import asyncio
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from multiprocess.connection import Connection
 
-from engine.alarm import PublishedAlarm
 from shards.checkpoint.checkpointer import Checkpointer
 from shards.ipc.control import ControlChannel, run_child
 from shards.ipc.framing import encode_frame, read_batch
@@ -15,11 +16,18 @@ from shards.ipc.memory import tune_memory
 from shards.ipc.messages import AttachPipe, Ready, Stop, ToChild
 from shards.ipc.pipes import BATCH_DELAY_SECONDS, READ_BYTES, open_reader, open_writer
 from shards.ipc.shared_setup import SharedSetup
+from shards.lookups.turn_limit import TurnLimit
 from shards.periodic import run_every
 from shards.worker.shard import Shard, WorkerSetup
 
+if TYPE_CHECKING:  # most services have no lookups, and its libraries are large
+    from shards.worker.enrichment import Enrichment
+
 TICK_SECONDS = 0.5
 """Interval at which an idle shard closes expired backlogs and reports."""
+
+RESULTS_PER_TURN = 64
+"""Lookup results applied per turn of the event loop; each may build an alarm."""
 
 
 def main(
@@ -77,32 +85,51 @@ class _WorkerProcess:
         self._control.set_handler(self._on_message)
         self._checkpointer.restore()
         tune_memory()
-        self._look_up()
-        self._control.send(Ready())
-        async with run_every(TICK_SECONDS, self._tick), self._checkpointer.running():
+        ticking = run_every(TICK_SECONDS, self._tick)
+        async with self._enrichment(), ticking, self._checkpointer.running():
+            self._control.send(Ready())
             while (pipe := await self._data_pipes.get()) is not None:
                 await self._read_pipe(*pipe)
-        if self._shard.enriching is not None:
-            self._shard.enriching.close()
         self._shard.close(self._clock())
         self._report(details=True)
         self._reports.close()
         await self._reports.wait_closed()
         self._checkpointer.finish()
 
-    def _look_up(self) -> None:
-        """From now on have alarms looked up, if there are sources."""
+    @asynccontextmanager
+    async def _enrichment(self) -> AsyncIterator[None]:
+        """Run the enrichment of alarms in the background, if there are lookup sources.
 
-        def publish(publishes: Iterable[PublishedAlarm]) -> None:
-            self._shard.publish(publishes)
-            if self._has_room:  # else with the next tick
-                self._report_soon()
-
+        Results that are in the queue at the end are still applied.
+        """
         setup, shard = self._setup, self._shard
-        if setup.sources:
-            from shards.worker.enrichment import Enrichment  # noqa: PLC0415 - most places have no lookups
+        if not setup.sources:
+            yield
+            return
+        from shards.worker.enrichment import Enrichment  # noqa: PLC0415 - its libraries are large
 
-            shard.enriching = Enrichment(shard.correlator, setup.sources, setup.settings, publish)
+        enrichment = shard.enrichment = Enrichment(shard.correlator, setup.sources, setup.settings)
+        async with asyncio.TaskGroup() as group:
+            lookups = group.create_task(enrichment.run())
+            publisher = group.create_task(self._publish_enriched(enrichment))
+            try:
+                yield
+            finally:
+                enrichment.close()
+                lookups.cancel()
+                publisher.cancel()
+        while not enrichment.results.empty():
+            shard.publish_enriched(enrichment.apply(enrichment.results.get_nowait()))
+
+    async def _publish_enriched(self, enrichment: "Enrichment") -> None:
+        """Apply lookup results, and report the enriched alarms soon."""
+        turn = TurnLimit(RESULTS_PER_TURN)
+        while True:
+            published = enrichment.apply(await enrichment.results.get())
+            self._shard.publish_enriched(published)
+            if published and self._has_room:  # otherwise with the next tick
+                self._report_soon()
+            await turn.step()
 
     def _on_message(self, message: ToChild, descriptor: int | None) -> None:
         match message:

@@ -59,10 +59,10 @@ class Shard:
         self.ledger = Ledger()
         self._outputs = Outputs()
         """Outputs since the last report."""
-        self.enriching: Enrichment | None = None
-        """Has to know of all that is published, if there are lookups."""
-        self._noted = 0
-        """So many of the publishes it knows of."""
+        self.enrichment: Enrichment | None = None
+        """Set by the owner if there are lookup sources; it gets every published alarm."""
+        self._requested = 0
+        """Number of published alarms in `_outputs` already passed to enrichment."""
         self._processed: Counter[int] = Counter()
         """Deliveries by data pipe."""
         self._busy_seconds = 0.0
@@ -107,7 +107,7 @@ class Shard:
         self.ledger.deliveries.unmatched += len(events) - consumed - invalid
         self._processed[pipe] += len(events)
         self._observe_batch(time.perf_counter() - started, len(events), received)
-        self._note()
+        self._request_lookups()
 
     def _observe_batch(self, seconds: float, events: int, received: int) -> None:
         """Add a batch to the timings; `received`: `rcvd_time` of its first event, in ns."""
@@ -132,18 +132,19 @@ class Shard:
         """Close what has expired by `now`."""
         self.correlator.advance_time(now, self._outputs)
         self._active_directives = self.correlator.active_directives
-        self._note()
+        self._request_lookups()
 
-    def _note(self) -> None:
+    def _request_lookups(self) -> None:
+        """Pass new published alarms to enrichment."""
         published = self._outputs.published
-        if self.enriching is not None and len(published) > self._noted:
-            new, self._noted = published[self._noted :], len(published)
-            self.enriching.note(new)
+        if self.enrichment is not None and len(published) > self._requested:
+            new, self._requested = published[self._requested :], len(published)
+            self.enrichment.request_lookups(new)
 
-    def publish(self, published: Iterable[PublishedAlarm]) -> None:
-        """Take up what lookups have made of alarms."""
+    def publish_enriched(self, published: Iterable[PublishedAlarm]) -> None:
+        """Add alarms from `Enrichment.apply` to the next report."""
         self._outputs.published += published
-        self._noted = len(self._outputs.published)
+        self._requested = len(self._outputs.published)
 
     def make_report(
         self, ended_pipes: Sequence[int], checkpoints: CheckpointStats, *, details: bool = True
@@ -155,14 +156,14 @@ class Shard:
         """
         ledger = self.ledger
         outputs, self._outputs = self._outputs, Outputs()
-        self._noted = 0
+        self._requested = 0
         self._alarms.update(publish.alarm.risk_class for publish in outputs.published)
         ledger.add_outputs(outputs.counts)
         backlogs = ledger.backlogs
         begun = backlogs["opened"] + backlogs["restored"]
         backlogs["open"] = begun - backlogs["finished"] - backlogs["expired"]
-        if self.enriching is not None:
-            ledger.lookups = self.enriching.counts
+        if self.enrichment is not None:
+            ledger.lookups = self.enrichment.counts
         return WorkerReport(
             alarm_events=self._encoder.encode_lines(outputs.alarm_events),
             alarms=self._encoder.encode_lines([publish.alarm for publish in outputs.published]),

@@ -15,7 +15,7 @@ from shards.lookups.plugins.registry import plugin_names
 from shards.lookups.source_config import LookupSource, read_sources
 from tests.support.frontend import Reply
 from tests.support.lookup_server import LookupServer
-from tests.support.lookup_service import desk, in_loop
+from tests.support.lookup_service import in_loop, running_lookups
 from tests.support.paths import ROOT
 
 EXAMPLE = ROOT / "deploy" / "example" / "plugin"
@@ -66,25 +66,25 @@ def test_it_is_known_once_it_is_installed() -> None:
 async def test_it_finds_the_lists_of_an_address() -> None:
     with LookupServer(Reply(404)) as server:
         server.replies[f"/of/{IP}"] = Reply(body=b"botnets\nscanners\n")
-        async with desk(source_of(server.url)) as at:
-            await at.asked("a", IP, "198.51.100.7")
+        async with running_lookups(source_of(server.url)) as harness:
+            await harness.look_up("a", IP, "198.51.100.7")
             hits = (Hit("Blocklist", IP, "on botnets"), Hit("Blocklist", IP, "on scanners"))
-            assert at.told == [("a", hits, "intel")]
-            assert at.counts() == {"breaker": "closed", "asked": 2, "found": 1, "nothing": 1}
-        async with desk(source_of(server.url, lists=["scanners"])) as at:
-            await at.asked("a", IP)
-            assert at.told == [("a", hits[1:], "intel")]
+            assert harness.delivered == [("a", hits, "intel")]
+            assert harness.counts() == {"breaker": "closed", "asked": 2, "found": 1, "nothing": 1}
+        async with running_lookups(source_of(server.url, lists=["scanners"])) as harness:
+            await harness.look_up("a", IP)
+            assert harness.delivered == [("a", hits[1:], "intel")]
 
 
 @pytest.mark.usefixtures("known")
 @in_loop
 async def test_what_it_will_not_have_is_counted() -> None:
     with LookupServer(Reply(body=b"x" * 101)) as server:
-        async with desk(source_of(server.url)) as at:
-            await at.asked("a", IP)
+        async with running_lookups(source_of(server.url)) as harness:
+            await harness.look_up("a", IP)
             server.usual = Reply(500)
-            await at.asked("b", IP)
-            assert at.counts()["errors"] == {"bad_answer": 1, "status_500": 1}
+            await harness.look_up("b", IP)
+            assert harness.counts()["errors"] == {"bad_answer": 1, "status_500": 1}
 
 
 @pytest.mark.usefixtures("known")

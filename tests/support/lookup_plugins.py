@@ -1,5 +1,5 @@
 # ruff: noqa: ARG001, ARG002 - a plugin takes what it is given
-"""Plugins that misbehave, and what makes them known for the time of a test."""
+"""Lookup plugins that misbehave, and their registration for the time of a test."""
 
 import threading
 from collections.abc import Callable
@@ -12,18 +12,18 @@ from shards.lookups.plugins import registry
 from shards.lookups.plugins.api import Fetch, Hit, LookupKind
 
 release = threading.Event()
-"""Lets those that hang go on."""
+"""Set to let plugins of class Hanging return."""
 
 
 def register(monkeypatch: pytest.MonkeyPatch, kind: LookupKind, *names: str) -> None:
-    """Make classes of this module known as plugins."""
-    group = registry.GROUPS[kind]
+    """Register classes of this module as built-in plugins."""
+    group = registry.ENTRY_POINT_GROUPS[kind]
     points = [EntryPoint(name=n, group=group, value=f"{__name__}:{n}") for n in names]
-    monkeypatch.setattr(registry, "_OURS", (*registry._OURS, *points))
+    monkeypatch.setattr(registry, "_BUILT_IN", (*registry._BUILT_IN, *points))
 
 
 class Plugin:
-    """Does nothing, and does it well."""
+    """A correct plugin that finds nothing."""
 
     def __init__(self, config: dict[str, Any], fetch: Fetch) -> None:
         self.config = config
@@ -34,7 +34,7 @@ class Plugin:
 
 
 class Hanging(Plugin):
-    """Asks in its own way, without a bound."""
+    """Blocks in `check` until `release` is set."""
 
     def check(self, ip: str) -> Any:
         release.wait()
@@ -42,20 +42,22 @@ class Hanging(Plugin):
 
 
 class Refusing(Plugin):
+    """Refuses every config."""
+
     def __init__(self, config: dict[str, Any], fetch: Fetch) -> None:
         raise ValueError("needs a key")
 
 
-class Asking(Plugin):
-    """Asks a server before it is asked itself."""
+class FetchingEarly(Plugin):
+    """Sends a request when it is created."""
 
     def __init__(self, config: dict[str, Any], fetch: Fetch) -> None:
         super().__init__(config, fetch)
         fetch(config["url"])
 
 
-class Greedy(Plugin):
-    """Changes what it is given, and asks wherever it is told."""
+class Meddling(Plugin):
+    """Changes its config, and fetches a file."""
 
     def check(self, ip: str) -> Any:
         self.config.clear()
@@ -63,7 +65,7 @@ class Greedy(Plugin):
 
 
 checkless: Callable[[], None] = release.set
-"""Is no plugin at all."""
+"""Not a plugin: it has no method `check`."""
 
 
 def _raises(error: BaseException) -> Callable[[Any, str], Any]:
@@ -73,11 +75,11 @@ def _raises(error: BaseException) -> Callable[[Any, str], Any]:
     return check
 
 
-def _gives(answer: Any) -> Callable[[Any, str], Any]:
+def _returns(answer: Any) -> Callable[[Any, str], Any]:
     return lambda self, ip: answer
 
 
-NONSENSE: dict[str, tuple[Callable[[Any, str], Any], str]] = {
+BAD_CHECKS: dict[str, tuple[Callable[[Any, str], Any], str]] = {
     "SystemExit": (_raises(SystemExit(1)), "plugin_error"),
     "KeyboardInterrupt": (_raises(KeyboardInterrupt()), "plugin_error"),
     "MemoryError": (_raises(MemoryError()), "plugin_error"),
@@ -85,17 +87,17 @@ NONSENSE: dict[str, tuple[Callable[[Any, str], Any], str]] = {
     "a ValueError": (_raises(ValueError("hunter2")), "bad_answer"),
     "a RecursionError": (_raises(RecursionError()), "bad_answer"),
     "an OSError": (_raises(ConnectionResetError("hunter2")), "connection"),
-    "None": (_gives(None), "bad_answer"),
-    "a text": (_gives("hit"), "bad_answer"),
-    "a dict": (_gives({"hit": 1}), "bad_answer"),
-    "something that is no hit": (_gives([("a", "b", "c")]), "bad_answer"),
-    "a hit of numbers": (_gives([Hit(1, 2, 3)]), "bad_answer"),  # type: ignore[arg-type]
-    "half a character": (_gives([Hit("x", "y", "\ud800")]), "bad_answer"),
-    "too many hits": (_gives([Hit("x", "y", "z")] * 11), "bad_answer"),
-    "a long hit": (_gives([Hit("x", "y", "z" * 1000)]), "bad_answer"),
+    "None": (_returns(None), "bad_answer"),
+    "a text": (_returns("hit"), "bad_answer"),
+    "a dict": (_returns({"hit": 1}), "bad_answer"),
+    "something that is no hit": (_returns([("a", "b", "c")]), "bad_answer"),
+    "a hit of numbers": (_returns([Hit(1, 2, 3)]), "bad_answer"),  # type: ignore[arg-type]
+    "half a character": (_returns([Hit("x", "y", "\ud800")]), "bad_answer"),
+    "too many hits": (_returns([Hit("x", "y", "z")] * 11), "bad_answer"),
+    "a long hit": (_returns([Hit("x", "y", "z" * 1000)]), "bad_answer"),
 }
-"""What the check of a plugin does, and the word that it is counted by, with small limits."""
+"""Implementations of `check`, and the error code of each with the limits of tests."""
 
 
-class Nonsense(Plugin):
-    """Its check is put in its place by a test."""
+class BadCheck(Plugin):
+    """Tests replace its `check`."""

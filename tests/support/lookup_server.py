@@ -1,7 +1,4 @@
-"""A server for lookups: real HTTP, which answers well, or misbehaves in every way known.
-
-What may live here: how it answers. What may not: what is expected of whoever asks it.
-"""
+"""An HTTP server for lookups, which answers correctly or misbehaves in every known way."""
 
 import gzip
 import socket
@@ -12,19 +9,26 @@ from contextlib import contextmanager, suppress
 
 import trustme
 
+from engine.alarm import Hit
 from tests.support.frontend import Frontend, Reply
 
 CHUNKED: Mapping[str, str | None] = {"Content-Length": None, "Transfer-Encoding": "chunked"}
 METADATA_SERVICE = "http://169.254.169.254/latest/meta-data/"
-SMALL = 1000
-"""Bytes that a reply may have in tests."""
 
+IP, OTHER_IP = "203.0.113.9", "198.51.100.7"
+PATH, OTHER_PATH = f"/ip/{IP}", f"/ip/{OTHER_IP}"
+PAIR = ("10.0.0.9", 443)
+PAIR_PATH = "/?ip=10.0.0.9&port=443"
 WISE_HIT = b'[{field: "ip.asn", len: 9, value: "AS64500"}]'
 NESD_HIT = b'[{"cve": "CVE-2014-0160", "risk": "High", "name": "Heartbleed"}]'
+WISE_HITS = (Hit("Wise", IP, "ip.asn: AS64500"),)
+"""The hits for IP in WISE_HIT."""
+NESD_HITS = (Hit("Nesd", "10.0.0.9:443", "High - Heartbleed (CVE-2014-0160)"),)
+"""The hits for PAIR in NESD_HIT."""
 
 
 class LookupServer(Frontend):
-    """Answers every path that `replies` does not name with `usual`; with TLS if told to."""
+    """Answers paths that are not in `replies` with `usual`; uses TLS if it gets an authority."""
 
     def __init__(self, usual: Reply | None = None, authority: trustme.CA | None = None) -> None:
         super().__init__()
@@ -50,32 +54,32 @@ class LookupServer(Frontend):
 
 
 def hanging() -> Reply:
-    """The first byte of an answer, and no other."""
+    """A reply that stops after the first byte."""
     return Reply(head_drip=60)
 
 
 def dripping() -> Reply:
-    """An answer that never comes to its end, though something comes all the time."""
+    """A reply that arrives too slowly to be complete in time."""
     return Reply(body=b"[" + b" " * 500, drip=0.02)
 
 
 @contextmanager
 def dripping_socket(first: bytes, then: bytes) -> Iterator[str]:
-    """A server below HTTP: says something, and then a little now and then; gives its place."""
-    over = threading.Event()
+    """A TCP server that sends `first`, then `then` every 20 ms; yields its host:port."""
+    ended = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=_drip, args=(listening, first, then, over))
+        thread = threading.Thread(target=_drip, args=(listening, first, then, ended))
         thread.start()
         yield f"127.0.0.1:{listening.getsockname()[1]}"
-        over.set()
+        ended.set()
         thread.join()
 
 
-def _drip(listening: socket.socket, first: bytes, then: bytes, over: threading.Event) -> None:
+def _drip(listening: socket.socket, first: bytes, then: bytes, ended: threading.Event) -> None:
     connected, _ = listening.accept()
     with connected, suppress(OSError):
         connected.sendall(first)
-        while not over.wait(0.02):
+        while not ended.wait(0.02):
             connected.sendall(then)
 
 
@@ -109,4 +113,4 @@ MISBEHAVIOUR: dict[str, tuple[Reply, str]] = {
     "nested too deep": (Reply(body=b'[{"x":' * 150 + b"1" + b"}]" * 20), "bad_answer"),
     "a huge list": (Reply(body=b"[" + b",".join([b"0"] * 400) + b"]"), "bad_answer"),
 }
-"""What it does, and the word that it is counted by, with small limits."""
+"""Replies, and the error code of each with the limits of tests."""

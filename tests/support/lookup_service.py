@@ -1,4 +1,4 @@
-"""Lookups in a loop, as a worker has them, and what they have delivered."""
+"""A running lookup service for tests, with all the results it has put on its queue."""
 
 import asyncio
 import time
@@ -11,22 +11,32 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from engine.alarm import Hit, LookupRequest
+from engine.alarm import Hit, LookupKind, LookupRequest
 from shards.lookups.limits import LookupLimits, LookupOptions
-from shards.lookups.plugins.api import LookupKind
-from shards.lookups.service import LookupService
+from shards.lookups.service import LookupHits, LookupsDone, LookupService
 from shards.lookups.source_config import LookupSource
 
 LIMITS = LookupLimits(
-    threads=4, seconds=0.3, grace=5.0, size=1000, hits=10, text=500, failures=100, rest=30.0
+    threads=4,
+    request_seconds=0.3,
+    grace_seconds=5.0,
+    reply_bytes=1000,
+    answer_hits=10,
+    answer_characters=500,
+    breaker_failures=100,
+    breaker_open_seconds=30.0,
 )
-"""So small that every bound is met, but for the breaker, which tests of others do not need."""
+"""Small enough that tests reach every limit; the breaker stays closed unless a test changes it."""
 
-Told = tuple[Any, tuple[Hit, ...], LookupKind]
+DIRECTIVE = 1
+"""The directive of all backlogs; tests name a backlog by the rest of its key."""
+
+DeliveredHits = tuple[str, tuple[Hit, ...], LookupKind]
+"""Name of a backlog, hits, kind."""
 
 
-class Clock:
-    """Shows what it is set to."""
+class FakeClock:
+    """A clock that shows `now`."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -35,8 +45,8 @@ class Clock:
         return self.now
 
 
-class Desk:
-    """Lookups, and what they have told."""
+class LookupHarness:
+    """A lookup service, its tasks, and its results; created in a running loop."""
 
     def __init__(
         self,
@@ -44,85 +54,112 @@ class Desk:
         limits: LookupLimits = LIMITS,
         options: LookupOptions | None = None,
     ) -> None:
-        self.told: list[Told] = []
-        self.clock = Clock()
-        self._loop = asyncio.get_running_loop()
-        self.lookups = LookupService(
-            sources, self._deliver, options or LookupOptions(), limits, self.clock
-        )
+        self.delivered: list[DeliveredHits] = []
+        """All hits that were on the queue, in order."""
+        self.clock = FakeClock()
+        self.service = LookupService(sources, options or LookupOptions(), limits, self.clock)
+        self._outstanding: Counter[str] = Counter()
+        """Requests by backlog that are not concluded."""
+        self._tasks = [
+            asyncio.create_task(self.service.run()),
+            asyncio.create_task(self._drain()),
+        ]
 
-    def _deliver(self, alarm: Any, hits: tuple[Hit, ...], kind: LookupKind) -> None:
-        assert asyncio.get_running_loop() is self._loop
-        self.told.append((alarm, hits, kind))
+    async def _drain(self) -> None:
+        while True:
+            match await self.service.results.get():
+                case LookupHits((_, name), kind, hits):
+                    assert self._outstanding[name], "hits after LookupsDone"
+                    self.delivered.append((name, hits, kind))
+                case LookupsDone((_, name), requests):
+                    self._outstanding[name] -= requests
+                    assert self._outstanding[name] >= 0
 
-    def ask(self, alarm: str, *terms: str | tuple[str, int]) -> None:
-        """Ask for addresses, and for pairs."""
+    def request(self, name: str, *terms: str | tuple[str, int]) -> None:
+        """Request addresses and pairs for a backlog."""
         addresses = tuple(term for term in terms if isinstance(term, str))
         pairs = tuple(term for term in terms if not isinstance(term, str))
-        self.lookups.ask(alarm, LookupRequest(addresses, pairs))
+        self._outstanding[name] += 1
+        self.service.request((DIRECTIVE, name), LookupRequest(addresses, pairs))
 
     def counts(self) -> dict[str, Any]:
-        """What is counted of the only source, without what is 0."""
-        [counted] = self.lookups.counts.values()
+        """The counts of the only source, without those that are 0."""
+        [counted] = self.service.counts.values()
         [state] = counted.breakers or [""]
         counts = msgspec.to_builtins(replace(counted, breakers=Counter()))
         return {"breaker": state, **{name: count for name, count in counts.items() if count}}
 
-    async def until(self, happened: Callable[[], object], seconds: float = 5.0) -> None:
-        """Give the loop its turns until something has happened."""
+    async def wait_until(self, condition: Callable[[], object], seconds: float = 5.0) -> None:
+        """Let the loop run until a condition holds, or a task of the service fails."""
         until = time.monotonic() + seconds
-        while not happened():
-            assert time.monotonic() < until, f"{self.lookups.counts} {self.told}"
+        while not condition():
+            self.raise_failures()
+            assert time.monotonic() < until, f"{self.service.counts} {self.delivered}"
             await asyncio.sleep(0.002)
 
-    async def answered(self) -> None:
-        """Wait until nothing is on its way."""
-        await self.until(lambda: not any(c.waiting for c in self.lookups.counts.values()))
+    async def wait_until_done(self) -> None:
+        """Wait until every request is concluded by LookupsDone."""
+        await self.wait_until(lambda: not self._outstanding.total())
+        assert not any(counts.waiting for counts in self.service.counts.values())
 
-    async def asked(self, alarm: str, *terms: str | tuple[str, int]) -> None:
-        """Ask, and wait until all is answered."""
-        self.ask(alarm, *terms)
-        await self.answered()
+    async def look_up(self, name: str, *terms: str | tuple[str, int]) -> None:
+        """Request terms, and wait until all requests are concluded."""
+        self.request(name, *terms)
+        await self.wait_until_done()
+
+    async def stop(self) -> None:
+        """Close the service, wait for its threads, and end its tasks; raises what they raised."""
+        self.service.close(5)
+        self.raise_failures()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def raise_failures(self) -> None:
+        """Raise the exception of a task that has failed."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.result()
 
 
 @asynccontextmanager
-async def desk(
+async def running_lookups(
     *sources: LookupSource, limits: LookupLimits = LIMITS, options: LookupOptions | None = None
-) -> AsyncIterator[Desk]:
-    """Lookups, which are closed at the end."""
-    opened = Desk(*sources, limits=limits, options=options)
+) -> AsyncIterator[LookupHarness]:
+    """A lookup service that is stopped at the end."""
+    harness = LookupHarness(*sources, limits=limits, options=options)
     try:
-        yield opened
+        yield harness
     finally:
-        opened.lookups.close(5)
+        await harness.stop()
 
 
 def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test in a loop of its own."""
+    """Run an async test in an event loop of its own."""
 
     @wraps(test)
     def run(**arguments: Any) -> None:
-        asyncio.run(without_faults(test(**arguments)))
+        asyncio.run(fail_on_loop_errors(test(**arguments)))
 
     return run
 
 
-async def without_faults(test: Coroutine[Any, Any, None]) -> None:
-    """Await what must not leave an exception in a callback of the loop."""
-    faults: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda loop, about: faults.append(about))
+async def fail_on_loop_errors(test: Coroutine[Any, Any, None]) -> None:
+    """Await a test, and fail if a callback of the loop has raised an exception."""
+    errors: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: errors.append(context))
     await test
     await asyncio.sleep(0)
-    assert faults == []
+    assert errors == []
 
 
 def intel(url: str, plugin: str = "Wise", name: str = "intel", **options: Any) -> LookupSource:
-    """A source that is asked at /ip/ of a server."""
+    """A source of intel at /ip/ of a server."""
     url = f"{url}/ip/${{ip}}"
     return LookupSource(name, plugin, "intel", url, {"url": url, **options})
 
 
 def vuln(url: str, plugin: str = "Nesd", name: str = "vuln", **options: Any) -> LookupSource:
-    """A source that is asked with a query."""
+    """A source of vulnerabilities, with the address and port in the query."""
     url = f"{url}/?ip=${{ip}}&port=${{port}}"
     return LookupSource(name, plugin, "vuln", url, {"url": url, **options})

@@ -23,7 +23,7 @@ class Blocklist:
 
     def check(self, ip: str) -> list[Hit]:
         """Return a hit for each list."""
-        reply = self.fetch(fill_url(self.url, ip), also=(NOT_FOUND,))
+        reply = self.fetch(fill_url(self.url, ip), also_accept=(NOT_FOUND,))
         if reply.status == NOT_FOUND:
             return []
         names = [line.strip() for line in reply.body.decode().splitlines() if line.strip()]

@@ -1,1 +1,1 @@
-"""Lookup plugins: their interface, their registry, and those included."""
+"""Lookup plugins: their interface, their registry, and the built-in ones."""

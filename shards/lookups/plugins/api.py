@@ -1,7 +1,6 @@
-"""What a lookup plugin is made of: all that one needs to import, and nothing else.
+"""The interface of lookup plugins: all that a plugin imports.
 
-What may live here: the contract with plugins, ours and others'. What may not: finding them
-(plugins.py), and how they are run. A change here can break a plugin that we do not know of.
+Plugins of other packages depend on it, so it imports nothing else of shards.
 """
 
 from collections.abc import Container, Sequence
@@ -27,51 +26,51 @@ _IP, _PORT = "${ip}", "${port}"
 
 
 class BadReplyError(ValueError):
-    """A reply that is not to be used; the text is logged, so it holds nothing secret."""
+    """A reply that cannot be used; the text is logged, so it must not contain a secret."""
 
 
 class Reply(Struct, frozen=True):
-    """The answer of a server, whole."""
+    """The complete reply of a server."""
 
     status: int
     body: bytes
 
 
 class Fetch(Protocol):
-    """A GET, bounded in bytes and seconds, redirects not followed.
+    """Sends a GET request, bounded in bytes and seconds; redirects are not followed."""
 
-    Statuses other than 200 are taken only if they are in `also`. Whatever else comes, or does not
-    come, is an exception which is best left alone: it is counted and logged by what was wrong.
-    """
+    def __call__(self, url: str, also_accept: Container[int] = ()) -> Reply:
+        """Return a reply with status 200, or with a status in `also_accept`.
 
-    def __call__(self, url: str, also: Container[int] = ()) -> Reply:
-        """Return what came."""
+        All else raises an exception. A plugin should not catch it: it is counted and logged.
+        """
 
 
 class IntelPlugin(Protocol):
-    """What is known of an address. Each thread has an instance of its own."""
+    """Looks up addresses. Each thread has an instance of its own."""
 
     def __init__(self, config: dict[str, Any], fetch: Fetch) -> None:
-        """Take the `config` of a source; ValueError when it will not do, with a text for users."""
+        """Take the `config` of a source; raise ValueError, with a text for users, to refuse it."""
 
     def check(self, ip: str) -> Sequence[Hit]:
-        """Return what was found, nothing included; ValueError when the reply makes no sense."""
+        """Return the hits for an address, possibly none; raise ValueError for a bad reply."""
 
 
 class VulnPlugin(Protocol):
-    """What is known of a port of an address. Each thread has an instance of its own."""
+    """Looks up ports of addresses. Each thread has an instance of its own."""
 
     def __init__(self, config: dict[str, Any], fetch: Fetch) -> None:
-        """Take the `config` of a source; ValueError when it will not do, with a text for users."""
+        """Take the `config` of a source; raise ValueError, with a text for users, to refuse it."""
 
     def check(self, ip: str, port: int) -> Sequence[Hit]:
-        """Return what was found, nothing included; ValueError when the reply makes no sense."""
+        """Return the hits for a port, possibly none; raise ValueError for a bad reply."""
 
 
 def fill_url(url: str, ip: str, port: int | None = None) -> str:
-    """Return a URL with `${ip}` and `${port}` replaced; ValueError when they are no such things.
+    """Return a URL with `${ip}` and `${port}` replaced.
 
-    All that an address is spelled with may stand in a path or query as it is, colons included.
+    Raises ValueError if `ip` is not an address or `port` is not in 1..65535. The characters of an
+    address, colons included, need no escape in a path or query.
     """
     if port is None:
         if _PORT in url:

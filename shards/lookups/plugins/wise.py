@@ -1,6 +1,6 @@
-"""The plugin Wise: what Arkime's WISE knows of an address.
+"""The plugin Wise: threat intelligence about an address, from Arkime's WISE.
 
-What may live here: its replies. They are lists in the form of JavaScript, sometimes true JSON.
+WISE answers with a list of JavaScript object literals, which sometimes is valid JSON.
 """
 
 from itertools import islice
@@ -14,7 +14,7 @@ from shards.lookups.plugins.api import BadReplyError, Fetch, Hit, fill_url
 
 PROVIDER = "Wise"
 _METADATA_BELOW = 5
-"""Entries of fewer bytes say something of the reply, not of the address."""
+"""Entries with a `len` below this are metadata of the reply."""
 
 
 class _Entry(Struct):
@@ -23,19 +23,19 @@ class _Entry(Struct):
     value: str
 
 
-_entries = msgspec.json.Decoder(list[_Entry])
+_decoder = msgspec.json.Decoder(list[_Entry])
 
 
 class Wise:
-    """Asks `url`, for each address."""
+    """Config: `url`, with `${ip}`."""
 
     def __init__(self, config: dict[str, Any], fetch: Fetch) -> None:
         self._url: str = config["url"]
         self._fetch = fetch
 
     def check(self, ip: str) -> list[Hit]:
-        """Return a hit for each entry that is no metadata."""
-        entries = _read(self._fetch(fill_url(self._url, ip)).body)
+        """Return a hit for each entry except metadata."""
+        entries = _decode(self._fetch(fill_url(self._url, ip)).body)
         return [
             Hit(PROVIDER, ip, f"{entry.field}: {entry.value}")
             for entry in entries
@@ -43,26 +43,26 @@ class Wise:
         ]
 
 
-def _read(body: bytes) -> list[_Entry]:
+def _decode(body: bytes) -> list[_Entry]:
     try:
-        return _entries.decode(body)
+        return _decoder.decode(body)
     except msgspec.ValidationError as error:
         raise BadReplyError(f"is JSON, but no list of entries: {error}") from error
     except (msgspec.DecodeError, RecursionError):
-        return _read_literal(body)
+        return _decode_literal(body)
 
 
-def _read_literal(body: bytes) -> list[_Entry]:
-    """Read what is no JSON; whoever answers with a page in place of a list is not believed."""
+def _decode_literal(body: bytes) -> list[_Entry]:
+    """Decode a JavaScript literal; reject all but one list, such as an HTML page with a list."""
     try:
         text = body.decode().strip()
         if not (text.startswith("[") and text.endswith("]")):
             raise BadReplyError("is no list, neither as JSON nor as an object literal")
-        found = list(islice(chompjs.parse_js_objects(text, loader=str), 2))
-        if len(found) != 1:
+        literals = list(islice(chompjs.parse_js_objects(text, loader=str), 2))
+        if len(literals) != 1:
             raise BadReplyError("is no list that an object literal could be")
-        return _entries.decode(found[0])
+        return _decoder.decode(literals[0])
     except BadReplyError:
         raise
-    except (ValueError, RecursionError) as error:  # those of msgspec and chompjs among them
+    except (ValueError, RecursionError) as error:  # msgspec and chompjs raise ValueErrors
         raise BadReplyError(f"is no list of entries: {error}") from error

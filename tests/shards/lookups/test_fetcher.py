@@ -1,4 +1,4 @@
-"""How plugins ask servers: statuses, certificates, a proxy, and a server that drips its TLS."""
+"""The fetcher of plugins: URLs, statuses, certificates, proxies, deadlines."""
 
 import gc
 import threading
@@ -11,8 +11,8 @@ import trustme
 from msgspec.structs import replace
 
 from shards.http_client import HttpClientError, TransportOptions
-from shards.lookups.fetcher import Fetcher, transport_fault
-from shards.lookups.plugins.api import Reply as Answered
+from shards.lookups.fetcher import Fetcher, find_transport_error, split_url
+from shards.lookups.plugins.api import Reply as FetchedReply
 from tests.support.frontend import Reply
 from tests.support.lookup_server import LookupServer, dripping_socket
 from tests.support.lookup_service import LIMITS
@@ -22,7 +22,8 @@ SECONDS = 5.0
 
 @pytest.fixture
 def server() -> Iterator[LookupServer]:
-    with LookupServer(Reply(body=b"well")) as served:
+    """A server that answers every path with "body"."""
+    with LookupServer(Reply(body=b"body")) as served:
         yield served
 
 
@@ -39,75 +40,77 @@ def certificates(authority: trustme.CA, tmp_path: Path) -> str:
 
 @pytest.fixture
 def secure(authority: trustme.CA) -> Iterator[LookupServer]:
-    with LookupServer(Reply(body=b"well"), authority) as served:
+    with LookupServer(Reply(body=b"body"), authority) as served:
         yield served
 
 
-def fetched(
-    url: str, *also: int, seconds: float = SECONDS, proxy: str = "", ca: str = ""
-) -> Answered:
-    way = TransportOptions(proxy, ca, read_timeout=seconds)
-    fetch = Fetcher(replace(LIMITS, seconds=seconds), way, threading.Event())
+def fetch_once(
+    url: str, *also_accept: int, seconds: float = SECONDS, proxy: str = "", ca: str = ""
+) -> FetchedReply:
+    transport = TransportOptions(proxy, ca, read_timeout=seconds)
+    fetch = Fetcher(replace(LIMITS, request_seconds=seconds), transport, threading.Event())
     try:
-        return fetch(url, also)
+        return fetch(url, also_accept)
     finally:
         fetch.close()
 
 
-def fault(url: str, seconds: float = SECONDS, proxy: str = "", ca: str = "") -> tuple[str, str]:
+def fetch_error(
+    url: str, seconds: float = SECONDS, proxy: str = "", ca: str = ""
+) -> tuple[str, str]:
     with pytest.raises(HttpClientError) as caught:
-        fetched(url, seconds=seconds, proxy=proxy, ca=ca)
+        fetch_once(url, seconds=seconds, proxy=proxy, ca=ca)
     assert "hunter2" not in str(caught.value)
     return caught.value.code, caught.value.predicate
 
 
-def test_an_answer(server: LookupServer) -> None:
-    assert fetched(f"{server.url}/x?y=%20z#no") == Answered(200, b"well")
+def test_a_reply_is_returned_and_the_fragment_is_not_sent(server: LookupServer) -> None:
+    assert fetch_once(f"{server.url}/x?y=%20z#no") == FetchedReply(200, b"body")
     assert [asked.path for asked in server.asked] == ["/x?y=%20z"]
 
 
-def test_statuses_that_are_wanted_come_with_their_bodies(server: LookupServer) -> None:
+def test_accepted_statuses_are_returned_with_their_body(server: LookupServer) -> None:
     server.usual = Reply(418, b"no vulnerability found\n")
-    assert fetched(f"{server.url}/x", 404, 418) == Answered(418, b"no vulnerability found\n")
+    assert fetch_once(f"{server.url}/x", 404, 418) == FetchedReply(418, b"no vulnerability found\n")
     why = "is answered with status 418, must be 200"
-    assert fault(f"{server.url}/x") == ("status_418", why)
+    assert fetch_error(f"{server.url}/x") == ("status_418", why)
 
 
-def test_a_redirect_is_not_followed_even_if_it_is_wanted(server: LookupServer) -> None:
+def test_a_redirect_is_not_followed_even_if_its_status_is_accepted(server: LookupServer) -> None:
     server.usual = Reply(302, headers={"Location": server.url + "/y"})
     with pytest.raises(HttpClientError):
-        fetched(f"{server.url}/x", 302)
+        fetch_once(f"{server.url}/x", 302)
     assert [asked.path for asked in server.asked] == ["/x"]
 
 
-def test_one_fetcher_asks_several_servers(server: LookupServer) -> None:
+def test_one_fetcher_can_ask_several_servers(server: LookupServer) -> None:
     with LookupServer(Reply(body=b"second")) as second:
         fetch = Fetcher(LIMITS, TransportOptions(), threading.Event())
         bodies = [fetch(to.url + "/x").body for to in (server, second, server, server)]
         fetch.close()
-    assert bodies == [b"well", b"second", b"well", b"well"]
+    assert bodies == [b"body", b"second", b"body", b"body"]
 
 
 def test_a_login_in_the_url_is_used(server: LookupServer) -> None:
-    assert fetched(server.url_with_login("user:hunter2") + "/x").status == 200
+    assert fetch_once(server.url_with_login("user:hunter2") + "/x").status == 200
     assert server.asked[0].login == "user:hunter2"
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/", "http://", "x"])
-def test_what_is_no_http_is_not_asked(url: str) -> None:
-    assert fault(url)[0] == "bad_url"
+def test_a_url_that_is_not_http_is_refused(url: str) -> None:
+    assert fetch_error(url)[0] == "bad_url"
 
 
-def test_a_query_is_not_shown(server: LookupServer) -> None:
+def test_errors_do_not_contain_the_query(server: LookupServer) -> None:
     server.usual = Reply(500, b"hunter2")
-    fault(f"{server.url}/x?key=hunter2")
+    fetch_error(f"{server.url}/x?key=hunter2")
     server.usual = Reply(302, headers={"Location": f"{server.url}/y?key=hunter2"})
-    fault(f"{server.url}/x?key=hunter2")
+    fetch_error(f"{server.url}/x?key=hunter2")
     server.stop()
-    fault(f"{server.url}/x?key=hunter2")
+    fetch_error(f"{server.url}/x?key=hunter2")
 
 
-def test_after_a_stop_nothing_is_asked(server: LookupServer) -> None:
+def test_after_a_stop_nothing_is_sent(server: LookupServer) -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(HttpClientError) as caught:
@@ -118,94 +121,143 @@ def test_after_a_stop_nothing_is_asked(server: LookupServer) -> None:
 # Certificates.
 
 
-def test_a_certificate_of_somebody_unknown_is_refused(secure: LookupServer) -> None:
-    code, why = fault(secure.url)
+def test_a_certificate_of_an_unknown_authority_is_refused(secure: LookupServer) -> None:
+    code, why = fetch_error(secure.url)
     assert code == "connection"
     assert "CERTIFICATE_VERIFY_FAILED" in why
     assert secure.asked == []
 
 
-def test_a_certificate_of_somebody_named_is_taken(secure: LookupServer, certificates: str) -> None:
-    assert fetched(f"{secure.url}/x", ca=certificates) == Answered(200, b"well")
+def test_a_certificate_of_the_configured_authority_is_accepted(
+    secure: LookupServer, certificates: str
+) -> None:
+    assert fetch_once(f"{secure.url}/x", ca=certificates) == FetchedReply(200, b"body")
 
 
 def test_a_certificate_of_another_host_is_refused(secure: LookupServer, certificates: str) -> None:
-    code, why = fault(secure.url.replace("127.0.0.1", "localhost"), ca=certificates)
+    code, why = fetch_error(secure.url.replace("127.0.0.1", "localhost"), ca=certificates)
     assert code == "connection"
     assert "match" in why.lower() or "CERTIFICATE_VERIFY_FAILED" in why
 
 
-def took(what: Callable[[], tuple[str, str]]) -> float:
+def seconds_until_timeout(fetch: Callable[[], tuple[str, str]]) -> float:
     began = time.monotonic()
-    assert what()[0] == "timeout"
+    assert fetch()[0] == "timeout"
     return time.monotonic() - began
 
 
-def test_a_dripping_handshake_ends_in_time() -> None:
-    """A record of TLS that says it is long."""
+def test_a_slow_tls_handshake_times_out() -> None:
+    """The server announces a long TLS record and sends it byte by byte."""
     with dripping_socket(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc", b"\x03") as place:
-        assert 0.2 <= took(lambda: fault(f"https://{place}/", seconds=0.2)) < 1.5
+        assert (
+            0.2
+            <= seconds_until_timeout(lambda: fetch_error(f"https://{place}/", seconds=0.2))
+            < 1.5
+        )
 
 
 # A proxy.
 
 
-def test_a_proxy_is_asked_in_place_of_the_server(server: LookupServer) -> None:
+def test_requests_go_to_the_proxy(server: LookupServer) -> None:
     login = server.url_with_login("user:hunter2")
-    assert fetched("http://wise.invalid:8081/ip/x", proxy=login) == Answered(200, b"well")
+    assert fetch_once("http://wise.invalid:8081/ip/x", proxy=login) == FetchedReply(200, b"body")
     [asked] = server.asked
     assert asked.path == "http://wise.invalid:8081/ip/x"
     assert asked.headers["Proxy-Authorization"].startswith("Basic ")
 
 
-def test_of_the_environment_no_proxy_is_taken(
+def test_proxies_and_certificates_of_the_environment_are_ignored(
     server: LookupServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere")
     monkeypatch.delenv("no_proxy", raising=False)
-    assert fetched(server.url).body == b"well"
+    assert fetch_once(server.url).body == b"body"
     monkeypatch.setenv("no_proxy", "*")
-    assert fetched("http://wise.invalid/", proxy=server.url).body == b"well"
+    assert fetch_once("http://wise.invalid/", proxy=server.url).body == b"body"
 
 
 @pytest.mark.parametrize("url", ["http://wise.invalid/", "https://wise.invalid/"])
-def test_a_proxy_that_is_not_there(url: str, server: LookupServer) -> None:
+def test_a_proxy_that_is_down(url: str, server: LookupServer) -> None:
     proxy = server.url_with_login("user:hunter2")
     server.stop()
-    assert fault(url, proxy=proxy) == ("connection", "cannot be read: Connection refused")
+    assert fetch_error(url, proxy=proxy) == ("connection", "cannot be read: Connection refused")
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_dripping_proxy_ends_in_time(scheme: str) -> None:
-    """For https it is the answer to CONNECT that drips."""
+def test_a_slow_proxy_times_out(scheme: str) -> None:
+    """For https the reply to CONNECT is the slow one."""
     with dripping_socket(b"HTTP/1.1 200 OK\r\nX: ", b"x") as place:
         proxy = f"http://{place}"
-        assert 0.2 <= took(lambda: fault(f"{scheme}://x.invalid/", seconds=0.2, proxy=proxy)) < 1.5
-    gc.collect()  # of what is cut in the middle of CONNECT, ssl leaves a socket to this
+        assert (
+            0.2
+            <= seconds_until_timeout(
+                lambda: fetch_error(f"{scheme}://x.invalid/", seconds=0.2, proxy=proxy)
+            )
+            < 1.5
+        )
+    gc.collect()  # ssl leaves the socket of an aborted CONNECT to the garbage collector
 
 
-# What is wrong with a way is found before anything is asked.
+# Transport options, URLs.
 
 
-def test_a_way_that_is_right(certificates: str) -> None:
-    assert transport_fault(TransportOptions()) == ""
-    assert transport_fault(TransportOptions("http://user:hunter2@proxy:3128", certificates)) == ""
+def test_transport_options_that_can_be_used(certificates: str) -> None:
+    assert find_transport_error(TransportOptions()) == ""
+    assert (
+        find_transport_error(TransportOptions("http://user:hunter2@proxy:3128", certificates)) == ""
+    )
 
 
 @pytest.mark.parametrize("proxy", ["proxy:3128", "socks5://proxy", "http://", "http://x:y"])
-def test_a_proxy_that_is_none(proxy: str) -> None:
+def test_a_proxy_that_is_not_a_url(proxy: str) -> None:
     right = "must be a URL like http://proxy:3128"
-    assert transport_fault(TransportOptions(proxy)) == f"the proxy of lookups {right}"
+    assert find_transport_error(TransportOptions(proxy)) == f"the proxy of lookups {right}"
 
 
-def test_certificates_that_are_none(tmp_path: Path) -> None:
+def test_certificates_that_cannot_be_read(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing.pem")
-    assert transport_fault(TransportOptions(ca=missing)).endswith(
+    assert find_transport_error(TransportOptions(ca=missing)).endswith(
         f"{missing}, cannot be used: No such file or directory"
     )
     empty = tmp_path / "empty.pem"
-    for text in ("", "what is no certificate"):
+    for text in ("", "not a certificate"):
         empty.write_text(text)
-        assert "cannot be used: " in transport_fault(TransportOptions(ca=str(empty)))
+        assert "cannot be used: " in find_transport_error(TransportOptions(ca=str(empty)))
+
+
+@pytest.mark.parametrize(
+    ("url", "origin", "path"),
+    [
+        ("http://wise", "http://wise", "/"),
+        ("https://wise:8081/", "https://wise:8081", "/"),
+        ("HTTP://wise/a//b?x=1#y", "http://wise", "/a//b?x=1"),
+        ("http://user:p%40@wise//x", "http://user:p%40@wise", "//x"),
+        ("http://wise?x=/", "http://wise", "/?x=/"),
+        ("http://[::1]:80/2001:db8::1", "http://[::1]:80", "/2001:db8::1"),
+    ],
+)
+def test_a_url_is_split_into_origin_and_path(url: str, origin: str, path: str) -> None:
+    assert split_url(url) == (origin, path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "wise", "//wise", "/x", "ftp://wise/x", "file:///etc/passwd", "http://", "http:///x"),
+        *(
+            "http://:80/",
+            "http://wise:x/",
+            "http://[::1/",
+            "http://[x]/",
+            "gopher://x",
+            "http:wise",
+        ),
+    ],
+)
+def test_a_url_without_a_server_is_refused(url: str) -> None:
+    with pytest.raises(HttpClientError) as caught:
+        split_url(url)
+    assert caught.value.code == "bad_url"

@@ -1,4 +1,4 @@
-"""What Nesd answers, and which hits that is."""
+"""The plugin Nesd: its requests, and the hits in its replies."""
 
 import json
 from collections.abc import Container
@@ -17,8 +17,8 @@ def hits(body: Any, status: int = 200, **options: Any) -> list[Hit]:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     asked = []
 
-    def fetch(url: str, also: Container[int] = ()) -> Reply:
-        assert 418 in also
+    def fetch(url: str, also_accept: Container[int] = ()) -> Reply:
+        assert 418 in also_accept
         asked.append(url)
         return Reply(status, raw)
 
@@ -47,7 +47,7 @@ def test_without_a_cve(cve: Any) -> None:
 RISKS = ["None", "Low", "Medium", "High", "Critical", "Info", "", "high", "MEDIUM"]
 
 
-def test_which_risks_count() -> None:
+def test_which_risks_are_reported() -> None:
     found = [{"cve": "", "risk": risk, "name": "n"} for risk in RISKS]
     assert results(found) == ["Medium - n", "High - n", "Critical - n"]
     assert results(found, allow_low_severity=False) == results(found)
@@ -56,7 +56,7 @@ def test_which_risks_count() -> None:
 
 
 @pytest.mark.parametrize("low", ["true", 1, None, []])
-def test_a_switch_that_is_none_is_refused(low: Any) -> None:
+def test_an_option_that_is_not_a_bool_is_refused(low: Any) -> None:
     with pytest.raises(ValueError, match="allow_low_severity must be true or false"):
         results([], allow_low_severity=low)
 
@@ -73,7 +73,7 @@ def test_a_switch_that_is_none_is_refused(low: Any) -> None:
         (200, b" [\n]\n"),
     ],
 )
-def test_nothing_is_found(status: int, body: bytes) -> None:
+def test_replies_without_hits(status: int, body: bytes) -> None:
     assert hits(body, status) == []
 
 
@@ -91,13 +91,13 @@ WRONG: list[Any] = [
 
 
 @pytest.mark.parametrize("body", WRONG, ids=lambda body: repr(body)[:40])
-def test_what_is_no_answer(body: Any) -> None:
+def test_a_bad_reply_is_refused(body: Any) -> None:
     with pytest.raises(BadReplyError) as caught:
         hits(body)
     assert len(str(caught.value)) < 500
 
 
-def test_a_page_that_is_not_there_is_no_answer() -> None:
+def test_status_404_with_any_other_body_is_a_bad_reply() -> None:
     for body in (b"404 page not found", [HEARTBLEED], []):
         with pytest.raises(BadReplyError, match="404"):
             hits(body, 404)
@@ -106,9 +106,9 @@ def test_a_page_that_is_not_there_is_no_answer() -> None:
 @pytest.mark.parametrize(
     ("ip", "port"), [("10.0.0.9", 0), ("10.0.0.9", 65536), ("x", 443), ("10.0.0.9", "80/x")]
 )
-def test_what_is_no_address_or_port_is_not_asked_for(ip: str, port: Any) -> None:
-    def fetch(url: str, also: Container[int] = ()) -> Reply:
-        raise AssertionError(url, also)
+def test_a_bad_address_or_port_is_not_sent(ip: str, port: Any) -> None:
+    def fetch(url: str, also_accept: Container[int] = ()) -> Reply:
+        raise AssertionError(url, also_accept)
 
     with pytest.raises(ValueError, match=r"."):
         Nesd({"url": URL}, fetch).check(ip, port)
@@ -117,8 +117,8 @@ def test_what_is_no_address_or_port_is_not_asked_for(ip: str, port: Any) -> None
 def test_ipv6() -> None:
     asked = []
 
-    def fetch(url: str, also: Container[int] = ()) -> Reply:
-        assert 418 in also
+    def fetch(url: str, also_accept: Container[int] = ()) -> Reply:
+        assert 418 in also_accept
         asked.append(url)
         return Reply(200, json.dumps([HEARTBLEED]).encode())
 

@@ -1,4 +1,4 @@
-"""What Wise answers, and which hits that is."""
+"""The plugin Wise: its requests, and the hits in its replies."""
 
 import json
 from collections.abc import Container, Iterable
@@ -15,8 +15,8 @@ IP = "203.0.113.9"
 def hits(body: bytes) -> list[Hit]:
     asked = []
 
-    def fetch(url: str, also: Container[int] = ()) -> Reply:
-        assert also == ()
+    def fetch(url: str, also_accept: Container[int] = ()) -> Reply:
+        assert also_accept == ()
         asked.append(url)
         return Reply(200, body)
 
@@ -37,19 +37,19 @@ def test_an_object_literal() -> None:
     assert results(body) == ["ip.asn: AS64500", "tags: botnet"]
 
 
-def test_true_json() -> None:
+def test_json() -> None:
     body = json.dumps([{"value": "AS64500", "len": 9, "field": "ip.asn", "more": [1, None]}])
     assert results(body) == ["ip.asn: AS64500"]
 
 
-def test_what_is_short_is_metadata() -> None:
+def test_short_entries_are_metadata() -> None:
     lengths = [0, 4, 5, 6, -1]
     body = ",".join(f'{{field: "f", len: {n}, value: "v{n}"}}' for n in lengths)
     assert results(f"[{body}]") == ["f: v5", "f: v6"]
 
 
 @pytest.mark.parametrize("body", ["[]", " [ ]\n", "[{field: 'x', len: 1, value: 'x'}]"])
-def test_nothing_is_found(body: str) -> None:
+def test_replies_without_hits(body: str) -> None:
     assert results(body) == []
 
 
@@ -74,7 +74,7 @@ VALUES = [
 
 
 @pytest.mark.parametrize("value", VALUES)
-def test_values_are_taken_as_they_are(value: str) -> None:
+def test_values_are_not_changed(value: str) -> None:
     for text in (json.dumps(value), json.dumps(value, ensure_ascii=False)):
         assert results(f'[{{field: "f", len: 99, value: {text}}}]') == [f"f: {value}"]
         assert results(f'[{{"field": {text}, "len": 99, "value": "v"}}]') == [f"{value}: v"]
@@ -133,17 +133,17 @@ WRONG = [
 
 
 @pytest.mark.parametrize("body", WRONG, ids=lambda body: repr(body[:40]))
-def test_what_is_no_answer(body: bytes) -> None:
+def test_a_bad_reply_is_refused(body: bytes) -> None:
     with pytest.raises(BadReplyError) as caught:
         hits(body)
     assert len(str(caught.value)) < 500
 
 
-def test_the_address_is_put_in_as_it_is() -> None:
+def test_the_address_needs_no_escape() -> None:
     asked = []
 
-    def fetch(url: str, also: Container[int] = ()) -> Reply:
-        assert also == ()
+    def fetch(url: str, also_accept: Container[int] = ()) -> Reply:
+        assert also_accept == ()
         asked.append(url)
         return Reply(200, b"[]")
 
@@ -154,9 +154,9 @@ def test_the_address_is_put_in_as_it_is() -> None:
 @pytest.mark.parametrize(
     "ip", ["", "x", "1.2.3", "1.2.3.4/../..", "fe80::1%eth0", "1.2.3.4\r\n", "${ip}"]
 )
-def test_what_is_no_address_is_not_asked_for(ip: str) -> None:
-    def fetch(url: str, also: Container[int] = ()) -> Reply:
-        raise AssertionError(url, also)
+def test_a_bad_address_is_not_sent(ip: str) -> None:
+    def fetch(url: str, also_accept: Container[int] = ()) -> Reply:
+        raise AssertionError(url, also_accept)
 
     with pytest.raises(ValueError, match=r"."):
         Wise({"url": "http://wise/${ip}"}, fetch).check(ip)
