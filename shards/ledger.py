@@ -1,23 +1,25 @@
-"""The ledger: what became of every event, and of every delivery to a shard; it adds up.
+"""The ledger: counts of events, deliveries, backlogs and lookups that add up exactly.
 
-Events: received = routed + unmatched + elsewhere + whitelisted + invalid + dropped. Deliveries (an
-event to a shard): sent = consumed + unmatched + invalid + dropped + lost + in flight.
+Events: received = routed + unmatched + elsewhere + whitelisted + invalid + dropped.
+Deliveries (one event to one shard): sent = consumed + unmatched + invalid + dropped + lost +
+in flight. Every process counts into a Ledger of its own; `add_counts` merges them.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from typing import Any
 
 import msgspec
 from msgspec import Struct, field
 
 OUTCOMES = ("taken", "opened", "repeated", "sticky_seen", "out_of_order")
-"""How consumed events were consumed, counted once per backlog."""
+"""The ways in which a backlog consumes an event; counted once per backlog."""
 
 BACKLOGS = ("opened", "restored", "finished", "expired", "open", "interrupted")
-"""What became of backlogs: opened + restored = finished + expired + open + interrupted.
+"""Counts of backlogs: opened + restored = finished + expired + open + interrupted.
 
-Interrupted ones were open in a worker when it died; restored ones were taken up from disk.
+Restored ones come from disk; interrupted ones were open in a worker when it died.
 """
 
 
@@ -26,9 +28,9 @@ def _zeros(names: Iterable[str]) -> Counter[str]:
 
 
 class Events(Struct):
-    """Counts of events; invalid and dropped ones by reason.
+    """Counts of events; `invalid` and `dropped` by reason.
 
-    `elsewhere`: those that concern only directives of other services of the node.
+    `elsewhere`: events whose directives all belong to other services of the same node name.
     """
 
     received: int = 0
@@ -41,13 +43,13 @@ class Events(Struct):
 
     @property
     def missing(self) -> int:
-        """How many events are not accounted for."""
+        """Number of events that are not accounted for."""
         known = self.routed + self.unmatched + self.elsewhere + self.whitelisted
         return self.received - known - self.invalid.total() - self.dropped.total()
 
 
 class Deliveries(Struct):
-    """Counts of deliveries; `in_flight` are those that a shard has not yet reported."""
+    """Counts of deliveries; `in_flight` are sent and not yet reported by their shard."""
 
     sent: int = 0
     consumed: int = 0
@@ -59,17 +61,18 @@ class Deliveries(Struct):
 
     @property
     def missing(self) -> int:
-        """How many deliveries are not accounted for."""
+        """Number of deliveries that are not accounted for."""
         known = self.consumed + self.unmatched + self.in_flight
         gone = self.invalid.total() + self.dropped.total() + self.lost.total()
         return self.sent - known - gone
 
 
 class Feed(Struct):
-    """What is known of events that never arrived, since the connection to NATS did not hold.
+    """Counts of events that did not arrive because the connection to NATS failed.
 
-    `lost`: how often; `seconds_without`: for how long there was none, until the first one too;
-    `cut`: events that the server had for us and threw away, as far as its monitoring was asked.
+    `lost`: number of lost connections; `seconds_without`: time without a connection, the time
+    before the first one included; `cut`: events that the server discarded for this client, as far
+    as its monitoring was asked.
     """
 
     lost: int = 0
@@ -78,12 +81,13 @@ class Feed(Struct):
 
 
 class LookupCounts(Struct):
-    """Counts of terms, once for each time that an alarm asked for one.
+    """Counts of the terms that alarms asked one source for; once per alarm and term.
 
-    `cached`: answered from the cache; `shared`: was on its way for another alarm already;
-    `found` and `nothing`: answers of the source; `errors`: by reason; the breaker let nothing
-    through, or too many waited: `rejected_breaker`, `rejected_full`; `waiting`: not yet answered.
-    `opened`: how often a breaker has opened; `breakers`: how many are in which state.
+    asked = cached + shared + found + nothing + errors + rejected_breaker + rejected_full + waiting.
+    `cached`: answered from the cache; `shared`: already under way for another alarm; `found` and
+    `nothing`: answers of the source; `errors`: by reason; `rejected_breaker`: refused by the circuit
+    breaker; `rejected_full`: refused by a full queue; `waiting`: not answered yet. `opened`: how
+    often a breaker opened; `breakers`: number of breakers by state.
     """
 
     asked: int = 0
@@ -100,26 +104,12 @@ class LookupCounts(Struct):
 
     @property
     def missing(self) -> int:
-        """How many are not accounted for."""
+        """Number of terms that are not accounted for."""
         known = self.cached + self.shared + self.found + self.nothing + self.errors.total()
         return self.asked - known - self.rejected_breaker - self.rejected_full - self.waiting
 
-    def add(self, more: "LookupCounts") -> None:
-        """Count what another worker has counted, too."""
-        self.asked += more.asked
-        self.cached += more.cached
-        self.shared += more.shared
-        self.found += more.found
-        self.nothing += more.nothing
-        self.errors.update(more.errors)
-        self.rejected_breaker += more.rejected_breaker
-        self.rejected_full += more.rejected_full
-        self.waiting += more.waiting
-        self.opened += more.opened
-        self.breakers.update(more.breakers)
-
     def end(self, reason: str) -> None:
-        """What still waits will not be answered any more, and there is no breaker any more."""
+        """Count the waiting terms as errors, and forget the breakers: their process has ended."""
         if self.waiting:
             self.errors[reason] += self.waiting
         self.waiting = 0
@@ -127,13 +117,12 @@ class LookupCounts(Struct):
 
 
 class Ledger(Struct):
-    """All counts. `outcomes`: by OUTCOMES. `backlogs`: by BACKLOGS.
+    """All counts. `outcomes` by OUTCOMES, `backlogs` by BACKLOGS, `lookups` by source.
 
-    `rolled_back`: of the consumed deliveries, those since the last checkpoint of a worker that
-    died: their lines are written, but backlogs know nothing of them. `from_future`: events whose
-    time was brought back to the clock. `late`: events taken later than max-delay after receipt.
-    `lookups`: by source. `unreported_seconds`: for how long routers that died had not said what
-    they did.
+    `rolled_back`: consumed deliveries since the last checkpoint of a worker that died; their lines
+    are written, but no backlog holds their effect. `from_future`: events whose time was set back to
+    the clock. `late`: events taken later than max-delay after their receipt. `unreported_seconds`:
+    time between the last report of a router that died and its death.
     """
 
     events: Events = field(default_factory=Events)
@@ -147,29 +136,50 @@ class Ledger(Struct):
     lookups: dict[str, LookupCounts] = field(default_factory=dict)
     unreported_seconds: float = 0.0
 
-    def note(self, counts: dict[str, int]) -> None:
+    def add_outputs(self, counts: dict[str, int]) -> None:
         """Add the counts of an engine's outputs."""
-        for what, count in counts.items():
-            if what in OUTCOMES:
-                self.outcomes[what] += count
-            if what in BACKLOGS:
-                self.backlogs[what] += count
+        for name, count in counts.items():
+            if name in OUTCOMES:
+                self.outcomes[name] += count
+            if name in BACKLOGS:
+                self.backlogs[name] += count
 
     @property
     def adds_up(self) -> bool:
-        """Whether every event, every delivery and every lookup is accounted for."""
+        """Whether every event, delivery and lookup is accounted for."""
         missing = [self.events.missing, self.deliveries.missing]
         missing += [counts.missing for counts in self.lookups.values()]
         return not any(missing)
 
-    def lines(self) -> dict[str, int | float]:
-        """Every count that is not 0, by a name made of the names that lead to it."""
-        return dict(_flat("", msgspec.to_builtins(self)))
+    def flat_counts(self) -> dict[str, int | float]:
+        """Every count other than 0, by the names on the path to it, joined with `_`."""
+        return dict(_flatten("", msgspec.to_builtins(self)))
 
 
-def _flat(prefix: str, counts: dict[str, Any]) -> Iterator[tuple[str, int | float]]:
+def add_counts(total: Struct, more: Struct) -> None:
+    """Add all counts of a Struct to those of another one of the same type, in place.
+
+    Numbers are added, Counters and nested Structs are merged, and dicts of Structs by key.
+    """
+    for name in total.__struct_fields__:
+        value, added = getattr(total, name), getattr(more, name)
+        if isinstance(value, Counter):
+            value.update(added)
+        elif isinstance(value, Struct):
+            add_counts(value, added)
+        elif isinstance(value, dict):
+            for key, counts in added.items():
+                if key in value:
+                    add_counts(value[key], counts)
+                else:
+                    value[key] = deepcopy(counts)
+        else:
+            setattr(total, name, value + added)
+
+
+def _flatten(prefix: str, counts: dict[str, Any]) -> Iterator[tuple[str, int | float]]:
     for name, value in counts.items():
         if isinstance(value, dict):
-            yield from _flat(f"{prefix}{name}_", value)
+            yield from _flatten(f"{prefix}{name}_", value)
         elif value:
             yield f"{prefix}{name}", round(value, 3)

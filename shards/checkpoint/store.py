@@ -121,19 +121,19 @@ class CheckpointStore:
         now_ns: int,
         *,
         handed_over: Collection[int] = (),
-        taken_back: Collection[int] = (),
+        reclaimed: Collection[int] = (),
     ) -> None:
         """Delete the rows of `closed`, then insert or replace `rows`: all of it, or nothing.
 
         Directives whose backlogs are also kept elsewhere now, as the last thing that is done with
-        them, are `handed_over`, a mark that stays until they are `taken_back`. After a
+        them, are `handed_over`, a mark that stays until they are `reclaimed`. After a
         CheckpointError the same may be tried again.
         """
         with self._connected() as connection:
             with _transaction(connection):
                 _delete(connection, closed)
                 _upsert(connection, rows, now_ns)
-                _take_back(connection, taken_back)
+                _reclaim(connection, reclaimed)
                 _hand_over(connection, handed_over, now_ns)
             self._tidy(connection)
 
@@ -200,7 +200,7 @@ def _delete(connection: sqlite3.Connection, keys: Iterable[Key]) -> None:
         connection.execute(_DELETE.format(values), [value for key in some for value in key])
 
 
-def _take_back(connection: sqlite3.Connection, directives: Collection[int]) -> None:
+def _reclaim(connection: sqlite3.Connection, directives: Collection[int]) -> None:
     statement = f"DELETE FROM handed_over WHERE directive IN ({_LISTED})"
     connection.execute(statement, (_json(directives),))
 

@@ -150,19 +150,19 @@ def test_what_is_handed_over_is_as_new_as_that(path: Path) -> None:
         checkpoint.save([BacklogRow(1, "a", 1, b"a")], [], NOW)
         checkpoint.save([], [], NOW + 5, handed_over=[1, 2])
         assert checkpoint.saved_at() == {1: NOW + 5, 2: NOW + 5}
-        checkpoint.save([], [], NOW + 7, handed_over=[2], taken_back=[1])
+        checkpoint.save([], [], NOW + 7, handed_over=[2], reclaimed=[1])
         assert checkpoint.saved_at() == {1: NOW, 2: NOW + 7}
 
 
-def test_a_mark_stays_until_it_is_taken_back(path: Path) -> None:
+def test_a_mark_stays_until_it_is_reclaimed(path: Path) -> None:
     with opened(path) as checkpoint:
         checkpoint.save([], [], NOW, handed_over=[1, 2, 3])
-        checkpoint.save([], [], NOW, handed_over=[3, 4], taken_back=[9])
+        checkpoint.save([], [], NOW, handed_over=[3, 4], reclaimed=[9])
         checkpoint.save([], [], NOW)
     prepare_database(path)
     with opened(path) as checkpoint:
         assert checkpoint.handed_over() == {1, 2, 3, 4}
-        checkpoint.save([], [], NOW, taken_back=[1, 4])
+        checkpoint.save([], [], NOW, reclaimed=[1, 4])
         assert checkpoint.handed_over() == {2, 3}
 
 
@@ -357,7 +357,7 @@ for generation in range(1, generations + 1):
     rows = [Row(directive, f"event-{n}", n, state) for n in range(300)]
     odd = [Row(directive, f"odd-{n}", 300 + n, state) for n in range(100)]
     closed = [] if generation % 2 else [row[:2] for row in odd]
-    marks = {"handed_over" if generation % 2 else "taken_back": [directive]}
+    marks = {"handed_over" if generation % 2 else "reclaimed": [directive]}
     checkpoint.save(rows + (odd if generation % 2 else []), closed, generation, **marks)
     print(generation, flush=True)
 checkpoint.close()
