@@ -137,6 +137,6 @@ def _prepare_checkpoint(settings: Settings) -> None:
     Backlogs of before that are not wanted must not be taken for those of now.
     """
     try:
-        database_file.prepare_database(checkpoint_path(settings), wanted=settings.reload_backlogs)
+        database_file.prepare_database(checkpoint_path(settings), reuse=settings.reload_backlogs)
     except CheckpointError as error:
         logger.error(f"no crash checkpoint for now: {error}")

@@ -75,8 +75,8 @@ def length(path: Path) -> int:
 def test_a_new_file_holds_nothing(path: Path) -> None:
     with opened(path) as checkpoint:
         assert checkpoint.load() == ()
-        assert checkpoint.saved_at() == {}
-        assert checkpoint.handed_over() == frozenset()
+        assert checkpoint.last_saved_ns() == {}
+        assert checkpoint.handed_over_directives() == frozenset()
 
 
 def test_rows_come_back_by_directive_and_age(path: Path) -> None:
@@ -137,21 +137,21 @@ def test_each_directive_has_its_own_time_whoever_saves_another(path: Path) -> No
     with opened(path) as one, opened(path) as other:
         one.save([BacklogRow(1, "a", 1, b"a"), BacklogRow(2, "a", 1, b"a")], [], NOW)
         other.save([BacklogRow(2, "b", 1, b"b"), BacklogRow(3, "a", 1, b"a")], [], NOW + 5)
-        assert one.saved_at() == {1: NOW, 2: NOW + 5, 3: NOW + 5}
+        assert one.last_saved_ns() == {1: NOW, 2: NOW + 5, 3: NOW + 5}
         one.save(
             [BacklogRow(3, "a", 1, b"c")], [], NOW - 5
         )  # a clock that was put right is believed
         one.save([], [(2, "a"), (2, "b")], NOW + 9)
-        assert other.saved_at() == {1: NOW, 3: NOW - 5}
+        assert other.last_saved_ns() == {1: NOW, 3: NOW - 5}
 
 
 def test_what_is_handed_over_is_as_new_as_that(path: Path) -> None:
     with opened(path) as checkpoint:
         checkpoint.save([BacklogRow(1, "a", 1, b"a")], [], NOW)
         checkpoint.save([], [], NOW + 5, handed_over=[1, 2])
-        assert checkpoint.saved_at() == {1: NOW + 5, 2: NOW + 5}
+        assert checkpoint.last_saved_ns() == {1: NOW + 5, 2: NOW + 5}
         checkpoint.save([], [], NOW + 7, handed_over=[2], reclaimed=[1])
-        assert checkpoint.saved_at() == {1: NOW, 2: NOW + 7}
+        assert checkpoint.last_saved_ns() == {1: NOW, 2: NOW + 7}
 
 
 def test_a_mark_stays_until_it_is_reclaimed(path: Path) -> None:
@@ -161,9 +161,9 @@ def test_a_mark_stays_until_it_is_reclaimed(path: Path) -> None:
         checkpoint.save([], [], NOW)
     prepare_database(path)
     with opened(path) as checkpoint:
-        assert checkpoint.handed_over() == {1, 2, 3, 4}
+        assert checkpoint.handed_over_directives() == {1, 2, 3, 4}
         checkpoint.save([], [], NOW, reclaimed=[1, 4])
-        assert checkpoint.handed_over() == {2, 3}
+        assert checkpoint.handed_over_directives() == {2, 3}
 
 
 def test_a_save_that_breaks_off_leaves_no_trace_and_no_lock(path: Path) -> None:
@@ -312,8 +312,8 @@ def test_a_disk_without_room_keeps_the_last_save_and_a_later_one_works(
                 error = save_until_full(checkpoint, new, [(1, "event-5")])
             assert error.startswith(f"{path}: ")
             assert checkpoint.load() == before
-            assert checkpoint.saved_at() == {1: NOW}
-            assert checkpoint.handed_over() == frozenset()
+            assert checkpoint.last_saved_ns() == {1: NOW}
+            assert checkpoint.handed_over_directives() == frozenset()
         checkpoint.save(new, [], NOW + 2)
         assert checkpoint.load() == tuple((1, row.state) for row in new)
     prepare_database(path)
@@ -334,7 +334,9 @@ def test_a_file_that_sqlite_calls_full(path: Path, monkeypatch: pytest.MonkeyPat
     with opened(path) as checkpoint:
         checkpoint.save(rows_of(5, 10_000), [], NOW)
         checkpoint.close()
-        monkeypatch.setattr("shards.checkpoint.database_file._OPEN", "PRAGMA max_page_count = 50")
+        monkeypatch.setattr(
+            "shards.checkpoint.database_file._CONNECTION_PRAGMAS", "PRAGMA max_page_count = 50"
+        )
         error = save_until_full(checkpoint, rows_of(100, 10_000))
         assert error == f"{path}: database or disk is full (SQLITE_FULL)"
         assert len(checkpoint.load()) == 5
@@ -345,17 +347,17 @@ def test_a_file_that_sqlite_calls_full(path: Path, monkeypatch: pytest.MonkeyPat
 CHILD = """
 import sys
 from pathlib import Path
-from shards.checkpoint import Checkpoint, Row
+from shards.checkpoint.store import BacklogRow, CheckpointStore
 
 path, directive, generations = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-checkpoint = Checkpoint(path)
+checkpoint = CheckpointStore(path)
 checkpoint.load()
 print("ready", flush=True)
 sys.stdin.readline()
 for generation in range(1, generations + 1):
     state = b"%d " % generation + b"x" * (generation % 7 * 1500)
-    rows = [Row(directive, f"event-{n}", n, state) for n in range(300)]
-    odd = [Row(directive, f"odd-{n}", 300 + n, state) for n in range(100)]
+    rows = [BacklogRow(directive, f"event-{n}", n, state) for n in range(300)]
+    odd = [BacklogRow(directive, f"odd-{n}", 300 + n, state) for n in range(100)]
     closed = [] if generation % 2 else [row[:2] for row in odd]
     marks = {"handed_over" if generation % 2 else "reclaimed": [directive]}
     checkpoint.save(rows + (odd if generation % 2 else []), closed, generation, **marks)
@@ -389,7 +391,7 @@ def generation_in(path: Path) -> int:
     """The only generation there is, after a look at all that belongs to it."""
     with opened(path) as checkpoint:
         states = [state for _, state in checkpoint.load()]
-        marks, saved_at = checkpoint.handed_over(), checkpoint.saved_at()
+        marks, saved_at = checkpoint.handed_over_directives(), checkpoint.last_saved_ns()
     [generation] = {int(state.split()[0]) for state in states} or {0}
     odd = generation % 2 == 1
     assert (len(states), len(marks)) == ((400, 1) if odd else (300 if generation else 0, 0))
@@ -633,7 +635,11 @@ def test_a_file_that_could_not_be_prepared_is_made_once_it_can(tmp_path: Path) -
     folder = tmp_path / "later"
     path = folder / "backlogs.db"
     with opened(path) as checkpoint:
-        for use in (CheckpointStore.load, CheckpointStore.saved_at, CheckpointStore.handed_over):
+        for use in (
+            CheckpointStore.load,
+            CheckpointStore.last_saved_ns,
+            CheckpointStore.handed_over_directives,
+        ):
             with pytest.raises(CheckpointError, match=f"{path}: unable to open"):
                 use(checkpoint)
         folder.mkdir()
