@@ -60,8 +60,8 @@ def prepare_database(path: Path, *, reuse: bool = True) -> None:
     """Create the file, or check the existing one; for the supervisor, before it starts workers.
 
     An unusable file is renamed to `<name>.bad`; without `reuse`, any existing file is renamed to
-    `<name>.old`. Either replaces an earlier file of that name. Raises CheckpointError if this fails,
-    or if the file cannot be opened at the moment (full disk, lock) and therefore stays as it is.
+    `<name>.old`; either replaces an earlier file of that name. Raises CheckpointError if it fails,
+    or if the file cannot be opened at the moment (full disk, lock); then it stays as it is.
     """
     with as_checkpoint_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
