@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import time
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -136,4 +137,6 @@ def test_a_server_that_waits_for_its_port_ends_at_once(
                 while not logged:
                     await asyncio.sleep(0.001)
 
+    started = time.monotonic()
     run(end())
+    assert time.monotonic() - started < 10
