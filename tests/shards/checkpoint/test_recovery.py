@@ -10,42 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.asset import NetworkAssets
-from engine.correlation.correlator import Correlator
-from engine.directives.asset_document import parse_assets
-from engine.directives.directive import Directive, parse_directives
-from engine.event import decode_event
 from engine.options import Options
 from shards.checkpoint.database_file import prepare_database
 from shards.checkpoint.recovery import recover_backlogs
 from shards.checkpoint.saved_folder import SavedFolder
 from shards.checkpoint.store import BacklogRow, CheckpointStore
-from tests.support.cluster import OPENS, pair_directive, pair_event, raws
-from tests.support.serving import ASSETS
+from tests.support.pair_backlogs import PAIR_DIRECTIVES, pair_correlator
 
 BEFORE, SAVED, AFTER = (1_700_000_000_000_000_000 + seconds * 10**9 for seconds in (0, 10, 20))
 IN_ROWS, IN_FILE = 5, 2
 """Numbers of backlogs of a directive in the checkpoint and in the saved file."""
-
-
-def directive(id_: int) -> Directive:
-    document = msgspec.json.encode({"directives": [pair_directive(id_)]})
-    [checked] = parse_directives(document)
-    assert checked.directive is not None
-    return checked.directive
-
-
-DIRECTIVES = {id_: directive(id_) for id_ in (1, 2)}
-
-
-def correlator(number: int) -> Correlator:
-    """A correlator with this number of open backlogs of each directive."""
-    assets = NetworkAssets(parse_assets(msgspec.json.encode({"assets": ASSETS}))[0])
-    made = Correlator(DIRECTIVES.values(), assets, Options())
-    for id_ in DIRECTIVES:
-        for raw in raws(pair_event("e", id_, OPENS, n) for n in range(number)):
-            made.on_event(decode_event(raw), 0)
-    return made
 
 
 class Disk:
@@ -58,7 +32,7 @@ class Disk:
 
     def save(self, id_: int, at: int, handed_over: Collection[int] = ()) -> None:
         """Write the backlogs of a directive into the checkpoint, as its worker does."""
-        states = [state for state in correlator(IN_ROWS).snapshot() if state.directive == id_]
+        states = [state for state in pair_correlator(IN_ROWS).snapshot() if state.directive == id_]
         rows = [BacklogRow(*s.key, s.order, msgspec.json.encode(s)) for s in states]
         store = CheckpointStore(self.path)
         store.save(rows, [], at, handed_over=handed_over)
@@ -66,14 +40,14 @@ class Disk:
 
     def write_saved_file(self, id_: int, at: int) -> None:
         """Write the saved file of a directive, with this time in ns."""
-        SavedFolder(self.folder).write({id_: dict(correlator(IN_FILE).saved())[id_]})
+        SavedFolder(self.folder).write({id_: dict(pair_correlator(IN_FILE).saved())[id_]})
         os.utime(self.folder / f"{id_}.json", ns=(at, at))
 
     def recovered(self, id_: int, *, files: bool = True) -> int:
         """Number of backlogs that a worker with this directive alone recovers."""
         store = CheckpointStore(self.path)
         folder = SavedFolder(self.folder) if files else None
-        states = recover_backlogs(store, folder, {id_: DIRECTIVES[id_]}, Options()).states
+        states = recover_backlogs(store, folder, {id_: PAIR_DIRECTIVES[id_]}, Options()).states
         store.close()
         assert {state.directive for state in states} <= {id_}
         return len(states)
@@ -130,7 +104,7 @@ def test_rows_and_files_of_both_forms_are_listed(disk: Disk) -> None:
     disk.write_saved_file(1, BEFORE)
     disk.write_saved_file(2, BEFORE)
     with closing(CheckpointStore(disk.path)) as store:
-        recovered = recover_backlogs(store, SavedFolder(disk.folder), DIRECTIVES, Options())
+        recovered = recover_backlogs(store, SavedFolder(disk.folder), PAIR_DIRECTIVES, Options())
     assert Counter(state.directive for state in recovered.states) == {1: IN_ROWS, 2: IN_FILE}
     assert {directive for directive, _ in recovered.rows} == {1}
     assert len(recovered.rows) == IN_ROWS
@@ -140,7 +114,7 @@ def test_rows_and_files_of_both_forms_are_listed(disk: Disk) -> None:
 def test_backlogs_of_a_saved_file_keep_their_order(disk: Disk) -> None:
     disk.write_saved_file(1, BEFORE)
     with closing(CheckpointStore(disk.path)) as store:
-        recovered = recover_backlogs(store, SavedFolder(disk.folder), DIRECTIVES, Options())
+        recovered = recover_backlogs(store, SavedFolder(disk.folder), PAIR_DIRECTIVES, Options())
     assert [state.order for state in recovered.states] == list(range(IN_FILE))
 
 
