@@ -204,11 +204,16 @@ def test_directives_are_not_handed_over_if_their_files_cannot_be_written(
     assert logged[0]["message"].startswith("backlogs are not saved: ")
 
 
-def test_rows_of_backlogs_that_closed_since_the_start_are_deleted_at_the_stop(disk: Disk) -> None:
-    disk.checkpointer(pair_correlator(2, track_changes=True)).finish()
-    correlator = pair_correlator(0, track_changes=True)
+@pytest.mark.parametrize("interval", [0, 5])
+def test_rows_of_backlogs_that_closed_since_the_start_are_deleted_at_the_stop(
+    tmp_path: Path, interval: int
+) -> None:
+    disk = Disk(tmp_path, checkpoint_interval=interval)
+    disk.checkpointer(pair_correlator(2, track_changes=interval > 0)).finish()
+    correlator = pair_correlator(0, track_changes=interval > 0)
     checkpointer = disk.checkpointer(correlator)
     checkpointer.restore()
+    write(checkpointer)  # of what was restored
     for action in (GOES_ON, GOES_ON, ENDS):
         take(correlator, 2, action, 0)
     checkpointer.finish()
