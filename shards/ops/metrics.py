@@ -56,42 +56,42 @@ def _histogram(name: str, help_text: str, read: SampleReader) -> Metric:
 METRICS: tuple[Metric, ...] = (
     _counter(
         "events_received_total",
-        "Events that have arrived.",
+        "Events received.",
         single(lambda o: o.ledger.events.received),
     ),
     _counter(
         "events_total",
-        "What became of events, besides those that were invalid or dropped.",
+        "Events by outcome, other than invalid and dropped ones.",
         by_label(event_outcomes),
         "outcome",
     ),
     _counter(
         "events_invalid_total",
-        "Events that are no valid ones.",
+        "Events that are invalid.",
         by_label(lambda o: o.ledger.events.invalid),
         "reason",
     ),
     _counter(
         "events_dropped_total",
-        "Events that were valid, and went nowhere.",
+        "Valid events that were dropped.",
         by_label(lambda o: o.ledger.events.dropped),
         "reason",
     ),
     _counter(
         "deliveries_total",
-        "What became of events in workers; an event for two workers is two deliveries.",
+        "Events processed by workers, by outcome; an event for two workers is two deliveries.",
         by_label(delivery_outcomes),
         "outcome",
     ),
     _counter(
         "deliveries_invalid_total",
-        "Deliveries that a worker found to be no valid events.",
+        "Deliveries that a worker found to be invalid events.",
         by_label(lambda o: o.ledger.deliveries.invalid),
         "reason",
     ),
     _counter(
         "deliveries_dropped_total",
-        "Deliveries that were dropped, as when the queue to a worker is full.",
+        "Deliveries that were dropped, for example because the queue of a worker was full.",
         by_reason(("queue_full",), lambda o: o.ledger.deliveries.dropped),
         "reason",
     ),
@@ -103,12 +103,12 @@ METRICS: tuple[Metric, ...] = (
     ),
     _histogram(
         "event_processing_seconds",
-        "How long a worker took for an event.",
+        "Time that a worker took for an event.",
         lambda o: HistogramSample(PROCESSING_BOUNDS, o.timings.processing),
     ),
     _histogram(
         "event_lag_seconds",
-        "From when the frontend received an event until a worker took it.",
+        "Time from the receipt of an event by the frontend until a worker took it.",
         lambda o: HistogramSample(LAG_BOUNDS, o.timings.lag),
     ),
     _counter(
@@ -124,7 +124,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     _gauge(
         "queue_capacity",
-        "Events that may wait for a worker; 0 is any number.",
+        "Events that can wait for a worker; 0 is unbounded.",
         by_worker(lambda o: (shard.queue_capacity for shard in o.shards)),
         "worker",
     ),
@@ -136,24 +136,24 @@ METRICS: tuple[Metric, ...] = (
     ),
     _counter(
         "worker_restarts_total",
-        "How often a worker was started again after it had died.",
+        "Restarts of a worker after it died.",
         by_worker(lambda o: (worker.restarts for worker in o.workers)),
         "worker",
     ),
     _gauge("router_up", "Whether the router runs.", single(lambda o: o.router.up)),
     _counter(
         "router_restarts_total",
-        "How often the router was started again after it had died.",
+        "Restarts of the router after it died.",
         single(lambda o: o.router.restarts),
     ),
     _gauge(
         "directives_loaded",
-        "Directives that events are held against.",
+        "Directives that are loaded.",
         single(lambda o: o.directives),
     ),
     _gauge(
         "directives_rejected",
-        "Directives that were left out for their faults.",
+        "Directives that were left out because of errors.",
         single(lambda o: o.rejected_directives),
     ),
     _gauge(
@@ -168,28 +168,28 @@ METRICS: tuple[Metric, ...] = (
     ),
     _counter(
         "backlogs_opened_total",
-        "Backlogs that an event has opened.",
+        "Backlogs opened by an event.",
         single(lambda o: o.ledger.backlogs["opened"]),
     ),
     _counter(
         "backlogs_restored_total",
-        "Backlogs that were taken up from disk.",
+        "Backlogs restored from disk.",
         single(lambda o: o.ledger.backlogs["restored"]),
     ),
     _counter(
         "backlogs_closed_total",
-        "Backlogs that are closed; interrupted ones were open in a worker when it died.",
+        "Backlogs closed; interrupted ones were open in a worker when it died.",
         by_label(closed_backlogs),
         "reason",
     ),
     _counter(
         "deliveries_rolled_back_total",
-        "At most so many events were taken by a worker that died, since its last checkpoint.",
+        "Deliveries consumed after the last checkpoint of a worker that died; an upper bound.",
         single(lambda o: o.ledger.rolled_back),
     ),
     _counter(
         "alarms_written_total",
-        "Lines of the alarms file.",
+        "Lines written to the alarms file.",
         by_label(lambda o: o.alarms_written),
         "risk_class",
     ),
@@ -201,7 +201,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     _counter(
         "lookups_total",
-        "What became of lookups; a hit is found, or cached.",
+        "Lookups by result; those with hits are among found and cached.",
         lookup_results,
         "source",
         "result",
@@ -221,17 +221,17 @@ METRICS: tuple[Metric, ...] = (
     ),
     _counter(
         "nats_disconnects_total",
-        "How often a connection to NATS was lost.",
+        "Lost connections to NATS.",
         single_if_nats(lambda o: o.ledger.feed.lost),
     ),
     _counter(
         "nats_disconnected_seconds_total",
-        "For how long there was no connection to NATS.",
+        "Time without a connection to NATS.",
         single_if_nats(lambda o: o.ledger.feed.seconds_without),
     ),
     _counter(
         "nats_events_cut_total",
-        "Events that the NATS server had for us and threw away; only with --nats-monitor.",
+        "Events that the NATS server discarded for this client; only with --nats-monitor.",
         single_if_nats(lambda o: o.ledger.feed.cut),
     ),
     _gauge(
@@ -239,33 +239,33 @@ METRICS: tuple[Metric, ...] = (
     ),
     _counter(
         "output_errors_total",
-        "How often alarms could not be written, each try counted.",
+        "Failed attempts to write alarms.",
         single(lambda o: o.output_errors),
     ),
     _histogram(
         "checkpoint_seconds",
-        "How long a crash checkpoint of a worker took.",
+        "Time that a crash checkpoint of a worker took.",
         lambda o: HistogramSample(CHECKPOINT_BOUNDS, o.timings.checkpoints),
     ),
     _gauge(
         "checkpoint_last_timestamp_seconds",
-        "When the last crash checkpoint was written, of the worker where that is longest ago.",
+        "Time of the last crash checkpoint, of the worker where it is longest ago.",
         lambda o: {(): o.oldest_checkpoint_at} if o.oldest_checkpoint_at else None,
     ),
     _gauge(
         "start_timestamp_seconds",
-        "When the service was started.",
+        "Time at which the service was started.",
         single(lambda o: o.now - o.uptime),
     ),
     _gauge(
         "config_info",
-        "The hash of the loaded configuration; always 1.",
+        "Hash of the loaded configuration; always 1.",
         lambda o: {(o.config_hash,): 1.0},
         "hash",
     ),
     _gauge(
         "build_info",
-        "Which program this is; always 1.",
+        "Versions of the program and of Python; always 1.",
         lambda o: {(o.version, platform.python_version()): 1.0},
         "version",
         "python",
