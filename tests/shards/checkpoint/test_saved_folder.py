@@ -1,7 +1,5 @@
 """Reading, writing and removing the files of saved backlogs."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os
