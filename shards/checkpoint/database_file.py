@@ -1,7 +1,4 @@
-"""The file of the crash checkpoint: made, opened, checked, and set aside when it is no good.
-
-What may live here: one SQLite file as a whole. What may not: the rows in it (checkpoint.py).
-"""
+"""Creates, opens and checks the SQLite file of the checkpoint, and renames an unusable one."""
 
 import os
 import sqlite3
@@ -11,19 +8,22 @@ from pathlib import Path
 
 from loguru import logger
 
-VERSION = 1
-_APPLICATION = 0x44534843  # "DSHC"
-_STAMPS = ("application_id", "user_version")
+SCHEMA_VERSION = 1
+"""Version of the tables; a file of another version is not used."""
+_APPLICATION_ID = 0x44534843  # "DSHC"
 BUSY_SECONDS = 10
-LONGEST_WAL = 64 << 20
+"""Longest wait for a lock that another process holds."""
+MAX_WAL_BYTES = 64 << 20
+"""Length of the write-ahead log above which it is truncated."""
 
-_NO_FAULT_OF_THE_FILE = {
+_TRANSIENT_ERROR_CODES = {
     *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL),
     *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM),
     sqlite3.SQLITE_READONLY_DIRECTORY,
 }
+"""Errors that say nothing about the content of the file."""
 
-_MAKE = f"""
+_CREATE_SCHEMA = f"""
 PRAGMA page_size = 16384;
 PRAGMA auto_vacuum = INCREMENTAL;
 PRAGMA journal_mode = WAL;
@@ -40,58 +40,67 @@ CREATE TABLE IF NOT EXISTS handed_over (
     directive INTEGER PRIMARY KEY,
     at INTEGER NOT NULL
 ) STRICT;
-PRAGMA application_id = {_APPLICATION};
-PRAGMA user_version = {VERSION};
+PRAGMA application_id = {_APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
 COMMIT;
 """
-_OPEN = f"""
+_CONNECTION_PRAGMAS = f"""
 PRAGMA synchronous = NORMAL;
 PRAGMA secure_delete = OFF;
 PRAGMA wal_autocheckpoint = 250;
-PRAGMA journal_size_limit = {LONGEST_WAL};
+PRAGMA journal_size_limit = {MAX_WAL_BYTES};
 """
 
 
 class CheckpointError(Exception):
-    """The file and what is wrong with it, as one text for people."""
+    """The checkpoint cannot be read or written; the text names the file and the reason."""
 
 
-def prepare_database(path: Path, *, wanted: bool = True) -> None:
-    """Make the file, or check the one that is there; for the supervisor, before any worker.
+def prepare_database(path: Path, *, reuse: bool = True) -> None:
+    """Create the file, or check the existing one; for the supervisor, before it starts workers.
 
-    A file that is no good is set aside as `<name>.bad`, one that is not `wanted` as `<name>.old`,
-    in place of an earlier one, and a new one is made. CheckpointError when that cannot be done, or
-    when a file cannot be opened for now (a full disk, a lock): then it is left as it is.
+    An unusable file is renamed to `<name>.bad`; without `reuse`, any existing file is renamed to
+    `<name>.old`; either replaces an earlier file of that name. Raises CheckpointError if it fails,
+    or if the file cannot be opened at the moment (full disk, lock); then it stays as it is.
     """
     with as_checkpoint_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not wanted:
+        if not reuse:
             _set_aside(path, ".old")
-        elif fault := _fault(path):
+        elif reason := _reason_unusable(path):
             _set_aside(path, ".bad")
-            logger.bind(file=str(path), reason=fault).error(
+            logger.bind(file=str(path), reason=reason).error(
                 "the checkpoint cannot be used: it is kept as *.bad, and a new one is made"
             )
-        open_file(path).close()
+        open_database(path).close()
 
 
-def connect(path: Path, mode: str) -> sqlite3.Connection:
-    """Open the file, "rw"; or make it if it is missing, "rwc"."""
+def open_database(path: Path) -> sqlite3.Connection:
+    """Open the file; create the tables if it is missing or empty. Safe in concurrent processes."""
+    connection = _connect(path, "rwc")
+    with _close_on_error(connection):
+        if not _read_schema(connection):
+            connection.executescript(_CREATE_SCHEMA)
+    return connection
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    """Open an existing file (mode "rw"), or create it if it is missing ("rwc")."""
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
         timeout=BUSY_SECONDS,
-        isolation_level=None,  # transactions are begun here, not by the library
+        isolation_level=None,  # the store begins its transactions itself
         check_same_thread=False,
-        cached_statements=4,  # few are used again, and one of 2000 rows is large
+        cached_statements=4,  # few statements are used again, and one of 2000 rows is large
     )
-    with _closed_by_error(connection):
-        connection.executescript(_OPEN)
+    with _close_on_error(connection):
+        connection.executescript(_CONNECTION_PRAGMAS)
     return connection
 
 
 @contextmanager
-def _closed_by_error(connection: sqlite3.Connection) -> Iterator[None]:
+def _close_on_error(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
@@ -99,33 +108,24 @@ def _closed_by_error(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def open_file(path: Path) -> sqlite3.Connection:
-    """Open the file, and make it if it is missing or empty; others may do so at the same time."""
-    connection = connect(path, "rwc")
-    with _closed_by_error(connection):
-        if not _schema(connection):
-            connection.executescript(_MAKE)
-    return connection
-
-
-def _fault(path: Path) -> str:
-    """Why this file cannot be used; nothing when it can, or is not there."""
+def _reason_unusable(path: Path) -> str:
+    """Why the file cannot be used; empty if it can be used or does not exist."""
     if not path.exists():
         return ""
-    if fault := next(filter(None, map(_file_fault, _parts(path))), ""):
-        return fault
+    if reason := next(filter(None, map(_reason_inaccessible, _files_of(path))), ""):
+        return reason
     try:
-        with closing(connect(path, "rw")) as connection:
-            return _content_fault(connection)
-    except (sqlite3.Error, UnicodeDecodeError) as error:  # garbage may be quoted as it is
+        with closing(_connect(path, "rw")) as connection:
+            return _reason_invalid(connection)
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite quotes undecodable bytes
         code = getattr(error, "sqlite_errorcode", 0)
-        if not _NO_FAULT_OF_THE_FILE.isdisjoint((code, code & 0xFF)):
+        if not _TRANSIENT_ERROR_CODES.isdisjoint((code, code & 0xFF)):
             raise
         return str(error)
 
 
-def _file_fault(path: Path) -> str:
-    """What keeps SQLite from opening a file; it is not opened here, as that would undo locks."""
+def _reason_inaccessible(path: Path) -> str:
+    """Why SQLite cannot open a file. Does not open it: closing it again would release locks."""
     if not path.exists():
         return ""
     if not path.is_file():
@@ -133,71 +133,80 @@ def _file_fault(path: Path) -> str:
     return "" if os.access(path, os.R_OK | os.W_OK) else f"no permission to use {path.name}"
 
 
-def _content_fault(connection: sqlite3.Connection) -> str:
-    """What is wrong with the content; nothing about an empty file, which is a beginning."""
-    application, version = (number_of(connection, f"PRAGMA {name}") for name in _STAMPS)
-    schema = _schema(connection)
-    if (application, version, schema) == (0, 0, []):
+def _reason_invalid(connection: sqlite3.Connection) -> str:
+    """Why the content is not a checkpoint; empty if it is one, or if the file is empty."""
+    application_id = query_int(connection, "PRAGMA application_id")
+    version = query_int(connection, "PRAGMA user_version")
+    schema = _read_schema(connection)
+    if (application_id, version, schema) == (0, 0, []):
         return ""
-    if application != _APPLICATION:
+    if application_id != _APPLICATION_ID:
         return "it is a database of another program"
-    if version != VERSION:
-        return f"it is of version {version}, not {VERSION}"
+    if version != SCHEMA_VERSION:
+        return f"it is of version {version}, not {SCHEMA_VERSION}"
     if schema != _expected_schema():
         return "its tables are not those of a checkpoint"
-    connection.executescript(f"BEGIN; PRAGMA user_version = {VERSION}; ROLLBACK")  # is it writable?
+    # Fails if the file cannot be written.
+    connection.executescript(f"BEGIN; PRAGMA user_version = {SCHEMA_VERSION}; ROLLBACK")
     [check] = connection.execute("PRAGMA integrity_check(1)").fetchone()
     return "" if check == "ok" else str(check)
 
 
-def _schema(connection: sqlite3.Connection) -> list[tuple[str, str | None]]:
+def _read_schema(connection: sqlite3.Connection) -> list[tuple[str, str | None]]:
     return connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
 
 
 def _expected_schema() -> list[tuple[str, str | None]]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        connection.executescript(_MAKE)
-        return _schema(connection)
+        connection.executescript(_CREATE_SCHEMA)
+        return _read_schema(connection)
 
 
-def number_of(connection: sqlite3.Connection, statement: str) -> int:
+def query_int(connection: sqlite3.Connection, statement: str) -> int:
+    """The single number that a statement returns."""
     [number] = connection.execute(statement).fetchone()
     return int(number)
 
 
-def _set_aside(path: Path, end: str) -> None:
-    """Rename the file, and first what is beside it: no new file may ever meet an old log."""
-    for part, aside in reversed([*zip(_parts(path), _parts(with_suffix(path, end)), strict=True)]):
-        _remove(aside)
-        if part.exists():
-            part.rename(aside)
+def _set_aside(path: Path, suffix: str) -> None:
+    """Rename the database and its log files by a suffix, in place of earlier ones.
+
+    The log files go first, so that a new database never meets an old log.
+    """
+    old, new = _files_of(path), _files_of(append_suffix(path, suffix))
+    for source, target in reversed([*zip(old, new, strict=True)]):
+        _remove(target)
+        if source.exists():
+            source.rename(target)
 
 
 def _remove(path: Path) -> None:
-    """Remove a file or an empty folder, if it is there."""
+    """Remove a file or an empty folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         path.rmdir()
     else:
         path.unlink(missing_ok=True)
 
 
-def _parts(path: Path) -> list[Path]:
-    """The file, and those that SQLite keeps beside it."""
-    return [with_suffix(path, end) for end in ("", "-wal", "-shm")]
+def _files_of(path: Path) -> list[Path]:
+    """The paths of the database, its write-ahead log, and its shared memory."""
+    return [append_suffix(path, suffix) for suffix in ("", "-wal", "-shm")]
 
 
-def inode_of(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_dev, found.st_ino
+def file_identity(path: Path) -> tuple[int, int]:
+    """Device and inode of a file; raises OSError."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
-def with_suffix(path: Path, end: str) -> Path:
-    return path.with_name(path.name + end)
+def append_suffix(path: Path, suffix: str) -> Path:
+    """The path with a suffix after its whole name."""
+    return path.with_name(path.name + suffix)
 
 
 @contextmanager
 def as_checkpoint_error(path: Path) -> Iterator[None]:
-    """Any error of the file or the disk becomes a CheckpointError."""
+    """Raise errors of SQLite and of the file system as CheckpointError."""
     try:
         yield
     except (sqlite3.Error, UnicodeDecodeError) as error:

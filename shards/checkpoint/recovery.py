@@ -1,10 +1,10 @@
-"""Which of the backlogs on disk a shard goes on with.
+"""Selects the backlogs on disk with which a shard continues.
 
-Both the crash checkpoint and the saved files of peers may have some of a directive: the newer one
-wins. What may live here: that choice. What may not: reading either form, and writing anything.
+The checkpoint and the saved files of dsiem-backend can both hold backlogs of a directive: the newer
+of the two counts.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 import msgspec
@@ -20,13 +20,14 @@ from shards.checkpoint.database_file import CheckpointError
 from shards.checkpoint.saved_folder import SavedFile, SavedFolder
 from shards.checkpoint.store import CheckpointStore
 
-_states = msgspec.json.Decoder(BacklogSnapshot)
+_snapshot_decoder = msgspec.json.Decoder(BacklogSnapshot)
 
 
 class RecoveredBacklogs(Struct, frozen=True):
-    """What there is to go on with.
+    """Backlogs of some directives that were on disk.
 
-    `rows`: keys of all backlogs in the checkpoint. `files`: directives that have a saved file.
+    `states`: those to restore. `rows`: keys of all backlogs in the checkpoint. `files`: directives
+    that have a saved file.
     """
 
     states: list[BacklogSnapshot]
@@ -34,71 +35,79 @@ class RecoveredBacklogs(Struct, frozen=True):
     files: list[int]
 
 
-class _Rows(Struct, frozen=True):
-    """The crash checkpoint, as far as these directives go."""
+class _CheckpointContent(Struct, frozen=True):
+    """Backlogs of some directives in the checkpoint; `last_saved_ns` and `handed_over` of all."""
 
-    by_directive: dict[int, list[BacklogSnapshot]]
-    saved_at: Mapping[int, int] = MappingProxyType({})
+    snapshots: dict[int, list[BacklogSnapshot]]
+    last_saved_ns: Mapping[int, int] = MappingProxyType({})
     handed_over: frozenset[int] = frozenset()
 
 
 def recover_backlogs(
-    checkpoint: CheckpointStore,
+    store: CheckpointStore,
     folder: SavedFolder | None,
     directives: Mapping[int, Directive],
     options: Options,
 ) -> RecoveredBacklogs:
-    """What these directives go on with; without a folder, saved files do not count."""
-    rows = _rows(checkpoint, directives)
+    """Read the backlogs of these directives from the checkpoint and, with a folder, saved files.
+
+    Logs backlogs and files that cannot be read or do not fit their directive, and leaves them out.
+    """
+    checkpoint = _load_checkpoint(store, directives)
     files = {} if folder is None else folder.read(directives)
     states: list[BacklogSnapshot] = []
     for id_, directive in directives.items():
-        if _file_counts(files.get(id_), rows, id_):
-            states += _of_file(files[id_], directive, options)
-        elif folder is None or id_ in files or id_ not in rows.handed_over:
-            states += rows.by_directive.get(id_, ())
-        # Else it was left for another program as a saved file, which is gone: that one has it.
-    known = {state.key for states in rows.by_directive.values() for state in states}
-    return RecoveredBacklogs(states, known, list(files))
+        if _is_newer(files.get(id_), checkpoint, id_):
+            states += _snapshots_of_file(files[id_], directive, options)
+        elif folder is None or id_ in files or id_ not in checkpoint.handed_over:
+            states += checkpoint.snapshots.get(id_, ())
+        # Else the saved file that was written at the stop is gone: another program continues it.
+    rows = {state.key for snapshots in checkpoint.snapshots.values() for state in snapshots}
+    return RecoveredBacklogs(states, rows, list(files))
 
 
-def _file_counts(file: SavedFile | None, rows: _Rows, directive: int) -> bool:
-    """Whether a saved file is all there is of a directive, or newer than the checkpoint."""
+def _is_newer(file: SavedFile | None, checkpoint: _CheckpointContent, directive: int) -> bool:
+    """Whether there is a saved file, and no newer backlog of the directive in the checkpoint."""
     return file is not None and (
-        directive not in rows.by_directive or file.mtime_ns > rows.saved_at[directive]
+        directive not in checkpoint.snapshots or file.mtime_ns > checkpoint.last_saved_ns[directive]
     )
 
 
-def _rows(checkpoint: CheckpointStore, directives: Mapping[int, Directive]) -> _Rows:
-    """All rows of these directives; none when the file cannot be read, which is logged."""
+def _load_checkpoint(
+    store: CheckpointStore, directives: Mapping[int, Directive]
+) -> _CheckpointContent:
+    """Read the rows of these directives; logs an unreadable file, and returns no rows."""
     try:
-        loaded = checkpoint.load(directives)
-        found = _Rows({}, checkpoint.saved_at(), checkpoint.handed_over())
+        rows = store.load(directives)
+        content = _CheckpointContent({}, store.last_saved_ns(), store.handed_over_directives())
     except CheckpointError as error:
         logger.error(f"the crash checkpoint cannot be read: {error}")
-        return _Rows({})
-    for directive, raw in loaded:
+        return _CheckpointContent({})
+    for directive, state in rows:
         try:
-            state = _states.decode(raw)
+            snapshot = _snapshot_decoder.decode(state)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             logger.bind(directive=directive, why=str(error)).error(
                 "a backlog in the crash checkpoint cannot be read"
             )
         else:
-            found.by_directive.setdefault(directive, []).append(state)
-    return found
+            content.snapshots.setdefault(directive, []).append(snapshot)
+    return content
 
 
-def _of_file(file: SavedFile, directive: Directive, options: Options) -> Iterable[BacklogSnapshot]:
+def _snapshots_of_file(
+    file: SavedFile, directive: Directive, options: Options
+) -> Iterator[BacklogSnapshot]:
+    """Convert the alarms of a saved file; logs those that do not fit the directive."""
     for order, alarm in enumerate(file.alarms):
         try:
-            yield msgspec.structs.replace(
-                snapshot_from_alarm(alarm, directive, options), order=order
-            )
-        except UnusableBacklogError as unfit:
-            log_dropped(unfit.dropped(directive.id, alarm.alarm_id, alarm.title))
+            snapshot = snapshot_from_alarm(alarm, directive, options)
+        except UnusableBacklogError as error:
+            log_dropped(error.dropped(directive.id, alarm.alarm_id, alarm.title))
+        else:
+            yield msgspec.structs.replace(snapshot, order=order)
 
 
 def log_dropped(dropped: DroppedBacklog) -> None:
-    """Log a saved backlog that is not taken up."""
+    """Log a saved backlog that is not restored, and the reason."""
     logger.bind(**msgspec.structs.asdict(dropped)).warning("a saved backlog is dropped")

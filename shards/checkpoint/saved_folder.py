@@ -1,8 +1,6 @@
-"""The folder of saved backlogs, a file for each directive, as dsiem-backend keeps it too.
+"""Reads, writes and removes saved backlogs: a JSON file for each directive, as in dsiem-backend.
 
-What may live here: reading, writing and removing these files. What may not: what a saved alarm
-means, and which of the files are wanted. Another node may share the folder: files of directives
-that nobody asks for are left alone.
+Another node can share the folder, so files of directives that are not asked for stay untouched.
 """
 
 import os
@@ -20,25 +18,25 @@ from engine.dsiem_format.saved_document import SavedDocument, parse_saved_alarms
 from shards.durable import sync_folder
 
 MAX_FILE_BYTES = 1 << 30
-"""A longer file is set aside unread."""
+"""A longer file is set aside without reading it."""
 
 
 class SavedFile(Struct, frozen=True):
-    """What a file held, and when it was last written, in ns since the epoch."""
+    """Content of a file, and the time of its last change in ns since the epoch."""
 
     alarms: tuple[SavedAlarm, ...]
     mtime_ns: int
 
 
 class SavedFolder:
-    """The files `{directive id}.json` of one folder."""
+    """The files `<directive id>.json` of one folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def read(self, directives: Collection[int]) -> dict[int, SavedFile]:
-        """The files of these directives; what cannot be read is logged, and set aside as *.bad."""
-        names = self._names()
+        """Read the files of these directives; logs an unreadable file, and renames it to *.bad."""
+        names = self._list_names()
         files = {
             directive: self._read(self._path(directive))
             for directive in directives
@@ -47,68 +45,72 @@ class SavedFolder:
         return {directive: file for directive, file in files.items() if file is not None}
 
     def write(self, saved: Mapping[int, Sequence[SavedAlarm]]) -> None:
-        """Write a file for each directive, whole or not at all; OSError tells which one failed."""
+        """Write a file for each directive atomically; raises OSError with the name of the file."""
         if not saved:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         for directive, alarms in saved.items():
-            _write(self._path(directive), msgspec.json.encode(alarms))
+            _replace_file(self._path(directive), msgspec.json.encode(alarms))
         sync_folder(self._folder)
 
     def remove(self, directives: Iterable[int]) -> None:
-        """Remove the files of these directives, if they are there; OSError as usual."""
-        removed = [self._path(one) for one in directives if self._path(one).exists()]
-        for path in removed:
+        """Remove the existing files of these directives; raises OSError."""
+        existing = [path for path in map(self._path, directives) if path.exists()]
+        for path in existing:
             path.unlink(missing_ok=True)
-        if removed:
+        if existing:
             sync_folder(self._folder)
 
     def _path(self, directive: int) -> Path:
         return self._folder / f"{directive}.json"
 
-    def _names(self) -> frozenset[str]:
-        """All names in the folder; none when there is no folder."""
+    def _list_names(self) -> frozenset[str]:
+        """All names in the folder; none if it does not exist, or cannot be read (logged)."""
         try:
             return frozenset(os.listdir(self._folder))  # noqa: PTH208 - names, not paths
         except FileNotFoundError:
             return frozenset()
         except OSError as error:
-            _say(self._folder, _reason(error), "saved backlogs cannot be looked for")
+            _log_error(self._folder, _reason(error), "saved backlogs cannot be looked for")
             return frozenset()
 
     def _read(self, path: Path) -> SavedFile | None:
         try:
-            data, mtime_ns = _content(path)
+            data, mtime_ns = _read_regular_file(path)
             document = parse_saved_alarms(data)
         except FileNotFoundError:
-            return None  # another process that shares the folder was faster
-        except _NotAFile:
-            _say(path, "it is not a regular file", "saved backlogs cannot be read")
+            return None  # another process that shares the folder has removed it
+        except _NotRegularFileError:
+            _log_error(path, "it is not a regular file", "saved backlogs cannot be read")
             return None
         except (OSError, ValueError) as error:
             _set_aside(path, _reason(error))
             return None
-        _say_faults(path, document)
+        if document.faults:
+            _log_faults(path, document)
         return SavedFile(document.alarms, mtime_ns)
 
 
-class _NotAFile(Exception):
-    """A name stands for something that is no regular file."""
+class _NotRegularFileError(Exception):
+    """The path is a folder, a pipe or the like."""
 
 
-def _content(path: Path) -> tuple[bytes, int]:
-    """All bytes of a regular file, and its mtime in ns."""
-    if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would block
-        raise _NotAFile
+def _read_regular_file(path: Path) -> tuple[bytes, int]:
+    """The bytes of a file and its mtime in ns.
+
+    Raises _NotRegularFileError, OSError, and ValueError if it is longer than MAX_FILE_BYTES.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would block
+        raise _NotRegularFileError
     with path.open("rb") as file:
-        found = os.fstat(file.fileno())
-        if found.st_size > MAX_FILE_BYTES:
-            raise ValueError(f"it has {found.st_size} bytes, must be at most {MAX_FILE_BYTES}")
-        return file.read(MAX_FILE_BYTES), found.st_mtime_ns
+        status = os.fstat(file.fileno())
+        if status.st_size > MAX_FILE_BYTES:
+            raise ValueError(f"it has {status.st_size} bytes, must be at most {MAX_FILE_BYTES}")
+        return file.read(MAX_FILE_BYTES), status.st_mtime_ns
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Replace a file whole; OSError with its name, and then the old one is still there."""
+def _replace_file(path: Path, data: bytes) -> None:
+    """Replace a file atomically; raises OSError with its name, and then leaves it as it was."""
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -119,36 +121,32 @@ def _write(path: Path, data: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()
-        raise _named(error, path) from error
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def _named(error: OSError, path: Path) -> OSError:
-    return OSError(error.errno, error.strerror, str(path))
-
-
-def _say_faults(path: Path, document: SavedDocument) -> None:
-    """Log what is no alarm in a file, which is kept for people under a second name."""
+def _log_faults(path: Path, document: SavedDocument) -> None:
+    """Log the items of a file that are not alarms, and keep the file as *.bad too."""
     for fault in document.faults:
-        _say(path, fault, "a saved backlog cannot be read")
-    if document.faults:
-        bad = _bad(path)
-        try:
-            bad.unlink(missing_ok=True)
-            bad.hardlink_to(path)
-        except OSError as error:
-            _say(bad, _reason(error), "the file cannot be kept under this name")
+        _log_error(path, fault, "a saved backlog cannot be read")
+    bad = _bad_path(path)
+    try:
+        bad.unlink(missing_ok=True)
+        bad.hardlink_to(path)
+    except OSError as error:
+        _log_error(bad, _reason(error), "the file cannot be kept under this name")
 
 
 def _set_aside(path: Path, reason: str) -> None:
-    bad = _bad(path)
-    _say(path, reason, f"saved backlogs cannot be read, and are set aside as {bad.name}")
+    """Log the reason why a file is unreadable, and rename it to *.bad."""
+    bad = _bad_path(path)
+    _log_error(path, reason, f"saved backlogs cannot be read, and are set aside as {bad.name}")
     try:
         path.replace(bad)
     except OSError as error:
-        _say(bad, _reason(error), "the file cannot be set aside under this name")
+        _log_error(bad, _reason(error), "the file cannot be set aside under this name")
 
 
-def _bad(path: Path) -> Path:
+def _bad_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.bad")
 
 
@@ -156,5 +154,5 @@ def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def _say(path: Path, reason: str, message: str) -> None:
+def _log_error(path: Path, reason: str, message: str) -> None:
     logger.bind(file=str(path), why=reason).error(message)

@@ -34,7 +34,7 @@ class Fetcher:
         limits = self._limits
         statuses = _AcceptedStatuses(also_accept)
         try:
-            answer = self._client_of(origin).ask(
+            answer = self._client_of(origin).request(
                 path, limits.reply_bytes, limits.request_seconds, statuses
             )
         except HttpClientError as error:

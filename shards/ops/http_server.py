@@ -1,14 +1,11 @@
-"""Health, metrics and status over HTTP, in the supervisor: /livez, /readyz, /metrics, /status.
+"""HTTP server of the supervisor for health, metrics and status: /livez /readyz /metrics /status.
 
-May live here: paths, status codes and content types. May not: what is healthy (overview.py), and
-what is in the documents (exposition.py, status.py). No login: it shows alarms, so it listens on the
-loopback address unless told otherwise.
+It has no login and shows alarms, so it listens on the loopback address by default.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -19,18 +16,22 @@ from shards.ops.prometheus_text import CONTENT_TYPE, prometheus_text
 from shards.ops.status_document import status_document
 
 _RETRY_SECONDS = 5.0
-"""How often a port that somebody else has is tried again."""
-_END_SECONDS = 1.0
-"""For requests that are under way at the end."""
+"""Interval of attempts to listen on a port that is in use."""
+_SHUTDOWN_SECONDS = 1.0
+"""Longest wait for requests that are in progress at the end."""
 
 
 @asynccontextmanager
-async def serving(address: str, port: int, look: Callable[[], Overview]) -> AsyncIterator[None]:
-    """Serve meanwhile.
+async def run_ops_server(
+    address: str, port: int, get_overview: Callable[[], Overview]
+) -> AsyncIterator[None]:
+    """Run the server while the context is active; each request reads one overview.
 
-    When it cannot listen it tries again, and correlation goes on: alarms come before metrics.
+    If the port cannot be opened, it logs that and retries in the background: the service correlates
+    also without health and metrics.
     """
-    runner = web.AppRunner(_application(look), access_log=None, shutdown_timeout=_END_SECONDS)
+    application = _create_application(get_overview)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     listening = asyncio.create_task(_listen(runner, address, port))
     try:
@@ -43,52 +44,48 @@ async def serving(address: str, port: int, look: Callable[[], Overview]) -> Asyn
 
 
 async def _listen(runner: web.AppRunner, address: str, port: int) -> None:
-    said = False
+    """Open the port; retries until that succeeds, and logs the first failure."""
+    failed = False
     while True:
         try:
             await web.TCPSite(runner, address, port).start()
         except OSError as error:
-            if not said:
+            if not failed:
                 logger.error(
                     f"--ops-port (DSIEM_OPS_PORT): cannot listen on {address} port {port}: "
                     f"{error.strerror}; it is tried again, without health and metrics meanwhile"
                 )
-                said = True
+            failed = True
             await asyncio.sleep(_RETRY_SECONDS)
         else:
             logger.bind(url=f"http://{address}:{port}").info("health, metrics and status")
             return
 
 
-def _application(look: Callable[[], Overview]) -> web.Application:
+def _create_application(get_overview: Callable[[], Overview]) -> web.Application:
     async def livez(_: web.Request) -> web.Response:
-        return _health(look().stuck)
+        return _health_response(get_overview().liveness_problems)
 
     async def readyz(_: web.Request) -> web.Response:
-        return _health(look().missing)
+        return _health_response(get_overview().readiness_problems)
 
-    async def metrics_text(_: web.Request) -> web.Response:
-        return web.Response(
-            body=prometheus_text(look()),
-            headers={"Content-Type": CONTENT_TYPE},
-        )
+    async def metrics(_: web.Request) -> web.Response:
+        body = prometheus_text(get_overview())
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
     async def status(_: web.Request) -> web.Response:
-        return _json(status_document(look()))
+        body = msgspec.json.encode(status_document(get_overview()))
+        return web.Response(body=body, content_type="application/json")
 
     application = web.Application()
     application.router.add_get("/livez", livez)
     application.router.add_get("/readyz", readyz)
-    application.router.add_get("/metrics", metrics_text)
+    application.router.add_get("/metrics", metrics)
     application.router.add_get("/status", status)
     return application
 
 
-def _health(wrong: list[str]) -> web.Response:
-    """200 and `ok`, or 503 and what is wrong, a line each."""
-    text = "".join(f"{line}\n" for line in wrong or ["ok"])
-    return web.Response(status=503 if wrong else 200, text=text)
-
-
-def _json(content: dict[str, Any]) -> web.Response:
-    return web.Response(body=msgspec.json.encode(content), content_type="application/json")
+def _health_response(problems: list[str]) -> web.Response:
+    """200 and `ok`, or 503 and a line for each problem."""
+    text = "".join(f"{line}\n" for line in problems or ["ok"])
+    return web.Response(status=503 if problems else 200, text=text)

@@ -1,326 +1,271 @@
-"""The one list of metrics: names, labels, help, and where in an overview each comes from.
+"""The table of metrics: names, labels, help texts, and the reader of each one's samples.
 
-May live here: that list. May not: its text form (exposition.py), and counting. docs/metrics.md has
-the same table, which a test compares.
+A test compares it with the table in docs/metrics.md.
 """
 
 import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from shards.histograms import CHECKPOINT_BOUNDS, LAG_BOUNDS, PROCESSING_BOUNDS, Histogram
-from shards.ops.overview import Overview
+from shards.histograms import CHECKPOINT_BOUNDS, LAG_BOUNDS, PROCESSING_BOUNDS
+from shards.ops.metric_samples import (
+    HistogramSample,
+    SampleReader,
+    breaker_states,
+    by_label,
+    by_reason,
+    by_worker,
+    closed_backlogs,
+    delivery_outcomes,
+    directive_matches,
+    event_outcomes,
+    lookup_results,
+    single,
+    single_if_nats,
+)
 
 PREFIX = "dsiem_"
-Values = Mapping[tuple[str, ...], float]
-"""By the values of the labels."""
-Buckets = tuple[Sequence[float], Histogram]
-MetricReader = Callable[[Overview], Values | Buckets | None]
-"""None: there is nothing of it now."""
+"""Start of the name of every metric."""
 
 
 class Metric(Struct, frozen=True):
-    """A metric, without the prefix; a counter's name ends in `_total`."""
+    """A metric; `name` is without the prefix, `kind` is counter, gauge or histogram.
+
+    The name of a counter ends in `_total`.
+    """
 
     name: str
     kind: str
     labels: tuple[str, ...]
     help: str
-    values: MetricReader
+    read_samples: SampleReader
 
 
-def _counter(name: str, about: str, values: MetricReader, *labels: str) -> Metric:
-    return Metric(name, "counter", labels, about, values)
+def _counter(name: str, help_text: str, read: SampleReader, *labels: str) -> Metric:
+    return Metric(name, "counter", labels, help_text, read)
 
 
-def _gauge(name: str, about: str, values: MetricReader, *labels: str) -> Metric:
-    return Metric(name, "gauge", labels, about, values)
+def _gauge(name: str, help_text: str, read: SampleReader, *labels: str) -> Metric:
+    return Metric(name, "gauge", labels, help_text, read)
 
 
-def _histogram(name: str, about: str, values: MetricReader) -> Metric:
-    return Metric(name, "histogram", (), about, values)
-
-
-def _one(value: Callable[[Overview], float]) -> Callable[[Overview], Values]:
-    return lambda overview: {(): value(overview)}
-
-
-def _by(value: Callable[[Overview], Mapping[str, float]]) -> Callable[[Overview], Values]:
-    return lambda overview: {(name,): number for name, number in value(overview).items()}
-
-
-def _by_reason(
-    reasons: tuple[str, ...], value: Callable[[Overview], Mapping[str, float]]
-) -> Callable[[Overview], Values]:
-    """With a 0 where nothing has happened: the first increase of a series is seen by nobody."""
-    zeros = dict.fromkeys(reasons, 0.0)
-    return _by(lambda overview: {**zeros, **value(overview)})
-
-
-def _by_worker(
-    values: Callable[[Overview], Iterable[float]],
-) -> Callable[[Overview], Values]:
-    return lambda overview: {(str(worker),): value for worker, value in enumerate(values(overview))}
-
-
-def _outcomes(overview: Overview) -> Mapping[str, float]:
-    events = overview.ledger.events
-    return {
-        "routed": events.routed,
-        "unmatched": events.unmatched,
-        "elsewhere": events.elsewhere,
-        "whitelisted": events.whitelisted,
-    }
-
-
-def _deliveries(overview: Overview) -> Mapping[str, float]:
-    deliveries = overview.ledger.deliveries
-    return {"consumed": deliveries.consumed, "unmatched": deliveries.unmatched}
-
-
-def _lookups(overview: Overview) -> Values:
-    values: dict[tuple[str, ...], float] = {}
-    for source, counts in overview.ledger.lookups.items():
-        results = {
-            "cached": counts.cached,
-            "shared": counts.shared,
-            "found": counts.found,
-            "nothing": counts.nothing,
-            "rejected_breaker": counts.rejected_breaker,
-            "rejected_full": counts.rejected_full,
-            **{f"error_{reason}": number for reason, number in counts.errors.items()},
-        }
-        values |= {(source, result): number for result, number in results.items()}
-    return values
-
-
-def _breakers(overview: Overview) -> Values:
-    return {
-        (source, state): counts.breakers[state]
-        for source, counts in overview.ledger.lookups.items()
-        for state in ("closed", "half_open", "open")
-    }
-
-
-def _matches(overview: Overview) -> Values | None:
-    if overview.matches is None:
-        return None
-    return {(str(directive),): number for directive, number in overview.matches.items()}
-
-
-def _nats(value: Callable[[Overview], float]) -> Callable[[Overview], Values | None]:
-    """Only where events come over NATS."""
-    return lambda overview: {(): value(overview)} if overview.over_nats else None
-
-
-def _closed(overview: Overview) -> Mapping[str, float]:
-    backlogs = overview.ledger.backlogs
-    return {reason: backlogs[reason] for reason in ("finished", "expired", "interrupted")}
+def _histogram(name: str, help_text: str, read: SampleReader) -> Metric:
+    return Metric(name, "histogram", (), help_text, read)
 
 
 METRICS: tuple[Metric, ...] = (
     _counter(
         "events_received_total",
-        "Events that have arrived.",
-        _one(lambda o: o.ledger.events.received),
+        "Events received.",
+        single(lambda o: o.ledger.events.received),
     ),
     _counter(
         "events_total",
-        "What became of events, besides those that were invalid or dropped.",
-        _by(_outcomes),
+        "Events by outcome, other than invalid and dropped ones.",
+        by_label(event_outcomes),
         "outcome",
     ),
     _counter(
         "events_invalid_total",
-        "Events that are no valid ones.",
-        _by(lambda o: o.ledger.events.invalid),
+        "Events that are invalid.",
+        by_label(lambda o: o.ledger.events.invalid),
         "reason",
     ),
     _counter(
         "events_dropped_total",
-        "Events that were valid, and went nowhere.",
-        _by(lambda o: o.ledger.events.dropped),
+        "Valid events that were dropped.",
+        by_label(lambda o: o.ledger.events.dropped),
         "reason",
     ),
     _counter(
         "deliveries_total",
-        "What became of events in workers; an event for two workers is two deliveries.",
-        _by(_deliveries),
+        "Events processed by workers, by outcome; an event for two workers is two deliveries.",
+        by_label(delivery_outcomes),
         "outcome",
     ),
     _counter(
         "deliveries_invalid_total",
-        "Deliveries that a worker found to be no valid events.",
-        _by(lambda o: o.ledger.deliveries.invalid),
+        "Deliveries that a worker found to be invalid events.",
+        by_label(lambda o: o.ledger.deliveries.invalid),
         "reason",
     ),
     _counter(
         "deliveries_dropped_total",
-        "Deliveries that were dropped, as when the queue to a worker is full.",
-        _by_reason(("queue_full",), lambda o: o.ledger.deliveries.dropped),
+        "Deliveries that were dropped, for example because the queue of a worker was full.",
+        by_reason(("queue_full",), lambda o: o.ledger.deliveries.dropped),
         "reason",
     ),
     _counter(
         "deliveries_lost_total",
         "Deliveries that were lost with a process that died.",
-        _by_reason(("worker_died", "router_died"), lambda o: o.ledger.deliveries.lost),
+        by_reason(("worker_died", "router_died"), lambda o: o.ledger.deliveries.lost),
         "reason",
     ),
     _histogram(
         "event_processing_seconds",
-        "How long a worker took for an event.",
-        lambda o: (PROCESSING_BOUNDS, o.timings.processing),
+        "Time that a worker took for an event.",
+        lambda o: HistogramSample(PROCESSING_BOUNDS, o.timings.processing),
     ),
     _histogram(
         "event_lag_seconds",
-        "From when the frontend received an event until a worker took it.",
-        lambda o: (LAG_BOUNDS, o.timings.lag),
+        "Time from the receipt of an event by the frontend until a worker took it.",
+        lambda o: HistogramSample(LAG_BOUNDS, o.timings.lag),
     ),
     _counter(
         "events_late_total",
         "Events taken later than max-delay after they were received.",
-        _one(lambda o: o.ledger.late),
+        single(lambda o: o.ledger.late),
     ),
     _gauge(
         "queue_depth",
         "Events that wait for a worker.",
-        _by_worker(lambda o: (shard.queue for shard in o.shards)),
+        by_worker(lambda o: (shard.queue for shard in o.shards)),
         "worker",
     ),
     _gauge(
         "queue_capacity",
-        "Events that may wait for a worker; 0 is any number.",
-        _by_worker(lambda o: (shard.queue_capacity for shard in o.shards)),
+        "Events that can wait for a worker; 0 is unbounded.",
+        by_worker(lambda o: (shard.queue_capacity for shard in o.shards)),
         "worker",
     ),
     _gauge(
         "worker_up",
         "Whether a worker runs.",
-        _by_worker(lambda o: (worker.up for worker in o.workers)),
+        by_worker(lambda o: (worker.up for worker in o.workers)),
         "worker",
     ),
     _counter(
         "worker_restarts_total",
-        "How often a worker was started again after it had died.",
-        _by_worker(lambda o: (worker.restarts for worker in o.workers)),
+        "Restarts of a worker after it died.",
+        by_worker(lambda o: (worker.restarts for worker in o.workers)),
         "worker",
     ),
-    _gauge("router_up", "Whether the router runs.", _one(lambda o: o.router.up)),
+    _gauge("router_up", "Whether the router runs.", single(lambda o: o.router.up)),
     _counter(
         "router_restarts_total",
-        "How often the router was started again after it had died.",
-        _one(lambda o: o.router.restarts),
+        "Restarts of the router after it died.",
+        single(lambda o: o.router.restarts),
     ),
     _gauge(
         "directives_loaded",
-        "Directives that events are held against.",
-        _one(lambda o: o.directives),
+        "Directives that are loaded.",
+        single(lambda o: o.directives),
     ),
     _gauge(
         "directives_rejected",
-        "Directives that were left out for their faults.",
-        _one(lambda o: o.rejected),
+        "Directives that were left out because of errors.",
+        single(lambda o: o.rejected_directives),
     ),
     _gauge(
         "directives_active",
         "Directives that have open backlogs.",
-        _one(lambda o: sum(shard.active_directives for shard in o.shards)),
+        single(lambda o: sum(shard.active_directives for shard in o.shards)),
     ),
     _gauge(
         "backlogs_active",
         "Open backlogs.",
-        _one(lambda o: sum(shard.backlogs for shard in o.shards)),
+        single(lambda o: sum(shard.backlogs for shard in o.shards)),
     ),
     _counter(
         "backlogs_opened_total",
-        "Backlogs that an event has opened.",
-        _one(lambda o: o.ledger.backlogs["opened"]),
+        "Backlogs opened by an event.",
+        single(lambda o: o.ledger.backlogs["opened"]),
     ),
     _counter(
         "backlogs_restored_total",
-        "Backlogs that were taken up from disk.",
-        _one(lambda o: o.ledger.backlogs["restored"]),
+        "Backlogs restored from disk.",
+        single(lambda o: o.ledger.backlogs["restored"]),
     ),
     _counter(
         "backlogs_closed_total",
-        "Backlogs that are closed; interrupted ones were open in a worker when it died.",
-        _by(_closed),
+        "Backlogs closed; interrupted ones were open in a worker when it died.",
+        by_label(closed_backlogs),
         "reason",
     ),
     _counter(
         "deliveries_rolled_back_total",
-        "At most so many events were taken by a worker that died, since its last checkpoint.",
-        _one(lambda o: o.ledger.rolled_back),
+        "Deliveries consumed after the last checkpoint of a worker that died; an upper bound.",
+        single(lambda o: o.ledger.rolled_back),
     ),
     _counter(
-        "alarms_written_total", "Lines of the alarms file.", _by(lambda o: o.alarms), "risk_class"
+        "alarms_written_total",
+        "Lines written to the alarms file.",
+        by_label(lambda o: o.alarms_written),
+        "risk_class",
     ),
     _counter(
         "matches_total",
         "Events that a directive has consumed; only with --metrics-per-directive.",
-        _matches,
+        directive_matches,
         "directive",
     ),
     _counter(
         "lookups_total",
-        "What became of lookups; a hit is found, or cached.",
-        _lookups,
+        "Lookups by result; those with hits are among found and cached.",
+        lookup_results,
         "source",
         "result",
     ),
     _gauge(
-        "lookup_breakers", "Circuit breakers of workers, by state.", _breakers, "source", "state"
+        "lookup_breakers",
+        "Circuit breakers of workers, by state.",
+        breaker_states,
+        "source",
+        "state",
     ),
-    _gauge("source_connected", "Whether events can arrive.", _one(lambda o: o.connected)),
+    _gauge("source_connected", "Whether events can arrive.", single(lambda o: o.source_connected)),
     _gauge(
-        "nats_connected", "Whether there is a connection to NATS.", _nats(lambda o: o.connected)
+        "nats_connected",
+        "Whether there is a connection to NATS.",
+        single_if_nats(lambda o: o.source_connected),
     ),
     _counter(
         "nats_disconnects_total",
-        "How often a connection to NATS was lost.",
-        _nats(lambda o: o.ledger.feed.lost),
+        "Lost connections to NATS.",
+        single_if_nats(lambda o: o.ledger.feed.lost),
     ),
     _counter(
         "nats_disconnected_seconds_total",
-        "For how long there was no connection to NATS.",
-        _nats(lambda o: o.ledger.feed.seconds_without),
+        "Time without a connection to NATS.",
+        single_if_nats(lambda o: o.ledger.feed.seconds_without),
     ),
     _counter(
         "nats_events_cut_total",
-        "Events that the NATS server had for us and threw away; only with --nats-monitor.",
-        _nats(lambda o: o.ledger.feed.cut),
+        "Events that the NATS server discarded for this client; only with --nats-monitor.",
+        single_if_nats(lambda o: o.ledger.feed.cut),
     ),
     _gauge(
-        "output_writable", "Whether alarms can be written.", _one(lambda o: not o.output_trouble)
+        "output_writable", "Whether alarms can be written.", single(lambda o: not o.output_trouble)
     ),
     _counter(
         "output_errors_total",
-        "How often alarms could not be written, each try counted.",
-        _one(lambda o: o.output_errors),
+        "Failed attempts to write alarms.",
+        single(lambda o: o.output_errors),
     ),
     _histogram(
         "checkpoint_seconds",
-        "How long a crash checkpoint of a worker took.",
-        lambda o: (CHECKPOINT_BOUNDS, o.timings.checkpoints),
+        "Time that a crash checkpoint of a worker took.",
+        lambda o: HistogramSample(CHECKPOINT_BOUNDS, o.timings.checkpoints),
     ),
     _gauge(
         "checkpoint_last_timestamp_seconds",
-        "When the last crash checkpoint was written, of the worker where that is longest ago.",
-        lambda o: {(): o.checkpoint_at} if o.checkpoint_at else None,
+        "Time of the last crash checkpoint, of the worker where it is longest ago.",
+        lambda o: {(): o.oldest_checkpoint_at} if o.oldest_checkpoint_at else None,
     ),
     _gauge(
-        "start_timestamp_seconds", "When the service was started.", _one(lambda o: o.now - o.uptime)
+        "start_timestamp_seconds",
+        "Time at which the service was started.",
+        single(lambda o: o.now - o.uptime),
     ),
     _gauge(
         "config_info",
-        "The hash of the loaded configuration; always 1.",
+        "Hash of the loaded configuration; always 1.",
         lambda o: {(o.config_hash,): 1.0},
         "hash",
     ),
     _gauge(
         "build_info",
-        "Which program this is; always 1.",
+        "Versions of the program and of Python; always 1.",
         lambda o: {(o.version, platform.python_version()): 1.0},
         "version",
         "python",

@@ -1,8 +1,4 @@
-"""How the service is at one moment, as plain data: what health, metrics and status are made of.
-
-May live here: that data, and what can be read off it. May not: how it is gathered (observer.py),
-and how it is shown.
-"""
+"""The state of the service at one moment, from which health, metrics and status are derived."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,26 +9,28 @@ from shards.histograms import Timings
 from shards.ledger import Ledger
 
 STALLED_SECONDS = 30.0
-"""A process that lives reports twice a second; one that has said nothing for so long is stuck."""
+"""Time without a report after which a process counts as stalled; it reports twice a second."""
 
 
-class ProcessView(Struct, frozen=True, kw_only=True):
-    """The router or a worker: whether it lives, is ready, how often it was started again.
+class ProcessStatus(Struct, frozen=True, kw_only=True):
+    """State of the router or a worker.
 
-    `silent`: seconds since its last report, or since its start.
+    `restarts`: number of starts after the first one. `seconds_since_report`: since its last report,
+    or since its start if it has not reported yet.
     """
 
     name: str
     up: bool
     ready: bool
     restarts: int
-    silent: float
+    seconds_since_report: float
 
 
-class ShardView(Struct, frozen=True, kw_only=True):
-    """What a worker has: directives, open backlogs, events that wait for it, and how many a second.
+class ShardStatus(Struct, frozen=True, kw_only=True):
+    """Directives and load of a worker; the field names are keys of the status document.
 
-    `queue_capacity`: 0 is without bound.
+    `directives`: number of loaded ones; `active_directives`: those with open backlogs; `backlogs`:
+    number of open ones; `queue`: events that wait for the worker; `queue_capacity`: 0 is unbounded.
     """
 
     worker: int
@@ -45,10 +43,13 @@ class ShardView(Struct, frozen=True, kw_only=True):
 
 
 class Overview(Struct, frozen=True, kw_only=True):
-    """All of it. Times in seconds, since the epoch or long; `latest`: lines of alarms, newest last.
+    """State of the service. Times are in seconds since the epoch, durations in seconds.
 
-    `checkpoint_at`: of the worker whose last one is the oldest; 0: there was none yet. `matches`:
-    by directive; None when they are not counted.
+    `settings`: by name, without secrets. `alarms_written`: lines of the alarms file by risk class.
+    `matches`: consumed events by directive; None if they are not counted. `output_trouble`: why
+    alarms cannot be written, or empty. `oldest_checkpoint_at`: time of the last checkpoint, of the
+    worker where it is longest ago; 0 until every worker has written one. `latest_alarms`: lines of
+    the alarms file, the newest last.
     """
 
     version: str
@@ -57,49 +58,51 @@ class Overview(Struct, frozen=True, kw_only=True):
     settings: Mapping[str, Any]
     config_hash: str
     directives: int
-    rejected: int
+    rejected_directives: int
     ledger: Ledger
     timings: Timings
-    alarms: Mapping[str, int]
+    alarms_written: Mapping[str, int]
     matches: Mapping[int, int] | None
     events_per_second: float
-    router: ProcessView
-    workers: Sequence[ProcessView]
-    shards: Sequence[ShardView]
-    over_nats: bool
-    connected: bool
+    router: ProcessStatus
+    workers: Sequence[ProcessStatus]
+    shards: Sequence[ShardStatus]
+    uses_nats: bool
+    source_connected: bool
     output_trouble: str
     output_errors: int
-    checkpoint_at: float
+    oldest_checkpoint_at: float
     stopping: bool
-    latest: Sequence[bytes]
+    latest_alarms: Sequence[bytes]
 
     @property
-    def stuck(self) -> list[str]:
-        """What makes no progress any more: nothing of that passes, so a restart is in order.
+    def liveness_problems(self) -> list[str]:
+        """Processes that make no progress, which only a restart of the service can end.
 
-        While the disk is full workers wait, and say nothing. A server that is away is none of it.
+        While alarms cannot be written, workers wait and do not report: that is not a problem of
+        liveness. Nor is a lost connection to NATS.
         """
         if self.output_trouble:
             return []
         return [
-            f"{process.name} has said nothing for {process.silent:.0f} s"
+            f"{process.name} has said nothing for {process.seconds_since_report:.0f} s"
             for process in (self.router, *self.workers)
-            if process.up and process.ready and process.silent > STALLED_SECONDS
+            if process.up and process.ready and process.seconds_since_report > STALLED_SECONDS
         ]
 
     @property
-    def missing(self) -> list[str]:
-        """What is missing for taking events; empty when it is ready."""
-        missing = ["it is stopping"] if self.stopping else []
+    def readiness_problems(self) -> list[str]:
+        """Reasons why the service cannot take events; empty if it is ready."""
+        problems = ["it is stopping"] if self.stopping else []
         for process in (*self.workers, self.router):
             if not process.up:
-                missing.append(f"{process.name} is not running")
+                problems.append(f"{process.name} is not running")
             elif not process.ready:
-                missing.append(f"{process.name} is still starting")
-        if self.router.up and self.router.ready and not self.connected:
-            what = "there is no connection to NATS" if self.over_nats else "it is not listening"
-            missing.append(what)
+                problems.append(f"{process.name} is still starting")
+        if self.router.up and self.router.ready and not self.source_connected:
+            problems.append(
+                "there is no connection to NATS" if self.uses_nats else "it is not listening"
+            )
         if self.output_trouble:
-            missing.append(f"alarms cannot be written: {self.output_trouble}")
-        return missing
+            problems.append(f"alarms cannot be written: {self.output_trouble}")
+        return problems

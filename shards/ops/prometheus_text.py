@@ -1,58 +1,60 @@
-"""Metrics in the text form of Prometheus.
+"""Formats the metrics of an overview in the text format of Prometheus."""
 
-May live here: that form. May not: which metrics there are (metrics.py), and HTTP (ops.py).
-"""
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from math import inf
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.metrics_core import Metric as MetricFamily
 from prometheus_client.registry import Collector
 
-from shards.histograms import Histogram
-from shards.ops.metrics import METRICS, PREFIX, Buckets, Metric, Values
+from shards.ops.metric_samples import HistogramSample, Samples
+from shards.ops.metrics import METRICS, PREFIX, Metric
 from shards.ops.overview import Overview
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def prometheus_text(overview: Overview) -> bytes:
-    """All metrics in the text form of Prometheus, version 0.0.4."""
+    """All metrics in the text format of Prometheus, version 0.0.4."""
     registry = CollectorRegistry()
-    registry.register(_Collector(overview))
+    registry.register(_OverviewCollector(overview))
     return generate_latest(registry)
 
 
-class _Collector(Collector):
+class _OverviewCollector(Collector):
     def __init__(self, overview: Overview) -> None:
         self._overview = overview
 
-    def collect(self) -> Iterator[Family]:
+    def collect(self) -> Iterator[MetricFamily]:
         for metric in METRICS:
-            values = metric.values(self._overview)
-            if values is not None:
-                yield _family(metric, values)
+            samples = metric.read_samples(self._overview)
+            if isinstance(samples, HistogramSample):
+                yield _histogram_family(metric, samples)
+            elif samples is not None:
+                yield _family(metric, samples)
 
 
-def _family(metric: Metric, values: Values | Buckets) -> Family:
+def _family(metric: Metric, samples: Samples) -> MetricFamily:
     name = PREFIX + metric.name
-    if isinstance(values, tuple):
-        return _buckets(name, metric.help, *values)
     family: CounterMetricFamily | GaugeMetricFamily
     if metric.kind == "counter":
         family = CounterMetricFamily(name.removesuffix("_total"), metric.help, labels=metric.labels)
     else:
         family = GaugeMetricFamily(name, metric.help, labels=metric.labels)
-    for labels, value in values.items():
+    for labels, value in samples.items():
         family.add_metric(labels, value)
     return family
 
 
-def _buckets(name: str, about: str, bounds: Sequence[float], found: Histogram) -> Family:
+def _histogram_family(metric: Metric, sample: HistogramSample) -> MetricFamily:
+    """Buckets of Prometheus are cumulative: each counts all durations up to its bound."""
     buckets: list[tuple[str, float]] = []
     total = 0
-    for bound, number in zip((*bounds, float("inf")), found.buckets, strict=True):
-        total += number
-        buckets.append((f"{bound:g}" if bound != float("inf") else "+Inf", total))
-    return HistogramMetricFamily(name, about, buckets=buckets, sum_value=found.seconds)
+    for bound, count in zip((*sample.bounds, inf), sample.histogram.buckets, strict=True):
+        total += count
+        buckets.append(("+Inf" if bound == inf else f"{bound:g}", total))
+    seconds = sample.histogram.seconds
+    return HistogramMetricFamily(
+        PREFIX + metric.name, metric.help, buckets=buckets, sum_value=seconds
+    )

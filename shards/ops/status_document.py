@@ -1,51 +1,48 @@
-"""The status document: an overview as JSON, for programs and for `top`.
-
-May live here: its form, which others may rely on. May not: HTTP, and terminals.
-"""
+"""The document of /status: an overview as JSON, for programs and for the `top` command."""
 
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from shards.ops.overview import Overview
+from shards.ops.overview import Overview, ProcessStatus
 
 
 def status_document(overview: Overview) -> dict[str, Any]:
-    """All of it as plain data; secrets are left out of settings. The newest alarm comes first."""
-    processes = {process.name: process for process in (overview.router, *overview.workers)}
-    shards = [
-        msgspec.to_builtins(shard)
-        | _process(processes[f"worker-{shard.worker}"])
-        | {"silent_seconds": round(processes[f"worker-{shard.worker}"].silent, 1)}
-        for shard in overview.shards
-    ]
+    """The overview as values that JSON can hold; the newest alarm comes first.
+
+    Other programs rely on the keys.
+    """
+    shards = []
+    for shard in overview.shards:
+        process = overview.workers[shard.worker]
+        silent = {"silent_seconds": round(process.seconds_since_report, 1)}
+        shards.append(msgspec.to_builtins(shard) | _process_fields(process) | silent)
     return {
         "version": overview.version,
         "time": overview.now,
         "uptime_seconds": round(overview.uptime, 1),
-        "ready": not overview.missing,
-        "missing": overview.missing,
-        "stuck": overview.stuck,
+        "ready": not overview.readiness_problems,
+        "missing": overview.readiness_problems,
+        "stuck": overview.liveness_problems,
         "events_per_second": round(overview.events_per_second, 1),
         "config": {
             "hash": overview.config_hash,
             "directives": overview.directives,
-            "rejected": overview.rejected,
+            "rejected": overview.rejected_directives,
         },
-        "router": _process(overview.router) | {"connected": overview.connected},
+        "router": _process_fields(overview.router) | {"connected": overview.source_connected},
         "shards": shards,
         "output": {"trouble": overview.output_trouble, "errors": overview.output_errors},
-        "checkpoint": {"time": overview.checkpoint_at},
+        "checkpoint": {"time": overview.oldest_checkpoint_at},
         "ledger": msgspec.to_builtins(overview.ledger) | {"adds_up": overview.ledger.adds_up},
-        "settings": {name: _plain(value) for name, value in overview.settings.items()},
-        "alarms": [msgspec.Raw(line) for line in reversed(overview.latest)],
+        "settings": {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in overview.settings.items()
+        },
+        "alarms": [msgspec.Raw(line) for line in reversed(overview.latest_alarms)],
     }
 
 
-def _process(process: Any) -> dict[str, Any]:
+def _process_fields(process: ProcessStatus) -> dict[str, Any]:
     return {"up": process.up, "ready": process.ready, "restarts": process.restarts}
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value

@@ -12,7 +12,7 @@ from msgspec import Struct
 from shards.config.config_folder import Config
 from shards.histograms import Timings
 from shards.ipc.messages import WorkerReport
-from shards.ops.overview import Overview, ProcessView, ShardView
+from shards.ops.overview import Overview, ProcessStatus, ShardStatus
 from shards.settings.settings import Settings, settings_of
 from shards.supervisor.alarm_writer import AlarmWriter
 from shards.supervisor.ledger_aggregator import LedgerAggregator
@@ -139,22 +139,22 @@ class Observer:
             settings={name: settings.redacted(name) for name in names},
             config_hash=self._config_hash,
             directives=sum(self._directive_counts),
-            rejected=self._rejected,
+            rejected_directives=self._rejected,
             ledger=self._aggregator.total(),
             timings=self._timings,
-            alarms=self._alarms,
+            alarms_written=self._alarms,
             matches=self._matches if settings.metrics_per_directive else None,
             events_per_second=self._rate(None),
             router=_view(ROUTER, self._router),
             workers=[_view(worker_name(n), process) for n, process in enumerate(self._workers)],
             shards=[self._shard(number) for number in range(len(self._directive_counts))],
-            over_nats=settings.mode == "cluster-backend",
-            connected=self._aggregator.connected,
+            uses_nats=settings.mode == "cluster-backend",
+            source_connected=self._aggregator.connected,
             output_trouble=alarm_writer.trouble,
             output_errors=alarm_writer.errors,
-            checkpoint_at=self._oldest_checkpoint(),
+            oldest_checkpoint_at=self._oldest_checkpoint(),
             stopping=stopping,
-            latest=tuple(self._latest.values()),
+            latest_alarms=tuple(self._latest.values()),
         )
 
     def _oldest_checkpoint(self) -> float:
@@ -162,9 +162,9 @@ class Observer:
             return 0.0
         return min(self._checkpoints.values())
 
-    def _shard(self, number: int) -> ShardView:
+    def _shard(self, number: int) -> ShardStatus:
         report = self._aggregator.workers.get(number)
-        return ShardView(
+        return ShardStatus(
             worker=number,
             directives=self._directive_counts[number],
             active_directives=report.active_directives if report else 0,
@@ -186,11 +186,11 @@ class Observer:
         return max(0.0, number / (last.at - first.at))
 
 
-def _view(name: str, process: _Process) -> ProcessView:
-    return ProcessView(
+def _view(name: str, process: _Process) -> ProcessStatus:
+    return ProcessStatus(
         name=name,
         up=process.up,
         ready=process.ready,
         restarts=max(0, process.starts - 1),
-        silent=time.monotonic() - process.heard_at,
+        seconds_since_report=time.monotonic() - process.heard_at,
     )

@@ -134,6 +134,6 @@ def _prepare_checkpoint(settings: Settings) -> None:
     Without --reload-backlogs an existing file is set aside: its backlogs are not restored.
     """
     try:
-        database_file.prepare_database(checkpoint_path(settings), wanted=settings.reload_backlogs)
+        database_file.prepare_database(checkpoint_path(settings), reuse=settings.reload_backlogs)
     except CheckpointError as error:
         logger.error(f"no crash checkpoint for now: {error}")

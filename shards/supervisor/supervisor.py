@@ -82,10 +82,10 @@ class Supervisor:
         if not settings.ops_port:
             yield
             return
-        from shards.ops import http_server  # noqa: PLC0415 - its libraries are large
+        from shards.ops.http_server import run_ops_server  # noqa: PLC0415 - its libraries are large
 
         async with (
-            http_server.serving(settings.ops_address, settings.ops_port, self._overview),
+            run_ops_server(settings.ops_address, settings.ops_port, self._overview),
             run_every(SAMPLE_SECONDS, self._observer.sample),
         ):
             yield

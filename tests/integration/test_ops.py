@@ -4,10 +4,8 @@ import json
 import os
 import re
 import resource
-import shutil
 import signal
 import socket
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -18,13 +16,10 @@ from typing import Any
 
 import pytest
 
-from shards.ops.metrics import METRICS, PREFIX
-from shards.ops.overview import Overview, ProcessView
+from shards.ops.metrics import PREFIX
 from tests.support.cluster import backend, frontend_of, publish
 from tests.support.frontend import Frontend
 from tests.support.nats_server import NatsServer, free_port
-from tests.support.paths import ROOT
-from tests.support.replaying import Json
 from tests.support.serving import (
     FOR_EVER,
     Numbered,
@@ -219,22 +214,6 @@ def test_health_is_ready_before_workers_are(tmp_path: Path) -> None:
         service.end()
 
 
-def test_a_process_that_is_stuck_is_reported() -> None:
-    def process(name: str, silent: float) -> ProcessView:
-        return ProcessView(name=name, up=True, ready=True, restarts=0, silent=silent)
-
-    fields: Json = dict.fromkeys(Overview.__struct_fields__)
-    fields |= {
-        "router": process("router", 31.0),
-        "workers": [process("worker-0", 0.5)],
-        "output_trouble": "",
-    }
-    assert Overview(**fields).stuck == ["router has said nothing for 31 s"]
-    assert Overview(**fields | {"output_trouble": "the disk is full"}).stuck == []
-    fields["router"] = process("router", 29.0)
-    assert Overview(**fields).stuck == []
-
-
 def test_a_port_that_is_taken_is_tried_again_and_correlation_goes_on(tmp_path: Path) -> None:
     write_config(tmp_path, [counting_directive(1)])
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -277,46 +256,3 @@ def test_the_latest_hundred_alarms_are_shown_each_once(tmp_path: Path) -> None:
     titles = [alarm["title"] for alarm in ops.status()["alarms"]]
     service.stop()
     assert titles == [f"directive {id_}" for id_ in range(120, 20, -1)]
-
-
-def metrics_of_everything(folder: Path) -> str:
-    """The text of a service that has all kinds of metrics."""
-    write_config(folder, [counting_directive(1)])
-    ops = Ops(port := free_port())
-    options = (f"--ops-port={port}", "--metrics-per-directive", "--checkpoint-interval=1")
-    service = Service(folder, *FOR_EVER, *options, workers=1)
-    service.post([*Numbered(1).take(10), {"event_id": 1}])
-    until(lambda: ops.metric("checkpoint_seconds_count") > 0, "a checkpoint")
-    until(lambda: 'matches_total{directive="1"}' in ops.get("/metrics")[1], "matches")
-    text = ops.get("/metrics")[1]
-    service.stop()
-    return text
-
-
-def test_promtool_has_nothing_against_the_metrics(tmp_path: Path) -> None:
-    text = metrics_of_everything(tmp_path)
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not here: it comes with the Debian package prometheus")
-    checked = subprocess.run(
-        [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
-    )
-    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
-
-
-def test_the_document_has_the_metrics_of_the_code() -> None:
-    document = (ROOT / "docs" / "metrics.md").read_text("utf-8")
-    rows = re.findall(
-        r"^\| `(dsiem_\w+)` \| (\w+) \| ([^|]*) \| ([^|]*) \|$", document, re.MULTILINE
-    )
-    told = [(name, kind, labels.strip(), about.strip()) for name, kind, labels, about in rows]
-    known = [
-        (
-            PREFIX + metric.name,
-            metric.kind,
-            ", ".join(f"`{label}`" for label in metric.labels),
-            metric.help.removesuffix("."),
-        )
-        for metric in METRICS
-    ]
-    assert told == known

@@ -1,17 +1,13 @@
-"""The folder of saved backlogs: whole files, what is not ours left alone, what is bad set aside."""
-
-from __future__ import annotations
+"""Reading, writing and removing the files of saved backlogs."""
 
 import errno
 import json
 import os
 import resource
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from loguru import logger
 
 from engine.dsiem_format.saved_alarm import SavedAlarm, save_backlogs, snapshot_from_alarm
 from engine.dsiem_format.saved_document import parse_saved_alarms
@@ -33,30 +29,14 @@ ALARMS = parse_saved_alarms(json.dumps([AT_STAGE_2, AT_STAGE_3]).encode()).alarm
 
 
 @pytest.fixture
-def said() -> Iterator[list[Json]]:
-    """What is logged: message, file and why."""
-    records: list[Json] = []
-    sink = logger.add(
-        lambda line: records.append(
-            {"message": line.record["message"], "level": line.record["level"].name}
-            | line.record["extra"]
-        ),
-        level="DEBUG",
-        format="{message}",
-    )
-    yield records
-    logger.remove(sink)
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     made = tmp_path / "backlogs"
     made.mkdir()
     return made
 
 
-def leave(folder: Path, name: str, content: object) -> Path:
-    """A file as somebody else has written it."""
+def write_file(folder: Path, name: str, content: object) -> Path:
+    """Write a file as another program would."""
     path = folder / name
     path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
     return path
@@ -69,9 +49,11 @@ def names(folder: Path) -> list[str]:
 # Reading.
 
 
-def test_a_folder_as_a_peer_leaves_it_is_gone_on_with(folder: Path) -> None:
-    """From the bytes on disk to the last alarm, under the id that it always had."""
-    leave(folder, "5.json", [AT_STAGE_2, changed(AT_STAGE_3, rule1={"saved_event_ids": ["x1"]})])
+def test_files_of_dsiem_backend_are_read_and_their_backlogs_continue(folder: Path) -> None:
+    """From the bytes on disk to the last alarm, which keeps its id."""
+    write_file(
+        folder, "5.json", [AT_STAGE_2, changed(AT_STAGE_3, rule1={"saved_event_ids": ["x1"]})]
+    )
     [(directive, file)] = SavedFolder(folder).read([5]).items()
     correlator = correlator_of(BRUTE_FORCE)
     states = [
@@ -84,118 +66,116 @@ def test_a_folder_as_a_peer_leaves_it_is_gone_on_with(folder: Path) -> None:
     assert [rule.status for rule in last.alarm.rules] == ["finished"] * 3
 
 
-def test_the_time_of_a_file_is_read_with_it(folder: Path) -> None:
-    path = leave(folder, "5.json", [AT_STAGE_2])
+def test_the_time_of_the_last_change_is_read_with_the_file(folder: Path) -> None:
+    path = write_file(folder, "5.json", [AT_STAGE_2])
     os.utime(path, ns=(1, 1_700_000_000_123_456_789))
     assert SavedFolder(folder).read([5])[5].mtime_ns == path.stat().st_mtime_ns
 
 
-def test_only_files_of_these_directives_are_read(folder: Path, said: list[Json]) -> None:
+def test_only_files_of_these_directives_are_read(folder: Path, logged: list[Json]) -> None:
     others = ["6.json", "05.json", "5.json.tmp", "5.JSON", "x.json", "+5.json", "5.json.bad"]
     for name in others:
-        leave(folder, name, b"not json")
-    leave(folder, "7.json", [])
+        write_file(folder, name, b"not json")
+    write_file(folder, "7.json", [])
     found = SavedFolder(folder).read([5, 7])
     assert {directive: file.alarms for directive, file in found.items()} == {7: ()}
     assert names(folder) == sorted([*others, "7.json"])
-    assert said == []
+    assert logged == []
 
 
-def test_no_folder_is_as_good_as_an_empty_one(tmp_path: Path, said: list[Json]) -> None:
+def test_a_missing_folder_has_no_files(tmp_path: Path, logged: list[Json]) -> None:
     assert SavedFolder(tmp_path / "none").read([1, 2]) == {}
-    assert said == []
+    assert logged == []
 
 
-def test_a_folder_that_is_none_is_said_and_nothing_is_read(
-    tmp_path: Path, said: list[Json]
-) -> None:
-    path = leave(tmp_path, "backlogs", b"")
+def test_a_file_in_place_of_the_folder_is_logged(tmp_path: Path, logged: list[Json]) -> None:
+    path = write_file(tmp_path, "backlogs", b"")
     assert SavedFolder(path).read([1]) == {}
-    assert [(one["file"], one["why"]) for one in said] == [(str(path), "Not a directory")]
+    assert [(one["file"], one["why"]) for one in logged] == [(str(path), "Not a directory")]
 
 
 @pytest.mark.parametrize(
     ("content", "why"),
     [(b"", "truncated"), (b"[1", "truncated"), (b"{}", "array"), (b"\xff", "malformed")],
 )
-def test_what_is_no_document_is_set_aside_with_an_error(
-    folder: Path, said: list[Json], content: bytes, why: str
+def test_an_invalid_document_is_logged_and_set_aside(
+    folder: Path, logged: list[Json], content: bytes, why: str
 ) -> None:
-    path = leave(folder, "5.json", content)
-    leave(folder, "5.json.bad", b"an older one")
-    leave(folder, "6.json", [AT_STAGE_2])
+    path = write_file(folder, "5.json", content)
+    write_file(folder, "5.json.bad", b"an older one")
+    write_file(folder, "6.json", [AT_STAGE_2])
     assert list(SavedFolder(folder).read([5, 6])) == [6]
     assert names(folder) == ["5.json.bad", "6.json"]
     assert (folder / "5.json.bad").read_bytes() == content
-    [one] = said
+    [one] = logged
     assert (one["level"], one["file"]) == ("ERROR", str(path))
     assert one["message"] == "saved backlogs cannot be read, and are set aside as 5.json.bad"
     assert why in one["why"]
 
 
-def test_of_a_file_with_one_bad_item_the_others_are_read_and_a_copy_is_kept(
-    folder: Path, said: list[Json]
+def test_the_valid_items_of_a_file_are_read_and_a_copy_of_it_is_kept(
+    folder: Path, logged: list[Json]
 ) -> None:
-    path = leave(folder, "5.json", [AT_STAGE_2, {"alarm_id": 1}, AT_STAGE_3])
-    leave(folder, "5.json.bad", b"an older one")
-    shelf = SavedFolder(folder)
-    assert shelf.read([5])[5].alarms == ALARMS
-    [one] = said
+    path = write_file(folder, "5.json", [AT_STAGE_2, {"alarm_id": 1}, AT_STAGE_3])
+    write_file(folder, "5.json.bad", b"an older one")
+    saved = SavedFolder(folder)
+    assert saved.read([5])[5].alarms == ALARMS
+    [one] = logged
     assert one["file"] == str(path)
     assert one["why"].startswith("item 2: Expected `str`, got `int`")
     before = path.read_bytes()
-    shelf.remove([5])
+    saved.remove([5])
     assert names(folder) == ["5.json.bad"]
     assert (folder / "5.json.bad").read_bytes() == before
 
 
-def test_a_file_that_is_too_large_is_set_aside_unread(
-    folder: Path, said: list[Json], monkeypatch: pytest.MonkeyPatch
+def test_a_file_that_is_too_long_is_set_aside_without_reading_it(
+    folder: Path, logged: list[Json], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    leave(folder, "5.json", [AT_STAGE_2])
+    write_file(folder, "5.json", [AT_STAGE_2])
     monkeypatch.setattr(saved_folder, "MAX_FILE_BYTES", 100)
     assert SavedFolder(folder).read([5]) == {}
     assert names(folder) == ["5.json.bad"]
-    assert "must be at most 100" in said[0]["why"]
+    assert "must be at most 100" in logged[0]["why"]
 
 
-def test_a_file_that_can_neither_be_read_nor_set_aside_does_not_stop_the_rest(
-    folder: Path, said: list[Json]
+def test_other_files_are_read_if_one_can_neither_be_read_nor_set_aside(
+    folder: Path, logged: list[Json]
 ) -> None:
-    leave(folder, "5.json", b"bad")
+    write_file(folder, "5.json", b"bad")
     (folder / "5.json.bad").mkdir()
-    leave(folder, "6.json", [AT_STAGE_2])
+    write_file(folder, "6.json", [AT_STAGE_2])
     assert list(SavedFolder(folder).read([5, 6])) == [6]
-    assert [Path(one["file"]).name for one in said] == ["5.json", "5.json.bad"]
+    assert [Path(one["file"]).name for one in logged] == ["5.json", "5.json.bad"]
     assert names(folder) == ["5.json", "5.json.bad", "6.json"]
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
-def test_what_is_no_regular_file_is_left_alone(
-    folder: Path, said: list[Json], make: object
+def test_a_folder_or_pipe_in_place_of_a_file_stays(
+    folder: Path, logged: list[Json], make: object
 ) -> None:
     assert callable(make)
     make(folder / "5.json")
     assert SavedFolder(folder).read([5]) == {}
     assert names(folder) == ["5.json"]
-    assert said[0]["why"] == "it is not a regular file"
+    assert logged[0]["why"] == "it is not a regular file"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_file_that_may_not_be_read_is_set_aside(folder: Path, said: list[Json]) -> None:
-    leave(folder, "5.json", [AT_STAGE_2]).chmod(0)
+def test_a_file_that_may_not_be_read_is_set_aside(folder: Path, logged: list[Json]) -> None:
+    write_file(folder, "5.json", [AT_STAGE_2]).chmod(0)
     assert SavedFolder(folder).read([5]) == {}
     assert names(folder) == ["5.json.bad"]
-    assert said[0]["why"] == "Permission denied"
+    assert logged[0]["why"] == "Permission denied"
 
 
 # Writing.
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    shelf = SavedFolder(tmp_path / "logs" / "backlogs")
-    shelf.write({5: ALARMS, 6: ALARMS[:1]})
-    read = shelf.read([5, 6, 7])
+def test_written_files_are_read_again(tmp_path: Path) -> None:
+    saved = SavedFolder(tmp_path / "logs" / "backlogs")
+    saved.write({5: ALARMS, 6: ALARMS[:1]})
+    read = saved.read([5, 6, 7])
     assert {directive: file.alarms for directive, file in read.items()} == {
         5: ALARMS,
         6: ALARMS[:1],
@@ -203,12 +183,12 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert names(tmp_path / "logs" / "backlogs") == ["5.json", "6.json"]
 
 
-def test_nothing_to_write_makes_no_folder(tmp_path: Path) -> None:
+def test_writing_no_files_creates_no_folder(tmp_path: Path) -> None:
     SavedFolder(tmp_path / "backlogs").write({})
     assert names(tmp_path) == []
 
 
-def test_the_members_that_a_peer_looks_for_are_there(folder: Path) -> None:
+def test_files_have_the_members_that_dsiem_backend_reads(folder: Path) -> None:
     SavedFolder(folder).write({5: ALARMS})
     first, second = json.loads((folder / "5.json").read_bytes())
     assert first["created_time"] == 0
@@ -223,8 +203,8 @@ def test_the_members_that_a_peer_looks_for_are_there(folder: Path) -> None:
     assert (second["rules"][2]["from"], second["rules"][2]["port_to"]) == ("10.0.0.7", "22")
 
 
-def test_an_engine_saves_what_a_peer_would_have_saved() -> None:
-    """At stage 1 the ids are still there, of stage 2 only the times."""
+def test_event_ids_are_saved_of_the_same_stages_as_in_dsiem_backend() -> None:
+    """After stage 2 has ended, only the event ids of stage 1 are saved."""
     correlator = correlator_of(BRUTE_FORCE)
     correlator.restore(
         snapshot_from_alarm(alarm, directive_of(BRUTE_FORCE), Options()) for alarm in ALARMS[:1]
@@ -239,16 +219,16 @@ def test_an_engine_saves_what_a_peer_would_have_saved() -> None:
     assert before.rules[1].saved_sticky_diffdata == ALARMS[0].rules[1].saved_sticky_diffdata
 
 
-def test_a_directive_is_written_whole_or_as_it_was(folder: Path) -> None:
-    shelf = SavedFolder(folder)
-    shelf.write({5: ALARMS[:1]})
+def test_a_file_that_cannot_be_written_stays_as_it_was(folder: Path) -> None:
+    saved = SavedFolder(folder)
+    saved.write({5: ALARMS[:1]})
     before = (folder / "5.json").read_bytes()
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500, limit[1]))
     try:
         with pytest.raises(OSError, match="too large") as caught:
-            shelf.write({5: ALARMS})
+            saved.write({5: ALARMS})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, ignored)
@@ -257,7 +237,7 @@ def test_a_directive_is_written_whole_or_as_it_was(folder: Path) -> None:
     assert names(folder) == ["5.json"]
 
 
-def test_the_files_are_on_disk_before_their_names_and_the_names_before_it_returns(
+def test_files_are_synced_before_they_are_renamed_and_the_folder_after_that(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
@@ -278,7 +258,7 @@ def test_the_files_are_on_disk_before_their_names_and_the_names_before_it_return
     assert done == [*both, "sync backlogs"]
 
 
-def test_a_folder_that_cannot_be_synced_is_an_error_that_names_it(
+def test_a_folder_that_cannot_be_synced_is_an_error_with_its_name(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(fd: int) -> None:
@@ -291,8 +271,8 @@ def test_a_folder_that_cannot_be_synced_is_an_error_that_names_it(
     assert caught.value.filename == str(folder)
 
 
-def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
-    path = leave(tmp_path, "backlogs", b"")
+def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
+    path = write_file(tmp_path, "backlogs", b"")
     with pytest.raises(OSError, match="exists") as caught:
         SavedFolder(path).write({5: ALARMS})
     assert caught.value.filename == str(path)
@@ -301,18 +281,18 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
 # Removing.
 
 
-def test_files_of_these_directives_are_removed_if_they_are_there(folder: Path) -> None:
+def test_only_the_files_of_the_given_directives_are_removed(folder: Path) -> None:
     for name in ("5.json", "6.json", "5.json.bad", "55.json"):
-        leave(folder, name, [])
+        write_file(folder, name, [])
     SavedFolder(folder).remove([5, 7])
     assert names(folder) == ["5.json.bad", "55.json", "6.json"]
 
 
-def test_removing_from_no_folder_is_nothing(tmp_path: Path) -> None:
+def test_removing_from_a_missing_folder_is_no_error(tmp_path: Path) -> None:
     SavedFolder(tmp_path / "none").remove([5])
 
 
-def test_what_cannot_be_removed_is_an_error(folder: Path) -> None:
+def test_a_file_that_cannot_be_removed_is_an_error(folder: Path) -> None:
     (folder / "5.json").mkdir()
     with pytest.raises(OSError, match=r"5\.json"):
         SavedFolder(folder).remove([5])

@@ -49,16 +49,16 @@ def watch(tmp_path: Path) -> Watch:
 
 
 def test_what_is_missing_is_named_from_start_to_end(watch: Watch) -> None:
-    assert watch.overview().missing == [
+    assert watch.overview().readiness_problems == [
         "worker-0 is not running",
         "worker-1 is not running",
         "router is not running",
     ]
     watch.observer.started(0)
-    assert watch.overview().missing[0] == "worker-0 is still starting"
+    assert watch.overview().readiness_problems[0] == "worker-0 is still starting"
     watch.all_up()
-    assert watch.overview().missing == []
-    assert watch.overview(stopping=True).missing == ["it is stopping"]
+    assert watch.overview().readiness_problems == []
+    assert watch.overview(stopping=True).readiness_problems == ["it is stopping"]
 
 
 @pytest.mark.parametrize("worker", [0, 1, None])
@@ -68,12 +68,12 @@ def test_a_process_that_has_ended_is_not_running_and_counts_as_a_restart(
     watch.all_up()
     watch.observer.ended(worker)
     name = "router" if worker is None else f"worker-{worker}"
-    assert watch.overview().missing == [f"{name} is not running"]
+    assert watch.overview().readiness_problems == [f"{name} is not running"]
     watch.observer.started(worker)
-    assert watch.overview().missing == [f"{name} is still starting"]
+    assert watch.overview().readiness_problems == [f"{name} is still starting"]
     watch.observer.ready(worker)
     overview = watch.overview()
-    assert overview.missing == []
+    assert overview.readiness_problems == []
     processes = {one.name: one.restarts for one in (overview.router, *overview.workers)}
     assert processes == {"router": 0, "worker-0": 0, "worker-1": 0} | {name: 1}
 
@@ -81,9 +81,9 @@ def test_a_process_that_has_ended_is_not_running_and_counts_as_a_restart(
 def test_without_a_connection_it_is_not_ready(watch: Watch) -> None:
     watch.all_up()
     watch.aggregator.router_reported(router_report())
-    assert watch.overview().missing == ["it is not listening"]
+    assert watch.overview().readiness_problems == ["it is not listening"]
     watch.aggregator.router_ended(0.0)
-    assert watch.overview().connected is False
+    assert watch.overview().source_connected is False
 
 
 def test_shards_have_what_was_reported_of_them(watch: Watch) -> None:
@@ -93,13 +93,13 @@ def test_shards_have_what_was_reported_of_them(watch: Watch) -> None:
     assert (first.directives, first.backlogs, first.queue) == (4, 0, 0)
     assert (second.directives, second.backlogs, second.queue) == (5, 3, 7)
     assert second.queue_capacity == 100
-    assert (watch.overview().directives, watch.overview().rejected) == (9, 2)
+    assert (watch.overview().directives, watch.overview().rejected_directives) == (9, 2)
 
 
 def test_an_alarm_that_is_written_again_is_the_latest(watch: Watch) -> None:
     watch.observer.reported(0, report("aaaaaaaaa", "bbbbbbbbb"))
     watch.observer.reported(1, report("aaaaaaaaa"))
-    ids = [line[13:22].decode() for line in watch.overview().latest]
+    ids = [line[13:22].decode() for line in watch.overview().latest_alarms]
     assert ids == ["bbbbbbbbb", "aaaaaaaaa"]
 
 
@@ -112,14 +112,14 @@ def test_details_add_up_over_workers_and_lives(watch: Watch) -> None:
         watch.observer.reported(worker, report())
     overview = watch.overview()
     assert overview.timings.lag.count == 6
-    assert overview.alarms == {"Low": 0, "Medium": 0, "High": 3}
+    assert overview.alarms_written == {"Low": 0, "Medium": 0, "High": 3}
     assert overview.matches == {7: 9}
-    assert overview.checkpoint_at == 60.0  # the worker whose last one is the oldest
+    assert overview.oldest_checkpoint_at == 60.0  # the worker whose last one is the oldest
 
 
 def test_the_age_of_a_checkpoint_is_not_known_before_each_worker_has_one(watch: Watch) -> None:
     watch.observer.reported(0, report(details=WorkerDetails(Timings(), {}, {}, 50.0)))
-    assert watch.overview().checkpoint_at == 0.0
+    assert watch.overview().oldest_checkpoint_at == 0.0
 
 
 def test_rates_are_those_of_late(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:

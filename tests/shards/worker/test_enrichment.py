@@ -74,28 +74,28 @@ def hits_of(publishes: Sequence[PublishedAlarm]) -> list[tuple[Hit, ...]]:
 @in_loop
 async def test_hits_of_an_open_backlog_are_published_and_kept_by_the_backlog() -> None:
     worker = Worker()
-    [published] = worker.process_event_into(1)
+    [published] = worker.take(1)
     assert published.lookups == LookupRequest((IP, "10.0.0.2"), ())
     assert hits_of(worker.add(FIRST)) == [(FIRST,)]
-    assert hits_of(worker.process_event_into(2))[-1] == (FIRST,)
+    assert hits_of(worker.take(2))[-1] == (FIRST,)
 
 
 @in_loop
 async def test_known_hits_are_not_published_again() -> None:
     worker = Worker()
-    worker.process_event_into(1)
+    worker.take(1)
     worker.add(FIRST)
     assert worker.add(FIRST) == ()
     assert hits_of(worker.add(FIRST, SECOND)) == [(FIRST, SECOND)]
-    worker.process_event_into(2)  # closes the backlog
+    worker.take(2)  # closes the backlog
     assert worker.add(FIRST) == ()
 
 
 @in_loop
 async def test_hits_of_a_closed_backlog_go_into_the_alarm_as_published_last() -> None:
     worker = Worker()
-    worker.process_event_into(1)
-    last = worker.process_event_into(2)[-1].alarm
+    worker.take(1)
+    last = worker.take(2)[-1].alarm
     assert worker.correlator.snapshots() == []
     assert worker.add(FIRST) == (PublishedAlarm(KEY, replace(last, intel_hits=(FIRST,))),)
     assert hits_of(worker.add(SECOND)) == [(FIRST, SECOND)]
@@ -104,8 +104,8 @@ async def test_hits_of_a_closed_backlog_go_into_the_alarm_as_published_last() ->
 @in_loop
 async def test_an_alarm_is_remembered_until_all_its_requests_are_done() -> None:
     worker = Worker()
-    worker.process_event_into(1)
-    worker.process_event_into(2)
+    worker.take(1)
+    worker.take(2)
     worker.finish(requests=1)
     assert worker.remembers_alarms()
     assert hits_of(worker.add(FIRST)) == [(FIRST,)]
@@ -116,7 +116,7 @@ async def test_an_alarm_is_remembered_until_all_its_requests_are_done() -> None:
 @in_loop
 async def test_an_alarm_without_due_lookups_is_not_remembered() -> None:
     worker = Worker()
-    [published] = worker.process_event_into(1)
+    [published] = worker.take(1)
     worker.finish(requests=1)
     worker.enrichment.request_lookups([replace(published, due=None)])
     assert not worker.remembers_alarms()
@@ -125,7 +125,7 @@ async def test_an_alarm_without_due_lookups_is_not_remembered() -> None:
 @in_loop
 async def test_the_service_concludes_what_enrichment_requests() -> None:
     worker = Worker()
-    worker.process_event_into(1)
+    worker.take(1)
     task = asyncio.create_task(worker.enrichment.run())
     worker.enrichment.apply(await asyncio.wait_for(worker.enrichment.results.get(), 5))
     task.cancel()

@@ -1,0 +1,265 @@
+"""Restoring, checkpointing and saving the backlogs of one correlator."""
+
+import asyncio
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.alarm import BacklogKey
+from engine.correlation.correlator import Correlator
+from engine.options import Options
+from shards.checkpoint.checkpointer import FOLDER, Checkpointer, checkpoint_path
+from shards.checkpoint.database_file import prepare_database
+from shards.checkpoint.store import CheckpointStore
+from shards.ledger import Ledger
+from shards.settings.settings import Settings
+from tests.support.cluster import ENDS, GOES_ON, OPENS
+from tests.support.disk import no_file_longer_than
+from tests.support.pair_backlogs import PAIR_DIRECTIVES, pair_correlator, take
+
+FILES = ["1.json", "2.json"]
+"""Names of the saved files of both directives."""
+
+
+class Disk:
+    """The log folder of a service, and workers that use it one after the other."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.settings = Settings(log_dir=folder, **settings)
+        self.ledger = Ledger()
+        prepare_database(checkpoint_path(self.settings))
+
+    def checkpointer(self, correlator: Correlator, *, first_start: bool = True) -> Checkpointer:
+        return Checkpointer(
+            correlator,
+            PAIR_DIRECTIVES,
+            self.ledger,
+            self.settings,
+            Options(),
+            first_start=first_start,
+        )
+
+    def restored(self, *, first_start: bool) -> int:
+        """Number of backlogs that a new worker restores."""
+        correlator = pair_correlator(0)
+        self.checkpointer(correlator, first_start=first_start).restore()
+        return len(correlator)
+
+    @property
+    def saved_files(self) -> list[str]:
+        return sorted(path.name for path in (self.settings.log_dir / FOLDER).glob("*.json"))
+
+    def store(self) -> closing[CheckpointStore]:
+        return closing(CheckpointStore(checkpoint_path(self.settings)))
+
+    def rows(self) -> Counter[int]:
+        """Number of rows in the checkpoint by directive."""
+        with self.store() as store:
+            return Counter(directive for directive, _ in store.load())
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Disk:
+    return Disk(tmp_path)
+
+
+def write(checkpointer: Checkpointer) -> None:
+    asyncio.run(checkpointer.write_checkpoint())
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({}, "checkpoint.sqlite"),
+        ({"node": "a/b"}, "checkpoint-a%2Fb.sqlite"),
+        ({"node": "n1", "cluster_size": 3, "cluster_index": 0}, "checkpoint-n1.sqlite"),
+        ({"node": "n1", "cluster_size": 3, "cluster_index": 2}, "checkpoint-n1.2.sqlite"),
+    ],
+)
+def test_the_name_of_the_checkpoint_has_node_and_part(
+    tmp_path: Path, settings: dict[str, Any], name: str
+) -> None:
+    path = checkpoint_path(Settings(log_dir=tmp_path, **settings))
+    assert path == tmp_path / FOLDER / name
+
+
+def test_a_worker_that_is_started_again_restores_the_last_checkpoint(disk: Disk) -> None:
+    correlator = pair_correlator(3, track_changes=True)
+    write(disk.checkpointer(correlator))
+    restored = pair_correlator(0)
+    disk.checkpointer(restored, first_start=False).restore()
+    assert restored.snapshots() == correlator.snapshots()
+    assert disk.ledger.backlogs["restored"] == 6
+
+
+def test_each_checkpoint_writes_only_the_changes_since_the_last_one(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saves: list[tuple[list[BacklogKey], list[BacklogKey]]] = []
+    save = CheckpointStore.save
+
+    def recorded_save(
+        store: CheckpointStore, rows: Any, closed: Any, *args: Any, **kw: Any
+    ) -> None:
+        saves.append(([row[:2] for row in rows], list(closed)))
+        save(store, rows, closed, *args, **kw)
+
+    monkeypatch.setattr(CheckpointStore, "save", recorded_save)
+    correlator = pair_correlator(2, track_changes=True)
+    checkpointer = disk.checkpointer(correlator)
+    write(checkpointer)
+    take(correlator, 1, GOES_ON, 1)
+    for action in (GOES_ON, GOES_ON, ENDS):
+        take(correlator, 2, action, 0)
+    write(checkpointer)
+    write(checkpointer)
+    first, second, third = saves
+    assert (len(first[0]), first[1]) == (4, [])
+    assert second == ([(1, "e1")], [(2, "e0")])
+    assert third == ([], [])
+    assert disk.rows() == {1: 2, 2: 1}
+
+
+def test_stats_are_those_of_checkpoints_that_were_written(disk: Disk) -> None:
+    checkpointer = disk.checkpointer(pair_correlator(1, track_changes=True))
+    disk.ledger.deliveries.consumed = 2
+    with no_file_longer_than(0):
+        write(checkpointer)
+    assert (checkpointer.stats.consumed, checkpointer.stats.written_at) == (0, 0.0)
+    assert checkpointer.stats.take_durations().count == 0
+    write(checkpointer)
+    assert checkpointer.stats.consumed == 2
+    assert checkpointer.stats.written_at > 0
+    assert checkpointer.stats.take_durations().count == 1
+    assert checkpointer.stats.take_durations().count == 0
+
+
+def test_changes_of_a_checkpoint_that_failed_are_written_by_the_next_one(
+    disk: Disk, logged: list[dict[str, Any]]
+) -> None:
+    correlator = pair_correlator(2, track_changes=True)
+    checkpointer = disk.checkpointer(correlator)
+    with no_file_longer_than(0):
+        write(checkpointer)
+        take(correlator, 1, OPENS, 2)
+        write(checkpointer)
+    write(checkpointer)
+    write(checkpointer)
+    assert disk.rows() == {1: 3, 2: 2}
+    failed, written = [record["message"] for record in logged]  # each is logged once
+    assert failed.startswith("no crash checkpoint, backlogs are kept in memory only: ")
+    assert written == "crash checkpoints are written again"
+
+
+def test_a_stop_saves_all_backlogs_in_both_forms(disk: Disk) -> None:
+    disk.checkpointer(pair_correlator(3, track_changes=True)).finish()
+    assert disk.saved_files == FILES
+    assert disk.rows() == {1: 3, 2: 3}
+    with disk.store() as store:
+        assert store.handed_over_directives() == {1, 2}
+    assert disk.restored(first_start=True) == 6
+
+
+def test_backlogs_that_another_program_continues_are_not_restored(disk: Disk) -> None:
+    disk.checkpointer(pair_correlator(3, track_changes=True)).finish()
+    (disk.settings.log_dir / FOLDER / "1.json").unlink()
+    assert disk.restored(first_start=True) == 3
+
+
+def test_a_checkpoint_of_restored_backlogs_removes_their_files_and_reclaims_them(
+    disk: Disk,
+) -> None:
+    disk.checkpointer(pair_correlator(3, track_changes=True)).finish()
+    checkpointer = disk.checkpointer(pair_correlator(0, track_changes=True))
+    checkpointer.restore()
+    assert disk.saved_files == FILES
+    write(checkpointer)
+    assert disk.saved_files == []
+    with disk.store() as store:
+        assert store.handed_over_directives() == frozenset()
+    assert disk.restored(first_start=False) == 6
+
+
+def test_files_of_restored_backlogs_stay_while_no_checkpoint_can_be_written(disk: Disk) -> None:
+    disk.checkpointer(pair_correlator(3, track_changes=True)).finish()
+    checkpointer = disk.checkpointer(pair_correlator(0, track_changes=True))
+    checkpointer.restore()
+    with no_file_longer_than(0):
+        write(checkpointer)
+    assert disk.saved_files == FILES
+
+
+def test_directives_are_not_handed_over_if_their_files_cannot_be_written(
+    disk: Disk, logged: list[dict[str, Any]]
+) -> None:
+    (disk.settings.log_dir / FOLDER / "2.json").mkdir()
+    disk.checkpointer(pair_correlator(3, track_changes=True)).finish()
+    assert disk.rows() == {1: 3, 2: 3}
+    with disk.store() as store:
+        assert store.handed_over_directives() == frozenset()
+    assert "2.json" in logged[0]["message"]
+    assert logged[0]["message"].startswith("backlogs are not saved: ")
+
+
+@pytest.mark.parametrize("interval", [0, 5])
+def test_rows_of_backlogs_that_closed_since_the_start_are_deleted_at_the_stop(
+    tmp_path: Path, interval: int
+) -> None:
+    disk = Disk(tmp_path, checkpoint_interval=interval)
+    disk.checkpointer(pair_correlator(2, track_changes=interval > 0)).finish()
+    correlator = pair_correlator(0, track_changes=interval > 0)
+    checkpointer = disk.checkpointer(correlator)
+    checkpointer.restore()
+    write(checkpointer)  # of what was restored
+    for action in (GOES_ON, GOES_ON, ENDS):
+        take(correlator, 2, action, 0)
+    checkpointer.finish()
+    assert disk.rows() == {1: 2, 2: 1}
+
+
+def test_without_checkpoints_a_stop_still_saves_all_backlogs(tmp_path: Path) -> None:
+    disk = Disk(tmp_path, checkpoint_interval=0)
+    disk.checkpointer(pair_correlator(3)).finish()
+    assert disk.rows() == {1: 3, 2: 3}
+    assert disk.restored(first_start=False) == 0
+    assert disk.restored(first_start=True) == 6
+
+
+def test_without_reload_a_stop_saves_nothing_and_only_a_restart_restores(tmp_path: Path) -> None:
+    disk = Disk(tmp_path, reload_backlogs=False)
+    checkpointer = disk.checkpointer(pair_correlator(3, track_changes=True))
+    write(checkpointer)
+    checkpointer.finish()
+    assert disk.saved_files == []
+    assert disk.restored(first_start=True) == 0
+    assert disk.restored(first_start=False) == 6
+
+
+def test_restored_backlogs_are_written_as_soon_as_it_runs(disk: Disk) -> None:
+    disk.checkpointer(pair_correlator(3, track_changes=True)).finish()
+
+    async def restore_and_run() -> None:
+        checkpointer = disk.checkpointer(pair_correlator(0, track_changes=True))
+        checkpointer.restore()
+        async with checkpointer.running():
+            while not checkpointer.stats.written_at:
+                await asyncio.sleep(0.001)
+
+    asyncio.run(asyncio.wait_for(restore_and_run(), 4))  # the interval is 5 s
+    assert disk.saved_files == []
+
+
+def test_checkpoints_are_written_at_the_interval(tmp_path: Path) -> None:
+    disk = Disk(tmp_path, checkpoint_interval=1)
+
+    async def run() -> None:
+        checkpointer = disk.checkpointer(pair_correlator(3, track_changes=True))
+        async with checkpointer.running():
+            while not checkpointer.stats.written_at:
+                await asyncio.sleep(0.001)
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+    assert disk.rows() == {1: 3, 2: 3}

@@ -1,0 +1,142 @@
+"""The HTTP server for health, metrics and status, in the process of the test."""
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from loguru import logger
+
+from shards.ops import http_server
+from shards.ops.http_server import run_ops_server
+from shards.ops.overview import Overview
+from shards.ops.prometheus_text import CONTENT_TYPE
+from tests.support.nats_server import free_port
+from tests.support.overviews import overview, process_status
+
+Answer = tuple[int, str, str]
+"""Status code, content type and body."""
+
+
+async def get(port: int, path: str) -> Answer:
+    """Ask until the server listens."""
+    async with aiohttp.ClientSession() as session:
+        while True:
+            try:
+                async with session.get(f"http://127.0.0.1:{port}{path}") as answer:
+                    return answer.status, answer.headers["Content-Type"], await answer.text()
+            except aiohttp.ClientConnectorError:
+                await asyncio.sleep(0.01)
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(test, 20))
+
+
+def answers(of: Overview, *paths: str) -> list[Answer]:
+    """What the server answers for an overview."""
+    found: list[Answer] = []
+
+    async def ask() -> None:
+        port = free_port()
+        async with run_ops_server("127.0.0.1", port, lambda: of):
+            found.extend([await get(port, path) for path in paths])
+
+    run(ask())
+    return found
+
+
+def test_health_is_200_and_ok_without_problems() -> None:
+    for code, _, text in answers(overview(), "/livez", "/readyz"):
+        assert (code, text) == (200, "ok\n")
+
+
+def test_health_is_503_with_a_line_for_each_problem() -> None:
+    stalled = process_status("worker-0", seconds_since_report=40.0)
+    livez, readyz = answers(
+        overview(workers=[stalled], stopping=True, source_connected=False), "/livez", "/readyz"
+    )
+    assert (livez[0], livez[2]) == (503, "worker-0 has said nothing for 40 s\n")
+    assert (readyz[0], readyz[2]) == (503, "it is stopping\nit is not listening\n")
+
+
+def test_metrics_and_status_have_their_content_types() -> None:
+    metrics, status = answers(overview(), "/metrics", "/status")
+    assert metrics[:2] == (200, CONTENT_TYPE)
+    assert "\ndsiem_events_received_total 0.0\n" in metrics[2]
+    assert status[:2] == (200, "application/json")
+    assert json.loads(status[2])["version"] == "1.2.3"
+
+
+def test_other_paths_are_not_found() -> None:
+    assert [answer[0] for answer in answers(overview(), "/", "/alarms")] == [404, 404]
+
+
+def test_each_request_reads_the_state_anew() -> None:
+    async def ask() -> None:
+        states = iter([overview(), overview(stopping=True)])
+        port = free_port()
+        async with run_ops_server("127.0.0.1", port, lambda: next(states)):
+            assert [(await get(port, "/readyz"))[0] for _ in range(2)] == [200, 503]
+
+    run(ask())
+
+
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    """The messages that are logged."""
+    messages: list[str] = []
+    handler = logger.add(lambda message: messages.append(message.record["message"]))
+    yield messages
+    logger.remove(handler)
+
+
+def test_a_port_in_use_is_logged_once_and_opened_when_it_is_free(
+    monkeypatch: pytest.MonkeyPatch, logged: list[str]
+) -> None:
+    monkeypatch.setattr(http_server, "_RETRY_SECONDS", 0.01)
+    attempts = 0
+    start = web.TCPSite.start
+
+    async def counted_start(site: web.TCPSite) -> None:
+        nonlocal attempts
+        attempts += 1
+        await start(site)
+
+    monkeypatch.setattr(web.TCPSite, "start", counted_start)
+
+    async def ask() -> None:
+        async with AsyncExitStack() as stack:
+            with socket.create_server(("127.0.0.1", 0)) as taken:
+                port = taken.getsockname()[1]
+                await stack.enter_async_context(run_ops_server("127.0.0.1", port, overview))
+                while attempts < 3:
+                    await asyncio.sleep(0.001)
+            assert (await get(port, "/livez"))[0] == 200
+
+    run(ask())
+    assert len(logged) == 2
+    assert logged[0].startswith("--ops-port (DSIEM_OPS_PORT): cannot listen on 127.0.0.1 port")
+    assert logged[1] == "health, metrics and status"
+
+
+def test_a_server_that_waits_for_its_port_ends_at_once(
+    monkeypatch: pytest.MonkeyPatch, logged: list[str]
+) -> None:
+    monkeypatch.setattr(http_server, "_RETRY_SECONDS", 3600)
+
+    async def end() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            async with run_ops_server("127.0.0.1", taken.getsockname()[1], overview):
+                while not logged:
+                    await asyncio.sleep(0.001)
+
+    started = time.monotonic()
+    run(end())
+    assert time.monotonic() - started < 10

@@ -1,0 +1,28 @@
+"""Checkpoint files for tests, with any rows in them."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from shards.checkpoint.store import BacklogRow, CheckpointStore
+
+NOW = 1741075200 * 10**9
+"""A time in ns since the epoch."""
+
+
+@contextmanager
+def open_store(path: Path) -> Iterator[CheckpointStore]:
+    """The store of a file, closed at the end."""
+    with closing(CheckpointStore(path)) as store:
+        yield store
+
+
+def load_rows(path: Path) -> tuple[tuple[int, bytes], ...]:
+    """Directive and state of all rows."""
+    with open_store(path) as store:
+        return store.load()
+
+
+def rows_of(number: int, size: int, fill: bytes = b"x") -> list[BacklogRow]:
+    """Rows of directive 1 with a state of `size` bytes each."""
+    return [BacklogRow(1, f"event-{n}", n, fill * size) for n in range(number)]

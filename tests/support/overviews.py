@@ -1,0 +1,67 @@
+"""Overviews of a service with one worker, for tests of health, metrics and status."""
+
+from collections import Counter
+from typing import Any
+
+from shards.histograms import Timings
+from shards.ledger import Ledger, LookupCounts
+from shards.ops.overview import Overview, ProcessStatus, ShardStatus
+
+
+def process_status(name: str, **fields: Any) -> ProcessStatus:
+    """A process that runs and has just reported, unless `fields` says otherwise."""
+    defaults = {"up": True, "ready": True, "restarts": 0, "seconds_since_report": 0.1}
+    return ProcessStatus(name=name, **defaults | fields)
+
+
+def shard_status(worker: int, **fields: Any) -> ShardStatus:
+    """A shard without load, unless `fields` says otherwise."""
+    defaults = {
+        "directives": 3,
+        "active_directives": 0,
+        "backlogs": 0,
+        "queue": 0,
+        "queue_capacity": 100,
+        "events_per_second": 0.0,
+    }
+    return ShardStatus(worker=worker, **defaults | fields)
+
+
+def overview(**fields: Any) -> Overview:
+    """A healthy service that has received nothing, unless `fields` says otherwise."""
+    defaults: dict[str, Any] = {
+        "version": "1.2.3",
+        "now": 1_700_000_060.0,
+        "uptime": 60.0,
+        "settings": {},
+        "config_hash": "abc",
+        "directives": 3,
+        "rejected_directives": 0,
+        "ledger": Ledger(),
+        "timings": Timings(),
+        "alarms_written": {"Low": 0, "Medium": 0, "High": 0},
+        "matches": None,
+        "events_per_second": 0.0,
+        "router": process_status("router"),
+        "workers": [process_status("worker-0")],
+        "shards": [shard_status(0)],
+        "uses_nats": False,
+        "source_connected": True,
+        "output_trouble": "",
+        "output_errors": 0,
+        "oldest_checkpoint_at": 0.0,
+        "stopping": False,
+        "latest_alarms": (),
+    }
+    return Overview(**defaults | fields)
+
+
+def overview_with_all_metrics() -> Overview:
+    """An overview that has samples of every metric."""
+    ledger = Ledger()
+    ledger.events.invalid["no_time"] = 1
+    ledger.events.dropped["stopping"] = 1
+    ledger.deliveries.invalid["no_time"] = 1
+    breakers = Counter({"open": 1})
+    ledger.lookups["Wise"] = LookupCounts(asked=2, found=2, breakers=breakers)
+    return overview(ledger=ledger, matches={7: 5}, uses_nats=True, oldest_checkpoint_at=1.7e9)
