@@ -19,8 +19,8 @@ WRITER = """
 import sys
 from pathlib import Path
 from engine.alarm import AlarmEvent
-from engine.outputs import Outputs
-from shards.sink import AlarmFiles
+from engine.correlation.outputs import Outputs
+from shards.alarm_files import AlarmFiles
 name = sys.argv[1]
 files = AlarmFiles(Path(sys.argv[2]))
 for number in range(3000):

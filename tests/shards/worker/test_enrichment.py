@@ -118,7 +118,7 @@ async def test_an_alarm_without_due_lookups_is_not_remembered() -> None:
     worker = Worker()
     [published] = worker.take(1)
     worker.finish(requests=1)
-    worker.enrichment.request_lookups([replace(published, due=None)])
+    worker.enrichment.request_lookups([replace(published, lookups=None)])
     assert not worker.remembers_alarms()
 
 
