@@ -1,8 +1,4 @@
-"""The config folder: which files are in it, and what they hold, or every fault in them.
-
-What may live here: names, bytes, and where in a file a finding is. What may not: what is right
-in a document (engine/), and showing it to people (validate.py).
-"""
+"""The configuration folder: reads its files, and reports every fault with its position."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -27,17 +23,17 @@ from shards.settings.settings import Settings
 if TYPE_CHECKING:
     from shards.lookups.source_config import LookupSource
 
-KEYS = {
+LIST_KEYS = {
     "assets": "assets",
     "directives": "directives",
     "intel": "intel_sources",
     "vuln": "vuln_sources",
 }
-"""By the beginning of a file's name: the key of the list in it."""
+"""The key of the list in a file, by the prefix of its name."""
 
 
 class Config(Struct, frozen=True):
-    """What a config folder gives to correlation.
+    """The valid configuration of a folder.
 
     `rejected`: directives left out for their faults. `hash`: SHA-256 of all its files, in hex.
     """
@@ -50,9 +46,9 @@ class Config(Struct, frozen=True):
 
 
 class ConfigReader:
-    """Reads configuration files one after the other, and keeps what they hold together.
+    """Reads configuration files one after the other, and collects their contents and problems.
 
-    With `keep` false directives are only checked, so files of any size need little memory.
+    Without `keep`, directives are only checked, so that files of any size need little memory.
     """
 
     def __init__(self, *, lenient: bool, keep: bool = True) -> None:
@@ -65,91 +61,98 @@ class ConfigReader:
         self._digest = sha256()
         self.problems: list[Problem] = []
         self.counts: Counter[str] = Counter()
-        """How many files, and how many good entries of each kind."""
-        self._first_place: dict[int, tuple[Path, DocumentPath]] = {}
-        """By directive id: the file and the item that have it."""
+        """Number of files, and of valid entries by kind."""
+        self._first_position: dict[int, tuple[Path, DocumentPath]] = {}
+        """The file and the path of the first item with a directive id."""
         self._locators: dict[Path, JsonLocator] = {}
-        """Of the files with ids that were found again."""
+        """Locators of the files whose ids occur again."""
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the files read so far, their names and their order included."""
+        """SHA-256, in hex, of the files read so far, with their names and order."""
         return self._digest.hexdigest()
 
     @property
     def faulty(self) -> bool:
-        """Whether anything found is more than a warning."""
+        """Whether any problem is more than a warning."""
         return any(not problem.finding.warning for problem in self.problems)
 
     def read_folder(self, folder: Path) -> None:
-        """Read all configuration files of a folder, which must hold assets and directives."""
+        """Read all configuration files of a folder, which must hold assets and directives.
+
+        PathError if files cannot be read, or there are none.
+        """
         files = config_files(folder)
         if not any(files.values()):
-            names = ", ".join(f"{kind}_*.json" for kind in KEYS)
+            names = ", ".join(f"{kind}_*.json" for kind in LIST_KEYS)
             raise PathError(f"{folder} holds no config, must hold {names}")
         unreadable = [why for kind, paths in files.items() for why in self._read_all(kind, paths)]
         if unreadable:
             raise PathError("\n".join(unreadable))
         for kind in ("assets", "directives"):
-            if self.counts[kind] == 0 and not self._at_fault(files[kind]):
-                self._none_of(kind, files[kind][0] if files[kind] else folder)
+            if self.counts[kind] == 0 and not self._has_faults(files[kind]):
+                self._report_none(kind, files[kind][0] if files[kind] else folder)
 
     def _read_all(self, kind: str, paths: Iterable[Path]) -> Iterator[str]:
-        """Read files of a kind; gives why one cannot be read, and goes on with the next."""
+        """Read files of a kind; yields the reason for each one that cannot be read."""
         for path in paths:
             try:
                 self.read_file(path, kind)
             except PathError as error:
                 yield str(error)
 
-    def _at_fault(self, paths: Iterable[Path]) -> bool:
+    def _has_faults(self, paths: Iterable[Path]) -> bool:
         names = {str(path) for path in paths}
         return any(p.file in names and not p.finding.warning for p in self.problems)
 
     def read_file(self, path: Path, kind: str | None = None) -> None:
-        """Read one file; of the kind that its name says, or that its content does."""
+        """Read one file; its kind follows from its name, or else from its content."""
         data = _read(path)
         self._digest.update(f"{path.name}\0{len(data)}\0".encode() + data)
         self.counts["files"] += 1
         kind = kind or kind_of(path, data)
         if kind is None:
-            keys = ", ".join(KEYS.values())
-            self._note(path, data, [Finding("unknown-file", f"is no config, must have {keys}")])
+            keys = ", ".join(LIST_KEYS.values())
+            self._add_problems(
+                path, data, [Finding("unknown-file", f"is no config, must have {keys}")]
+            )
         elif kind == "directives":
-            self._note(path, data, self._directives(path, data))
+            self._add_problems(path, data, self._directives(path, data))
         elif kind == "assets":
             assets, findings = parse_assets(data)
             self.assets += assets
             self.counts[kind] += len(assets)
-            self._note(path, data, findings)
+            self._add_problems(path, data, findings)
         else:
             from shards.lookups.source_config import read_sources  # noqa: PLC0415 - its libraries are large
 
-            document = read_sources(data, KEYS[kind])
+            document = read_sources(data, LIST_KEYS[kind])
             self.sources += document.sources
             self.counts[kind] += document.count
-            self._note(path, data, document.findings)
+            self._add_problems(path, data, document.findings)
 
     def _directives(self, path: Path, data: bytes) -> Iterator[Finding]:
         for checked in parse_directives(data, lenient=self._lenient):
             yield from checked.findings
-            first = self._first_place.get(checked.id) if checked.id is not None else None
+            first = self._first_position.get(checked.id) if checked.id is not None else None
             if first is not None:
                 self.rejected += 1
-                yield self._repeated(checked, *first)
+                yield self._duplicate_finding(checked, *first)
                 continue
             self.rejected += checked.directive is None and not checked.disabled
             if checked.id is not None and not (self._lenient and checked.directive is None):
-                self._first_place[checked.id] = path, checked.path
+                self._first_position[checked.id] = path, checked.path
             if checked.directive is not None:
-                self._keep_directive(checked.directive)
+                self._add_directive(checked.directive)
 
-    def _keep_directive(self, directive: Directive) -> None:
+    def _add_directive(self, directive: Directive) -> None:
         self.counts["directives"] += 1
         if self._keep:
             self.directives.append(directive)
 
-    def _repeated(self, checked: ParsedDirective, file: Path, place: DocumentPath) -> Finding:
+    def _duplicate_finding(
+        self, checked: ParsedDirective, file: Path, place: DocumentPath
+    ) -> Finding:
         if file not in self._locators:
             self._locators[file] = JsonLocator(_read(file))
         line, _ = self._locators[file].locate((*place, "id"))
@@ -159,8 +162,8 @@ class ConfigReader:
         )
         return found.as_warning("the directive is left out") if self._lenient else found
 
-    def _note(self, path: Path, data: bytes, findings: Iterable[Finding]) -> None:
-        """Keep what was found in a file, in the order of its lines."""
+    def _add_problems(self, path: Path, data: bytes, findings: Iterable[Finding]) -> None:
+        """Add the findings of a file as problems, in the order of its lines."""
         locator = JsonLocator(data)
         problems = []
         for finding in findings:
@@ -168,35 +171,38 @@ class ConfigReader:
             problems.append(Problem(str(path), line, column, finding))
         self.problems += sorted(problems, key=lambda problem: (problem.line, problem.column))
 
-    def _none_of(self, kind: str, place: Path) -> None:
+    def _report_none(self, kind: str, place: Path) -> None:
         message = f"there are no {kind} in the folder, must be at least one"
         self.problems.append(Problem(str(place), 1, 1, Finding(f"no-{kind}", message, field=kind)))
 
 
 def config_files(folder: Path) -> dict[str, list[Path]]:
-    """The configuration files of a folder by kind, in the order in which they are read."""
+    """The configuration files of a folder by kind, in reading order; PathError if unreadable."""
     if not folder.is_dir():
         raise PathError(f"{folder} is not a folder" if folder.exists() else f"{folder} is missing")
     try:
-        return {kind: sorted(folder.glob(f"{kind}_*.json")) for kind in KEYS}
+        return {kind: sorted(folder.glob(f"{kind}_*.json")) for kind in LIST_KEYS}
     except OSError as error:
         raise PathError(f"{folder} cannot be read: {error.strerror}") from error
 
 
 def kind_of(path: Path, data: bytes) -> str | None:
-    """The kind of a file: by its name, else by the one known key of its content."""
-    for kind in KEYS:
+    """The kind of a file, by its name, or else by the known key in its content."""
+    for kind in LIST_KEYS:
         if path.name.startswith(f"{kind}_"):
             return kind
     try:
         keys = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return "directives"  # whose reader says what is wrong with it
-    return next((kind for kind, key in KEYS.items() if key in keys), None)
+        return "directives"  # whose reader reports the fault
+    return next((kind for kind, key in LIST_KEYS.items() if key in keys), None)
 
 
 def load_config(settings: Settings) -> tuple[Config | None, list[Problem]]:
-    """The config of the settings' folder; None when it has faults, which are among the problems."""
+    """The configuration of the settings' folder, and its problems; None if any is a fault.
+
+    PathError if it cannot be read.
+    """
     reader = ConfigReader(lenient=settings.lenient_directives)
     reader.read_folder(settings.config_dir)
     if reader.faulty:
@@ -212,7 +218,7 @@ def load_config(settings: Settings) -> tuple[Config | None, list[Problem]]:
 
 
 def engine_options(settings: Settings) -> Options:
-    """The settings as the engine takes them."""
+    """The engine's options from the settings."""
     return Options(
         node=settings.node,
         min_alarm_lifetime=settings.min_alarm_lifetime * 60,

@@ -1,4 +1,7 @@
-"""The one contract between the router and all sources of events."""
+"""The contract between the router and its event sources.
+
+A source calls its sink on the router's event loop. A sink never waits: it accepts or refuses.
+"""
 
 from typing import Protocol
 
@@ -7,37 +10,38 @@ from msgspec import Struct
 from shards.ledger import Feed
 
 QUEUE_FULL = "queue_full"
+"""Reason of a refusal: the send queue of a worker is full, and a retry can help."""
 
 
 class Refusal(Struct, frozen=True):
-    """Why an event was not accepted: a reason of the ledger for invalid ones, or QUEUE_FULL."""
+    """Why an event was not accepted: a reason for invalid events, or QUEUE_FULL."""
 
     reason: str
     detail: str
 
 
 class EventSink(Protocol):
-    """Where events go, and who counts them."""
+    """Takes events from a source whose sender waits for an answer, and counts them."""
 
     def take(self, raw: bytes) -> Refusal | None:
-        """Take one event and count it; None: accepted, be it routed, unmatched or whitelisted."""
+        """Take one event; None if it is accepted (routed, unmatched or whitelisted)."""
 
     def flush(self) -> None:
-        """Hand on what was taken: at the end of each read, also when it fails half-way."""
+        """Pass on the events taken; called at the end of each read, also after a failure."""
 
 
 class EventSource(Protocol):
-    """Where the events of a router come from."""
+    """Receives events, and passes them to the router."""
 
     async def start(self) -> tuple[str, int] | None:
-        """Begin; returns where it listens, if it does. OSError when it cannot."""
+        """Start receiving; returns the address and port if it listens, OSError if it cannot."""
 
     async def stop(self) -> None:
-        """Take nothing new any more, finish what has begun, and end."""
+        """Accept no more events, finish those under way, and close."""
 
     @property
     def feed(self) -> Feed:
-        """What is known of events that never arrived."""
+        """Counts of events that did not arrive."""
 
     @property
     def connected(self) -> bool:

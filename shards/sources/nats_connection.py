@@ -1,7 +1,4 @@
-"""A connection to NATS as every process of ours makes it: it tries for ever, and logs little.
-
-What may live here: how to connect, from the settings. What may not: what is sent or received.
-"""
+"""Connections to NATS, made from the settings: they retry for ever and log little."""
 
 import asyncio
 import ssl
@@ -20,20 +17,20 @@ from shards.settings.settings import Settings
 EVENTS_SUBJECT = "dsiem_events"
 OVERLOAD_SUBJECT = "dsiem_overload_signals"
 RETRY_SECONDS = 0.5
-"""Between two attempts to connect. The first goes on for ever as well: nobody waits for it."""
+"""Delay between two attempts to connect."""
 CONNECT_SECONDS = 5
-PING_SECONDS, PINGS = 20, 2
-"""A server that does not answer two pings is gone; shorter ones gave up on mere congestion."""
+PING_SECONDS, MAX_PINGS = 20, 2
+"""A server that does not answer two pings is gone; shorter intervals failed under congestion."""
 _CLOSE_SECONDS = 1.0
 _SCHEMES = ("nats", "tls", "ws", "wss")
 
 
 class NatsSettingsError(Exception):
-    """A setting of NATS that cannot work; the text is for the user."""
+    """A NATS setting is invalid; the text is for the user."""
 
 
 def check_settings(settings: Settings) -> None:
-    """Raise NatsFault for what no server can put right: a URL that is none, a missing file."""
+    """Raise NatsSettingsError for an invalid URL or a missing file."""
     _servers(settings)
     _tls(settings)
     if settings.nats_creds and not Path(settings.nats_creds).is_file():
@@ -45,74 +42,76 @@ async def connect(
     settings: Settings,
     *,
     name: str,
-    up: Callable[[], None] = lambda: None,
-    down: Callable[[], None] = lambda: None,
+    on_connected: Callable[[], None] = lambda: None,
+    on_disconnected: Callable[[], None] = lambda: None,
 ) -> tuple[Client, asyncio.Event]:
-    """Connect, however long it takes; returns the client, and what is set when it has ended.
+    """Connect, with retries for ever; returns the client and an event that its end sets.
 
-    `up` is called each time but the first that it is connected, `down` when it no longer is.
+    `on_connected` is called after each reconnection, `on_disconnected` after each loss.
     """
-    told = _Told(settings.redacted("msq"), up, down)
+    events = _ConnectionEvents(settings.redacted("msq"), on_connected, on_disconnected)
     while True:
         client = make()
         try:
-            await client.connect(**_options(settings, name), **told.callbacks)
-        except Exception as error:  # credentials that are none, for instance
-            await told.error(error)
+            await client.connect(**_options(settings, name), **events.callbacks)
+        except Exception as error:  # invalid credentials, for instance
+            await events.error(error)
             await close(client)
             await asyncio.sleep(RETRY_SECONDS)
         else:
-            told.over()
-            return client, told.closed
+            events.connected()
+            return client, events.closed
 
 
 async def close(client: Client) -> None:
-    """Close a client, in whatever state it is."""
+    """Close a client in any state."""
     with suppress(Exception):
         async with asyncio.timeout(_CLOSE_SECONDS):
             await client.close()
 
 
-class _Told:
-    """What a client says of its connection; each thing that goes wrong is logged once.
+class _ConnectionEvents:
+    """The callbacks of a client; each trouble is logged once.
 
-    Nothing here raises: that would end a task of the client, which would still say connected.
+    They must not raise: that would end a task of the client, which would still report connected.
     """
 
-    def __init__(self, server: str, up: Callable[[], None], down: Callable[[], None]) -> None:
+    def __init__(
+        self, server: str, on_connected: Callable[[], None], on_disconnected: Callable[[], None]
+    ) -> None:
         self.closed = asyncio.Event()
         self._server = server
-        self._up = up
-        self._down = down
-        self._said: set[str] = set()
+        self._notify_connected = on_connected
+        self._notify_disconnected = on_disconnected
+        self._logged: set[str] = set()
 
     @property
     def callbacks(self) -> dict[str, Any]:
-        """As `Client.connect` takes them."""
+        """The callbacks as arguments of `Client.connect`."""
         return {
             "error_cb": self.error,
-            "reconnected_cb": self._on_up,
-            "disconnected_cb": self._on_down,
+            "reconnected_cb": self._on_reconnected,
+            "disconnected_cb": self._on_disconnected,
             "closed_cb": self._on_closed,
         }
 
     async def error(self, error: Exception) -> None:
-        """Something has gone wrong."""
+        """Log a trouble, unless it was logged since the last connection."""
         why = str(error) or type(error).__name__
-        if why not in self._said:
-            self._said.add(why)
+        if why not in self._logged:
+            self._logged.add(why)
             logger.bind(server=self._server, why=why).warning("trouble with NATS")
 
-    def over(self) -> None:
-        """It is connected: the same trouble would be news again."""
-        self._said.clear()
+    def connected(self) -> None:
+        """A connection is established: the same trouble is logged again."""
+        self._logged.clear()
 
-    async def _on_up(self) -> None:
-        self.over()
-        self._up()
+    async def _on_reconnected(self) -> None:
+        self.connected()
+        self._notify_connected()
 
-    async def _on_down(self) -> None:
-        self._down()
+    async def _on_disconnected(self) -> None:
+        self._notify_disconnected()
 
     async def _on_closed(self) -> None:
         self.closed.set()
@@ -125,15 +124,17 @@ def _options(settings: Settings, name: str) -> dict[str, Any]:
         "reconnect_time_wait": RETRY_SECONDS,
         "max_reconnect_attempts": -1,
         "ping_interval": PING_SECONDS,
-        "max_outstanding_pings": PINGS,
+        "max_outstanding_pings": MAX_PINGS,
         **_servers(settings),
         **_login(settings),
     }
 
 
 def _servers(settings: Settings) -> dict[str, Any]:
-    """Where to connect, and the user of the URL, whose characters may be escaped in it."""
-    urls = [_url(part.strip()) for part in settings.msq.split(",") if part.strip()] or [_url("")]
+    """The servers, and the login in their URLs, which may be percent-encoded."""
+    urls = [_parse_url(part.strip()) for part in settings.msq.split(",") if part.strip()] or [
+        _parse_url("")
+    ]
     found: dict[str, Any] = {"servers": [_without_login(url) for url in urls]}
     if login := next((url for url in urls if url.username), None):
         user = unquote(login.username or "")
@@ -144,7 +145,7 @@ def _servers(settings: Settings) -> dict[str, Any]:
     return found
 
 
-def _url(text: str) -> SplitResult:
+def _parse_url(text: str) -> SplitResult:
     try:
         url = urlsplit(text if "://" in text else f"nats://{text}")
         good = url.scheme in _SCHEMES and bool(url.hostname) and url.port != 0
@@ -181,7 +182,7 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
         context = ssl.create_default_context(cafile=ca or None)
         if cert:
             context.load_cert_chain(cert, key)
-    except OSError as error:  # an SSLError is one
+    except OSError as error:  # SSLError is an OSError
         names = ", ".join(filter(None, (ca, cert, key)))
         raise NatsSettingsError(f"TLS for NATS cannot be set up with {names}: {error}") from error
     return context

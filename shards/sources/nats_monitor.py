@@ -1,6 +1,6 @@
-"""What the NATS server's monitoring says of a connection that it has ended.
+"""Asks the monitoring of the NATS server about a closed connection.
 
-A client cannot know what a server had for it and threw away; the server counts that.
+A client cannot know how many messages the server discarded for it; the server counts them.
 """
 
 import threading
@@ -16,7 +16,7 @@ _LONGEST = 4 << 20
 
 
 class ConnectionEnd(Struct, frozen=True):
-    """Why the server ended a connection, and how many messages it had for it until then."""
+    """Why the server closed a connection, and the number of messages that it had for it."""
 
     reason: str
     sent: int
@@ -33,7 +33,7 @@ class _Connz(Struct):
 
 
 def connection_end(monitor: str, client_id: int, stop: threading.Event) -> ConnectionEnd | None:
-    """What the server says of this client of old; None when it cannot tell, which is logged."""
+    """The end of a client's closed connection; None if the server cannot tell, which is logged."""
     try:
         with HttpClient(parse_server_url(monitor), stop) as client:
             path = f"/connz?state=closed&cid={client_id}"

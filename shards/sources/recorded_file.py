@@ -1,6 +1,6 @@
-"""Recorded events: NDJSON from files, gzipped or not, or from standard input, line by line.
+"""Recorded events: NDJSON from files, also gzipped, or from standard input.
 
-Bytes only; what is in a line is not looked at. A line of any length needs little memory.
+Lines are bytes and not decoded here. A line of any length needs little memory.
 """
 
 import gzip
@@ -17,14 +17,14 @@ from shards.errors import PathError
 STDIN = "-"
 _GZIP = b"\x1f\x8b"
 _LIMIT = MAX_EVENT_BYTES + 2
-"""The longest good line with its newline is one byte shorter."""
+"""One byte more than the longest valid line with its newline."""
 
 
 class RecordedFile:
     """One file of events; `size` is in bytes as stored, 0 for standard input."""
 
     def __init__(self, name: str) -> None:
-        """Open it; PathError when that cannot be done."""
+        """Open the file; PathError if that fails."""
         self.name = name
         try:
             stored = sys.stdin.buffer if name == STDIN else Path(name).open("rb")  # noqa: SIM115
@@ -39,13 +39,13 @@ class RecordedFile:
             self._stored.close()
 
     def position(self) -> int:
-        """How many bytes of what is stored have been read."""
+        """Number of stored bytes that have been read."""
         return 0 if self.name == STDIN else self._stored.tell()
 
     def lines(self) -> Iterator[bytes]:
-        """Each line that is not blank, without its end; one that is too long is cut after it is.
+        """The non-blank lines without their ends; a line that is too long is cut.
 
-        PathError when the file cannot be read further: a folder, or a broken or cut gzip file.
+        PathError if the file cannot be read further: a folder, or a damaged gzip file.
         """
         try:
             yield from _lines(self._unpacked())
@@ -69,6 +69,6 @@ def _lines(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _skip_rest(stream: BinaryIO) -> None:
-    """Past the end of a line that was too long to be read whole."""
+    """Skip the rest of a line that is too long."""
     while (piece := stream.readline(_LIMIT)) and not piece.endswith(b"\n"):
         pass

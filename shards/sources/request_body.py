@@ -1,7 +1,6 @@
-"""The body of a request: unpacked within bounds, and split into events.
+"""Request bodies: decompression within bounds, and splitting into events.
 
-What may live here: bytes. What may not: HTTP itself (http_source.py), and what an event means. An
-object, an array or lines are told apart by what they are, whatever the client calls them.
+An object, an array and lines are told apart by their content, not by the content type.
 """
 
 import asyncio
@@ -13,20 +12,20 @@ from types import MappingProxyType
 import msgspec
 from msgspec import Raw
 
-MOST_COMMAS = 500_000
-"""An array with more of them is refused: so many elements are told apart in 50 ms, in 50 MB."""
-_UNPACK_BYTES = 1 << 12  # which become 4 MiB at the most
+MAX_COMMAS = 500_000
+"""An array with more commas is refused: splitting this many takes 50 ms and 50 MB."""
+_DECOMPRESS_BYTES = 1 << 12  # which become at most 4 MiB
 _BLANKS = re.compile(rb"[ \t\r\n]*")
-_NONE: Mapping[str, str] = MappingProxyType({})
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 _value = msgspec.json.Decoder(Raw)
 _array = msgspec.json.Decoder(list[Raw])
 
 
 class RequestRefusedError(Exception):
-    """A request that is not served; nothing of it was taken, unless `error` says so."""
+    """A request is refused with a status; none of its events was taken, unless `error` says so."""
 
-    def __init__(self, status: int, error: str, headers: Mapping[str, str] = _NONE) -> None:
+    def __init__(self, status: int, error: str, headers: Mapping[str, str] = _NO_HEADERS) -> None:
         super().__init__(error)
         self.status = status
         self.error = error
@@ -34,13 +33,16 @@ class RequestRefusedError(Exception):
 
 
 def check_length(length: int, most: int) -> None:
-    """Refuse a body that is too long."""
+    """Raise RequestRefusedError if a body is too long."""
     if length > most:
         raise RequestRefusedError(413, f"a body may have {most} bytes")
 
 
 def split_events(body: bytes) -> Iterator[bytes]:
-    """Tell the events of a body apart: one value, the elements of an array, or lines."""
+    """Split a body into events: one value, the elements of an array, or lines.
+
+    RequestRefusedError if it is empty or an invalid array.
+    """
     start = _after_blanks(body, 0)
     if start == len(body):
         raise RequestRefusedError(400, "the body is empty")
@@ -48,14 +50,14 @@ def split_events(body: bytes) -> Iterator[bytes]:
         return map(bytes, _elements(body))
     try:
         return iter((bytes(_value.decode(body)),))
-    except Exception:  # RecursionError is no MsgspecError
+    except Exception:  # RecursionError is not a MsgspecError
         return _lines(body, start)
 
 
 def _elements(body: bytes) -> list[Raw]:
-    if body.count(b",") > MOST_COMMAS:
+    if body.count(b",") > MAX_COMMAS:
         raise RequestRefusedError(
-            413, f"an array may have {MOST_COMMAS} commas; lines have no such limit"
+            413, f"an array may have {MAX_COMMAS} commas; lines have no such limit"
         )
     try:
         return _array.decode(body)
@@ -80,21 +82,21 @@ def _after_blanks(body: bytes, start: int) -> int:
 
 
 async def decompress(body: bytes, most: int) -> bytes:
-    """A gzip or zlib body unpacked, if it is no longer than `most`; with turns for others."""
-    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip or zlib, as it begins
+    """Decompress a gzip or zlib body of at most `most` bytes; yields to the event loop."""
+    decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip or zlib, as it begins
     decompress = bytearray()
-    for start in range(0, len(body), _UNPACK_BYTES):
+    for start in range(0, len(body), _DECOMPRESS_BYTES):
         room = most + 1 - len(decompress)
-        decompress += _unpack(unpacker, body[start : start + _UNPACK_BYTES], room)
+        decompress += _decompress_chunk(decompressor, body[start : start + _DECOMPRESS_BYTES], room)
         check_length(len(decompress), most)
         await asyncio.sleep(0)
-    if not unpacker.eof or unpacker.unused_data:
+    if not decompressor.eof or decompressor.unused_data:
         raise RequestRefusedError(400, "the body is not one whole gzip or zlib stream")
     return bytes(decompress)
 
 
-def _unpack(unpacker: "zlib._Decompress", packed: bytes, most: int) -> bytes:
+def _decompress_chunk(decompressor: "zlib._Decompress", packed: bytes, most: int) -> bytes:
     try:
-        return unpacker.decompress(packed, most)
+        return decompressor.decompress(packed, most)
     except zlib.error:
         raise RequestRefusedError(400, "the body is neither gzip nor zlib") from None

@@ -71,7 +71,7 @@ def test_where_nothing_was_downloaded_there_is_no_set(tmp_path: Path) -> None:
     downloaded = DownloadedFiles(tmp_path)
     downloaded.recover()
     assert downloaded.last_good() is None
-    assert downloaded.by_hand() == {A}
+    assert downloaded.manual_files() == {A}
 
 
 def test_a_folder_that_is_missing_is_made(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_what_is_there_by_hand_stays(tmp_path: Path) -> None:
     exchange(tmp_path, OLD)
     exchange(tmp_path, NEW)
     assert content(tmp_path) == NEW | own
-    assert DownloadedFiles(tmp_path).by_hand() == {"assets_own.json"}
+    assert DownloadedFiles(tmp_path).manual_files() == {"assets_own.json"}
 
 
 def test_a_file_by_hand_that_is_downloaded_too_counts_as_downloaded(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_after_a_crash_there_is_the_old_set_or_the_next_start_makes_the_new_one(
     last = downloaded.last_good()
     assert last is not None
     assert set(last.files) == set(there)
-    assert downloaded.by_hand() == set(own)
+    assert downloaded.manual_files() == set(own)
     exchange(tmp_path, NEW)
     assert content(tmp_path) == NEW | own
 

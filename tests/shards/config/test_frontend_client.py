@@ -20,7 +20,7 @@ from shards.settings.settings import Settings
 from tests.support.frontend import LIST, Frontend, Reply, list_of
 
 NODE = "n1"
-FAST = DownloadLimits(first_delay=0.01, longest_delay=0.05)
+FAST = DownloadLimits(first_delay=0.01, max_delay=0.05)
 ASSETS = {"assets": [{"name": "lan", "cidr": "10.0.0.0/8", "value": 1}]}
 DIRECTIVES: dict[str, Any] = {"directives": []}
 A, D = "assets_a.json", f"directives_{NODE}.json"
@@ -393,7 +393,7 @@ def test_a_frontend_that_is_started_later(frontend: Frontend, folder: Path) -> N
 def test_the_delay_grows_to_the_longest(frontend: Frontend, folder: Path) -> None:
     frontend.replies[LIST] = [Reply(503)] * 9
     began = time.monotonic()
-    assert fetched(frontend, folder, limits=DownloadLimits(first_delay=0.02, longest_delay=0.04))
+    assert fetched(frontend, folder, limits=DownloadLimits(first_delay=0.02, max_delay=0.04))
     assert 0.8 * 0.34 <= time.monotonic() - began < ENOUGH  # without the longest it were 10
 
 
@@ -473,7 +473,7 @@ def test_a_stop_ends_the_waiting(
     frontend.replies[path] = frontend.reply_to(path)._replace(**changes)
     frontend.asked.clear()
     log.clear()
-    limits = DownloadLimits(first_delay=60, longest_delay=60)
+    limits = DownloadLimits(first_delay=60, max_delay=60)
     fetching = Fetching(settings(frontend, folder), limits)
     frontend.wait_for(path)
     fetching.stop.set()

@@ -450,7 +450,7 @@ def test_a_body_that_drips_is_given_up() -> None:
 
 
 def test_a_head_that_drips_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(http_source._CONNECTION, "keepalive_timeout", 0.1)
+    monkeypatch.setitem(http_source._CONNECTION_OPTIONS, "keepalive_timeout", 0.1)
 
     async def scenario(site: Site) -> None:
         async with site.raw() as client:
