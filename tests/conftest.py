@@ -21,8 +21,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def _end_services() -> Iterator[None]:
     """End each service that the test has started, even if the test fails."""
     yield
-    while serving.started:
-        serving.started.pop().end()
+    while serving.started_services:
+        serving.started_services.pop().kill_all()
 
 
 @pytest.fixture
