@@ -1,24 +1,33 @@
-"""What holds for all tests: no service outlives the test that started it, even if that fails."""
+"""Set-up of all tests: the Hypothesis profile, and the end of services that a test has left."""
 
 import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from loguru import logger
 
 from tests.support import serving
+from tests.support.examples import FAST_PROFILE
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Run fewer examples where the slow tests are left out too."""
+    if config.option.markexpr == "not integration":
+        settings.load_profile(FAST_PROFILE)
 
 
 @pytest.fixture(autouse=True)
-def _no_service_is_left() -> Iterator[None]:
+def _end_services() -> Iterator[None]:
+    """End each service that the test has started, even if the test fails."""
     yield
-    while serving.started:
-        serving.started.pop().end()
+    while serving.started_services:
+        serving.started_services.pop().kill_all()
 
 
 @pytest.fixture
 def clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """For running the command in this process: no settings of whoever runs the tests, no logs."""
+    """For a command in this process: none of the caller's settings, and no logging afterwards."""
     for name in [name for name in os.environ if name.startswith("DSIEM_")]:
         monkeypatch.delenv(name)
     yield

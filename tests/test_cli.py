@@ -231,6 +231,7 @@ def test_an_interrupt_ends_without_a_traceback(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_reader_of_stdout_that_went_away_is_no_traceback(unbuffered: str) -> None:
     read, write = os.pipe()
@@ -248,6 +249,7 @@ def test_a_reader_of_stdout_that_went_away_is_no_traceback(unbuffered: str) -> N
     assert (done.returncode, done.stderr) == (cli.BROKEN_PIPE, b"")
 
 
+@pytest.mark.integration
 def test_as_a_process_usage_is_3_and_help_is_0() -> None:
     wrong, right = in_a_process("cli.py", "replay"), in_a_process("cli.py", "--help")
     assert (wrong.returncode, wrong.stdout) == (3, "")

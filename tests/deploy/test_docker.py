@@ -51,6 +51,7 @@ def test_the_health_check_asks_the_ops_port() -> None:
     assert f"'DSIEM_OPS_PORT', '{Settings().ops_port}'" in check
 
 
+@pytest.mark.integration
 def test_what_the_image_gets_is_enough_for_a_wheel_with_all_of_the_program(
     tmp_path: Path,
 ) -> None:

@@ -77,6 +77,7 @@ def test_its_events_are_what_its_script_writes() -> None:
     assert made.stdout == gzip.decompress(EVENTS.read_bytes())
 
 
+@pytest.mark.integration
 def test_the_demo_sees_each_attack_and_what_lookups_find(tmp_path: Path) -> None:
     demo = subprocess.run(
         [sys.executable, str(EXAMPLE / "live.py"), "--log-dir", str(tmp_path)],

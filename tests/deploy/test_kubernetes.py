@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +30,24 @@ MOST = 1 << 20
 """Bytes that a ConfigMap may have."""
 Object = dict[str, Any]
 
+pytestmark = pytest.mark.integration  # kubectl renders them, in a process
+
 
 def rendered(folder: Path) -> list[Object]:
+    """All objects of a kustomization."""
     done = subprocess.run([KUBECTL, "kustomize", folder], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+@cache
+def _rendered_overlay(overlay: str) -> list[Object]:
+    return rendered(KUBERNETES / "overlays" / overlay)
+
+
+def objects_of(overlay: str) -> list[Object]:
+    """All objects of an overlay as it is in the checkout, which is rendered once."""
+    return deepcopy(_rendered_overlay(overlay))
 
 
 def with_monitoring(folder: Path, overlay: str) -> Path:
@@ -68,7 +83,7 @@ def overlay(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def objects(overlay: str) -> list[Object]:
-    return rendered(KUBERNETES / "overlays" / overlay)
+    return objects_of(overlay)
 
 
 def test_every_object_is_valid(overlay: str, tmp_path: Path) -> None:
@@ -201,7 +216,7 @@ def test_what_has_no_login_is_for_the_namespace_and_for_prometheus(
 ) -> None:
     """The ops port, which shows alarms, and NATS."""
     namespace: Object = {"podSelector": {}}
-    made = rendered(KUBERNETES / "overlays" / overlay)
+    made = objects_of(overlay)
     assert who_may_ask(made, 9090) == [namespace]
     if overlay == "cluster":
         assert who_may_ask(made, 4222, "dsiem-nats") == [namespace]
@@ -238,7 +253,7 @@ def test_a_kubelet_that_gives_out_whole_cpus_does_so(objects: list[Object]) -> N
 
 def test_all_pods_share_one_node_name() -> None:
     """With names of their own each would take all directives, and every alarm be there thrice."""
-    made = backend(rendered(KUBERNETES / "overlays" / "cluster"))["env"]
+    made = backend(objects_of("cluster"))["env"]
     [node] = [variable for variable in made if variable["name"] == "DSIEM_NODE"]
     assert node == {"name": "DSIEM_NODE", "value": "dsiem-backend"}
 

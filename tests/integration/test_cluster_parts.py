@@ -46,7 +46,7 @@ def frontend() -> Iterator[Frontend]:
 
 
 def events() -> list[Json]:
-    """Whole alarms, half ones, and events that are for nobody."""
+    """Events of finished and unfinished alarms, and events that match no directive."""
     steps = [(OPENS, "a"), (GOES_ON, "b"), (GOES_ON, "c"), (ENDS, "d")]
     made = [
         pair_event(f"{name}{id_}-", id_, does, number)
@@ -58,7 +58,7 @@ def events() -> list[Json]:
 
 
 def outcome(services: list[Service]) -> tuple[list[Json], list[str]]:
-    """The last line of each alarm without its times, and all alarm events."""
+    """The last line of each alarm, without its times, and all alarm events."""
     alarms: dict[str, Json] = {}
     lines: list[str] = []
     for service in services:
@@ -111,14 +111,14 @@ def kept(service: Service) -> int:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
-def test_a_node_that_is_spread_goes_on_with_its_first_part_where_it_was(
+def test_a_node_split_into_parts_restores_the_backlogs_of_its_first_part(
     tmp_path: Path, server: NatsServer, frontend: Frontend, how: signal.Signals
 ) -> None:
     first = [id_ for id_ in DIRECTIVES if shard_of_directive(id_, 2, 1)[0] == 0]
     with backend(tmp_path, frontend, server.url, "--checkpoint-interval=1") as service:
         publish(server, [pair_event("a", id_, OPENS, 0) for id_ in DIRECTIVES])
         wait_until(lambda: kept(service) == len(DIRECTIVES), "all backlogs in the checkpoint")
-        service.kill(how)
+        service.send_signal(how)
         service.process.wait()
         service.wait_until_gone()
     with backend(tmp_path, frontend, server.url, "--cluster-size=2", "--cluster-index=0") as spread:

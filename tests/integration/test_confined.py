@@ -1,4 +1,4 @@
-"""The installed program where it is confined: as PID 1, and where it may write nowhere else."""
+"""The program as in a container: as PID 1, and without a right to write elsewhere."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def able(*command: str) -> bool:
 
 
 def child_of(pid: int) -> int:
-    """The process that `unshare` has started, which is PID 1 to itself."""
+    """The process that `unshare` has started, which is PID 1 in its namespace."""
     children = Path(f"/proc/{pid}/task/{pid}/children")
     return int(wait_until(lambda: children.read_text().split(), "a child")[0])
 
@@ -68,8 +68,8 @@ def test_as_pid_1_it_ends_in_order(tmp_path: Path) -> None:
     assert b'"ledger"' in said
 
 
-def test_as_pid_1_it_heeds_a_signal_while_it_loads(tmp_path: Path) -> None:
-    """Without a handler of its own PID 1 is deaf to it, and would be killed ten seconds later."""
+def test_as_pid_1_it_handles_a_signal_while_it_loads(tmp_path: Path) -> None:
+    """Without a handler, the kernel discards signals for PID 1; Docker kills it 10 s later."""
     config = write_config(tmp_path, map(counting_directive, range(1, 20_000)))
     folders = (f"--config-dir={config}", f"--log-dir={tmp_path / 'logs'}")
     with as_pid_1(*folders, "--port=0", "--ops-port=0") as (process, pid):
@@ -89,16 +89,16 @@ def test_as_pid_1_it_heeds_a_signal_while_it_loads(tmp_path: Path) -> None:
     assert b'"serving"' not in said
 
 
-def test_a_signal_is_heeded_before_anything_large_is_imported() -> None:
-    """Half a second of imports is long enough for an engine that stops what it has just started."""
+def test_signals_are_handled_before_anything_large_is_imported() -> None:
+    """Imports take half a second, in which a container engine may stop it again."""
     look = """
 import sys
 import cli
-from shards import stopping
+from shards import bootstrap
 def look():
     print(sorted({"aiohttp", "nats", "uvloop", "multiprocess"} & set(sys.modules)))
-    raise stopping.Stopped
-stopping.heed_at_once = look
+    raise bootstrap.StartInterrupted
+bootstrap.interrupt_start_on_signal = look
 sys.exit(cli.main(["serve"]))
 """
     done = subprocess.run(
@@ -132,7 +132,7 @@ exec setpriv --reuid={nobody} --regid={nobody} --clear-groups --no-new-privs --b
 
 
 def opened(folders: Iterable[Path], spare: Path) -> str:
-    """Commands after which nobody can reach these folders, whoever owns those above them."""
+    """Shell commands after which any user can reach these folders, by new mounts above them."""
     commands: list[str] = []
     closed: dict[Path, list[Path]] = {}
     for folder in folders:
@@ -151,7 +151,7 @@ def opened(folders: Iterable[Path], spare: Path) -> str:
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A folder that everybody can reach."""
+    """A folder that any user can reach."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -159,7 +159,7 @@ def place() -> Iterator[Path]:
 
 
 def test_the_wheel_serves_as_nobody_with_a_root_that_is_read_only(place: Path) -> None:
-    """Built, installed into an environment of its own, and confined as in the manifests."""
+    """The wheel is built and installed into its own environment, and confined as in deploy/."""
     if not able("unshare", "--mount", "true") or not shutil.which("setpriv"):
         pytest.skip("no mount namespaces here: that needs root")
     program = installed(place)
@@ -207,7 +207,7 @@ def test_the_wheel_serves_as_nobody_with_a_root_that_is_read_only(place: Path) -
 
 
 def installed(folder: Path) -> Path:
-    """The command, of a wheel in an environment that has no packages but those it needs."""
+    """Build and install the wheel into a new environment; returns the path of the command."""
     wheels, environment = folder / "wheels", folder / "program"
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     source = folder / "source"
@@ -219,8 +219,8 @@ def installed(folder: Path) -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
     into = next((environment / "lib").glob("python*")) / "site-packages"
     subprocess.run([*pip, "install", "--no-deps", "--target", str(into), str(wheel)], check=True)
-    shutil.rmtree(source)  # so that nothing can be of the checkout
-    (into / "needed.pth").write_text(f"{PACKAGES}\n")  # to download them needs a network
+    shutil.rmtree(source)  # so that nothing is imported from the checkout
+    (into / "needed.pth").write_text(f"{PACKAGES}\n")  # its dependencies, without a download
     command = environment / "bin" / "dsiem-backend"
     call = "import sys\nfrom cli import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
     command.write_text(f"#!{environment}/bin/python\n{call}")

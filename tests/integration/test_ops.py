@@ -1,4 +1,4 @@
-"""Health, metrics and status of a running service, through all that can happen to it."""
+"""Health, metrics and status of a running service, also while it has faults."""
 
 import json
 import os
@@ -21,8 +21,8 @@ from tests.support.cluster import backend, frontend_of, publish
 from tests.support.frontend import Frontend
 from tests.support.nats_server import NatsServer, free_port
 from tests.support.serving import (
-    FOR_EVER,
-    Numbered,
+    NEVER_EXPIRE,
+    NumberedEvents,
     Service,
     counting_directive,
     directives_of,
@@ -34,7 +34,7 @@ FIRST, SECOND = directives_of(0, 2), directives_of(1, 2)
 
 
 class Ops:
-    """What a service says at its ops port."""
+    """Requests to the ops port of a service."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -52,7 +52,7 @@ class Ops:
 
     @property
     def missing(self) -> str:
-        """What /readyz says is missing; empty when it is ready."""
+        """The text of /readyz about what is not ready; empty when it is ready."""
         code, text = self.get("/readyz")
         assert (code == 200) == (text == "ok\n")
         return "" if code == 200 else text
@@ -91,21 +91,21 @@ def frontend() -> Iterator[Frontend]:
 
 
 def limit_files(service: Service, most: int) -> None:
-    """No file that the supervisor writes may grow longer."""
+    """Limit the size in bytes of all files that the supervisor writes."""
     limits = (most, resource.RLIM_INFINITY)
     resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, limits)
 
 
-def test_a_whole_life(  # noqa: PLR0915 - it is one story
+def test_health_metrics_and_status_from_start_to_stop(  # noqa: PLR0915 - it is one story
     tmp_path: Path, server: NatsServer, frontend: Frontend
 ) -> None:
-    """Health, metrics and status say the truth at each step."""
+    """Each step changes the state of the service, and checks all three documents."""
 
     ops = Ops(port := free_port())
     options = (f"--ops-port={port}", "--checkpoint-interval=1", "--metrics-per-directive")
     server.stop()
     with backend(tmp_path, frontend, server.url, *options, connected=False) as service:
-        # It has started, and NATS is not there yet: it lives, and is not ready.
+        # It has started without NATS: it is alive, and not ready.
         assert ops.live
         until(lambda: ops.missing == "there is no connection to NATS\n", "only NATS missing")
         assert ops.metric("nats_connected") == ops.metric("source_connected") == 0
@@ -114,13 +114,13 @@ def test_a_whole_life(  # noqa: PLR0915 - it is one story
         assert ops.metric("nats_connected") == 1
         assert ops.metric("directives_loaded") == 4
         assert ops.metric('worker_up{worker="0"}') == ops.metric("router_up") == 1
-        # There from the start: an alert sees how a series grows, not how it appears.
+        # Series are there from the start: an alert notices an increase, not a new series.
         assert ops.metric('deliveries_dropped_total{reason="queue_full"}') == 0
         assert ops.metric('deliveries_lost_total{reason="worker_died"}') == 0
         assert ops.metric('deliveries_lost_total{reason="router_died"}') == 0
 
         # Load: events are counted, alarms written, backlogs opened and closed.
-        events = Numbered(*FIRST, *SECOND)
+        events = NumberedEvents(*FIRST, *SECOND)
         publish(server, events.take(2000))
         until(lambda: ops.metric("events_received_total") == 2000, "all events")
         until(lambda: ops.metric('alarms_written_total{risk_class="High"}') == 200, "200 alarms")
@@ -138,7 +138,7 @@ def test_a_whole_life(  # noqa: PLR0915 - it is one story
         now = time.time()
         until(lambda: ops.metric("checkpoint_last_timestamp_seconds") > now, "a checkpoint")
 
-        # A worker is killed, and comes back.
+        # A worker is killed and restarted.
         before = service.children()
         os.kill(before[0], signal.SIGKILL)
         until(lambda: ops.metric('worker_restarts_total{worker="0"}') == 1, "a restart")
@@ -150,7 +150,7 @@ def test_a_whole_life(  # noqa: PLR0915 - it is one story
         assert ops.metric('backlogs_closed_total{reason="interrupted"}') == 2
         assert ops.metric("backlogs_restored_total") == 2
 
-        # NATS is lost, and comes back.
+        # NATS stops and starts again.
         server.stop()
         until(lambda: ops.missing == "there is no connection to NATS\n", "NATS missing")
         assert ops.live
@@ -173,7 +173,7 @@ def test_a_whole_life(  # noqa: PLR0915 - it is one story
         until(lambda: service.lines() == 2044, "all lines")
         assert ops.metric("output_writable") == 1
 
-        # A stuck process is seen: nothing else is a reason for a restart.
+        # A stuck process makes it not alive; nothing else does.
         status = ops.status()
         assert status["ledger"]["adds_up"]
         assert status["ready"]
@@ -181,9 +181,9 @@ def test_a_whole_life(  # noqa: PLR0915 - it is one story
         assert {alarm["risk_class"] for alarm in status["alarms"]} == {"High", "Low"}
         assert status["settings"]["node"] == "n1"
 
-        # It is told to stop: not ready from then on, until it is gone.
-        os.kill(service.children()[0], signal.SIGSTOP)  # so that it takes a while
-        service.kill(signal.SIGTERM)
+        # It stops: not ready from then on.
+        os.kill(service.children()[0], signal.SIGSTOP)  # so that the stop takes some time
+        service.send_signal(signal.SIGTERM)
         until(lambda: ops.missing.startswith("it is stopping\n"), "stopping")
         assert ops.live
         os.kill(service.children()[0], signal.SIGCONT)
@@ -193,10 +193,10 @@ def test_a_whole_life(  # noqa: PLR0915 - it is one story
 
 
 def test_health_is_ready_before_workers_are(tmp_path: Path) -> None:
-    """While processes start it says what is missing."""
+    """While processes start, /readyz names those that are missing."""
     write_config(tmp_path, [counting_directive(id_) for id_ in range(1, 2000)])
     ops = Ops(port := free_port())
-    service = Service(tmp_path, *FOR_EVER, f"--ops-port={port}", ready=False)
+    service = Service(tmp_path, *NEVER_EXPIRE, f"--ops-port={port}", ready=False)
     try:
         seen: set[str] = set()
 
@@ -211,17 +211,17 @@ def test_health_is_ready_before_workers_are(tmp_path: Path) -> None:
         assert "router is not running" in seen
         assert seen & {"worker-0 is still starting", "worker-0 is not running"}
     finally:
-        service.end()
+        service.kill_all()
 
 
 def test_a_port_that_is_taken_is_tried_again_and_correlation_goes_on(tmp_path: Path) -> None:
     write_config(tmp_path, [counting_directive(1)])
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        service = Service(tmp_path, *FOR_EVER, f"--ops-port={port}", workers=1)
+        service = Service(tmp_path, *NEVER_EXPIRE, f"--ops-port={port}", workers=1)
         said = service.wait_for_log("--ops-port (DSIEM_OPS_PORT): cannot listen on 127.0.0.1")
         assert f"port {port}" in said["message"]
-        assert service.post(Numbered(1).take(10)).accepted == 10
+        assert service.post(NumberedEvents(1).take(10)).accepted == 10
         service.wait_for_lines(10)
     until(lambda: _reachable(port), "health once the port is free")
     assert service.stop().code == 0
@@ -237,7 +237,7 @@ def test_secrets_are_in_no_answer(tmp_path: Path) -> None:
     write_config(tmp_path, [counting_directive(1)])
     ops = Ops(port := free_port())
     secrets = ("--api-token=s3cret", "--lookup-proxy=http://u:s3cret@127.0.0.1:9")
-    service = Service(tmp_path, *FOR_EVER, f"--ops-port={port}", *secrets, workers=1)
+    service = Service(tmp_path, *NEVER_EXPIRE, f"--ops-port={port}", *secrets, workers=1)
     answers = [ops.get(path)[1] for path in ("/status", "/metrics", "/readyz")]
     service.stop()
     assert "***" in answers[0]
@@ -247,9 +247,9 @@ def test_secrets_are_in_no_answer(tmp_path: Path) -> None:
 def test_the_latest_hundred_alarms_are_shown_each_once(tmp_path: Path) -> None:
     write_config(tmp_path, [counting_directive(id_) for id_ in range(1, 121)])
     ops = Ops(port := free_port())
-    service = Service(tmp_path, *FOR_EVER, f"--ops-port={port}", workers=1)
+    service = Service(tmp_path, *NEVER_EXPIRE, f"--ops-port={port}", workers=1)
     for id_ in range(1, 121):
-        service.post(Numbered(id_, name=f"d{id_}-").take(10))
+        service.post(NumberedEvents(id_, name=f"d{id_}-").take(10))
     service.wait_for_lines(1200)
     until(lambda: len(service.alarms()) == 240, "two lines of each alarm")
     until(lambda: ops.status()["alarms"][0]["title"] == "directive 120", "the last alarm")

@@ -1,4 +1,4 @@
-"""The replay verb as a process of its own: streams, exit codes, and a disk that is full."""
+"""The replay command as a process: standard streams, exit codes, and a full disk."""
 
 import gzip
 import json
@@ -98,7 +98,7 @@ def test_exit_codes(arguments: tuple[str, ...], code: int) -> None:
     assert (done.stderr == b"") == (code == 0 and b"broken" not in done.stderr)
 
 
-def test_faulty_config_is_1() -> None:
+def test_a_faulty_config_exits_with_1() -> None:
     write_config([{"id": 1}])
     done = replay("-", stdin=STORY)
     assert (done.returncode, done.stdout) == (1, b"")
@@ -106,7 +106,7 @@ def test_faulty_config_is_1() -> None:
 
 
 @pytest.mark.parametrize("limit", [1000, 40_000, 300_000])
-def test_a_full_disk_is_1_and_leaves_whole_lines(limit: int) -> None:
+def test_a_full_disk_exits_with_1_and_leaves_whole_lines(limit: int) -> None:
     Path("events").write_bytes(ndjson(*(event(str(n), n, LOGIN) for n in range(2000))))
     code = LIMITED.format(limit=limit)
     done = python("-c", code, "replay", *FOLDERS, "--format", "json", "events")
@@ -121,7 +121,7 @@ def test_a_full_disk_is_1_and_leaves_whole_lines(limit: int) -> None:
         assert Path("logs", name).stat().st_size <= limit
 
 
-def test_a_disk_full_of_other_things_keeps_them() -> None:
+def test_a_full_disk_keeps_the_lines_that_were_there() -> None:
     Path("logs").mkdir()
     there = b'{"alarm_id": "there"}\n' * 100
     for name in ("siem_alarms.json", "siem_alarm_events.json"):
@@ -133,9 +133,9 @@ def test_a_disk_full_of_other_things_keeps_them() -> None:
         assert Path("logs", name).read_bytes() == there
 
 
-def test_an_interrupt_ends_it_with_what_there_is() -> None:
+def test_an_interrupt_writes_the_results_so_far() -> None:
     arguments = [sys.executable, str(ROOT / "cli.py"), "replay", *FOLDERS, "--format", "json", "-"]
-    # Whoever runs the tests in the background ignores it, and so would its children.
+    # A shell starts background jobs with SIGINT ignored, which children inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -144,7 +144,7 @@ def test_an_interrupt_ends_it_with_what_there_is() -> None:
         assert process.stderr is not None
         process.stdin.write(STORY + b"broken\n")
         process.stdin.flush()
-        told = process.stderr.readline()  # all lines so far have been replayed now
+        told = process.stderr.readline()  # then all lines so far have been replayed
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert b"invalid event" in told

@@ -1,7 +1,7 @@
-"""Serve gives the alarms of replay: the example, and the correlation cases, over any workers.
+"""Serve writes the same alarms as replay, for the example and the correlation cases.
 
-Cases share one service: each has plugin ids, categories and directive ids of its own, which is all
-that keeps them apart. Left out is what hangs on the clock: ticks, a `now` of its own, and expiry.
+Cases share one service; ids of plugins, categories and directives of their own keep them apart.
+Cases that depend on the clock are left out: those with ticks, with a `now`, and with expiry.
 """
 
 import gzip
@@ -19,7 +19,7 @@ from tests.support.paths import ROOT
 from tests.support.serving import (
     COMMAND,
     DEADLINE,
-    FOR_EVER,
+    NEVER_EXPIRE,
     own_environment,
     read_lines,
     serving,
@@ -41,7 +41,7 @@ Lines = dict[str, list[Json]]
 
 
 def timeless_cases() -> Iterator[Case]:
-    """The cases in which no time passes but that of the events, and nothing expires."""
+    """The cases that do not depend on the clock: no ticks, no `now`, no expiry."""
     for path in sorted(FOLDER.glob("*.json")):
         for case in json.loads(path.read_text("utf-8"))["cases"]:
             steps = case["steps"]
@@ -57,12 +57,12 @@ OWN_ASSETS = [case for case in CASES if not case.options and case.assets != ASSE
 WITH_OPTIONS = [case for case in CASES if case.options and case.assets == ASSETS]
 
 
-def test_nearly_all_cases_are_here() -> None:
+def test_nearly_all_correlation_cases_are_used() -> None:
     assert len(CASES) > 150
     assert len(USUAL) + len(OWN_ASSETS) + len(WITH_OPTIONS) == len(CASES)
 
 
-# Cases side by side.
+# Cases that share one service.
 
 
 def apart(case: Case, number: int) -> tuple[list[Json], list[Json]]:
@@ -85,7 +85,7 @@ def _shifted(rule_or_event: Json, number: int) -> Json:
 
 
 def side_by_side(cases: Iterable[Case]) -> tuple[list[Json], list[Json], list[Json]]:
-    """Assets, directives and events of all of them."""
+    """The assets, directives and events of all cases."""
     assets: dict[str, Json] = {}
     directives: list[Json] = []
     events: list[Json] = []
@@ -97,11 +97,11 @@ def side_by_side(cases: Iterable[Case]) -> tuple[list[Json], list[Json], list[Js
     return list(assets.values()), directives, events
 
 
-# The two ways of correlating.
+# Replay and serve.
 
 
 class Result:
-    """What a run left in its files, times aside, and how the events were consumed."""
+    """The output of a run, without times, and its counts of events."""
 
     def __init__(self, logs: Path, outcomes: dict[str, int]) -> None:
         self.alarms = by_alarm(read_lines(logs / ALARMS))
@@ -128,12 +128,12 @@ def by_alarm(lines: list[Json]) -> Lines:
 
 
 def replayed(folder: Path, events: list[Json], options: tuple[str, ...]) -> Result:
-    """What replay makes of the events, with the config in `folder/conf`."""
+    """Run replay on the events with the config in `folder/conf`."""
     recording, logs = folder / "events.ndjson", folder / "replay-logs"
     recording.write_text("".join(json.dumps(one) + "\n" for one in events))
     folders = ("--config-dir", str(folder / "conf"), "--log-dir", str(logs), "--format", "json")
     done = subprocess.run(
-        [*COMMAND, "replay", *folders, *FOR_EVER[:2], *options, str(recording)],
+        [*COMMAND, "replay", *folders, *NEVER_EXPIRE[:2], *options, str(recording)],
         capture_output=True,
         env=own_environment(),
         check=True,
@@ -144,7 +144,7 @@ def replayed(folder: Path, events: list[Json], options: tuple[str, ...]) -> Resu
 
 
 def served(folder: Path, events: list[Json], options: tuple[str, ...], workers: int) -> Result:
-    """What serve makes of them."""
+    """Run serve on the events with the config in `folder/conf`."""
     with serving(folder, *options, workers=workers) as service:
         for start in range(0, len(events), POSTED):
             service.post(events[start : start + POSTED])
@@ -159,14 +159,14 @@ def served(folder: Path, events: list[Json], options: tuple[str, ...], workers: 
 
 
 def check(folder: Path, events: list[Json], workers: int, *options: str) -> Result:
-    """Both give the same; returns it."""
+    """Check that replay and serve give the same; returns it."""
     expected = replayed(folder, events, options)
     served(folder, events, options, workers).check_same(expected)
     return expected
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
-def test_the_example(workers: int, tmp_path: Path) -> None:
+def test_the_example_gives_the_alarms_of_replay(workers: int, tmp_path: Path) -> None:
     (tmp_path / "conf").symlink_to(EXAMPLE / "configs")
     recording = gzip.decompress((EXAMPLE / "events.ndjson.gz").read_bytes())
     events = [json.loads(line) for line in recording.splitlines()]
@@ -175,7 +175,7 @@ def test_the_example(workers: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
-def test_the_usual_cases(workers: int, tmp_path: Path) -> None:
+def test_cases_with_the_default_assets_and_options(workers: int, tmp_path: Path) -> None:
     assets, directives, events = side_by_side(USUAL)
     write_config(tmp_path, directives, assets)
     result = check(tmp_path, events, workers)

@@ -1,4 +1,4 @@
-"""Serve, hurt: every fault leaves whole lines, and a ledger that is right to the last event."""
+"""Faults of a running service: after each, all lines are complete and the ledger is exact."""
 
 import json
 import os
@@ -16,11 +16,11 @@ import pytest
 
 from shards.alarm_files import ALARM_EVENTS, ALARMS
 from tests.support.serving import (
-    Answer,
-    Ended,
     Load,
-    Numbered,
+    NumberedEvents,
+    PostAnswer,
     Service,
+    ServiceExit,
     counting_directive,
     directives_of,
     read_lines,
@@ -42,12 +42,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 def each_once(ids: list[str], expected: list[str]) -> None:
-    """Exactly these, each once."""
+    """Check that these are exactly the expected ids, each once."""
     assert Counter(ids) == Counter(expected)
 
 
-def check_nothing_lost(service: Service, ended: Ended, load: Load) -> None:
-    """All that was posted was accepted, taken, and written once."""
+def check_nothing_lost(service: Service, ended: ServiceExit, load: Load) -> None:
+    """Check that each posted event was accepted, consumed, and written once."""
     assert ended.code == 0, service.text()
     ended.ledger.check()
     assert ended.ledger["events_received"] == load.received
@@ -60,7 +60,7 @@ def check_nothing_lost(service: Service, ended: Ended, load: Load) -> None:
 
 
 def test_a_worker_killed_under_load_loses_only_its_own_and_comes_back(folder: Path) -> None:
-    first, second = Numbered(*FIRST, name="first-"), Numbered(*SECOND, name="second-")
+    first, second = NumberedEvents(*FIRST, name="first-"), NumberedEvents(*SECOND, name="second-")
     with serving(folder) as service:
         with Load(service, first) as hurt, Load(service, second) as unhurt:
             service.wait_for_lines(2000)
@@ -86,9 +86,9 @@ def test_a_worker_killed_under_load_loses_only_its_own_and_comes_back(folder: Pa
         service.alarms()
 
 
-def test_events_for_a_worker_that_is_dead_wait_for_its_next_life(folder: Path) -> None:
-    """Of a quiet service nothing is lost but what was on its way when the worker died."""
-    events = Numbered(FIRST[0])
+def test_events_for_a_dead_worker_wait_for_its_restart(folder: Path) -> None:
+    """An idle service loses only what was in flight when the worker died."""
+    events = NumberedEvents(FIRST[0])
     with serving(folder) as service:
         assert service.post(events.take(100)).accepted == 100
         service.wait_for_lines(100)
@@ -96,7 +96,7 @@ def test_events_for_a_worker_that_is_dead_wait_for_its_next_life(folder: Path) -
         service.wait_for_log("a process has died", process="worker-0")
         for _ in range(20):
             assert service.post(events.take(10)).accepted == 10
-        service.wait_for_lines(280)  # at most the first of these was on its way
+        service.wait_for_lines(280)  # at most the first of these was in flight
         ended = service.stop()
         assert ended.code == 0
         ended.ledger.check()
@@ -106,7 +106,7 @@ def test_events_for_a_worker_that_is_dead_wait_for_its_next_life(folder: Path) -
 
 
 def test_a_router_killed_under_load_comes_back_on_its_port(folder: Path) -> None:
-    with serving(folder) as service, Load(service, Numbered(*FIRST, *SECOND)) as load:
+    with serving(folder) as service, Load(service, NumberedEvents(*FIRST, *SECOND)) as load:
         service.wait_for_lines(2000)
         killed = time.monotonic()
         os.kill(service.router, signal.SIGKILL)
@@ -135,10 +135,10 @@ def test_a_router_killed_under_load_comes_back_on_its_port(folder: Path) -> None
         assert {i for batch in after for i in batch} <= set(ids)
 
 
-def test_what_waited_in_a_router_that_dies_is_lost_and_what_it_had_written_is_not(
+def test_a_router_that_dies_loses_what_was_queued_and_nothing_it_had_written(
     folder: Path,
 ) -> None:
-    with serving(folder) as service, Load(service, Numbered(*FIRST)) as load:
+    with serving(folder) as service, Load(service, NumberedEvents(*FIRST)) as load:
         os.kill(service.workers[0], signal.SIGSTOP)
         load.wait_for(1)
         first = load.answered[0].answered
@@ -162,7 +162,7 @@ def test_what_waited_in_a_router_that_dies_is_lost_and_what_it_had_written_is_no
 
 
 def test_both_ends_killed_at_once(folder: Path) -> None:
-    with serving(folder) as service, Load(service, Numbered(*FIRST, *SECOND)) as load:
+    with serving(folder) as service, Load(service, NumberedEvents(*FIRST, *SECOND)) as load:
         service.wait_for_lines(1000)
         for pid in (service.workers[0], service.router):
             os.kill(pid, signal.SIGKILL)
@@ -170,7 +170,7 @@ def test_both_ends_killed_at_once(folder: Path) -> None:
         service.wait_for_log("a process has died", process="worker-0")
         load.wait_for(20)
         load.finish()
-        last = Numbered(*FIRST, *SECOND, name="last-")
+        last = NumberedEvents(*FIRST, *SECOND, name="last-")
         assert service.post(last.take(200)).accepted == 200
         ended = service.stop()
         assert ended.code == 0
@@ -185,7 +185,7 @@ def descriptors(pid: int) -> int:
 
 
 def test_deaths_leave_no_descriptors_behind(folder: Path) -> None:
-    """Neither in the supervisor, nor in the processes that live on."""
+    """Neither in the supervisor nor in the other processes."""
     with serving(folder) as service:
         kept = (service.process.pid, service.workers[1])
         before = [descriptors(pid) for pid in kept]
@@ -196,7 +196,7 @@ def test_deaths_leave_no_descriptors_behind(folder: Path) -> None:
                 service.wait_for_log("a process has died", deaths, process=name)
                 victims[name] = service.wait_for_children(3, gone=victim)
         wait_until(lambda: not refuses(service), "the last router")
-        assert service.post(Numbered(*SECOND).take(20)).accepted == 20
+        assert service.post(NumberedEvents(*SECOND).take(20)).accepted == 20
         service.wait_for_lines(20)
         wait_until(
             lambda: [descriptors(pid) for pid in kept] <= before,
@@ -208,7 +208,7 @@ def test_deaths_leave_no_descriptors_behind(folder: Path) -> None:
 def test_whatever_dies_and_whenever_the_ledger_adds_up(folder: Path) -> None:
     """Workers and routers killed in turn and together, four times each, under load."""
     random = Random(7)
-    with serving(folder) as service, Load(service, Numbered(*FIRST, *SECOND)) as load:
+    with serving(folder) as service, Load(service, NumberedEvents(*FIRST, *SECOND)) as load:
         for _ in range(4):
             load.wait_for(random.randrange(1, 15))
             victims = random.sample(service.children(), random.choice((1, 1, 2)))
@@ -228,16 +228,16 @@ def test_whatever_dies_and_whenever_the_ledger_adds_up(folder: Path) -> None:
         service.alarms()
 
 
-def test_of_a_killed_supervisor_nothing_is_left_and_the_next_goes_on(folder: Path) -> None:
-    with serving(folder) as service, Load(service, Numbered(*FIRST, *SECOND)) as load:
+def test_a_killed_supervisor_leaves_no_process_and_the_next_one_serves(folder: Path) -> None:
+    with serving(folder) as service, Load(service, NumberedEvents(*FIRST, *SECOND)) as load:
         service.wait_for_lines(2000)
-        service.kill(signal.SIGKILL)
+        service.send_signal(signal.SIGKILL)
         service.wait_until_gone(LIFE)
         load.finish()
     with serving(folder) as again:
         before = again.event_ids()
         assert len(before) == len(set(before)) >= 2000
-        assert again.post(Numbered(*FIRST, *SECOND, name="again-").take(100)).accepted == 100
+        assert again.post(NumberedEvents(*FIRST, *SECOND, name="again-").take(100)).accepted == 100
         ended = again.stop()
         assert ended.code == 0
         ended.ledger.check()
@@ -253,43 +253,43 @@ def test_a_supervisor_killed_while_it_starts_leaves_nothing(folder: Path) -> Non
     service = Service(folder, ready=False)
     try:
         wait_until(service.children, "a child process")
-        service.kill(signal.SIGKILL)
+        service.send_signal(signal.SIGKILL)
         service.wait_until_gone(LIFE)
     finally:
-        service.end()
+        service.kill_all()
 
 
 @pytest.fixture
 def large(tmp_path: Path) -> Path:
-    """A config that no pipe can hold; directives of its own for each worker among it."""
+    """A config larger than any pipe, with directives for each worker."""
     write_config(tmp_path, map(counting_directive, range(1, 3000)))
     return tmp_path
 
 
-def test_a_worker_killed_at_its_first_birth_ends_it(large: Path) -> None:
+def test_a_worker_killed_during_its_first_start_ends_the_service(large: Path) -> None:
     service = Service(large, ready=False)
     try:
         os.kill(wait_until(service.children, "a child process")[0], signal.SIGKILL)
-        ended = service.ended(time.monotonic())
+        ended = service.wait_for_exit(time.monotonic())
         assert ended.code == 1
         assert service.logged("giving up: worker-0")
         service.wait_until_gone()
     finally:
-        service.end()
+        service.kill_all()
 
 
-def test_a_worker_killed_at_a_later_birth_is_no_trouble_for_the_others(large: Path) -> None:
+def test_a_worker_killed_during_a_restart_does_not_affect_the_others(large: Path) -> None:
     with serving(large) as service:
         os.kill(service.workers[0], signal.SIGKILL)
         wait_until(lambda: set(service.children()) - {*service.workers, service.router}, "a birth")
         os.kill(service.children()[-1], signal.SIGKILL)
-        assert service.post(Numbered(*SECOND).take(100)).accepted == 100
+        assert service.post(NumberedEvents(*SECOND).take(100)).accepted == 100
         service.wait_for_lines(100)
         service.wait_for_log("a process has died", 2, process="worker-0")
         assert service.stop().code == 0
 
 
-def test_too_many_deaths_in_a_short_time_end_it(folder: Path) -> None:
+def test_too_many_deaths_in_a_short_time_end_the_service(folder: Path) -> None:
     with serving(folder) as service:
         victim = service.workers[1]
         for deaths in range(1, 6):
@@ -297,8 +297,10 @@ def test_too_many_deaths_in_a_short_time_end_it(folder: Path) -> None:
             if deaths < 5:
                 service.wait_for_log("a process has died", deaths, process="worker-1")
                 victim = service.wait_for_children(3, gone=victim)
-                assert service.post(Numbered(FIRST[0], name=f"{deaths}-").take(1)).accepted == 1
-        ended = service.ended(time.monotonic())
+                assert (
+                    service.post(NumberedEvents(FIRST[0], name=f"{deaths}-").take(1)).accepted == 1
+                )
+        ended = service.wait_for_exit(time.monotonic())
         assert ended.code == 1
         ended.ledger.check()
         assert ended.ledger["events_received"] == ended.ledger.lines == 4
@@ -306,12 +308,12 @@ def test_too_many_deaths_in_a_short_time_end_it(folder: Path) -> None:
         service.wait_until_gone()
 
 
-# A process is stopped, and goes on.
+# A process is stopped by SIGSTOP.
 
 
-def post_until_full(service: Service, events: Numbered) -> list[Answer]:
-    """Post until a worker's queue is full, and then ten times more; every answer comes at once."""
-    answers: list[Answer] = []
+def post_until_full(service: Service, events: NumberedEvents) -> list[PostAnswer]:
+    """Post until a queue is full, and ten times more; no answer is delayed. Returns all."""
+    answers: list[PostAnswer] = []
     full = 0
     while full < 10:
         assert len(answers) < 2000
@@ -322,10 +324,10 @@ def post_until_full(service: Service, events: Numbered) -> list[Answer]:
     return answers
 
 
-def test_a_stopped_worker_holds_nobody_else_up_and_what_it_cannot_take_is_counted(
+def test_a_stopped_worker_blocks_no_other_and_refused_events_are_counted(
     folder: Path,
 ) -> None:
-    first, second = Numbered(*FIRST, name="first-"), Numbered(*SECOND, name="second-")
+    first, second = NumberedEvents(*FIRST, name="first-"), NumberedEvents(*SECOND, name="second-")
     with serving(folder, "--max-queue=100") as service:
         os.kill(service.workers[0], signal.SIGSTOP)
         answers = post_until_full(service, first)
@@ -353,7 +355,7 @@ def test_a_stopped_worker_holds_nobody_else_up_and_what_it_cannot_take_is_counte
 def test_a_stop_is_forced_when_a_worker_does_not_answer(number: int, folder: Path) -> None:
     with serving(folder, "--shutdown-timeout=2") as service:
         os.kill(service.workers[0], signal.SIGSTOP)
-        assert service.post(Numbered(*FIRST, *SECOND).take(number)).accepted == number
+        assert service.post(NumberedEvents(*FIRST, *SECOND).take(number)).accepted == number
         ended = service.stop()
         assert ended.code == 1
         assert 2 <= ended.seconds < 4
@@ -365,12 +367,12 @@ def test_a_stop_is_forced_when_a_worker_does_not_answer(number: int, folder: Pat
         assert service.logged("stopping by force")
 
 
-def test_a_second_signal_does_not_wait(folder: Path) -> None:
+def test_a_second_signal_stops_without_waiting(folder: Path) -> None:
     with serving(folder) as service:
         os.kill(service.workers[0], signal.SIGSTOP)
-        assert service.post(Numbered(*FIRST, *SECOND).take(40)).accepted == 40
+        assert service.post(NumberedEvents(*FIRST, *SECOND).take(40)).accepted == 40
         service.wait_for_lines(20)
-        service.kill(signal.SIGTERM)
+        service.send_signal(signal.SIGTERM)
         wait_until(lambda: refuses(service), "the source to stop")
         ended = service.stop()
         assert ended.code == 1
@@ -382,7 +384,7 @@ def test_a_second_signal_does_not_wait(folder: Path) -> None:
 
 
 def refuses(service: Service) -> bool:
-    """Whether it takes no more events."""
+    """Whether the service refuses events."""
     try:
         return service.post([]).status == 503
     except OSError:
@@ -396,11 +398,11 @@ def refuses(service: Service) -> bool:
 def test_a_stop_under_load_processes_all_that_was_accepted(
     number: signal.Signals, folder: Path
 ) -> None:
-    with serving(folder) as service, Load(service, Numbered(*FIRST, *SECOND)) as load:
+    with serving(folder) as service, Load(service, NumberedEvents(*FIRST, *SECOND)) as load:
         service.wait_for_lines(2000)
         started = time.monotonic()
-        os.killpg(service.process.pid, number)  # as Ctrl-C does, and systemd
-        ended = service.ended(started)
+        os.killpg(service.process.pid, number)  # to all processes, like Ctrl-C and systemd
+        ended = service.wait_for_exit(started)
         load.finish()
         assert ended.seconds < 8
         check_nothing_lost(service, ended, load)
@@ -413,32 +415,32 @@ def test_a_stop_while_it_starts_is_orderly_too(number: signal.Signals, folder: P
     try:
         wait_until(lambda: len(service.children()) == 2, "its workers")
         os.killpg(service.process.pid, number)
-        ended = service.ended(time.monotonic())
+        ended = service.wait_for_exit(time.monotonic())
         assert ended.code == 0, service.text()
         service.wait_until_gone()
         assert "Error" not in service.text()
         assert "Interrupt" not in service.text()
     finally:
-        service.end()
+        service.kill_all()
 
 
-def test_a_port_in_use_is_said_in_one_line(folder: Path) -> None:
+def test_a_port_in_use_is_logged_in_one_line(folder: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         service = Service(folder, ready=False, port=port)
         try:
-            ended = service.ended(time.monotonic())
+            ended = service.wait_for_exit(time.monotonic())
             assert ended.code == 1
             service.wait_until_gone()
             errors = [line["message"] for line in service.log() if line["level"] == "ERROR"]
             assert any(str(port) in error and "in use" in error for error in errors), errors
         finally:
-            service.end()
+            service.kill_all()
 
 
-# The disk is full, and has room again.
+# The disk is full.
 
 
 class Tmpfs:
@@ -456,13 +458,13 @@ class Tmpfs:
             pytest.skip(f"no tmpfs here: {done.stderr.decode().strip()}")
 
     def fill(self, _: Service) -> None:
-        """It is so small that it fills up by itself."""
+        """Nothing to do: it is so small that the alarms fill it."""
 
     def make_room(self, _: Service) -> None:
         subprocess.run(["mount", "-o", "remount,size=64m", str(self._logs)], check=True)
 
     def close(self) -> None:
-        # Lazily: whoever still has a file open there is about to be ended.
+        # Lazily, as processes that still have files open there are ended later.
         subprocess.run(["umount", "--lazy", str(self._logs)], check=True)
 
 
@@ -494,7 +496,7 @@ def disk(request: pytest.FixtureRequest, folder: Path) -> Iterator[Disk]:
     made.close()
 
 
-def fill(service: Service, disk: Disk, events: Numbered) -> None:
+def fill(service: Service, disk: Disk, events: NumberedEvents) -> None:
     """Post until nothing more can be written."""
     disk.fill(service)
     for _ in range(10):
@@ -505,7 +507,7 @@ def fill(service: Service, disk: Disk, events: Numbered) -> None:
 
 
 def test_a_full_disk_tears_no_line_and_loses_none(disk: Disk, folder: Path) -> None:
-    events = Numbered(*FIRST, *SECOND)
+    events = NumberedEvents(*FIRST, *SECOND)
     with serving(folder) as service:
         fill(service, disk, events)
         assert set(service.event_ids()) < {f"e{i}" for i in range(events.made)}
@@ -521,8 +523,8 @@ def test_a_full_disk_tears_no_line_and_loses_none(disk: Disk, folder: Path) -> N
         assert len(service.alarms()) == events.made // 10 * 2
 
 
-def test_a_disk_that_stays_full_holds_up_no_stop(disk: Disk, folder: Path) -> None:
-    events = Numbered(*FIRST, *SECOND)
+def test_a_disk_that_stays_full_does_not_delay_a_stop(disk: Disk, folder: Path) -> None:
+    events = NumberedEvents(*FIRST, *SECOND)
     with serving(folder, "--shutdown-timeout=1") as service:
         fill(service, disk, events)
         ended = service.stop()
@@ -547,12 +549,12 @@ def rotate(service: Service, number: int) -> None:
 
 
 def test_rotation_under_load_loses_no_line_and_writes_none_twice(folder: Path) -> None:
-    with serving(folder) as service, Load(service, Numbered(*FIRST, *SECOND)) as load:
+    with serving(folder) as service, Load(service, NumberedEvents(*FIRST, *SECOND)) as load:
         for number in range(6):
             service.wait_for_lines(300)
             rotate(service, number)
-            if number % 2:  # else it sees by itself
-                service.kill(signal.SIGUSR1)
+            if number % 2:  # else it notices without the signal
+                service.send_signal(signal.SIGUSR1)
             wait_until((service.logs / ALARMS).exists, "a new alarms file")
             wait_until((service.logs / ALARM_EVENTS).exists, "a new alarm events file")
         load.finish()
@@ -570,12 +572,12 @@ def test_rotation_under_load_loses_no_line_and_writes_none_twice(folder: Path) -
         assert len(alarms) == ended.ledger["backlogs_opened"] + ended.ledger["backlogs_finished"]
 
 
-# What comes in is hostile.
+# Invalid events.
 
 
 def invalid_events() -> list[tuple[bytes, str]]:
-    """Bytes that are no valid event, each with the reason."""
-    good = Numbered(FIRST[0]).take(1)[0]
+    """Invalid events, each with the reason by which it is counted."""
+    good = NumberedEvents(FIRST[0]).take(1)[0]
 
     def changed(**fields: object) -> bytes:
         return json.dumps(good | fields).encode()
@@ -606,12 +608,14 @@ def invalid_events() -> list[tuple[bytes, str]]:
 
 
 def test_each_reason_is_counted_exactly(folder: Path) -> None:
-    """Invalid events between good ones, ones that concern nothing, and whitelisted ones."""
-    events = Numbered(*FIRST, *SECOND)
+    """Invalid events mixed with valid, unmatched and whitelisted ones."""
+    events = NumberedEvents(*FIRST, *SECOND)
     hostile = invalid_events()
     reasons = Counter(reason for _, reason in hostile)
-    elsewhere = [event | {"plugin_sid": 999_999} for event in Numbered(1, name="u").take(5)]
-    scans = [event | {"src_ip": "10.0.0.99"} for event in Numbered(FIRST[0], name="w").take(7)]
+    elsewhere = [event | {"plugin_sid": 999_999} for event in NumberedEvents(1, name="u").take(5)]
+    scans = [
+        event | {"src_ip": "10.0.0.99"} for event in NumberedEvents(FIRST[0], name="w").take(7)
+    ]
     with serving(folder) as service:
         mixed: list[bytes | dict[str, object]] = []
         for raw, _ in hostile:

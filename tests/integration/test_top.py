@@ -1,4 +1,4 @@
-"""The top verb: what a service's status looks like in a terminal, once and live."""
+"""The top command: the status of a service in a terminal, once and live."""
 
 import json
 import os
@@ -16,8 +16,8 @@ from tests.support.frontend import Frontend, Reply
 from tests.support.nats_server import free_port
 from tests.support.serving import (
     COMMAND,
-    FOR_EVER,
-    Numbered,
+    NEVER_EXPIRE,
+    NumberedEvents,
     Service,
     counting_directive,
     own_environment,
@@ -33,8 +33,8 @@ def url(tmp_path: Path) -> Iterator[str]:
     """A service that has written an alarm and has an open backlog."""
     write_config(tmp_path, [counting_directive(1), counting_directive(2)])
     port = free_port()
-    service = Service(tmp_path, *FOR_EVER, f"--ops-port={port}")
-    service.post(Numbered(1).take(12))
+    service = Service(tmp_path, *NEVER_EXPIRE, f"--ops-port={port}")
+    service.post(NumberedEvents(1).take(12))
     service.wait_for_lines(12)
     place = f"http://127.0.0.1:{port}"
     wait_until(lambda: fetch(place)["ledger"]["events"]["received"] == 12, "all events")
@@ -54,7 +54,7 @@ def shown(
 
 
 @pytest.mark.parametrize("width", [80, 160])
-def test_all_of_it_fits(
+def test_the_picture_fits_the_width_of_the_terminal(
     url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
     text = shown(url, capsys, monkeypatch, width)
@@ -70,7 +70,7 @@ def test_all_of_it_fits(
     assert side_by_side == (width == 160)
 
 
-def test_for_machines_it_is_the_status(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_output_is_the_status_document(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["top", "--format", "json", "--url", f"{url}/"]) == 0
     status = json.loads(capsys.readouterr().out)
     assert status["ready"] is True
@@ -78,8 +78,8 @@ def test_for_machines_it_is_the_status(url: str, capsys: pytest.CaptureFixture[s
     assert [shard["worker"] for shard in status["shards"]] == [0, 1]
 
 
-def test_live_it_goes_on_until_it_is_interrupted(url: str) -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
+def test_the_live_picture_continues_until_an_interrupt(url: str) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
     master, slave = pty.openpty()
     process = subprocess.Popen(
         [*COMMAND, "top", "--url", url],
@@ -90,13 +90,13 @@ def test_live_it_goes_on_until_it_is_interrupted(url: str) -> None:
     )
     os.close(slave)
     seen = b""
-    while seen.count(b"Shards") < 2:  # it is drawn again
+    while seen.count(b"Shards") < 2:  # until it is drawn a second time
         seen += os.read(master, 65536)
     process.send_signal(signal.SIGINT)
     while True:
         try:
             seen += os.read(master, 65536)
-        except OSError:  # nobody has the other end any more
+        except OSError:  # the process has closed the other end
             break
     os.close(master)
     assert process.wait(10) == cli.INTERRUPTED
@@ -104,7 +104,7 @@ def test_live_it_goes_on_until_it_is_interrupted(url: str) -> None:
     assert b"Ctrl-C ends it" in seen
 
 
-def test_without_a_service_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_service_it_prints_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
     place = f"http://127.0.0.1:{free_port()}"
     assert cli.main(["top", "--once", "--url", place]) == 1
     out, err = capsys.readouterr()
@@ -123,7 +123,9 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-def test_what_is_no_status_is_refused(what: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_answer_that_is_no_status_is_refused(
+    what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with Frontend() as server:
         server.replies["/status"] = HOSTILE[what]
         assert cli.main(["top", "--once", "--url", server.url]) == 1

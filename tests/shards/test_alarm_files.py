@@ -156,6 +156,7 @@ def test_another_writer_may_append_meanwhile(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.integration
 def test_processes_that_write_at_once_keep_each_others_lines(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     writers = [

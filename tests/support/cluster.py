@@ -1,7 +1,4 @@
-"""A cluster around the service: a real NATS server, a real frontend, and the service between them.
-
-What may live here: how to build it, and events for it. What may not: what is expected of it.
-"""
+"""A cluster backend between a real NATS server and a frontend: how to start it, events for it."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,17 +11,20 @@ from typing import Any
 from tests.support.frontend import Frontend
 from tests.support.nats_server import NatsServer
 from tests.support.replaying import Json, directive, event, rule
-from tests.support.serving import ASSETS, FOR_EVER, Service
+from tests.support.serving import ASSETS, NEVER_EXPIRE, Service
 
 EVENTS, SIGNALS = "dsiem_events", "dsiem_overload_signals"
 NODE = "n1"
 CONNECTED = "receiving events from NATS"
 OPENS, GOES_ON, ENDS = 1, 2, 3
-"""What an event of a pair does to its backlog, as the last digit of its plugin_sid."""
+"""Effect of a pair's event on its backlog: the last digit of its plugin_sid."""
 
 
 def pair_directive(id_: int) -> Json:
-    """A backlog for each pair of addresses: an event opens it, two bring it on, one ends it."""
+    """A directive with a backlog for each source address.
+
+    One event opens it, two finish its second stage, and one its last.
+    """
     same = {"from": ":1", "to": ":1"}
     return directive(
         id_,
@@ -35,19 +35,19 @@ def pair_directive(id_: int) -> Json:
 
 
 def pair_event(name: str, id_: int, does: int, number: int) -> Json:
-    """An event of the pair with this number."""
+    """An event of the source address with this number."""
     src = str(IPv4Address("192.0.0.0") + number)
     return event(f"{name}{number}", 0, 10 * id_ + does, src_ip=src)
 
 
 def raws(events: Iterable[Json]) -> list[bytes]:
-    """Events as they are published."""
+    """Events as JSON, to publish them."""
     return [json.dumps(one).encode() for one in events]
 
 
 @contextmanager
 def frontend_of(directives: Iterable[Json], node: str = NODE) -> Iterator[Frontend]:
-    """A frontend that has these directives for the node."""
+    """A frontend with these directives for the node."""
     with Frontend() as frontend:
         frontend.put("assets_a.json", {"assets": ASSETS})
         frontend.put(f"directives_{node}_a.json", {"directives": list(directives)})
@@ -64,24 +64,25 @@ def backend(
     environment: Mapping[str, str] = MappingProxyType({}),
     **more: Any,
 ) -> Iterator[Service]:
-    """The service of a node, once it is connected to NATS."""
+    """A running cluster backend; if `connected`, once it receives events from NATS."""
     variables = {
         "DSIEM_MODE": "cluster-backend",
         "DSIEM_NODE": NODE,
         "DSIEM_FRONTEND": frontend.url,
         "DSIEM_MSQ": msq,
     }
-    service = Service(folder, *FOR_EVER, *options, environment={**variables, **environment}, **more)
+    variables |= environment
+    service = Service(folder, *NEVER_EXPIRE, *options, environment=variables, **more)
     try:
         if connected:
             service.wait_for_log(CONNECTED)
         yield service
     finally:
-        service.end()
+        service.kill_all()
 
 
 def publish(server: NatsServer, events: Iterable[Json], port: int = 0) -> int:
-    """Publish events, and wait until the server has them; returns how many."""
+    """Publish events, and wait until the server has them; returns their number."""
     with server.publisher(port) as publisher:
         number = publisher.publish(EVENTS, raws(events))
         publisher.flush()

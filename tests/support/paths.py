@@ -1,4 +1,4 @@
-"""Folders of the checkout that tests read."""
+"""Folders of the checkout. A file of its own, since most other helpers use it."""
 
 from pathlib import Path
 

@@ -21,6 +21,7 @@ from engine.dsiem_format.saved_alarm import snapshot_from_alarm
 from engine.dsiem_format.saved_document import parse_saved_alarms
 from engine.event import NormalizedEvent
 from engine.options import Options
+from tests.support.examples import examples
 
 Json = dict[str, Any]
 T0 = 1_700_000_000
@@ -29,7 +30,7 @@ ASSETS = [
     {"name": "mail", "cidr": "10.0.0.25/32", "value": 5},
 ]
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
-few = settings(max_examples=120, deadline=None, suppress_health_check=SLOW)
+few = settings(max_examples=examples(120), deadline=None, suppress_health_check=SLOW)
 NAME = "Brute force, SRC_IP to DST_IP"
 
 

@@ -1,8 +1,7 @@
-"""The serve command as real processes: start it, post to it, read what it leaves, and end it.
+"""The serve command as real processes: start it, post events, read its output, and end it.
 
-What may live here: how to talk to a service and how to look at its processes. What may not: what is
-expected of it. Nothing is ended that was not started here: processes are known by a mark in their
-environment, which they all inherit.
+Only processes that were started here are ended: they are found by a mark in their environment,
+which all processes of a service inherit.
 """
 
 import http.client
@@ -29,12 +28,13 @@ from tests.support.replaying import Json, directive, event, rule
 
 T = TypeVar("T")
 
-MARK = "SERVING_TEST"
+MARK_VARIABLE = "SERVING_TEST"
 DEADLINE = 20.0
-"""Seconds for anything that is waited for; all of it takes far less on a machine that is idle."""
-FOR_EVER = ("--min-alarm-lifetime", "1000000000", "--max-future", "0")
-"""Options with which old events are as good as new ones: nothing expires, nothing is too new."""
+"""Seconds to wait for anything; on an idle machine all of it takes far less."""
+NEVER_EXPIRE = ("--min-alarm-lifetime", "1000000000", "--max-future", "0")
+"""Options with which the time of an event does not matter: nothing expires or is too new."""
 OCCURRENCE = 9
+"""Events that the second rule of a counting directive takes."""
 COMMAND = (sys.executable, str(ROOT / "cli.py"))
 LOG_KEYS = ("time", "level", "message")
 ASSETS = [
@@ -44,7 +44,10 @@ ASSETS = [
 
 
 def wait_until(condition: Callable[[], T], what: str, seconds: float = DEADLINE) -> T:
-    """Wait for something to be true; returns it."""
+    """Wait until the condition returns something true; returns that.
+
+    `what` is named in the failure after so many seconds.
+    """
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
@@ -53,13 +56,13 @@ def wait_until(condition: Callable[[], T], what: str, seconds: float = DEADLINE)
 
 
 def directives_of(worker: int, workers: int, number: int = 2) -> list[int]:
-    """The first ids of directives that live in this worker."""
+    """The lowest ids of directives that are placed in this worker."""
     ids = (id_ for id_ in count(1) if shard_of_directive(id_, 1, workers)[1] == worker)
     return [next(ids) for _ in range(number)]
 
 
 def counting_directive(id_: int) -> Json:
-    """Takes every event with its id as plugin_sid exactly once; ten of them make an alarm."""
+    """A directive that takes each event with its id as plugin_sid once; ten of them finish it."""
     return directive(
         id_,
         rule(1, id_, reliability=1),
@@ -70,7 +73,7 @@ def counting_directive(id_: int) -> Json:
 def write_config(
     folder: Path, directives: Iterable[Json], assets: Iterable[Json] = tuple(ASSETS)
 ) -> Path:
-    """A config folder of its own; returns its path."""
+    """Write a config folder with these directives and assets; returns its path."""
     config = folder / "conf"
     config.mkdir(exist_ok=True)
     (config / "assets_a.json").write_text(json.dumps({"assets": list(assets)}))
@@ -79,12 +82,12 @@ def write_config(
 
 
 def own_environment() -> dict[str, str]:
-    """The environment, without settings of whoever runs the tests."""
+    """The environment of the tests, without settings of the program."""
     return {k: v for k, v in os.environ.items() if not k.startswith("DSIEM_")}
 
 
-class Numbered:
-    """Events with ids of their own, each concerning the next of some directives."""
+class NumberedEvents:
+    """Events with consecutive ids, for some directives in turn (see counting_directive)."""
 
     def __init__(self, *directives: int, name: str = "e") -> None:
         self._directives = directives
@@ -100,8 +103,8 @@ class Numbered:
         ]
 
 
-class Answer(NamedTuple):
-    """What the service says to a request."""
+class PostAnswer(NamedTuple):
+    """The service's answer to a request with events."""
 
     status: int
     body: Json
@@ -116,10 +119,10 @@ class Answer(NamedTuple):
 
 
 class Ledger(Counter[str]):
-    """The final counts, by name; what is not there is 0."""
+    """The counts of the final ledger line, by name; 0 if missing."""
 
     def by_reason(self, prefix: str) -> dict[str, int]:
-        """The counts whose names begin so."""
+        """The counts whose names begin with the prefix, without it."""
         return {
             name.removeprefix(prefix): value
             for name, value in self.items()
@@ -127,7 +130,7 @@ class Ledger(Counter[str]):
         }
 
     def check(self) -> None:
-        """It says that it adds up, nothing is under way any more, and both are true."""
+        """Check that the ledger adds up, as it says, and that nothing is in flight."""
         assert self["adds_up"] is True, self
         assert self["deliveries_in_flight"] == 0, self
         invalid = sum(self.by_reason("events_invalid_").values())
@@ -148,29 +151,29 @@ class Ledger(Counter[str]):
 
     @property
     def lines(self) -> int:
-        """How many alarm event lines there must be."""
+        """The number of alarm event lines that there must be."""
         return self["outcomes_taken"] + self["outcomes_opened"]
 
     @property
     def lost(self) -> int:
-        """Deliveries that are lost, whoever died."""
+        """Deliveries lost by the death of any process."""
         return sum(self.by_reason("deliveries_lost_").values())
 
 
-class Ended(NamedTuple):
-    """How a service has ended: its exit code, after how many seconds, and its last word."""
+class ServiceExit(NamedTuple):
+    """The end of a service: exit code, seconds that the stop took, and final ledger."""
 
     code: int
     seconds: float
     ledger: Ledger
 
 
-started: "list[Service]" = []
-"""All of this test; see conftest.py."""
+started_services: "list[Service]" = []
+"""Services that the current test has started; conftest.py ends them."""
 
 
 class Service:
-    """One running service; its files are in `folder/logs`."""
+    """One service; its output files are in `folder/logs`."""
 
     def __init__(
         self,
@@ -181,10 +184,14 @@ class Service:
         port: int | None = 0,
         environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Start it with the config in `folder/conf`, and wait until it serves."""
+        """Start it with the config in `folder/conf`; if `ready`, wait until it serves.
+
+        `port` is None to pass none, 0 for a free one.
+        """
         self.logs = folder / "logs"
         self._stderr = folder / f"stderr-{uuid.uuid4().hex}"
         self._mark = uuid.uuid4().hex
+        variables = {"DSIEM_OPS_PORT": "0", **environment, MARK_VARIABLE: self._mark}
         folders = ("--config-dir", str(folder / "conf"), "--log-dir", str(self.logs))
         with self._stderr.open("ab") as stderr:
             self.process = subprocess.Popen(
@@ -198,13 +205,13 @@ class Service:
                     *options,
                 ],
                 cwd=folder,
-                env={**own_environment(), "DSIEM_OPS_PORT": "0", **environment, MARK: self._mark},
+                env=own_environment() | variables,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
                 start_new_session=True,
             )
-        started.append(self)
+        started_services.append(self)
         self.port = 0
         self.workers: list[int] = []
         self.router = 0
@@ -212,7 +219,7 @@ class Service:
             try:
                 self._become_ready(workers)
             except BaseException:
-                self.end()
+                self.kill_all()
                 raise
 
     def _become_ready(self, workers: int) -> None:
@@ -220,15 +227,15 @@ class Service:
         *self.workers, self.router = self.children()
         assert len(self.workers) == workers
 
-    # What it says.
+    # Its log.
 
     def log(self) -> list[Json]:
-        """All whole lines of its log so far."""
+        """All complete lines of its log so far."""
         content = self._stderr.read_bytes()
         return [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
 
     def logged(self, message: str, **fields: Any) -> list[Json]:
-        """The log lines whose message begins so, and which have these fields."""
+        """The log lines whose message begins with `message`, and that have these fields."""
         return [
             line
             for line in self.log()
@@ -238,7 +245,7 @@ class Service:
     def wait_for_log(
         self, message: str, times: int = 1, seconds: float = DEADLINE, **fields: Any
     ) -> Json:
-        """Wait for so many such log lines; returns the last."""
+        """Wait until there are `times` of these log lines (see logged); returns the last."""
 
         def found() -> list[Json]:
             lines = self.logged(message, **fields)
@@ -248,16 +255,16 @@ class Service:
         return wait_until(found, f"{message!r} in the log", seconds)[-1]
 
     def text(self) -> str:
-        """All of its log."""
+        """Its whole log as text."""
         return self._stderr.read_text("utf-8", "replace")
 
-    # What it is told.
+    # Events and signals.
 
-    def post(self, events: Sequence[Json | bytes]) -> Answer:
+    def post(self, events: Sequence[Json | bytes]) -> PostAnswer:
         """Post events, one a line."""
         return self.post_body(b"\n".join(map(_bytes, events)))
 
-    def post_body(self, body: bytes) -> Answer:
+    def post_body(self, body: bytes) -> PostAnswer:
         """Post a body as it is."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
         try:
@@ -265,26 +272,29 @@ class Service:
         finally:
             connection.close()
 
-    def kill(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         """Send a signal to the supervisor."""
         os.kill(self.process.pid, number)
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> Ended:
-        """Ask it to stop, wait for that, and return how it ended."""
-        started = time.monotonic()
-        self.kill(number)
-        return self.ended(started)
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> ServiceExit:
+        """Stop it with a signal to the supervisor, and wait for its end."""
+        since = time.monotonic()
+        self.send_signal(number)
+        return self.wait_for_exit(since)
 
-    def ended(self, since: float) -> Ended:
-        """Wait for its end; the seconds count from `since`. It never ends with a traceback."""
+    def wait_for_exit(self, since: float) -> ServiceExit:
+        """Wait for its end, and check that it logged no traceback.
+
+        The seconds are counted from `since`, a reading of time.monotonic.
+        """
         code = self.process.wait(DEADLINE)
         seconds = time.monotonic() - since
         assert "Traceback" not in self.text(), self.text()
         lines = self.logged("ledger")
         counts = {k: v for k, v in lines[-1].items() if k not in LOG_KEYS} if lines else {}
-        return Ended(code, seconds, Ledger(counts))
+        return ServiceExit(code, seconds, Ledger(counts))
 
-    # What it leaves.
+    # Its output files.
 
     def event_ids(self) -> list[str]:
         """The event ids of all alarm event lines, in the order of the file."""
@@ -295,26 +305,26 @@ class Service:
         return read_lines(self.logs / ALARMS)
 
     def lines(self) -> int:
-        """How many alarm event lines there are."""
+        """The number of alarm event lines so far."""
         return (self.logs / ALARM_EVENTS).read_bytes().count(b"\n")
 
     def wait_for_lines(self, number: int) -> None:
-        """Wait until there are so many alarm event lines."""
+        """Wait until there are `number` alarm event lines or more."""
         wait_until(lambda: self.lines() >= number, f"{number} alarm event lines")
 
     # Its processes.
 
     def pids(self) -> list[int]:
-        """All of its processes that live, in the order of their start."""
-        mark = f"{MARK}={self._mark}".encode()
+        """All of its living processes, in the order of their start."""
+        mark = f"{MARK_VARIABLE}={self._mark}".encode()
         return [pid for pid in _pids() if mark in _proc(pid, "environ").split(b"\0")]
 
     def children(self) -> list[int]:
-        """The worker and router processes that live, in the order of their start."""
+        """Its living workers and router, in the order of their start."""
         return [pid for pid in self.pids() if b"--multiprocessing-fork" in _proc(pid, "cmdline")]
 
     def wait_for_children(self, number: int, gone: int) -> int:
-        """Wait until there are so many, the one that is gone not among them; returns the newest."""
+        """Wait until `number` children live and the process `gone` does not; returns the newest."""
 
         def complete() -> list[int]:
             children = self.children()
@@ -326,8 +336,8 @@ class Service:
         """Wait until none of its processes is left."""
         wait_until(lambda: not self.pids(), "the end of all its processes", seconds)
 
-    def end(self) -> None:
-        """End whatever is left of it, by force."""
+    def kill_all(self) -> None:
+        """Kill all processes that are left of it, and wait for their end."""
         for pid in self.pids():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -337,29 +347,29 @@ class Service:
 
 @contextmanager
 def serving(folder: Path, *options: str, **more: Any) -> Iterator[Service]:
-    """A running service, whatever is left of which is ended afterwards."""
-    service = Service(folder, *FOR_EVER, *options, **more)
+    """A running service; all of its processes are killed afterwards."""
+    service = Service(folder, *NEVER_EXPIRE, *options, **more)
     try:
         yield service
     finally:
-        service.end()
+        service.kill_all()
 
 
 class Batch(NamedTuple):
-    """One request of a Load that was answered: when, what was posted, and how many are in."""
+    """One answered request of a Load: time of the answer, ids of its events, and the answer."""
 
     answered: float
     event_ids: list[str]
-    answer: Answer
+    answer: PostAnswer
 
 
 class Load:
-    """A thread that posts batches until it is told to stop, and knows what became of each.
+    """A thread that posts batches until it is stopped, and records the answer to each.
 
-    Some thousands of events a second: others need the machine too.
+    It posts some thousands of events per second, to leave CPU time for the service.
     """
 
-    def __init__(self, service: Service, events: Numbered) -> None:
+    def __init__(self, service: Service, events: NumberedEvents) -> None:
         self._service = service
         self._events = events
         self._batch = 50
@@ -379,7 +389,7 @@ class Load:
         self.finish()
 
     def finish(self) -> None:
-        """Stop posting; what was in progress is answered when this returns."""
+        """Stop posting; returns after the answer to the request in progress."""
         self._stop.set()
         self._thread.join(DEADLINE)
         assert not self._thread.is_alive()
@@ -388,17 +398,17 @@ class Load:
 
     @property
     def received(self) -> int:
-        """How many events the answers say were received."""
+        """The number of events received, by the answers."""
         return sum(batch.answer.received for batch in self.answered)
 
     @property
     def accepted(self) -> list[str]:
-        """The ids of all events of batches that were accepted whole."""
+        """The ids of all events of batches that were accepted completely."""
         whole = (batch for batch in self.answered if batch.answer.status == 200)
         return [event_id for batch in whole for event_id in batch.event_ids]
 
     def wait_for(self, number: int) -> None:
-        """Wait until so many more batches have been accepted whole."""
+        """Wait until `number` more batches have been accepted completely."""
         target = len(self.accepted) + number * self._batch
         wait_until(lambda: len(self.accepted) >= target, f"{number} more batches accepted")
 
@@ -422,7 +432,7 @@ class Load:
             connection.close()
 
     def _post(self, connection: http.client.HTTPConnection) -> None:
-        connection.connect()  # nothing is made before there is somebody to take it
+        connection.connect()  # before events are made, which would else be unanswered
         while not self._stop.is_set():
             events = self._events.take(self._batch)
             ids = [str(made["event_id"]) for made in events]
@@ -436,7 +446,7 @@ class Load:
 
 
 def read_lines(path: Path) -> list[Json]:
-    """The lines of an output file, each of them whole."""
+    """The lines of an output file, all of which must be complete."""
     content = path.read_bytes()
     assert content == b"" or content.endswith(b"\n"), content[-200:]
     return [json.loads(line) for line in content.splitlines()]
@@ -446,10 +456,10 @@ def _bytes(event: Json | bytes) -> bytes:
     return event if isinstance(event, bytes) else json.dumps(event).encode()
 
 
-def _exchange(connection: http.client.HTTPConnection, body: bytes) -> Answer:
+def _exchange(connection: http.client.HTTPConnection, body: bytes) -> PostAnswer:
     connection.request("POST", "/events", body)
     response = connection.getresponse()
-    return Answer(response.status, json.loads(response.read()))
+    return PostAnswer(response.status, json.loads(response.read()))
 
 
 def _pids() -> list[int]:
@@ -464,7 +474,7 @@ def _start_time(pid: int) -> int:
 
 
 def _proc(pid: int, name: str) -> bytes:
-    """A file of /proc; empty when the process is gone, or not ours to look at."""
+    """A file of /proc; empty when the process has ended or may not be read."""
     try:
         return Path(f"/proc/{pid}/{name}").read_bytes()
     except OSError:

@@ -16,10 +16,11 @@ from engine.directives.directive import Directive
 from engine.event import NormalizedEvent
 from engine.options import Options
 from tests.support.engine_adapter import EngineUnderTest
+from tests.support.examples import examples
 from tests.support.strategies import MOMENTS, Moment, Scenario, scenarios
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
-few = settings(max_examples=120, deadline=None, suppress_health_check=SLOW)
+few = settings(max_examples=examples(120), deadline=None, suppress_health_check=SLOW)
 NO_TRACE = {"sticky_seen", "repeated", "out_of_order"}
 Copy = dict[BacklogKey, BacklogSnapshot]
 

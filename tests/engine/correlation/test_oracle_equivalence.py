@@ -16,12 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.engine_adapter import EngineUnderTest
+from tests.support.examples import examples
 from tests.support.oracle import Oracle, Output
 from tests.support.strategies import MOMENTS, Json, Moment, Scenario, scenarios
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
-few = settings(max_examples=120, deadline=None, suppress_health_check=SLOW)
-many = settings(few, max_examples=400)
+few = settings(max_examples=examples(120), deadline=None, suppress_health_check=SLOW)
+many = settings(few, max_examples=examples(400))
 same_each_time = settings(few, max_examples=100, derandomize=True, database=None)
 
 MOST_DIRECTIVES = 5
@@ -97,7 +98,7 @@ def test_saving_and_restoring_at_any_points_changes_nothing(
 
 
 @pytest.mark.parametrize("shards", [1, 2, 5])
-@settings(few, max_examples=60)
+@settings(few, max_examples=examples(60))
 @given(
     scenario=scenarios(most_directives=MOST_DIRECTIVES),
     places=st.lists(st.integers(0, 4), min_size=MOST_DIRECTIVES, max_size=MOST_DIRECTIVES),

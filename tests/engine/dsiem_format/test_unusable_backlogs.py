@@ -18,6 +18,7 @@ from engine.correlation.snapshot import BacklogSnapshot, UnusableBacklogError
 from engine.dsiem_format.saved_alarm import save_backlogs, snapshot_from_alarm
 from engine.dsiem_format.saved_document import parse_saved_alarms
 from engine.options import Options
+from tests.support.examples import examples
 from tests.support.saved_alarms import (
     ACTIVE,
     ACTIVE_AT_3,
@@ -244,7 +245,7 @@ def exercised(correlator: Correlator) -> None:
     assert len(correlator) == 0
 
 
-@settings(few, max_examples=600)
+@settings(few, max_examples=examples(600))
 @given(spoilt(AT_STAGE_2, AT_STAGE_3, ACTIVE_AT_3), DIRECTIVES)
 @example(changed(AT_STAGE_3, rule3={"saved_event_ids": [f"x{n}" for n in range(100_000)]}), EDITED)
 def test_no_saved_alarm_does_harm(item: Json, directive: Json) -> None:
@@ -261,7 +262,7 @@ STATES: list[Json] = [
 ]
 
 
-@settings(few, max_examples=600)
+@settings(few, max_examples=examples(600))
 @given(spoilt(*STATES), DIRECTIVES)
 def test_no_state_does_harm(item: Json, directive: Json) -> None:
     try:

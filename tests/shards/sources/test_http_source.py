@@ -689,7 +689,7 @@ def test_a_stop_that_cuts_a_body_says_how_much_of_it_was_taken() -> None:
         started = asyncio.Event()
 
         def take(self, raw: bytes) -> Refusal | None:
-            time.sleep(0.0001)
+            time.sleep(0.0001)  # a slow consumer, so that the stop comes within the body
             self.started.set()
             return super().take(raw)
 

@@ -1,4 +1,4 @@
-"""The harness itself: servers come and go, what is published arrives, the proxy does as told."""
+"""The NATS server for tests: start and stop, publishing, access, and the proxy."""
 
 import asyncio
 import socket
@@ -31,12 +31,12 @@ MANY = [b"%d" % number * 50 for number in range(5000)]
 
 
 async def unexpected(error: Exception) -> None:
-    """Ends and failures are what these tests are about; the client need not log them."""
+    """Ignore errors of a client: these tests cause them, and nats-py would log them."""
 
 
 @asynccontextmanager
 async def connected(url: str, **options: Any) -> AsyncIterator[Client]:
-    """A stock client."""
+    """A client of nats-py."""
     client = await nats.connect(url, error_cb=unexpected, allow_reconnect=False, **options)
     try:
         yield client
@@ -45,7 +45,7 @@ async def connected(url: str, **options: Any) -> AsyncIterator[Client]:
 
 
 def exchange(server: NatsServer, url: str = "", **options: Any) -> None:
-    """What a publisher sends reaches a stock client, and what that sends reaches a listener."""
+    """Check that a publisher reaches a nats-py client, and that one a listener."""
 
     async def run() -> None:
         async with connected(url or server.url, **options) as client:

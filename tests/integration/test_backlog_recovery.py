@@ -1,4 +1,4 @@
-"""Open backlogs outlive whatever happens to the processes that hold them."""
+"""Recovery of open backlogs after kills, stops, full disks and unusable files."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def events(name: str, does: int, number: int, first: int = 0) -> list[Json]:
-    """One event for each of so many pairs of both directives."""
+    """One event for each of `number` source addresses and each of both directives."""
     return [
         pair_event(f"{name}{id_}-", id_, does, n)
         for n in range(first, first + number)
@@ -51,7 +51,7 @@ def events(name: str, does: int, number: int, first: int = 0) -> list[Json]:
 
 
 def post(service: Service, *more: Json) -> int:
-    """Post events, and wait until each has left its line; returns how many lines there are."""
+    """Post events, and wait for the alarm event line of each; returns the number of lines."""
     before = service.lines()
     for at in range(0, len(more), 1000):
         assert service.post(more[at : at + 1000]).accepted == len(more[at : at + 1000])
@@ -68,7 +68,7 @@ def rows(folder: Path) -> dict[tuple[int, str], Json]:
 
 
 def wait_for_rows(folder: Path, number: int, stage: int = 2, ids: int = 0) -> None:
-    """Wait for a checkpoint of so many backlogs, all at this stage and with so many events."""
+    """Wait for a checkpoint of `number` backlogs, all at `stage` and with `ids` events."""
 
     def there() -> bool:
         found = rows(folder).values()
@@ -103,7 +103,7 @@ def opened_alarms(service: Service) -> set[str]:
 # Killed.
 
 
-def test_a_worker_killed_amid_5000_backlogs_comes_back_with_all_of_them(folder: Path) -> None:
+def test_a_worker_killed_with_5000_open_backlogs_restores_all_of_them(folder: Path) -> None:
     with serving(folder, *SOON) as service:
         post(service, *events("open", OPENS, MANY))
         post(service, *events("a", GOES_ON, MANY))
@@ -137,7 +137,7 @@ def test_what_a_worker_did_since_its_checkpoint_is_rolled_back_and_counted(folde
         assert ended.ledger["backlogs_restored"] == ended.ledger["backlogs_interrupted"] == 100
 
 
-def test_without_checkpoints_a_worker_that_dies_begins_anew(folder: Path) -> None:
+def test_without_checkpoints_a_worker_restarts_without_backlogs(folder: Path) -> None:
     with serving(folder, *NEVER) as service:
         post(service, *events("open", OPENS, 50))
         os.kill(service.workers[0], signal.SIGKILL)
@@ -152,15 +152,15 @@ def test_without_checkpoints_a_worker_that_dies_begins_anew(folder: Path) -> Non
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
-def test_a_service_killed_amid_5000_backlogs_goes_on_with_all_of_them(
+def test_a_service_killed_with_5000_open_backlogs_restores_all_of_them(
     folder: Path, workers: int
 ) -> None:
-    """Whole, and with any number of workers."""
+    """With any number of workers."""
     with serving(folder, *SOON) as service:
         post(service, *events("open", OPENS, MANY))
         post(service, *events("a", GOES_ON, MANY))
         wait_for_rows(folder, 2 * MANY, ids=1)
-        service.kill(signal.SIGKILL)
+        service.send_signal(signal.SIGKILL)
         service.wait_until_gone(5)
     with serving(folder, *SOON, workers=workers) as again:
         post(again, *events("b", GOES_ON, MANY))
@@ -175,7 +175,7 @@ def test_a_service_killed_amid_5000_backlogs_goes_on_with_all_of_them(
     assert saved(folder) == {}
 
 
-def test_killed_again_and_again_under_load_nothing_that_was_saved_is_lost(folder: Path) -> None:
+def test_repeated_kills_lose_no_backlog_that_was_checkpointed(folder: Path) -> None:
     made = 0
     for life in range(4):
         with serving(folder, *SOON) as service:
@@ -220,7 +220,7 @@ def test_a_stop_and_a_start_with_another_number_of_workers_change_nothing(folder
         assert rows(folder) == in_rows
 
 
-def test_without_checkpoints_a_stop_still_leaves_all_and_only_what_is_open(folder: Path) -> None:
+def test_without_checkpoints_a_stop_saves_exactly_the_open_backlogs(folder: Path) -> None:
     def left() -> dict[str, int]:
         return {name: len(alarms) for name, alarms in saved(folder).items()}
 
@@ -238,7 +238,7 @@ def test_without_checkpoints_a_stop_still_leaves_all_and_only_what_is_open(folde
 
 
 @pytest.mark.parametrize("without", ["checkpoint", "files"])
-def test_either_form_alone_is_enough(folder: Path, without: str) -> None:
+def test_the_checkpoint_or_the_saved_files_alone_are_enough(folder: Path, without: str) -> None:
     with serving(folder) as service:
         post(service, *events("open", OPENS, 50))
         post(service, *events("a", GOES_ON, 50))
@@ -252,15 +252,15 @@ def test_either_form_alone_is_enough(folder: Path, without: str) -> None:
     assert saved(folder) == in_files
 
 
-def test_what_another_program_took_up_meanwhile_is_its_own(folder: Path) -> None:
-    """The peer reads the saved files at its start, and writes its own at its end."""
+def test_backlogs_that_another_program_has_taken_are_not_restored(folder: Path) -> None:
+    """dsiem-backend reads the saved files when it starts, and writes its own when it ends."""
     with serving(folder) as service:
         post(service, *events("open", OPENS, 5))
         assert service.stop().code == 0
     taken = folder / f"logs/backlogs/{FIRST}.json"
     kept = json.loads(taken.read_bytes())[:2]
-    taken.write_text(json.dumps(kept))  # three of five it has finished
-    (folder / f"logs/backlogs/{SECOND}.json").unlink()  # and these all
+    taken.write_text(json.dumps(kept))  # it has finished the other three
+    (folder / f"logs/backlogs/{SECOND}.json").unlink()  # all of these are finished
     with serving(folder) as service:
         ended = service.stop()
         assert ended.ledger["backlogs_restored"] == 2
@@ -269,7 +269,7 @@ def test_what_another_program_took_up_meanwhile_is_its_own(folder: Path) -> None
     }
 
 
-def test_what_is_saved_of_directives_that_are_not_here_is_left_alone(folder: Path) -> None:
+def test_saved_backlogs_of_unknown_directives_are_left_alone(folder: Path) -> None:
     with serving(folder) as service:
         post(service, *events("open", OPENS, 3))
         assert service.stop().code == 0
@@ -318,14 +318,14 @@ def test_backlogs_that_expired_meanwhile_are_published_as_timeout(folder: Path) 
         assert ended.ledger["backlogs_restored"] == ended.ledger["backlogs_expired"] == 40
         assert not saved(folder)
     finally:
-        service.end()
+        service.kill_all()
 
 
 # Trouble with the disk.
 
 
 @pytest.mark.parametrize("content", [b"garbage" * 1000, b"SQLite format 3\0" + b"\xff" * 5000])
-def test_a_checkpoint_that_is_no_good_is_set_aside(folder: Path, content: bytes) -> None:
+def test_an_unusable_checkpoint_is_set_aside(folder: Path, content: bytes) -> None:
     file = folder / "logs/backlogs/checkpoint.sqlite"
     file.parent.mkdir(parents=True)
     file.write_bytes(content)
@@ -337,7 +337,7 @@ def test_a_checkpoint_that_is_no_good_is_set_aside(folder: Path, content: bytes)
     assert file.with_name("checkpoint.sqlite.bad").read_bytes() == content
 
 
-def test_a_saved_file_that_is_no_good_is_set_aside(folder: Path) -> None:
+def test_an_unusable_saved_file_is_set_aside(folder: Path) -> None:
     with serving(folder) as service:
         post(service, *events("open", OPENS, 5))
         assert service.stop().code == 0
@@ -351,7 +351,7 @@ def test_a_saved_file_that_is_no_good_is_set_aside(folder: Path) -> None:
     assert list(saved(folder)) == [f"{SECOND}.json"]
 
 
-def test_while_the_disk_is_full_correlation_goes_on_and_then_all_is_saved(folder: Path) -> None:
+def test_correlation_continues_on_a_full_disk_and_all_is_saved_later(folder: Path) -> None:
     def limit(service: Service, most: int) -> None:
         for pid in service.workers:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
@@ -365,14 +365,14 @@ def test_while_the_disk_is_full_correlation_goes_on_and_then_all_is_saved(folder
         limit(service, resource.RLIM_INFINITY)
         service.wait_for_log("crash checkpoints are written again", 2)
         wait_for_rows(folder, 1000, ids=1)
-        service.kill(signal.SIGKILL)
+        service.send_signal(signal.SIGKILL)
         service.wait_until_gone(5)
     with serving(folder) as service:
         ended = service.stop()
         assert ended.ledger["backlogs_restored"] == 1000
 
 
-def test_a_folder_that_cannot_be_made_is_said_and_no_reason_not_to_serve(folder: Path) -> None:
+def test_a_backlog_folder_that_cannot_be_made_is_logged_and_the_service_runs(folder: Path) -> None:
     (folder / "logs").mkdir()
     (folder / "logs/backlogs").write_text("in the way")
     with serving(folder, *SOON) as service:
@@ -392,14 +392,12 @@ def frontend() -> Iterator[Frontend]:
         yield made
 
 
-def test_a_cluster_backend_killed_and_started_again_goes_on(
-    tmp_path: Path, frontend: Frontend
-) -> None:
+def test_a_killed_cluster_backend_restores_its_backlogs(tmp_path: Path, frontend: Frontend) -> None:
     with NatsServer(tmp_path / "nats") as nats:
         with backend(tmp_path, frontend, nats.url, *SOON) as service:
             publish(nats, events("open", OPENS, 500) + events("a", GOES_ON, 500))
             wait_for_rows(tmp_path, 1000, ids=1)
-            service.kill(signal.SIGKILL)
+            service.send_signal(signal.SIGKILL)
             service.wait_until_gone(5)
         with backend(tmp_path, frontend, nats.url) as service:
             publish(nats, events("b", GOES_ON, 500) + events("end", ENDS, 500))
@@ -410,8 +408,8 @@ def test_a_cluster_backend_killed_and_started_again_goes_on(
             assert finished(service) == opened_alarms(service)
 
 
-def test_a_file_that_dsiem_backend_has_left_is_gone_on_with(folder: Path) -> None:
-    """By hand, as its release 0.35 writes it: references are printed as the values they have."""
+def test_backlogs_saved_by_dsiem_backend_are_restored(folder: Path) -> None:
+    """Written by hand like release 0.35: with the values of references in their place."""
     rule = {"type": "PluginRule", "plugin_id": 1001, "port_from": "ANY", "port_to": "ANY"}
     rule |= {"name": "r", "protocol": "ANY", "timeout": 60}
     sids = [[10 * FIRST + does] for does in (OPENS, GOES_ON, ENDS)]
