@@ -180,7 +180,8 @@ async def test_a_failure_is_not_cached(server: LookupServer) -> None:
 @in_loop
 async def test_a_term_that_many_wait_for_is_looked_up_once(server: LookupServer) -> None:
     server.replies[PATH] = Reply(body=WISE_HIT, head_drip=0.002)
-    async with running_lookups(intel(server.url)) as harness:
+    limits = replace(LIMITS, request_seconds=5.0)
+    async with running_lookups(intel(server.url), limits=limits) as harness:
         for number in range(200):
             harness.request(f"alarm {number}", IP)
         harness.request("alarm 7", IP)
@@ -212,7 +213,7 @@ async def test_a_long_request_does_not_hold_up_the_loop(server: LookupServer) ->
 async def test_a_term_that_many_wait_for_does_not_hold_up_the_loop(server: LookupServer) -> None:
     server.replies[PATH] = Reply(body=WISE_HIT, head_drip=0.002)
     async with running_lookups(
-        intel(server.url), limits=replace(LIMITS, steps_per_turn=10)
+        intel(server.url), limits=replace(LIMITS, steps_per_turn=10, request_seconds=5.0)
     ) as harness:
         for number in range(500):
             harness.request(f"alarm {number}", IP)
