@@ -18,7 +18,6 @@ from shards.lookups.plugin_runner import PluginRunner
 from shards.lookups.source_client import SettledTerm, SourceClient
 from shards.lookups.source_config import LookupSource
 from shards.lookups.terms import requested_terms, should_look_up
-from shards.lookups.thread_pool import LookupThreadPool
 from shards.lookups.turn_limit import TurnLimit
 
 _NON_WORD = re.compile(r"\W+")
@@ -94,7 +93,7 @@ class LookupService:
         self._requests.put_nowait((backlog, request))
 
     async def run(self) -> None:
-        """Work on requests and answers, until cancelled.
+        """Work on requests, until cancelled; raise the exception if anything fails.
 
         At most `steps_per_turn` terms are started, and as many waiters notified, per turn of the
         event loop, so that neither long requests nor popular terms hold it up.
@@ -127,10 +126,8 @@ class LookupService:
         options, limits = self._options, self._limits
         transport = TransportOptions(options.proxy, options.ca, read_timeout=limits.request_seconds)
         create_runner = partial(PluginRunner, source, limits, transport, self._stop)
-        job_seconds = limits.request_seconds + limits.grace_seconds
-        pool = LookupThreadPool(source.name, limits.threads, create_runner, job_seconds)
-        cache_seconds = options.cache_minutes * 60
-        return SourceClient(source, limits, cache_seconds, pool, self._settled, self._clock)
+        seconds = options.cache_minutes * 60
+        return SourceClient(source, limits, seconds, create_runner, self._settled, self._clock)
 
     async def _start_requests(self) -> None:
         turn = TurnLimit(self._limits.steps_per_turn)

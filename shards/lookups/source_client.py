@@ -14,7 +14,12 @@ from shards.logs import RateLimit
 from shards.lookups.cache import LookupCache
 from shards.lookups.circuit_breaker import CircuitBreaker
 from shards.lookups.limits import LookupLimits
-from shards.lookups.plugin_runner import LookupAnswer, LookupFailure, LookupOutcome
+from shards.lookups.plugin_runner import (
+    LookupAnswer,
+    LookupFailure,
+    LookupOutcome,
+    PluginRunner,
+)
 from shards.lookups.source_config import LookupSource
 from shards.lookups.terms import Term
 from shards.lookups.thread_pool import LookupJob, LookupThreadPool
@@ -35,7 +40,8 @@ class SourceClient:
     """Looks up terms in one source; a term that several backlogs wait for is looked up once.
 
     Every term for which `look_up` returned True is put on the queue `settled`. Used by the event
-    loop alone. `clock`: seconds, for the cache and the circuit breaker.
+    loop alone; `create_runner` is called in each thread. `clock`: seconds, for the cache and the
+    circuit breaker.
     """
 
     def __init__(
@@ -43,14 +49,13 @@ class SourceClient:
         source: LookupSource,
         limits: LookupLimits,
         cache_seconds: float,
-        pool: LookupThreadPool,
+        create_runner: Callable[[], PluginRunner],
         settled: asyncio.Queue[SettledTerm],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.source = source
         self._limits = limits
         self._clock = clock
-        self._pool = pool
         self._settled = settled
         self._cache = LookupCache(cache_seconds, limits.cached_answers)
         self._breaker = CircuitBreaker(limits.breaker_failures, limits.breaker_open_seconds)
@@ -63,6 +68,12 @@ class SourceClient:
         """Sum of the waiters of all jobs."""
         self._closed = False
         self._log_limit = RateLimit(most=3, seconds=60)
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Gets the exception of `_on_answer`, which the event loop would only log."""
+        job_seconds = limits.request_seconds + limits.grace_seconds
+        self._pool = LookupThreadPool(
+            source.name, limits.threads, create_runner, job_seconds, self._on_answer
+        )
 
     def cached_answer(self, term: Term) -> tuple[Hit, ...] | None:
         """Return the cached hits of a term, which may be none; None if it has to be looked up."""
@@ -100,12 +111,8 @@ class SourceClient:
         return False
 
     async def run(self) -> None:
-        """Settle the answers of the thread pool, until cancelled."""
-        while True:
-            job, outcome = await self._pool.answers.get()
-            if self._jobs.get(job.term) is job:  # else it was given up before
-                self._settle(job, outcome)
-            self._submit_queued()
+        """Wait until cancelled; raise the exception if settling an answer fails."""
+        await self._failure
 
     @property
     def counts(self) -> LookupCounts:
@@ -129,6 +136,16 @@ class SourceClient:
     def join(self, until: float) -> None:
         """Wait for the threads to end, until a time of time.monotonic()."""
         self._pool.join(until)
+
+    def _on_answer(self, job: LookupJob, outcome: LookupOutcome) -> None:
+        """Settle an answer of the thread pool, and submit the next job."""
+        try:
+            if self._jobs.get(job.term) is job:  # else it was given up before, or this is closed
+                self._settle(job, outcome)
+            self._submit_queued()
+        except Exception as error:
+            if not self._failure.done():
+                self._failure.set_exception(error)
 
     def _submit_queued(self) -> None:
         """Submit as many queued jobs as there are free threads."""

@@ -30,12 +30,16 @@ class LookupJob:
         self.waiters: dict[BacklogKey, None] = {waiter: None}
 
 
+OnAnswer = Callable[[LookupJob, LookupOutcome], None]
+
+
 class LookupThreadPool:
-    """Runs jobs in up to `threads` daemon threads, and puts each outcome on the queue `answers`.
+    """Runs jobs in up to `threads` daemon threads, and calls `on_answer` in the event loop.
 
     A job that has run for `job_seconds` is answered with HUNG, and answered again when its thread
-    returns. All threads are started at once: a later start would hold up the event loop for as
-    long as the new thread keeps the interpreter lock.
+    returns. `on_answer` is a call, not a queue: it submits the next job, and a queue would keep the
+    thread idle for one more turn of a busy loop. All threads are started at once: a later start
+    would hold up the loop for as long as the new thread keeps the interpreter lock.
     """
 
     def __init__(
@@ -44,11 +48,12 @@ class LookupThreadPool:
         threads: int,
         create_runner: Callable[[], PluginRunner],
         job_seconds: float,
+        on_answer: OnAnswer,
     ) -> None:
-        self.answers: asyncio.Queue[tuple[LookupJob, LookupOutcome]] = asyncio.Queue()
         self._name = name
         self._create_runner = create_runner
         self._job_seconds = job_seconds
+        self._on_answer = on_answer
         self._loop = asyncio.get_running_loop()
         self._jobs: SimpleQueue[LookupJob | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -106,8 +111,8 @@ class LookupThreadPool:
         self._running -= 1
         if (timer := self._timers.pop(job, None)) is not None:
             timer.cancel()
-        self.answers.put_nowait((job, outcome))
+        self._on_answer(job, outcome)
 
     def _give_up(self, job: LookupJob) -> None:
         del self._timers[job]
-        self.answers.put_nowait((job, HUNG))
+        self._on_answer(job, HUNG)

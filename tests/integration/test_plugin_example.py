@@ -1,4 +1,4 @@
-"""The example of a plugin: installed as its README says, found by its name, and used."""
+"""The example of a plugin: installed as its README says, found by name, and used."""
 
 import importlib
 import json
@@ -24,7 +24,7 @@ IP = "203.0.113.9"
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder where the package is installed, from a copy, as a build leaves files."""
+    """The folder in which the package is installed, from a copy, since the build leaves files."""
     folder = tmp_path_factory.mktemp("plugin")
     copy = shutil.copytree(EXAMPLE, folder / "source")
     flags = ("--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check")
@@ -35,7 +35,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def known(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def importable(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.syspath_prepend(installed)
     importlib.invalidate_caches()
     yield
@@ -55,15 +55,15 @@ def source_of(url: str, **more: object) -> LookupSource:
     return source
 
 
-@pytest.mark.usefixtures("known")
-def test_it_is_known_once_it_is_installed() -> None:
+@pytest.mark.usefixtures("importable")
+def test_the_installed_plugin_is_registered() -> None:
     assert plugin_names("intel") == ["Blocklist", "Wise"]
     assert plugin_names("vuln") == ["Nesd"]
 
 
-@pytest.mark.usefixtures("known")
+@pytest.mark.usefixtures("importable")
 @in_loop
-async def test_it_finds_the_lists_of_an_address() -> None:
+async def test_hits_are_the_lists_of_an_address() -> None:
     with LookupServer(Reply(404)) as server:
         server.replies[f"/of/{IP}"] = Reply(body=b"botnets\nscanners\n")
         async with running_lookups(source_of(server.url)) as harness:
@@ -76,9 +76,9 @@ async def test_it_finds_the_lists_of_an_address() -> None:
             assert harness.delivered == [("a", hits[1:], "intel")]
 
 
-@pytest.mark.usefixtures("known")
+@pytest.mark.usefixtures("importable")
 @in_loop
-async def test_answers_that_it_rejects_are_counted() -> None:
+async def test_bad_replies_are_counted() -> None:
     with LookupServer(Reply(body=b"x" * 101)) as server:
         async with running_lookups(source_of(server.url)) as harness:
             await harness.look_up("a", IP)
@@ -87,19 +87,19 @@ async def test_answers_that_it_rejects_are_counted() -> None:
             assert harness.counts()["errors"] == {"bad_answer": 1, "status_500": 1}
 
 
-@pytest.mark.usefixtures("known")
-def test_a_config_that_it_refuses_is_a_fault_of_the_document() -> None:
+@pytest.mark.usefixtures("importable")
+def test_a_refused_config_is_reported_as_a_fault_of_the_document() -> None:
     [finding] = read_sources(document("http://x", lists="botnets"), "intel_sources").findings
     assert finding.code == "bad-source"
     assert finding.message.endswith("Blocklist: lists must be a list of names")
 
 
-def test_without_the_installation_the_name_means_nothing() -> None:
+def test_without_the_installation_the_plugin_is_unknown() -> None:
     [finding] = read_sources(document("http://x"), "intel_sources").findings
     assert finding.code == "unknown-plugin"
 
 
-def test_validate_knows_it(installed: Path, tmp_path: Path) -> None:
+def test_validate_finds_the_plugin(installed: Path, tmp_path: Path) -> None:
     """The command finds the plugin by the module path of its environment."""
     file = tmp_path / "intel_ours.json"
     file.write_bytes(document("http://blocklists:8000"))
@@ -111,7 +111,7 @@ def test_validate_knows_it(installed: Path, tmp_path: Path) -> None:
         assert (done.returncode, says in done.stdout) == (code, True), done.stderr
 
 
-def test_the_readme_calls_it_as_it_can_be_called(installed: Path) -> None:
+def test_the_script_in_the_readme_works(installed: Path) -> None:
     readme = (EXAMPLE / "README.md").read_text("utf-8")
     script = readme.partition("<<'EOF'\n")[2].partition("EOF\n")[0]
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Lookups of a running service: hits in the alarm file, and faulty servers of the sources."""
+"""Lookups of a running service: hits in the alarm file, and servers that misbehave."""
 
 import json
 import os
@@ -34,12 +34,12 @@ VULN_HIT = {
 }
 HUGE = b"[" + b",".join([b"0"] * 500_000) + b"]"
 FAILURES = 5
-"""In a row, which open a breaker."""
+"""Failures in a row that open the breaker."""
 
 
 @pytest.fixture
 def server() -> Iterator[LookupServer]:
-    """A lookup server with a hit for one address, and one for a port of another."""
+    """A server with hits for ATTACKER, and for PORT of VICTIM."""
     with LookupServer() as served:
         served.replies[INTEL_PATH] = Reply(body=WISE_HIT)
         served.replies[VULN_PATH] = Reply(body=NESD_HIT)
@@ -47,7 +47,7 @@ def server() -> Iterator[LookupServer]:
 
 
 def configure(folder: Path, server: LookupServer, *, vuln: bool = True) -> None:
-    """Directive 1 has three stages, each an alarm; both kinds of sources ask the server."""
+    """Write a config with one directive of three stages, and sources of both kinds."""
     later = (rule(stage, stage, reliability=8, **{"from": ":1"}) for stage in (2, 3))
     config = write_config(folder, [directive(1, rule(1, 1, reliability=8), *later)])
     intel = source("Wise", f"{server.url}/ip/${{ip}}")
@@ -76,7 +76,7 @@ def last_of_each(service: Service) -> dict[str, Json]:
 
 
 def wait_for_alarm(service: Service, **fields: Any) -> Json:
-    """Wait until the last line of any alarm has these fields; returns the line."""
+    """Wait until the last line of an alarm has these fields; return it."""
 
     def found() -> Json:
         alarms = last_of_each(service).values()
@@ -101,7 +101,7 @@ def finished(alarm: Json) -> int:
 # Hits.
 
 
-def test_an_alarm_is_written_at_once_and_again_with_what_was_found(
+def test_an_alarm_is_written_at_once_and_again_with_its_hits(
     tmp_path: Path, server: LookupServer
 ) -> None:
     configure(tmp_path, server)
@@ -119,7 +119,7 @@ def test_an_alarm_is_written_at_once_and_again_with_what_was_found(
     assert ledger["lookups_vuln_a_asked"] == ledger["lookups_vuln_a_found"] == 1
 
 
-def test_later_lines_keep_the_hits_and_what_is_known_is_not_asked_again(
+def test_later_lines_keep_the_hits_and_cached_answers_are_used(
     tmp_path: Path, server: LookupServer
 ) -> None:
     service = with_hits(tmp_path, server)
@@ -135,7 +135,7 @@ def test_later_lines_keep_the_hits_and_what_is_known_is_not_asked_again(
     assert ledger["lookups_intel_a_cached"] == 2
 
 
-def test_an_alarm_that_closed_before_the_hits_is_enriched_as_last_written(
+def test_hits_of_a_closed_alarm_are_added_to_its_last_line(
     tmp_path: Path, server: LookupServer
 ) -> None:
     server.replies[INTEL_PATH] = [Reply(body=WISE_HIT, head_drip=0.02)]
@@ -154,7 +154,7 @@ def test_an_alarm_that_closed_before_the_hits_is_enriched_as_last_written(
     assert ledger["lookups_intel_a_shared"] == 2
 
 
-def test_a_whole_alarm_in_one_batch_ends_with_its_last_stage_and_all_hits(
+def test_an_alarm_whose_stages_are_in_one_batch_ends_with_all_hits(
     tmp_path: Path, server: LookupServer
 ) -> None:
     service = with_hits(tmp_path, server)
@@ -170,7 +170,7 @@ def test_a_whole_alarm_in_one_batch_ends_with_its_last_stage_and_all_hits(
         assert alarm["vulnerabilities"] == [VULN_HIT]
 
 
-def test_many_alarms_with_one_address_ask_once(tmp_path: Path, server: LookupServer) -> None:
+def test_an_address_of_many_alarms_is_looked_up_once(tmp_path: Path, server: LookupServer) -> None:
     configure(tmp_path, server, vuln=False)
     service = serve(tmp_path)
     service.post([step(1, f"n{number}-") for number in range(300)])
@@ -185,7 +185,7 @@ def test_many_alarms_with_one_address_ask_once(tmp_path: Path, server: LookupSer
     assert len(service.alarms()) == 600
 
 
-def test_private_addresses_are_looked_up_only_if_configured(
+def test_private_addresses_are_looked_up_only_with_the_option(
     tmp_path: Path, server: LookupServer
 ) -> None:
     configure(tmp_path, server, vuln=False)
@@ -199,23 +199,21 @@ def test_private_addresses_are_looked_up_only_if_configured(
         assert {asked.path for asked in server.asked} == {INTEL_PATH, *wanted}
 
 
-# After a restart.
+# Stops and crashes.
 
 
-def saved(service: Service) -> bytes:
-    """All states of backlogs in the crash checkpoint."""
+def checkpointed(service: Service) -> bytes:
+    """The states of all backlogs in the crash checkpoint."""
     [path] = (service.logs / "backlogs").glob("checkpoint.sqlite")
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         return b"".join(state for (state,) in connection.execute("SELECT state FROM backlog"))
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
-def test_hits_survive_a_restart_of_the_service(
-    tmp_path: Path, server: LookupServer, how: signal.Signals
-) -> None:
+def test_hits_survive_a_restart(tmp_path: Path, server: LookupServer, how: signal.Signals) -> None:
     service = with_hits(tmp_path, server, "--checkpoint-interval", "1")
     if how == signal.SIGKILL:
-        wait_until(lambda: b"CVE-2014-0160" in saved(service), "the hits in the checkpoint")
+        wait_until(lambda: b"CVE-2014-0160" in checkpointed(service), "the hits in the checkpoint")
     service.send_signal(how)
     service.process.wait(20)
     wait_until(lambda: not service.pids(), "the end of all processes")
@@ -237,7 +235,7 @@ def test_lookups_of_a_worker_that_died_are_counted(tmp_path: Path, server: Looku
     service.post([step(1)])
     server.wait_for(INTEL_PATH)
     service.post([step(1, "later", "10.0.0.3")])
-    service.wait_for_lines(2)  # whose report has the count of the request too
+    service.wait_for_lines(2)  # the report of the second line counts the first lookup
     os.kill(service.workers[0], signal.SIGKILL)
     service.wait_for_log("a process has died", process="worker-0")
     ledger = service.stop().ledger
@@ -249,7 +247,9 @@ def test_lookups_of_a_worker_that_died_are_counted(tmp_path: Path, server: Looku
 # Faulty servers.
 
 
-def test_a_server_that_does_not_answer_delays_nothing(tmp_path: Path, server: LookupServer) -> None:
+def test_a_server_that_hangs_does_not_hold_up_the_service(
+    tmp_path: Path, server: LookupServer
+) -> None:
     server.usual, server.replies = hanging(), {}
     configure(tmp_path, server)
     service = serve(tmp_path)
@@ -336,16 +336,16 @@ def test_lookups_use_the_configured_proxy(tmp_path: Path, server: LookupServer) 
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "said"),
+    ("option", "value", "message"),
     [
         ("--lookup-proxy", "ftp://proxy", "should be a URL like http://proxy:3128"),
         ("--lookup-ca", "nowhere.pem", "the certificates of lookups, nowhere.pem, cannot be used"),
     ],
 )
-def test_an_unusable_proxy_or_ca_is_refused_at_the_start(
-    tmp_path: Path, server: LookupServer, option: str, value: str, said: str
+def test_unusable_transport_options_are_refused_at_the_start(
+    tmp_path: Path, server: LookupServer, option: str, value: str, message: str
 ) -> None:
     configure(tmp_path, server)
     service = serve(tmp_path, option, value, ready=False)
     assert service.process.wait(DEADLINE) == 3
-    assert said in service.text()
+    assert message in service.text()

@@ -1,6 +1,6 @@
-"""A lookup plugin: asks a service on which blocklists an address is.
+"""A lookup plugin that asks an HTTP service on which blocklists an address is.
 
-The service answers with the names of lists, one a line, or with 404 when the address is on none.
+The service answers with the names of the lists, one per line, or with status 404 if there are none.
 """
 
 from typing import Any
@@ -8,11 +8,11 @@ from typing import Any
 from shards.lookups.plugins.api import BadReplyError, Fetch, Hit, fill_url
 
 NOT_FOUND = 404
-LONGEST_NAME = 100
+MAX_NAME_LENGTH = 100
 
 
 class Blocklist:
-    """Takes of its source's config the `url`, and `lists`: the names that count, or all."""
+    """Config: `url`, with `${ip}`; `lists`: names of the lists to report, all by default."""
 
     def __init__(self, config: dict[str, Any], fetch: Fetch) -> None:
         self.url = config["url"]
@@ -27,7 +27,7 @@ class Blocklist:
         if reply.status == NOT_FOUND:
             return []
         names = [line.strip() for line in reply.body.decode().splitlines() if line.strip()]
-        if any(len(name) > LONGEST_NAME for name in names):
+        if any(len(name) > MAX_NAME_LENGTH for name in names):
             raise BadReplyError("has a line that is no name of a list")
         wanted = names if self.lists is None else [name for name in names if name in self.lists]
         return [Hit("Blocklist", ip, f"on {name}") for name in wanted]

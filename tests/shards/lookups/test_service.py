@@ -1,9 +1,6 @@
-"""The lookup service: which terms are looked up, how often, the results, and the end."""
+"""The lookup service: which terms are looked up, how often, and the results."""
 
 import asyncio
-import threading
-import time
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -11,7 +8,6 @@ from msgspec.structs import replace
 from engine.alarm import Hit, LookupRequest
 from shards.lookups.limits import LookupOptions
 from shards.lookups.service import LookupHits, LookupsDone, LookupService
-from tests.support import lookup_plugins
 from tests.support.frontend import Reply
 from tests.support.lookup_server import (
     IP,
@@ -23,11 +19,9 @@ from tests.support.lookup_server import (
     WISE_HIT,
     WISE_HITS,
     LookupServer,
-    hanging,
 )
 from tests.support.lookup_service import (
     LIMITS,
-    LookupHarness,
     in_loop,
     intel,
     running_lookups,
@@ -186,7 +180,8 @@ async def test_a_failure_is_not_cached(server: LookupServer) -> None:
 @in_loop
 async def test_a_term_that_many_wait_for_is_looked_up_once(server: LookupServer) -> None:
     server.replies[PATH] = Reply(body=WISE_HIT, head_drip=0.002)
-    async with running_lookups(intel(server.url)) as harness:
+    limits = replace(LIMITS, request_seconds=5.0)
+    async with running_lookups(intel(server.url), limits=limits) as harness:
         for number in range(200):
             harness.request(f"alarm {number}", IP)
         harness.request("alarm 7", IP)
@@ -218,7 +213,7 @@ async def test_a_long_request_does_not_hold_up_the_loop(server: LookupServer) ->
 async def test_a_term_that_many_wait_for_does_not_hold_up_the_loop(server: LookupServer) -> None:
     server.replies[PATH] = Reply(body=WISE_HIT, head_drip=0.002)
     async with running_lookups(
-        intel(server.url), limits=replace(LIMITS, steps_per_turn=10)
+        intel(server.url), limits=replace(LIMITS, steps_per_turn=10, request_seconds=5.0)
     ) as harness:
         for number in range(500):
             harness.request(f"alarm {number}", IP)
@@ -260,85 +255,3 @@ async def test_results_that_nobody_takes_stop_the_service_at_a_limit(server: Loo
         done += isinstance(result, LookupsDone)
     service.close(5)
     task.cancel()
-
-
-# The end.
-
-
-def lookup_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("lookup")]
-
-
-@in_loop
-async def test_close_waits_for_no_server(
-    server: LookupServer, log_records: list[dict[str, Any]]
-) -> None:
-    server.usual, server.replies = hanging(), {}
-    limits = replace(LIMITS, request_seconds=60.0)
-    harness = LookupHarness(intel(server.url), vuln(server.url), limits=limits)
-    harness.request("a", *(f"1.1.1.{n}" for n in range(20)), PAIR)
-    await harness.wait_until(lambda: server.times("/ip/1.1.1.3"))
-    assert all(thread.daemon for thread in lookup_threads())
-    began = time.monotonic()
-    harness.service.close()
-    assert time.monotonic() - began < 0.02
-    harness.service.close(5)
-    assert time.monotonic() - began < 1
-    assert lookup_threads() == []
-    harness.request("a", IP)
-    await asyncio.sleep(0.05)  # long enough for a request or a result, if there were one
-    counts = harness.service.counts["intel_intel"]
-    assert (counts.asked, counts.waiting, counts.errors) == (20, 0, {"stopped": 20})
-    assert (harness.delivered, log_records) == ([], [])
-    await harness.stop()
-
-
-@in_loop
-async def test_close_does_not_wait_for_a_plugin_that_hangs(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    lookup_plugins.register(monkeypatch, "intel", "Hanging")
-    lookup_plugins.release.clear()
-    harness = LookupHarness(intel("http://x", "Hanging"))
-    harness.request("a", IP)
-    await harness.wait_until(lambda: harness.counts().get("waiting"))
-    began = time.monotonic()
-    harness.service.close(0.05)
-    assert time.monotonic() - began < 0.5
-    lookup_plugins.release.set()
-    await harness.stop()
-    assert harness.delivered == []
-
-
-def test_a_thread_that_outlives_the_loop_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    lookup_plugins.register(monkeypatch, "intel", "Hanging")
-    lookup_plugins.release.clear()
-    services: list[LookupService] = []
-
-    async def request() -> None:
-        harness = LookupHarness(intel("http://x", "Hanging"))
-        harness.request("a", IP)
-        await harness.wait_until(lambda: harness.counts().get("waiting"))
-        services.append(harness.service)
-
-    asyncio.run(request())
-    assert lookup_threads()
-    lookup_plugins.release.set()
-    services[0].close(5)
-    assert lookup_threads() == []
-
-
-@in_loop
-async def test_a_failure_of_the_service_ends_run(
-    monkeypatch: pytest.MonkeyPatch, server: LookupServer
-) -> None:
-    def fail(*_: object) -> None:
-        raise KeyError("x")
-
-    monkeypatch.setattr("shards.lookups.source_client.LookupCache.put", fail)
-    service = LookupService([intel(server.url)], limits=LIMITS)
-    service.request((1, "a"), LookupRequest((IP,), ()))
-    with pytest.raises(ExceptionGroup) as raised:
-        await service.run()
-    assert raised.value.subgroup(KeyError)
-    service.close(5)

@@ -46,8 +46,15 @@ def job(term: str) -> LookupJob:
     return LookupJob(term, 0, (1, "a"))
 
 
-def pool(threads: int, job_seconds: float = 60.0) -> LookupThreadPool:
-    return LookupThreadPool("x", threads, FakeRunner, job_seconds)
+class QueueingPool(LookupThreadPool):
+    """Puts all answers on a queue."""
+
+    def __init__(self, threads: int, job_seconds: float = 60.0) -> None:
+        self.answers: asyncio.Queue[tuple[LookupJob, LookupOutcome]] = asyncio.Queue()
+        super().__init__("x", threads, FakeRunner, job_seconds, self._put)
+
+    def _put(self, job: LookupJob, outcome: LookupOutcome) -> None:
+        self.answers.put_nowait((job, outcome))
 
 
 def end(*pools: LookupThreadPool) -> None:
@@ -60,7 +67,7 @@ def end(*pools: LookupThreadPool) -> None:
 
 @in_loop
 async def test_a_job_is_answered_and_its_thread_is_free_again() -> None:
-    one = pool(threads=1)
+    one = QueueingPool(threads=1)
     submitted = job("1.1.1.2")
     assert one.has_free_thread()
     one.submit(submitted)
@@ -72,7 +79,7 @@ async def test_a_job_is_answered_and_its_thread_is_free_again() -> None:
 
 @in_loop
 async def test_a_blocked_thread_does_not_block_the_others() -> None:
-    one = pool(threads=2)
+    one = QueueingPool(threads=2)
     blocked, quick = job(BLOCKING), job("1.1.1.2")
     one.submit(blocked)
     assert one.has_free_thread()
@@ -85,7 +92,7 @@ async def test_a_blocked_thread_does_not_block_the_others() -> None:
 
 @in_loop
 async def test_a_job_that_hangs_is_answered_and_keeps_its_thread() -> None:
-    one = pool(threads=1, job_seconds=0.01)
+    one = QueueingPool(threads=1, job_seconds=0.01)
     blocked = job(BLOCKING)
     one.submit(blocked)
     assert await one.answers.get() == (blocked, HUNG)
@@ -98,7 +105,7 @@ async def test_a_job_that_hangs_is_answered_and_keeps_its_thread() -> None:
 
 @in_loop
 async def test_after_close_no_job_is_given_up() -> None:
-    one = pool(threads=1, job_seconds=0.01)
+    one = QueueingPool(threads=1, job_seconds=0.01)
     one.submit(job(BLOCKING))
     one.close()
     await asyncio.sleep(0.03)  # three times the limit
@@ -114,7 +121,7 @@ async def test_without_threads_jobs_fail_one_after_the_other(
         raise RuntimeError(thread.name)
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    one = pool(threads=4)
+    one = QueueingPool(threads=4)
     for number in range(2):
         submitted = job(f"1.1.1.{number}")
         assert one.has_free_thread()
