@@ -18,6 +18,7 @@ FLAGS_OF_OTHERS = {
     "--no-healthcheck",
     "--peer",
     "--read-only",
+    "--strict",
 }
 """Flags of other programs, and of scripts in benchmarks/ and deploy/."""
 GENERAL_FLAGS = {"--x", "--no-x", "--help", "--version", SETTINGS_FILE}
