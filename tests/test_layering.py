@@ -201,11 +201,10 @@ def sentences(text: str) -> int:
         "import shards.logs",
         "import os, shards.logs as logs",
         "from shards import logs",
-        "from shards.logs import configure_loggingfrom shards import (\n    version,\n    logs,\n)",
-        (
-            "def f():\n    from shards.logs import configure_logging"
-            "if TYPE_CHECKING:\n    from shards import logs"
-        ),
+        "from shards.logs import configure_logging",
+        "from shards import (\n    version,\n    logs,\n)",
+        "def f():\n    from shards.logs import configure_logging",
+        "if TYPE_CHECKING:\n    from shards import logs",
     ],
 )
 def test_an_import_is_found_in_every_form(source: str) -> None:
