@@ -18,7 +18,7 @@ from rich.table import Table
 from benchmarks import scripts
 from benchmarks.contender import OURS, Contender
 from benchmarks.contest import cluster
-from benchmarks.running import Running, Unable
+from benchmarks.running import Running, UnableError
 from benchmarks.sites import SUBJECT
 from tests.support.nats_server import Publisher, frame
 
@@ -139,7 +139,7 @@ def compare(contenders: Sequence[Contender], say: Callable[[str], None]) -> list
     for peer in peers or [first]:
         try:
             compared.append(_compared(peer.name, ours, _alarms(peer)))
-        except Unable as unable:
+        except UnableError as unable:
             say(f"{peer.name} cannot be started and is left out: {unable}")
     return compared
 

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import alarms, contest, report, sites, standings
 from benchmarks.contender import OURS, PEERS, Contender
 from benchmarks.contest import Effort, Run
-from benchmarks.running import Unable
+from benchmarks.running import UnableError
 from benchmarks.sites import Site
 
 _RESULTS = Path(__file__).parent / "results"
@@ -46,7 +46,7 @@ def _correctness(
     """Compare the alarms; 1 when there is a difference that nobody intended."""
     try:
         compared = alarms.compare(contenders, _say)
-    except Unable as unable:
+    except UnableError as unable:
         _say(f"{contenders[0].name} cannot be started: {unable}")
         return 2
     alarms.show(compared)
@@ -77,7 +77,7 @@ def _runs(
                 try:
                     run = contest.run(site, each, repeat, effort)
                     started.add(each.name)
-                except Unable as unable:
+                except UnableError as unable:
                     run = Run(site.dimension, site.value, each.name, repeat, note=str(unable))
                     if each.name not in started:
                         out.add(each.name)

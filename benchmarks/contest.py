@@ -82,7 +82,7 @@ def cluster(
 def run(site: Site, contender: Contender, repeat: int, effort: Effort) -> Run:
     """One run: every pair's backlog is opened, then come the events that are measured.
 
-    `Unable` when it does not start.
+    `UnableError` when it does not start.
     """
     blank = Run(site.dimension, site.value, contender.name, repeat)
     with cluster(contender, site.config(), site.workers) as (running, server):

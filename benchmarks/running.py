@@ -36,7 +36,7 @@ _TELLING = re.compile(r"^panic|^thread '|fatal|error|cannot", re.IGNORECASE)
 """What a line of a log has that says more than the lines after it, such as those of a stack."""
 
 
-class Unable(Exception):
+class UnableError(Exception):
     """It cannot be started; the text says what its log said last."""
 
 
@@ -61,7 +61,7 @@ class Running:
     def __init__(
         self, contender: Contender, workers: int, frontend: Frontend, server: NatsServer
     ) -> None:
-        """Start it, and wait until it is subscribed; `Unable` when that does not come to be."""
+        """Start it, and wait until it is subscribed; `UnableError` when that does not come to be."""
         self._temporary = TemporaryDirectory(ignore_cleanup_errors=True)
         self.folder = Path(self._temporary.name)
         for name in ("configs", "logs", "web"):
@@ -93,9 +93,9 @@ class Running:
         while not server.subscribers(SUBJECT):
             if not self.alive:
                 code = self._process.returncode
-                raise Unable(f"it ended with {code}, its log with: {self.last_words()}")
+                raise UnableError(f"it ended with {code}, its log with: {self.last_words()}")
             if time.monotonic() > deadline:
-                raise Unable(f"not subscribed within {_START:g} s: {self.last_words()}")
+                raise UnableError(f"not subscribed within {_START:g} s: {self.last_words()}")
             time.sleep(0.05)
 
     @property

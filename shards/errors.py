@@ -1,4 +1,7 @@
-"""Errors of the user's environment; a leaf, since several folders raise and catch them."""
+"""Errors of the user's environment.
+
+A leaf of its own, since several folders raise and catch them.
+"""
 
 
 class PathError(Exception):

@@ -1,4 +1,7 @@
-"""Periodic calls in an event loop; a leaf, since all kinds of process use it."""
+"""Periodic calls in an event loop.
+
+A leaf of its own, since all kinds of process use it.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,7 @@
-"""Output for people: plain lines to stdout and stderr, and a progress bar."""
+"""Output for people: plain lines to stdout and stderr, and a progress bar.
+
+A file of its own, since every command uses it.
+"""
 
 import sys
 from collections.abc import Callable, Iterator

@@ -33,7 +33,7 @@ _STYLES = {"High": "bold red", "Medium": "yellow", "Low": "green"}
 Status = dict[str, Any]
 
 
-class _NoStatus(Exception):
+class _NoStatusError(Exception):
     """There is none to be had; the text is for the user."""
 
 
@@ -43,7 +43,7 @@ def run(settings: Settings) -> int:
         if settings.once or settings.format == "json" or not sys.stdout.isatty():
             return _once(settings)
         return _live(settings)
-    except _NoStatus as error:
+    except _NoStatusError as error:
         print_error(str(error))
         return UNREACHABLE
 
@@ -69,7 +69,7 @@ def _live(settings: Settings) -> int:
             time.sleep(_SECONDS)
             try:
                 status, trouble = fetch(settings.url), ""
-            except _NoStatus as error:
+            except _NoStatusError as error:
                 trouble = str(error)
 
 
@@ -80,7 +80,7 @@ def _room(status: Status, console: Console) -> int:
 
 
 def fetch(url: str) -> Status:
-    """The status of the service at this URL; _NoStatus when it cannot be had."""
+    """The status of the service at this URL; _NoStatusError when it cannot be had."""
     place = f"{url.rstrip('/')}/status"
     try:
         with requests.Session() as session:
@@ -89,22 +89,22 @@ def fetch(url: str) -> Status:
             body = answer.raw.read(_MOST_BYTES, decode_content=True)
     except (requests.RequestException, OSError, ValueError) as error:
         reason = escape_control(str(error.__cause__ or error.__context__ or error))
-        raise _NoStatus(f"no status from {place}: {reason}; is --ops-port on?") from error
+        raise _NoStatusError(f"no status from {place}: {reason}; is --ops-port on?") from error
     if answer.status_code != requests.codes.ok:
-        raise _NoStatus(f"no status from {place}: it answers with {answer.status_code}")
+        raise _NoStatusError(f"no status from {place}: it answers with {answer.status_code}")
     try:
         status: Status = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise _NoStatus(f"{place} is not the status of a dsiem-backend") from error
+        raise _NoStatusError(f"{place} is not the status of a dsiem-backend") from error
     return status
 
 
 def _viewed(status: Status, width: int, alarms: int) -> RenderableType:
-    """The picture; _NoStatus when this is the status of something else."""
+    """The picture; _NoStatusError when this is the status of something else."""
     try:
         return view(status, width, alarms)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        raise _NoStatus("what answers there is no dsiem-backend") from error
+        raise _NoStatusError("what answers there is no dsiem-backend") from error
 
 
 def view(status: Status, width: int, alarms: int) -> RenderableType:

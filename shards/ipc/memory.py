@@ -1,4 +1,7 @@
-"""Memory settings of a process that has finished loading."""
+"""Memory settings of a process that has finished loading.
+
+A file of its own: the router, the workers and replay use it, and it knows none of them.
+"""
 
 import ctypes
 import gc

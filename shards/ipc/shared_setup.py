@@ -1,4 +1,7 @@
-"""Pickled set-up in a memfd that all children share."""
+"""Pickled set-up in a memfd that all children share.
+
+A file of its own: neither pipes nor messages are involved.
+"""
 
 import os
 import pickle

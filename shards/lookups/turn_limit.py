@@ -1,4 +1,7 @@
-"""A limit of the work per turn of the event loop; used by the service and by the worker."""
+"""A limit of the work per turn of the event loop.
+
+A file of its own, since the lookup service and the worker use it.
+"""
 
 import asyncio
 
