@@ -1,4 +1,4 @@
-"""The supervisor process: brings all parts up, stops them in order, and answers signals.
+"""The supervisor process: starts all parts in order, and stops them in reverse order.
 
 While the disk is full, workers wait for the alarm writer, and the router's queues fill up.
 """
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 from shards.alarm_files import AlarmFiles
-from shards.bootstrap import STOP_SIGNALS
 from shards.config.config_folder import Config
 from shards.ops.overview import Overview
 from shards.periodic import run_every
@@ -58,9 +57,8 @@ class Supervisor:
 
     async def serve(self) -> int:
         """Run the service until a signal or a failure ends it; returns the exit code."""
+        self._shutdown.handle_signals(lambda: self._force_stop("asked twice to stop"))
         loop = asyncio.get_running_loop()
-        for number in STOP_SIGNALS:
-            loop.add_signal_handler(number, self._on_stop_signal)
         loop.add_signal_handler(signal.SIGUSR1, self._alarm_writer.reopen_if_renamed)
         async with self._ops_server():
             await self._run_children()
@@ -68,12 +66,6 @@ class Supervisor:
         ledger = self._aggregator.total()
         logger.bind(adds_up=ledger.adds_up, **ledger.flat_counts()).info("ledger")
         return self._shutdown.exit_code
-
-    def _on_stop_signal(self) -> None:
-        """Ask for an orderly stop; a second signal forces it."""
-        if self._shutdown.is_requested:
-            self._force_stop("asked twice to stop")
-        self._shutdown.requested.set()
 
     @asynccontextmanager
     async def _ops_server(self) -> AsyncIterator[None]:
