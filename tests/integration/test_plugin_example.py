@@ -24,7 +24,7 @@ IP = "203.0.113.9"
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder where the package is installed, from a copy, as a build leaves files."""
+    """The folder that the package was installed into, from a copy: building leaves things."""
     folder = tmp_path_factory.mktemp("plugin")
     copy = shutil.copytree(EXAMPLE, folder / "source")
     flags = ("--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check")
@@ -78,7 +78,7 @@ async def test_it_finds_the_lists_of_an_address() -> None:
 
 @pytest.mark.usefixtures("known")
 @in_loop
-async def test_answers_that_it_rejects_are_counted() -> None:
+async def test_what_it_will_not_have_is_counted() -> None:
     with LookupServer(Reply(body=b"x" * 101)) as server:
         async with desk(source_of(server.url)) as at:
             await at.asked("a", IP)
@@ -100,7 +100,7 @@ def test_without_the_installation_the_name_means_nothing() -> None:
 
 
 def test_validate_knows_it(installed: Path, tmp_path: Path) -> None:
-    """The command finds the plugin by the module path of its environment."""
+    """The command finds it as any other Python would: by the path of its environment."""
     file = tmp_path / "intel_ours.json"
     file.write_bytes(document("http://blocklists:8000"))
     for path, code, says in ((str(installed), 0, ""), ("", 1, "unknown-plugin")):

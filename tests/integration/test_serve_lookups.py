@@ -1,4 +1,4 @@
-"""Lookups of a running service: hits in the alarm file, and faulty servers of the sources."""
+"""Lookups of a running service: hits in the alarm file, whatever the servers of the sources do."""
 
 import json
 import os
@@ -39,7 +39,7 @@ FAILURES = 5
 
 @pytest.fixture
 def server() -> Iterator[LookupServer]:
-    """A lookup server with a hit for one address, and one for a port of another."""
+    """Knows of one address, and of one port of another."""
     with LookupServer() as served:
         served.replies[INTEL_PATH] = Reply(body=WISE_HIT)
         served.replies[VULN_PATH] = Reply(body=NESD_HIT)
@@ -62,7 +62,7 @@ def source(plugin: str, url: str) -> Json:
 
 
 def step(stage: int, name: str = "a", src_ip: str = ATTACKER, **more: Any) -> Json:
-    """The event that finishes the stage."""
+    """The event that finishes a stage."""
     more = {"dst_ip": VICTIM, "dst_port": PORT, **more}
     return event(f"{name}{stage}", stage, stage, src_ip=src_ip, **more)
 
@@ -76,7 +76,7 @@ def last_of_each(service: Service) -> dict[str, Json]:
 
 
 def wait_for_alarm(service: Service, **fields: Any) -> Json:
-    """Wait until the last line of any alarm has these fields; returns the line."""
+    """Wait until the last line of some alarm has all of this; returns it."""
 
     def found() -> Json:
         alarms = last_of_each(service).values()
@@ -86,7 +86,7 @@ def wait_for_alarm(service: Service, **fields: Any) -> Json:
 
 
 def with_hits(folder: Path, server: LookupServer, *options: str) -> Service:
-    """A service with one alarm at its first stage, with hits of both sources."""
+    """A service with one alarm at its first stage, for which both sources have found something."""
     configure(folder, server)
     service = serve(folder, *options)
     service.post([step(1)])
@@ -130,12 +130,12 @@ def test_later_lines_keep_the_hits_and_what_is_known_is_not_asked_again(
     assert done[-1]["intel_hits"] == [INTEL_HIT]
     assert done[-1]["vulnerabilities"] == [VULN_HIT]
     ledger = service.stop().ledger
-    assert len(service.alarms()) == 5  # no line for hits, as none was new
+    assert len(service.alarms()) == 5  # no hit was new any more
     assert server.times(INTEL_PATH) == server.times(VULN_PATH) == 1
     assert ledger["lookups_intel_a_cached"] == 2
 
 
-def test_an_alarm_that_closed_before_the_hits_is_enriched_as_last_written(
+def test_an_alarm_that_is_closed_by_then_is_enriched_as_it_was_written_last(
     tmp_path: Path, server: LookupServer
 ) -> None:
     server.replies[INTEL_PATH] = [Reply(body=WISE_HIT, head_drip=0.02)]
@@ -185,7 +185,7 @@ def test_many_alarms_with_one_address_ask_once(tmp_path: Path, server: LookupSer
     assert len(service.alarms()) == 600
 
 
-def test_private_addresses_are_looked_up_only_if_configured(
+def test_private_addresses_are_asked_for_only_if_told_to(
     tmp_path: Path, server: LookupServer
 ) -> None:
     configure(tmp_path, server, vuln=False)
@@ -199,7 +199,7 @@ def test_private_addresses_are_looked_up_only_if_configured(
         assert {asked.path for asked in server.asked} == {INTEL_PATH, *wanted}
 
 
-# After a restart.
+# What lasts.
 
 
 def saved(service: Service) -> bytes:
@@ -210,7 +210,7 @@ def saved(service: Service) -> bytes:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
-def test_hits_survive_a_restart_of_the_service(
+def test_hits_outlive_the_service(
     tmp_path: Path, server: LookupServer, how: signal.Signals
 ) -> None:
     service = with_hits(tmp_path, server, "--checkpoint-interval", "1")
@@ -230,14 +230,14 @@ def test_hits_survive_a_restart_of_the_service(
     assert alarm["vulnerabilities"] == [VULN_HIT]
 
 
-def test_lookups_of_a_worker_that_died_are_counted(tmp_path: Path, server: LookupServer) -> None:
+def test_what_a_worker_that_died_had_asked_is_counted(tmp_path: Path, server: LookupServer) -> None:
     server.replies[INTEL_PATH] = hanging()
     configure(tmp_path, server, vuln=False)
     service = serve(tmp_path)
     service.post([step(1)])
     server.wait_for(INTEL_PATH)
     service.post([step(1, "later", "10.0.0.3")])
-    service.wait_for_lines(2)  # whose report has the count of the request too
+    service.wait_for_lines(2)  # with which it has reported that it asked
     os.kill(service.workers[0], signal.SIGKILL)
     service.wait_for_log("a process has died", process="worker-0")
     ledger = service.stop().ledger
@@ -246,10 +246,12 @@ def test_lookups_of_a_worker_that_died_are_counted(tmp_path: Path, server: Looku
     assert ledger["lookups_intel_a_asked"] == 1
 
 
-# Faulty servers.
+# Servers that misbehave.
 
 
-def test_a_server_that_does_not_answer_delays_nothing(tmp_path: Path, server: LookupServer) -> None:
+def test_a_server_that_does_not_answer_holds_up_nothing(
+    tmp_path: Path, server: LookupServer
+) -> None:
     server.usual, server.replies = hanging(), {}
     configure(tmp_path, server)
     service = serve(tmp_path)
@@ -321,10 +323,12 @@ def test_failures_are_counted_and_open_the_breaker(
     assert not any("intel_hits" in alarm for alarm in service.alarms())
 
 
-# Proxy and certificates.
+# The way to the sources.
 
 
-def test_lookups_use_the_configured_proxy(tmp_path: Path, server: LookupServer) -> None:
+def test_lookups_go_through_the_proxy_they_are_told_of(
+    tmp_path: Path, server: LookupServer
+) -> None:
     with LookupServer(Reply(body=WISE_HIT)) as proxy:
         configure(tmp_path, server, vuln=False)
         service = serve(tmp_path, "--lookup-proxy", proxy.url)
@@ -342,7 +346,7 @@ def test_lookups_use_the_configured_proxy(tmp_path: Path, server: LookupServer) 
         ("--lookup-ca", "nowhere.pem", "the certificates of lookups, nowhere.pem, cannot be used"),
     ],
 )
-def test_an_unusable_proxy_or_ca_is_refused_at_the_start(
+def test_a_way_that_cannot_be_is_refused_at_the_start(
     tmp_path: Path, server: LookupServer, option: str, value: str, said: str
 ) -> None:
     configure(tmp_path, server)

@@ -397,7 +397,6 @@ def generation_in(path: Path) -> int:
     return generation
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("seed", range(10))
 def test_a_kill_at_any_moment_leaves_one_whole_save(seed: int, path: Path) -> None:
     random = Random(seed)
@@ -414,7 +413,6 @@ def test_a_kill_at_any_moment_leaves_one_whole_save(seed: int, path: Path) -> No
     assert generation_in(path) in (said, said + 1)
 
 
-@pytest.mark.integration
 def test_processes_that_save_at_the_same_time_lose_nothing_of_each_other(path: Path) -> None:
     with saving(path, 1, 41) as one, saving(path, 2, 51) as other:
         for child in (one, other):
