@@ -1,5 +1,5 @@
-# Needs Python 3.11 to 3.13, make and git; all else goes into .venv, at the versions of
-# requirements.lock, as wheels: no compiler.
+# Needs Python 3.11 to 3.13, make and git. Everything else is installed into .venv, at the versions
+# of requirements.lock, as wheels: no compiler is needed.
 
 RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 
 BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check --quiet install
-# Wheels only: no compiler. nkeys has none, and is Python all through.
+# Wheels only, so that no compiler is needed. nkeys has no wheel, and is pure Python.
 WHEELS := --only-binary :all: --no-binary nkeys
 EXAMPLE := deploy/example
 DEMO_LOGS := build/demo-logs
@@ -79,7 +79,7 @@ bench-full: .venv/ready
 plots: .venv/ready
 	$(BIN)/python benchmarks/plots.py
 
-# The editable install downloads nothing: what it builds with is in the lock.
+# The editable install downloads nothing: its build requirements are in the lock.
 .venv/ready: requirements.lock setup.cfg pyproject.toml
 	@$(MAKE) --no-print-directory python
 	$(PYTHON) -m venv --clear .venv
@@ -93,8 +93,8 @@ python:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo "$(PYTHON) has no venv module: install it (Debian: python3-venv)" >&2; exit 1; }
 
-# The newest versions that setup.cfg allows, all of them pinned. With the oldest Python: what is the
-# newest for a later one may have no wheels for it any more.
+# Pin the newest versions that setup.cfg allows. Made with the oldest Python, since the newest version
+# for a later one may have no wheels for it.
 lock: python
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 		{ echo "make PYTHON=/path/to/python3.11 lock" >&2; exit 1; }
