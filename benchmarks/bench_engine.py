@@ -1,6 +1,6 @@
-"""How fast the engine is, each figure against its target: `python benchmarks/bench_engine.py`.
+"""The speed of the engine, each figure against its target: `python benchmarks/bench_engine.py`.
 
-Only parses the command line and runs the sections; each section is a module beside this one.
+Parses the command line and runs the sections; each section is a module of benchmarks/engine/.
 """
 
 import sys
@@ -9,8 +9,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import end_to_end, memory, per_event, report, scale
-from benchmarks.measure import Figure
+from benchmarks.engine import end_to_end, memory, per_event, scale
+from benchmarks.support import report
+from benchmarks.support.measure import Figure
 
 SECTIONS: Mapping[str, Callable[[bool], list[Figure]]] = {
     "event": per_event.run,

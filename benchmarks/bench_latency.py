@@ -1,8 +1,8 @@
-"""How long from an event to its line in a file, over NATS: `python benchmarks/bench_latency.py`.
+"""The time from an event to its line in a file, over NATS: `python benchmarks/bench_latency.py`.
 
-A service in cluster-backend mode with two workers takes 1 in 10 matching events at several rates.
-A wait is counted from when its event was due to be sent, whether or not it could be sent then, so
-what a pause of service or publisher delays counts as delayed (no coordinated omission).
+A service in cluster-backend mode with two workers takes events at several rates, 1 in 10 of them
+matching. A latency counts from the time at which the event was due, whether or not it could be sent
+then, so that pauses of service or publisher are included (no coordinated omission).
 """
 
 import argparse
@@ -18,13 +18,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import msgspec
 from msgspec import Struct
 
-from benchmarks import report, workload
-from benchmarks.clustered import Clustered, Load, Publishing, serving
-from benchmarks.measure import Figure
-from benchmarks.paced import Pace
-from benchmarks.percentiles import Latency, Waits
-from benchmarks.publisher import Report
-from benchmarks.watched import ROOT, Account, Tail, machine_seconds
+from benchmarks.cluster.nats_service import Load, NatsService, PublisherProcess, serving
+from benchmarks.cluster.publisher import Report
+from benchmarks.latency.paced_publisher import Pace
+from benchmarks.latency.percentiles import Latency, LatencyHistogram
+from benchmarks.support import report, workload
+from benchmarks.support.measure import Figure
+from benchmarks.support.service_process import ROOT, FileTail, LedgerReport, machine_seconds
 
 _RESULTS = Path(__file__).parent / "results" / "bench_latency.json"
 _RATES = (1000, 10_000, 50_000)
@@ -38,23 +38,24 @@ _NOTE_SECONDS = 0.25
 
 
 class Run(Struct, frozen=True):
-    """What is known of a run: `waits` in seconds, one for each line; `lost`: events without one.
+    """What is known of a run: `draw_latencies` in seconds, one for each line; `lost`: events
+    without one.
 
     `others`: cores that the rest of the machine used meanwhile.
     """
 
     pace: Pace
     report: Report
-    waits: Sequence[float]
+    draw_latencies: Sequence[float]
     others: float
     lost: int = 0
 
 
-class Pacing(Publishing):
+class Pacing(PublisherProcess):
     """A process that publishes evenly, which has prepared its events when this is made."""
 
     def __init__(self, pace: Pace) -> None:
-        command = (sys.executable, str(ROOT / "benchmarks/paced.py"))
+        command = (sys.executable, str(ROOT / "benchmarks/latency/paced_publisher.py"))
         self._process = subprocess.Popen(
             (*command, msgspec.json.encode(pace).decode()),
             stdin=subprocess.PIPE,
@@ -64,12 +65,12 @@ class Pacing(Publishing):
             raise RuntimeError("the publisher is not ready")
 
 
-class Timed(Clustered):
+class Timed(NatsService):
     """A running service whose lines are timed."""
 
     def timed(self, pace: Pace) -> Run:
         """One run of a publisher, until all lines are there; what was lost is not known yet."""
-        with Pacing(pace) as pacing, Tail(self.alarm_events) as tail:
+        with Pacing(pace) as pacing, FileTail(self.alarm_events) as tail:
             used, busy, since = self._used(), machine_seconds(), time.monotonic()
             start = pacing.begin()
             while not pacing.published:
@@ -79,8 +80,8 @@ class Timed(Clustered):
             self._await(told.matching)
             others = machine_seconds() - busy - (self._used() - used) - told.cpu
             others = max(0.0, others) / (time.monotonic() - since)
-        waits = [at - start - pace.due_at(line) for line, at in tail.seen.items()]
-        return Run(pace, told, waits, others)
+        draw_latencies = [at - start - pace.due_time(line) for line, at in tail.seen.items()]
+        return Run(pace, told, draw_latencies, others)
 
     def _used(self) -> float:
         return sum(self._cpu().values())
@@ -94,7 +95,7 @@ def measured(rate: int, seconds: float) -> Run:
         return _settled(run, opened, service.end())
 
 
-def _settled(run: Run, opened: Report, account: Account) -> Run:
+def _settled(run: Run, opened: Report, account: LedgerReport) -> Run:
     """With what was lost, by what the ledger and the files say of both publishers' events."""
     if account.code or not account.adds_up or account.lines != account.different:
         raise RuntimeError(f"not all is accounted for: {account}")
@@ -104,14 +105,14 @@ def _settled(run: Run, opened: Report, account: Account) -> Run:
     return msgspec.structs.replace(run, lost=lost)
 
 
-def _figures(run: Run, waits: Waits) -> Iterator[Figure]:
+def _figures(run: Run, draw_latencies: LatencyHistogram) -> Iterator[Figure]:
     rate = run.pace.rate
     section = str(rate)
-    yield Figure(section, f"{rate:,} events/s: lines timed", len(run.waits), "")
+    yield Figure(section, f"{rate:,} events/s: lines timed", len(run.draw_latencies), "")
     for percentile in _PERCENTILES:
         target = _TARGETS.get((rate, percentile))
-        yield Figure(section, f"  p{percentile:g}", waits.at(percentile), "ms", target)
-    yield Figure(section, "  max", waits.at(100), "ms")
+        yield Figure(section, f"  p{percentile:g}", draw_latencies.at(percentile), "ms", target)
+    yield Figure(section, "  max", draw_latencies.at(100), "ms")
     yield Figure(section, "  events lost", run.lost, "", 0)
     yield Figure(section, "  publisher behind, at most", run.report.behind * 1000, "ms")
     yield Figure(section, "  other work on the cores", run.others, "cores")
@@ -143,9 +144,11 @@ def main() -> int:
     latencies: list[Latency] = []
     for rate in arguments.rates:
         run = measured(rate, seconds)
-        waits = Waits(run.waits)
-        figures += _figures(run, waits)
-        latencies.append(Latency(rate, seconds, len(run.waits), run.lost, waits.points()))
+        draw_latencies = LatencyHistogram(run.draw_latencies)
+        figures += _figures(run, draw_latencies)
+        latencies.append(
+            Latency(rate, seconds, len(run.draw_latencies), run.lost, draw_latencies.points())
+        )
     title = "dsiem-shards: from an event to its line"
     report.show(figures, title, judged=not arguments.quick)
     report.save(figures, arguments.json, latencies=latencies)

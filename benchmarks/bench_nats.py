@@ -1,8 +1,8 @@
-"""How fast the service is over NATS, against targets: `python benchmarks/bench_nats.py`.
+"""The speed of the service over NATS, against targets: `python benchmarks/bench_nats.py`.
 
 A publisher, a nats-server and all processes of a service in cluster-backend mode with two workers
-and crash checkpoints share two cores. At the end of each run every event has to be accounted for,
-in the ledger and in the files.
+and checkpoints share two cores. At the end of each run every event must be accounted for, in the
+ledger and in the files.
 """
 
 import sys
@@ -18,10 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import msgspec
 from msgspec.structs import replace
 
-from benchmarks import report, workload
-from benchmarks.clustered import PATIENCE, SERVICE, Load, Outcome, run
-from benchmarks.measure import Figure
-from benchmarks.per_event import LONG
+from benchmarks.cluster.nats_service import PATIENCE, SERVICE, Load, Outcome, run
+from benchmarks.engine.per_event import LONG
+from benchmarks.support import report, workload
+from benchmarks.support.measure import Figure
 from tests.support.frontend import Reply
 from tests.support.lookup_server import WISE_HIT, LookupServer
 from tests.support.nats_server import free_port
@@ -63,10 +63,10 @@ def backlogs(quick: bool) -> list[Figure]:
 def latency(quick: bool) -> list[Figure]:
     """From when an event was due to be published until its line can be read."""
     outcome = run(_load(_PEACEFUL, 0.1), _seconds(quick), tail=True)
-    parts = quantiles(outcome.waits, n=1000)
+    parts = quantiles(outcome.draw_latencies, n=1000)
     return [
         *_figures("latency", "1 in 10 matching, for latency", outcome, _PEACEFUL),
-        Figure("latency", "  publish to line, p50", median(outcome.waits) * 1000, "ms"),
+        Figure("latency", "  publish to line, p50", median(outcome.draw_latencies) * 1000, "ms"),
         Figure("latency", "  publish to line, p99", parts[989] * 1000, "ms", 50),
         Figure("latency", "  publish to line, p99.9", parts[998] * 1000, "ms"),
     ]

@@ -1,7 +1,7 @@
-"""How fast the service is, each figure against its target: `python benchmarks/bench_pipeline.py`.
+"""The speed of the service over HTTP, against targets: `python benchmarks/bench_pipeline.py`.
 
-A source posts to router, workers and supervisor, all of them on two cores; their CPU times come
-from /proc. At its end each service has to account for every event, in its ledger and its files.
+A client posts to router, workers and supervisor, all of them on two cores; their CPU times come
+from /proc. At the end each service must account for every event, in its ledger and its files.
 """
 
 import sys
@@ -16,14 +16,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from msgspec import Struct
 
-from benchmarks import parts, pause, report, workload
-from benchmarks.measure import Figure
-from benchmarks.per_event import LONG
-from benchmarks.served import ROOT, LiveMaker, Seconds, Served, Tail, event_id, matched
+from benchmarks.engine.per_event import LONG
+from benchmarks.pipeline import checkpoint_pause, router_and_worker
+from benchmarks.pipeline.http_service import HttpService, LiveMaker, matched
+from benchmarks.support import report, workload
+from benchmarks.support.measure import Figure
+from benchmarks.support.service_process import ROOT, FileTail, Seconds, event_id
 
 
 @contextmanager
-def serving(document: bytes) -> Iterator[Served]:
+def serving(document: bytes) -> Iterator[HttpService]:
     """A service with these directives and the assets of the workload."""
     with TemporaryDirectory() as folder:
         (Path(folder) / "assets_bench.json").write_bytes(workload.assets())
@@ -33,9 +35,9 @@ def serving(document: bytes) -> Iterator[Served]:
 
 
 @contextmanager
-def running(configs: Path) -> Iterator[Served]:
+def running(configs: Path) -> Iterator[HttpService]:
     """A service with this config, checked at its end."""
-    served = Served(configs)
+    served = HttpService(configs)
     try:
         yield served
         served.stop()
@@ -80,7 +82,7 @@ class Run(Struct, frozen=True):
         return self.cpu[kind] * 1e6 / (self.events if kind == "router" else self.matching)
 
 
-def _flood(served: Served, seed: int, count: int, repeats: int, share: float) -> list[Run]:
+def _flood(served: HttpService, seed: int, count: int, repeats: int, share: float) -> list[Run]:
     """The first run is to warm up."""
     sizes = [count // 5] + [count] * repeats
     return [
@@ -89,7 +91,7 @@ def _flood(served: Served, seed: int, count: int, repeats: int, share: float) ->
     ][1:]
 
 
-def _fed(served: Served, raws: Sequence[bytes]) -> Run:
+def _fed(served: HttpService, raws: Sequence[bytes]) -> Run:
     """Post these, and wait for their lines."""
     before = served.cpu()
     seconds = served.feed(raws)
@@ -121,7 +123,7 @@ def growth(quick: bool) -> list[Figure]:
 class _Side:
     """One of two services, and its events: each of its pairs has a backlog open."""
 
-    def __init__(self, served: Served, pairs: int, share: float) -> None:
+    def __init__(self, served: HttpService, pairs: int, share: float) -> None:
         self._served = served
         self._maker = LiveMaker(71)
         self._pairs = workload.pairs(pairs)
@@ -133,8 +135,8 @@ class _Side:
         known, pick = [workload.FIRST_SID], self._maker.random.random
         unknown = range(workload.UNKNOWN_SID, workload.UNKNOWN_SID + 500)
         raws = [
-            *self._maker.drawn(int(count * self._share), self._pairs, known),
-            *self._maker.drawn(count - int(count * self._share), self._pairs, unknown),
+            *self._maker.draw_all(int(count * self._share), self._pairs, known),
+            *self._maker.draw_all(count - int(count * self._share), self._pairs, unknown),
         ]
         raws.sort(key=lambda raw: pick())
         return sum(_fed(self._served, raws).cpu.values()) / count * 1e6
@@ -155,7 +157,7 @@ def steady(quick: bool) -> list[Figure]:
     ]
 
 
-def _idle_load(served: Served) -> float:
+def _idle_load(served: HttpService) -> float:
     """The cores that it uses while nothing comes in."""
     before = sum(served.cpu().values())
     time.sleep(2)
@@ -174,13 +176,15 @@ def _paced_figures(
     ]
 
 
-def _paced(served: Served, seed: int, seconds: int, body_events: int) -> tuple[float, list[float]]:
+def _paced(
+    served: HttpService, seed: int, seconds: int, body_events: int
+) -> tuple[float, list[float]]:
     """The cores used, and for each line its seconds since the post of its event was due."""
     raws = list(LiveMaker(seed).stream(1000 * seconds, 0.1))
     bodies = [raws[at : at + body_events] for at in range(0, len(raws), body_events)]
     due: dict[str, float] = {}
     before, start = sum(served.cpu().values()), time.monotonic() + 0.1
-    with Tail(served.alarm_events) as tail:
+    with FileTail(served.alarm_events) as tail:
         for number, body in enumerate(bodies):
             at = start + number * body_events / 1000
             known = matched(body)
@@ -210,8 +214,8 @@ def idle(quick: bool) -> list[Figure]:
 
 
 SECTIONS: Mapping[str, Callable[[bool], list[Figure]]] = {
-    "parts": parts.run,
-    "pause": pause.run,
+    "parts": router_and_worker.run,
+    "pause": checkpoint_pause.run,
     "flood": flood,
     "growth": growth,
     "steady": steady,

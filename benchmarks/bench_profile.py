@@ -1,9 +1,9 @@
-"""Where the time goes in router and worker: `python benchmarks/bench_profile.py`.
+"""A profile of router and worker under load: `python benchmarks/bench_profile.py`.
 
-A service in cluster-backend mode is under a steady load; a sampling profiler (py-spy) looks at one
-of its processes after the other, from outside. Samples are taken of what holds Python's lock, so
-that waiting does not count, nor what the kernel does; what C code takes counts for the line that
-calls it. py-spy has to be allowed to look at other processes: as root, or with CAP_SYS_PTRACE.
+The sampling profiler py-spy observes the processes of a service in cluster-backend mode, one after
+the other. It samples the thread that holds Python's lock: waiting and the kernel do not count, C
+code counts for the line that calls it. py-spy must be allowed to trace other processes: as root, or
+with CAP_SYS_PTRACE.
 """
 
 import argparse
@@ -24,10 +24,10 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import workload
-from benchmarks.clustered import Clustered, Load, serving
-from benchmarks.per_event import LONG
-from benchmarks.watched import cpu_seconds
+from benchmarks.cluster.nats_service import Load, NatsService, serving
+from benchmarks.engine.per_event import LONG
+from benchmarks.support import workload
+from benchmarks.support.service_process import cpu_seconds
 
 _FOUR = tuple(workload.FIRST_SID + directive - 1 for directive in (1, 2, 3, 9))
 _LOADS: Mapping[str, Load] = {
@@ -60,7 +60,7 @@ class Profile(Struct, frozen=True):
 def profiled(load: Load, seconds: float) -> Iterator[Profile]:
     """The profile of each kind of process, taken for so many seconds one after the other."""
     lasting = _WARM + (seconds + 2.0) * len(_PROFILED)
-    with serving(load, Clustered) as (service, server, _), TemporaryDirectory() as folder:
+    with serving(load, NatsService) as (service, server, _), TemporaryDirectory() as folder:
         publishing = Thread(target=service.under, args=(load.plan(server.port, lasting),))
         publishing.start()
         try:

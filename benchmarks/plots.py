@@ -1,8 +1,4 @@
-"""Draws the README's plots of the benchmarks' JSON files: `python benchmarks/plots.py`.
-
-May live here: which plots there are, and what is in each. May not: measuring, and the look that
-they have in common (canvas.py).
-"""
+"""Draws the README's plots from the benchmarks' JSON files: `python benchmarks/plots.py`."""
 
 import argparse
 import sys
@@ -15,9 +11,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import msgspec
 from msgspec import Struct
 
-from benchmarks.canvas import STYLES, Canvas, Style
-from benchmarks.percentiles import Latency
-from benchmarks.series import Comparison, Dot, Line, Place, Quantity, contenders, lines
+from benchmarks.latency.percentiles import Latency
+from benchmarks.plotting.canvas import STYLES, Canvas, Style
+from benchmarks.plotting.series import Comparison, Dot, Line, Place, Quantity, contenders, lines
 
 T = TypeVar("T")
 _ROOT = Path(__file__).resolve().parent.parent
@@ -26,7 +22,7 @@ _PERCENTILES = (50, 90, 99, 99.9, 99.99, 99.999, 99.9999)
 _SIZES = (1.0, 2.0, 5.0)
 
 
-class Wanted(Struct, frozen=True):
+class PlotRequest(Struct, frozen=True):
     """A plot of compare.json, and what is on its axes."""
 
     name: str
@@ -38,7 +34,7 @@ class Wanted(Struct, frozen=True):
 
 
 WANTED = (
-    Wanted(
+    PlotRequest(
         name="throughput-directives",
         title="Throughput, by the number of directives loaded",
         dimension="directives",
@@ -46,7 +42,7 @@ WANTED = (
         quantity="rate",
         up="events/s",
     ),
-    Wanted(
+    PlotRequest(
         name="throughput-backlogs",
         title="Throughput, by the number of open backlogs",
         dimension="backlogs",
@@ -54,7 +50,7 @@ WANTED = (
         quantity="rate",
         up="events/s",
     ),
-    Wanted(
+    PlotRequest(
         name="memory-directives",
         title="Memory, by the number of directives loaded",
         dimension="directives",
@@ -79,7 +75,7 @@ class Latencies(Struct, frozen=True):
     latencies: Sequence[Latency]
 
 
-def compared(wanted: Wanted, comparison: Comparison, place: Place) -> Canvas | None:
+def compared(wanted: PlotRequest, comparison: Comparison, place: Place) -> Canvas | None:
     """A plot of compare.json; None when that has no figures for it."""
     shown = lines(comparison, wanted.dimension, wanted.quantity)
     if not any(dot.middle for line in shown for dot in line.dots):
@@ -143,7 +139,7 @@ def _short(number: float) -> str:
     return f"{round(number, -digits):,.0f}" if number >= 100 else f"{number:.3g}"
 
 
-def waits(latencies: Sequence[Latency], place: Place) -> Canvas | None:
+def draw_latencies(latencies: Sequence[Latency], place: Place) -> Canvas | None:
     """The plot of bench_latency.json; None when that has no distribution."""
     if not latencies:
         return None
@@ -180,14 +176,14 @@ def _points(latency: Latency) -> Iterator[tuple[float, float]]:
     yield latency.lines, latency.percentiles[-1].ms
 
 
-def drawn(results: Path) -> Iterator[tuple[str, Canvas | None]]:
+def draw_all(results: Path) -> Iterator[tuple[str, Canvas | None]]:
     """Each plot by its name; None where there is nothing to plot yet."""
     compare, latency = results / "compare.json", results / "bench_latency.json"
     for wanted in WANTED:
         made = compared(wanted, *_read(compare, Comparison)) if compare.exists() else None
         yield wanted.name, made
     found = _read(latency, Latencies) if latency.exists() else None
-    yield LATENCY, found and waits(found[0].latencies, found[1])
+    yield LATENCY, found and draw_latencies(found[0].latencies, found[1])
 
 
 def _read(path: Path, kind: type[T]) -> tuple[T, Place]:
@@ -205,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     options.images.mkdir(parents=True, exist_ok=True)
     missing = 0
-    for name, canvas in drawn(options.results):
+    for name, canvas in draw_all(options.results):
         path = options.images / f"{name}.svg"
         if canvas is None:
             missing += 1

@@ -42,7 +42,7 @@ def latency() -> dict[str, Any]:
     return PLACE | {"figures": [], "latencies": [known | {"rate": rate} for rate in (1000, 50_000)]}
 
 
-def drawn(folder: Path, **documents: Mapping[str, Any]) -> dict[str, bytes]:
+def draw_all(folder: Path, **documents: Mapping[str, Any]) -> dict[str, bytes]:
     """The pictures of these documents, by name."""
     results, images = folder / "results", folder / "images"
     results.mkdir(parents=True)
@@ -60,7 +60,7 @@ def texts(picture: bytes) -> str:
 
 
 def test_all_plots_name_all_contenders_and_the_machine(tmp_path: Path) -> None:
-    made = drawn(tmp_path, compare=comparison(), bench_latency=latency())
+    made = draw_all(tmp_path, compare=comparison(), bench_latency=latency())
     assert made.keys() == NAMES
     for name, picture in made.items():
         written = texts(picture)
@@ -73,11 +73,11 @@ def test_all_plots_name_all_contenders_and_the_machine(tmp_path: Path) -> None:
 
 def test_the_same_figures_give_the_same_bytes(tmp_path: Path) -> None:
     documents = {"compare": comparison(), "bench_latency": latency()}
-    assert drawn(tmp_path / "1", **documents) == drawn(tmp_path / "2", **documents)
+    assert draw_all(tmp_path / "1", **documents) == draw_all(tmp_path / "2", **documents)
 
 
 def test_what_did_not_finish_and_what_was_lost_is_told(tmp_path: Path) -> None:
-    made = drawn(tmp_path, compare=comparison())
+    made = draw_all(tmp_path, compare=comparison())
     throughput = texts(made["throughput-directives"])
     assert "Hollow, not finished: go at 900 (stopped after 77 s)." in throughput
     assert "Lost, of the events that match: go at 900 (41)." in texts(made["throughput-backlogs"])
@@ -88,7 +88,7 @@ def test_ours_comes_first_and_keeps_its_colour_without_peers(tmp_path: Path) -> 
     alone = comparison()
     alone["runs"] = [run for run in alone["runs"] if run["contender"] == "ours"]
     both = [
-        drawn(tmp_path / str(number), compare=document)["throughput-directives"]
+        draw_all(tmp_path / str(number), compare=document)["throughput-directives"]
         for number, document in enumerate((comparison(), alone))
     ]
     legend = re.findall(rb">(Dsiem Shards|Dsiem \(Go\)|dsiem-backend \(Rust\))</text>", both[0])
@@ -100,5 +100,5 @@ def test_ours_comes_first_and_keeps_its_colour_without_peers(tmp_path: Path) -> 
 def test_without_figures_there_is_no_plot(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert drawn(tmp_path) == {}
+    assert draw_all(tmp_path) == {}
     assert capsys.readouterr().out.count("no figures yet") == len(NAMES)

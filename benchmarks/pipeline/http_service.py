@@ -1,8 +1,4 @@
-"""The service as bench_pipeline.py has it: fed over HTTP.
-
-May live here: how events get into it, and what it has to make of them. May not: what is measured
-of it, and what can be known of any service from outside (watched.py).
-"""
+"""A service that is fed over HTTP, for bench_pipeline.py."""
 
 import time
 from collections.abc import Sequence
@@ -14,11 +10,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from benchmarks import workload
-from benchmarks.watched import DEADLINE, ROOT, Account, Seconds, Tail, Watched, event_id
-
-__all__ = ["ROOT", "LiveMaker", "Seconds", "Served", "Tail", "event_id", "matched"]
-"""What a benchmark over HTTP needs, in one place."""
+from benchmarks.support import workload
+from benchmarks.support.service_process import (
+    DEADLINE,
+    LedgerReport,
+    ServiceProcess,
+)
 
 
 class LiveMaker(workload.EventMaker):
@@ -35,7 +32,7 @@ def matched(raws: Sequence[bytes]) -> list[bytes]:
     return [raw for raw in raws if b'"plugin_sid":20' in raw]
 
 
-class Served(Watched):
+class HttpService(ServiceProcess):
     """A running service with two workers; its ledger and its files are checked at its end."""
 
     def __init__(self, configs: Path) -> None:
@@ -77,7 +74,7 @@ class Served(Watched):
     def stop(self) -> None:
         """End it, and check that every event is accounted for, and every line there and whole."""
         found = self.end()
-        right = Account(0, True, self._posted, self._matched, self._matched, self._matched, {})
+        right = LedgerReport(0, True, self._posted, self._matched, self._matched, self._matched, {})
         if msgspec.structs.replace(found, gone={}) != right:
             raise RuntimeError(f"not all is accounted for: {found}, should be {right}")
 

@@ -1,8 +1,7 @@
-"""The alarms of contenders, compared: the same events at a slow rate, and every difference named.
+"""Compares the alarms of peers: the same events at a slow rate, and every difference named.
 
-May live here: how alarms are read, paired and compared, and which differences are intended. May
-not: what the events are (scenarios.py). Ids and times of alarms say nothing: an alarm is known by
-the events that are in it, stage by stage.
+Ids and times of alarms differ between peers, so an alarm is identified by its events, stage by
+stage.
 """
 
 import time
@@ -15,11 +14,11 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import scripts
-from benchmarks.contender import OURS, Contender
-from benchmarks.contest import cluster
-from benchmarks.running import Running, UnableError
-from benchmarks.sites import SUBJECT
+from benchmarks.peers import scenario_files
+from benchmarks.peers.peer import OURS, Peer
+from benchmarks.peers.peer_run import cluster
+from benchmarks.peers.running_peer import PeerError, RunningPeer
+from benchmarks.peers.workloads import SUBJECT
 from tests.support.nats_server import Publisher, frame
 
 _AFTER = 27.0
@@ -28,7 +27,7 @@ _RUST = ("rust", "dsiem-rs")
 _COPIES = "the peer copies the text of the condition that is referred to, not the event's value"
 
 
-class Known(Struct, frozen=True):
+class KnownDifference(Struct, frozen=True):
     """A difference that is intended: of these peers, in these fields of this scenario's alarms."""
 
     peers: Collection[str]
@@ -38,31 +37,33 @@ class Known(Struct, frozen=True):
 
 
 KNOWN = (
-    Known(
+    KnownDifference(
         ("go",),
         "taxonomy with custom data",
         "the peer does not look at the custom data of taxonomy rules",
     ),
-    Known(
+    KnownDifference(
         ("go", *_RUST),
         "both types of rule",
         "the peer never matches a directive that has rules of both types",
     ),
-    Known(("go", "rust"), "reference to a condition", _COPIES, ("events", "src_ips")),
-    Known(("go", "rust"), "port by reference to a condition", _COPIES),
-    Known(("go", "rust"), "custom data by reference to none", f"{_COPIES}; none matches all"),
-    Known(
+    KnownDifference(("go", "rust"), "reference to a condition", _COPIES, ("events", "src_ips")),
+    KnownDifference(("go", "rust"), "port by reference to a condition", _COPIES),
+    KnownDifference(
+        ("go", "rust"), "custom data by reference to none", f"{_COPIES}; none matches all"
+    ),
+    KnownDifference(
         ("go", "rust"),
         "reference to the second stage",
         "the peer takes the value of the event that opened the backlog, not of the second stage's",
         ("events", "risk", "rules"),
     ),
-    Known(
+    KnownDifference(
         ("go", *_RUST),
         "repeated event",
         "the peer counts an event that comes twice as two occurrences",
     ),
-    Known(
+    KnownDifference(
         ("rust",),
         "sticky and one signature",
         "the peer opens a second backlog with an event whose sticky value was seen before",
@@ -116,7 +117,7 @@ class Difference(Struct, frozen=True):
     reason: str | None
 
 
-class Compared(Struct, frozen=True):
+class AlarmComparison(Struct, frozen=True):
     """A peer's alarms beside ours: how many there are, and how many are the same in all."""
 
     contender: str
@@ -131,32 +132,32 @@ class Compared(Struct, frozen=True):
         return [one for one in self.differences if one.reason is None]
 
 
-def compare(contenders: Sequence[Contender], say: Callable[[str], None]) -> list[Compared]:
+def compare(contenders: Sequence[Peer], say: Callable[[str], None]) -> list[AlarmComparison]:
     """Each peer's alarms with ours; without a peer, ours with those of a second run."""
     first, *peers = contenders
     ours = _alarms(first)
-    compared: list[Compared] = []
+    compared: list[AlarmComparison] = []
     for peer in peers or [first]:
         try:
             compared.append(_compared(peer.name, ours, _alarms(peer)))
-        except UnableError as unable:
+        except PeerError as unable:
             say(f"{peer.name} cannot be started and is left out: {unable}")
     return compared
 
 
-def _alarms(contender: Contender) -> list[Alarm]:
+def _alarms(contender: Peer) -> list[Alarm]:
     """What a contender makes of all scenarios."""
-    with cluster(contender, scripts.config(), 2) as (running, server):
+    with cluster(contender, scenario_files.config(), 2) as (running, server):
         with Publisher(server.port) as publisher:
             start = time.monotonic()
-            for number, event in enumerate(scripts.events()):
-                time.sleep(max(0.0, start + number / scripts.RATE - time.monotonic()))
+            for number, event in enumerate(scenario_files.events()):
+                time.sleep(max(0.0, start + number / scenario_files.RATE - time.monotonic()))
                 publisher.send(frame(SUBJECT, event))
         time.sleep(_AFTER)
         return list(_read(running))
 
 
-def _read(running: Running) -> Iterator[Alarm]:
+def _read(running: RunningPeer) -> Iterator[Alarm]:
     alarms = running.alarms.read().splitlines()
     events: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
     for line in map(msgspec.json.decode, running.lines.read().splitlines()):
@@ -170,12 +171,12 @@ def _listed(values: Any) -> str:
     return ", ".join(sorted(values))
 
 
-def _compared(name: str, ours: Sequence[Alarm], theirs: Sequence[Alarm]) -> Compared:
+def _compared(name: str, ours: Sequence[Alarm], theirs: Sequence[Alarm]) -> AlarmComparison:
     pairs = list(_paired(ours, theirs))
     found = [difference for pair in pairs for difference in _differences(name, *pair)]
     different = {difference.opening for difference in found}
     same = sum(our is not None and our.opening not in different for our, _ in pairs)
-    return Compared(name, len(ours), len(theirs), same, found)
+    return AlarmComparison(name, len(ours), len(theirs), same, found)
 
 
 def _paired(
@@ -208,7 +209,7 @@ def _by(
 def _differences(peer: str, our: Alarm | None, their: Alarm | None) -> Iterator[Difference]:
     some = our or their
     assert some is not None
-    scenario = scripts.scenario_of(some.opening).name
+    scenario = scenario_files.scenario_of(some.opening).name
     sides = [_sides(alarm) for alarm in (our, their)]
     for field in dict.fromkeys(key for side in sides for key in side):
         left, right = (side.get(field) for side in sides)
@@ -231,7 +232,7 @@ def _reason(peer: str, scenario: str, field: str) -> str | None:
     return None
 
 
-def show(compared: Sequence[Compared]) -> None:
+def show(compared: Sequence[AlarmComparison]) -> None:
     """Print what is the same, and then every difference."""
     table = Table(title="alarms, by the events in them")
     for heading in ("contender", "our alarms", "its alarms", "the same", "intended", "unexplained"):

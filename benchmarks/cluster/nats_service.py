@@ -1,8 +1,4 @@
-"""The service as a cluster backend: fed over NATS, configured by a frontend, all on this machine.
-
-May live here: a run of it under a load, and what is then known of it. May not: what a run is
-measured against, which bench_nats.py knows.
-"""
+"""The service as a cluster backend: fed over NATS, configured by a frontend, on this machine."""
 
 import subprocess
 import sys
@@ -18,11 +14,19 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from benchmarks import workload
-from benchmarks.measure import calibration, cpu_nanos
-from benchmarks.publisher import SUBJECT, Plan, Report, due_at
-from benchmarks.served import LiveMaker
-from benchmarks.watched import ROOT, Account, Newlines, Tail, Watched, cpu_seconds, machine_seconds
+from benchmarks.cluster.publisher import SUBJECT, Plan, Report, due_time
+from benchmarks.pipeline.http_service import LiveMaker
+from benchmarks.support import workload
+from benchmarks.support.measure import calibration, cpu_nanos
+from benchmarks.support.service_process import (
+    ROOT,
+    FileTail,
+    LedgerReport,
+    LineCounter,
+    ServiceProcess,
+    cpu_seconds,
+    machine_seconds,
+)
 from tests.support.frontend import Frontend
 from tests.support.nats_server import NatsServer
 
@@ -68,9 +72,9 @@ class Outcome(Struct, frozen=True):
 
     `late`: seconds from the end of publishing until the last line, if it came. `cpu`: seconds by
     kind of process, the nats-server and the publisher too; `others`: cores of all else meanwhile.
-    `waits`: from when an event was due until its line, if that was asked for. `pss`: bytes of the
-    service at the end of the run. `lost`: events not received, or without a line of their own;
-    `there`: the share of those that are not lost. `calibration`: microseconds, right after it.
+    `draw_latencies`: from when an event was due until its line, if that was asked for. `pss`: bytes
+    of the service at the end of the run. `lost`: events not received, or without a line of their
+    own; `there`: the share of those that are not lost. `calibration`: microseconds, right after it.
     """
 
     plan: Plan
@@ -78,9 +82,9 @@ class Outcome(Struct, frozen=True):
     late: float | None
     cpu: Mapping[str, float]
     others: float
-    waits: Sequence[float]
+    draw_latencies: Sequence[float]
     pss: int
-    account: Account
+    account: LedgerReport
     lost: int
     there: float
     calibration: float
@@ -112,11 +116,11 @@ class Outcome(Struct, frozen=True):
         return sum(self.cpu[kind] for kind in kinds) * 1e6 / self.report.published
 
 
-class Publishing:
+class PublisherProcess:
     """A publisher's process, which has prepared its events when this is made."""
 
     def __init__(self, plan: Plan) -> None:
-        command = (sys.executable, str(ROOT / "benchmarks/publisher.py"))
+        command = (sys.executable, str(ROOT / "benchmarks/cluster/publisher.py"))
         self._process = subprocess.Popen(
             (*command, msgspec.json.encode(plan).decode()),
             stdin=subprocess.PIPE,
@@ -154,7 +158,7 @@ class Publishing:
         self._process.communicate()
 
 
-class Clustered(Watched):
+class NatsService(ServiceProcess):
     """A running service, subscribed to the events."""
 
     def __init__(self, server: NatsServer, frontend: Frontend, *options: str) -> None:
@@ -166,8 +170,8 @@ class Clustered(Watched):
 
     def under(self, plan: Plan, tail: bool = False) -> Outcome:
         """One run of a publisher, until all lines are there; lost events are not known yet."""
-        with Publishing(plan) as publishing, ExitStack() as stack:
-            seen = stack.enter_context(Tail(self.alarm_events)).seen if tail else {}
+        with PublisherProcess(plan) as publishing, ExitStack() as stack:
+            seen = stack.enter_context(FileTail(self.alarm_events)).seen if tail else {}
             before, busy, since = self._cpu(), machine_seconds(), time.monotonic()
             start = publishing.begin()
             while not publishing.published:
@@ -183,9 +187,9 @@ class Clustered(Watched):
             late=None if last is None else last - report.end,
             cpu=cpu | {"publisher": report.cpu},
             others=max(0.0, busy - sum(cpu.values()) - report.cpu) / passed,
-            waits=[at - start - due_at(line) for line, at in seen.items()],
+            draw_latencies=[at - start - due_time(line) for line, at in seen.items()],
             pss=self.pss(),
-            account=Account(0, True, 0, 0, 0, 0, {}),
+            account=LedgerReport(0, True, 0, 0, 0, 0, {}),
             lost=0,
             there=1.0,
             calibration=0.0,
@@ -202,10 +206,10 @@ class Clustered(Watched):
         return _reached(self.lines, self._expected)
 
 
-C = TypeVar("C", bound=Clustered)
+C = TypeVar("C", bound=NatsService)
 
 
-def _reached(lines: Newlines, number: int) -> float | None:
+def _reached(lines: LineCounter, number: int) -> float | None:
     known, since = -1, time.monotonic()
     while (count := lines.count()) < number:
         now = time.monotonic()
@@ -236,12 +240,12 @@ def serving(
 
 def run(load: Load, seconds: float, tail: bool = False, options: Sequence[str] = ()) -> Outcome:
     """A service from start to end, under this load for so long."""
-    with serving(load, lambda *places: Clustered(*places, *options)) as (service, server, opened):
+    with serving(load, lambda *places: NatsService(*places, *options)) as (service, server, opened):
         outcome = service.under(load.plan(server.port, seconds), tail)
         return _settled(outcome, opened, service.end())
 
 
-def _settled(outcome: Outcome, opened: Report, account: Account) -> Outcome:
+def _settled(outcome: Outcome, opened: Report, account: LedgerReport) -> Outcome:
     """With what the ledger and the files say of both runs together."""
     published = opened.published + outcome.report.published
     matching = opened.matching + outcome.report.matching

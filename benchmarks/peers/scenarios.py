@@ -1,8 +1,4 @@
-"""What the alarms of contenders are compared on: small directives, each with a script of events.
-
-May live here: scenarios, as data. May not: how they become bytes (scripts.py), and what comes of
-them.
-"""
+"""The scenarios for the comparison of alarms: small directives, each with a script of events."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,8 +1,4 @@
-"""One contender on one workload, from its start to its end, and what is then known of it.
-
-May live here: what is published when, and what follows from what was seen. May not: what is seen
-(contender.py), what is published (sites.py), and what the figures are held against.
-"""
+"""One run: a peer on one workload, from its start to its end, and its figures."""
 
 import time
 from collections.abc import Iterator
@@ -14,10 +10,10 @@ from threading import Thread
 from msgspec import Struct
 from msgspec.structs import replace
 
-from benchmarks.contender import OURS, Contender
-from benchmarks.running import Running, Seen
-from benchmarks.sites import Batch, Config, Feed, Site
-from benchmarks.watched import cpu_seconds, machine_seconds
+from benchmarks.peers.peer import OURS, Peer
+from benchmarks.peers.running_peer import PeerObservation, RunningPeer
+from benchmarks.peers.workloads import Batch, Config, Feed, Workload
+from benchmarks.support.service_process import cpu_seconds, machine_seconds
 from tests.support.frontend import Frontend, Reply, list_of
 from tests.support.nats_server import NatsServer, Publisher
 
@@ -30,7 +26,7 @@ _MOST_OF_PEERS = 60_000
 """Events at once: the NATS clients of peers hold 65,536 messages, or 64 MB, and drop the rest."""
 
 
-class Effort(Struct, frozen=True):
+class RunLimits(Struct, frozen=True):
     """How much is done: events at first, seconds that a longer run should take, and may."""
 
     events: int
@@ -66,8 +62,8 @@ class Run(Struct, frozen=True):
 
 @contextmanager
 def cluster(
-    contender: Contender, config: Config, workers: int
-) -> Iterator[tuple[Running, NatsServer]]:
+    contender: Peer, config: Config, workers: int
+) -> Iterator[tuple[RunningPeer, NatsServer]]:
     """The contender running as a backend, with a nats-server and a frontend of its own."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
@@ -75,14 +71,14 @@ def cluster(
         frontend = stack.enter_context(Frontend())
         frontend.files.update(config)
         frontend.replies["/config"] = Reply(body=list_of(*config))  # as Dsiem in Go asks for it
-        running = stack.enter_context(Running(contender, workers, frontend, server))
+        running = stack.enter_context(RunningPeer(contender, workers, frontend, server))
         yield running, server
 
 
-def run(site: Site, contender: Contender, repeat: int, effort: Effort) -> Run:
+def run(site: Workload, contender: Peer, repeat: int, effort: RunLimits) -> Run:
     """One run: every pair's backlog is opened, then come the events that are measured.
 
-    `UnableError` when it does not start.
+    `PeerError` when it does not start.
     """
     blank = Run(site.dimension, site.value, contender.name, repeat)
     with cluster(contender, site.config(), site.workers) as (running, server):
@@ -102,7 +98,7 @@ def run(site: Site, contender: Contender, repeat: int, effort: Effort) -> Run:
         return replace(second, pss_mb=first.pss_mb, lost=lost, note=note)
 
 
-def _more(contender: Contender, first: Run, effort: Effort) -> int:
+def _more(contender: Peer, first: Run, effort: RunLimits) -> int:
     """How many events follow, of the same kind: as many as it takes some seconds for."""
     if not first.finished or first.seconds > min(_SHORT, effort.seconds):
         return 0
@@ -113,7 +109,7 @@ def _more(contender: Contender, first: Run, effort: Effort) -> int:
 class _Trial:
     """A running contender that is given batches of events."""
 
-    def __init__(self, running: Running, server: NatsServer, limit: float) -> None:
+    def __init__(self, running: RunningPeer, server: NatsServer, limit: float) -> None:
         self._running, self._server, self._limit = running, server, limit
 
     def under(self, batch: Batch, blank: Run, opening: bool = False) -> Run:
@@ -154,7 +150,9 @@ class _Trial:
         known = contender + cpu_seconds(self._server.pid) + time.process_time()
         return machine_seconds() - known
 
-    def _note(self, batch: Batch, seen: Seen, finished: bool, came: float, twice: int) -> str:
+    def _note(
+        self, batch: Batch, seen: PeerObservation, finished: bool, came: float, twice: int
+    ) -> str:
         """What is odd about it."""
         running = self._running
         passed = seen.end - seen.start

@@ -1,7 +1,4 @@
-"""Waits as an HDR histogram, and what is kept of one: 3 significant digits, from 1 µs to 2 minutes.
-
-May live here: from seconds to percentiles. May not: how waits are measured, and how they are shown.
-"""
+"""Latencies in an HDR histogram with 3 significant digits, from 1 µs to 2 minutes."""
 
 from collections.abc import Iterable, Sequence
 
@@ -36,7 +33,7 @@ class Latency(Struct, frozen=True):
     percentiles: Sequence[Point]
 
 
-class Waits:
+class LatencyHistogram:
     """The histogram of some waits, of which there has to be one."""
 
     def __init__(self, seconds: Iterable[float]) -> None:

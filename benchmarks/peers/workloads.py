@@ -1,8 +1,7 @@
-"""The workloads on which contenders are compared: each a config, and events for it, by a seed.
+"""The workloads of a comparison: each a configuration, and events for it, from a seed.
 
-May live here: what differs between workloads, and their bytes. May not: who is compared, and how.
-Peers read less than this project does, so there is a mask to every asset, timestamps end in Z, and
-the protocol of the events is that of the rules.
+Peers accept less than this project does: every asset has a mask, timestamps end in Z, and the
+protocol of the events is that of the rules.
 """
 
 import random
@@ -13,8 +12,8 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import Struct
 
-from benchmarks import workload
-from benchmarks.per_event import LONG
+from benchmarks.engine.per_event import LONG
+from benchmarks.support import workload
 from tests.support.nats_server import frame
 
 NODE = "bench"
@@ -38,7 +37,7 @@ Pieces = Sequence[bytes]
 """Of a thousand events, to be joined."""
 
 
-class Site(Struct, frozen=True):
+class Workload(Struct, frozen=True):
     """A workload: a value of a dimension, and what follows from it.
 
     `concerned`: the directives that matching events are for. `pairs`: of addresses; each has a
@@ -65,27 +64,27 @@ class Site(Struct, frozen=True):
         }
 
 
-def _sites() -> Iterator[Site]:
+def _sites() -> Iterator[Workload]:
     for number in (10, 100, 1000, 10_000, 23_500):
-        yield Site("directives", number, f"{number:,} directives", number)
+        yield Workload("directives", number, f"{number:,} directives", number)
     for number in (1, 100, 5000, 50_000):
         name = f"{number:,} open backlog{'s'[: number > 1]} of a directive"
-        yield Site("backlogs", number, name, 1, (1,), LONG, share=1.0, pairs=number)
+        yield Workload("backlogs", number, name, 1, (1,), LONG, share=1.0, pairs=number)
     for percent in (0, 10, 100):
         share = percent / 100 or SEEN
-        yield Site("matching", percent, f"{percent} % matching", share=share)
+        yield Workload("matching", percent, f"{percent} % matching", share=share)
     for number in (1, 2, 4):
         name = f"{number} worker{'s'[: number > 1]}"
         every = range(1, 101)
-        yield Site("workers", number, name, concerned=every, workers=number, peers=False)
-    yield Site("mix", 300, "like a real site", 300, range(1, 301), pairs=2000, noisy=20)
+        yield Workload("workers", number, name, concerned=every, workers=number, peers=False)
+    yield Workload("mix", 300, "like a real site", 300, range(1, 301), pairs=2000, noisy=20)
 
 
 _QUICK = {("directives", 10), ("directives", 1000), ("backlogs", 100), ("mix", 300)}
 DIMENSIONS = tuple(dict.fromkeys(site.dimension for site in _sites()))
 
 
-def chosen(only: Sequence[str], quick: bool) -> list[Site]:
+def chosen(only: Sequence[str], quick: bool) -> list[Workload]:
     """Those of these dimensions; of all, when none is named."""
     return [
         site
@@ -121,15 +120,15 @@ class Batch(Struct, frozen=True):
 class Feed:
     """The events of a site, as they are published, with timestamps of when this is made."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Workload) -> None:
         self._site = site
         self._maker = workload.EventMaker(_SEED)
         self._pairs = workload.pairs(site.pairs)
         self._now = now()
         unknown = range(workload.UNKNOWN_SID, workload.UNKNOWN_SID + 500)
         choice = self._maker.random.choice
-        drawn = ((choice(unknown), choice(self._pairs)) for _ in range(_POOL))
-        self._others = [frame(SUBJECT, self._event(*one)) for one in drawn]
+        draw_all = ((choice(unknown), choice(self._pairs)) for _ in range(_POOL))
+        self._others = [frame(SUBJECT, self._event(*one)) for one in draw_all]
         rounds = max(1, _POOL // site.pairs)
         self._templates = [[self._template(pair) for _ in range(rounds)] for pair in self._numbers]
 
@@ -151,28 +150,28 @@ class Feed:
 
     def opening(self) -> Batch:
         """One event for each pair, which opens its backlog."""
-        drawn = [[*self._matching(1, pair, pair)] for pair in self._numbers]
-        return Batch(1, len(drawn), len(drawn), _sliced(drawn))
+        draw_all = [[*self._matching(1, pair, pair)] for pair in self._numbers]
+        return Batch(1, len(draw_all), len(draw_all), _sliced(draw_all))
 
     def batch(self, number: int, count: int) -> Batch:
         """So many events, of which the site's share matches, the last one too."""
         draw = random.Random(number).random
-        drawn: list[Pieces] = []
+        draw_all: list[Pieces] = []
         matching = 0
         for event in range(count):
             if draw() < self._site.share or event == count - 1:
-                drawn.append(self._matching(number, matching, self._pair(draw())))
+                draw_all.append(self._matching(number, matching, self._pair(draw())))
                 matching += 1
             else:
-                drawn.append((self._others[int(draw() * _POOL)],))
-        return Batch(number, count, matching, _sliced(drawn))
+                draw_all.append((self._others[int(draw() * _POOL)],))
+        return Batch(number, count, matching, _sliced(draw_all))
 
-    def _pair(self, drawn: float) -> int:
+    def _pair(self, draw_all: float) -> int:
         """The number of a pair, from a number between 0 and 1."""
         noisy = self._site.noisy
-        if noisy and drawn < _NOISE:
-            return int(drawn / _NOISE * noisy)
-        return int(drawn * self._site.pairs)
+        if noisy and draw_all < _NOISE:
+            return int(draw_all / _NOISE * noisy)
+        return int(draw_all * self._site.pairs)
 
     def _matching(self, batch: int, number: int, pair: int) -> Pieces:
         some = self._templates[pair]
@@ -180,9 +179,9 @@ class Feed:
         return before, b"%08x-0000-4000-8000-%012x" % (batch, number), after
 
 
-def _sliced(drawn: Sequence[Pieces]) -> list[Pieces]:
-    starts = range(0, len(drawn), _SLICE)
-    return [[piece for one in drawn[at : at + _SLICE] for piece in one] for at in starts]
+def _sliced(draw_all: Sequence[Pieces]) -> list[Pieces]:
+    starts = range(0, len(draw_all), _SLICE)
+    return [[piece for one in draw_all[at : at + _SLICE] for piece in one] for at in starts]
 
 
 def now(seconds: float = 0.0) -> str:

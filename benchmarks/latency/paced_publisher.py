@@ -1,7 +1,7 @@
-"""A process that publishes each event at a time of its own: `python benchmarks/paced.py PLAN`.
+"""A process that publishes evenly spaced events: `paced_publisher.py PLAN`.
 
-May live here: evenly spaced events, and what one of them says of when it was due. May not: bursts,
-which publisher.py is for, and what becomes of the events. It is talked to as publisher.py is.
+Each event carries the time at which it was due. For bursts there is publisher.py, with the same
+protocol.
 """
 
 import gc
@@ -9,12 +9,12 @@ import random
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import msgspec
 from msgspec import Struct
 
-from benchmarks.publisher import POOL, Pieces, serve, templates, unmatched
+from benchmarks.cluster.publisher import POOL, Pieces, serve, templates, unmatched
 
 TICK = 0.001
 """Seconds between two sends: each sends what has come due since the one before, nothing earlier."""
@@ -49,7 +49,7 @@ class Pace(Struct, frozen=True):
         first, end = (max(0, number * self.rate // 1000 + 1) for number in (tick - 1, tick))
         return range(first, min(end, self.events))
 
-    def due_at(self, line_id: str) -> float:
+    def due_time(self, line_id: str) -> float:
         """When the event with this id was due, in seconds since the start."""
         return int(line_id[24:], 16) / self.rate
 

@@ -1,7 +1,6 @@
-"""What the benchmarks measure with: assets, directives and events, all made from a seed.
+"""Assets, directives and events for the benchmarks, all from a seed.
 
-May live here: makers of bytes as they come from files and from the wire. May not: timing, and
-anything of the engine. Events look like Suricata alerts that Dsiem's Logstash plugin normalized.
+Events look like Suricata alerts that Dsiem's Logstash plugin has normalized.
 """
 
 import random
@@ -142,7 +141,7 @@ class EventMaker:
         }
         return msgspec.json.encode(record | more)
 
-    def drawn(self, count: int, drawn_from: Sequence[Pair], sids: Sequence[int]) -> list[bytes]:
+    def draw_all(self, count: int, drawn_from: Sequence[Pair], sids: Sequence[int]) -> list[bytes]:
         """So many events, each with a pair and a signature drawn at random."""
         choice = self.random.choice
         return [self.event(choice(sids), choice(drawn_from)) for _ in range(count)]

@@ -1,7 +1,6 @@
-"""What plots show of compare.json: for each contender a line, for each value a dot.
+"""The series of the plots, from compare.json: a line for each peer, a point for each value.
 
-May live here: reading that file, medians over repeats, and the words for what did not finish. May
-not: drawing. Fields that no plot needs are skipped.
+Fields of the file that no plot needs are ignored.
 """
 
 from collections.abc import Mapping, Sequence

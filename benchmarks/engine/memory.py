@@ -1,7 +1,7 @@
 """Bytes per open backlog, event id and directive: growth of the resident set of a new process.
 
-Each figure has a process of its own, which prints it: `python memory.py NAME COUNT`. What is
-printed: bytes per item, and the CPU seconds of loading.
+Each figure comes from a process of its own, `memory.py NAME COUNT`, which prints the bytes per item
+and the CPU seconds of loading.
 """
 
 import gc
@@ -11,14 +11,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from time import process_time
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import msgspec
 
-from benchmarks import workload
-from benchmarks.loaded import correlator, feeding
-from benchmarks.measure import Figure
-from benchmarks.per_event import LONG
+from benchmarks.engine.loaded import correlator, feeding
+from benchmarks.engine.per_event import LONG
+from benchmarks.support import workload
+from benchmarks.support.measure import Figure
 
 SECTION = "memory"
 _REMEMBERED = 70_000

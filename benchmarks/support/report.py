@@ -1,4 +1,4 @@
-"""Figures for people and for machines: the table, the JSON file, the command line for both."""
+"""Figures as a table and as JSON, and the command line of the benchmarks."""
 
 import argparse
 import os
@@ -12,7 +12,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measure import Figure
+from benchmarks.support.measure import Figure
 
 _SHOWN = {True: "met", False: "NOT MET", None: ""}
 
@@ -99,7 +99,7 @@ def run(
     limited to two CPUs, which children inherit. A first look says too little to judge by.
     """
     parser = argparse.ArgumentParser(description=about)
-    file = Path(__file__).parent / "results" / f"{results}.json"
+    file = Path(__file__).parents[1] / "results" / f"{results}.json"
     parser.add_argument("--json", type=Path, default=file, help="file for the figures")
     parser.add_argument("--quick", action="store_true", help="less of each, for a first look")
     parser.add_argument(

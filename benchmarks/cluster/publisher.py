@@ -1,7 +1,7 @@
-"""A process that publishes events to NATS on schedule: `python benchmarks/publisher.py PLAN`.
+"""A process that publishes events to NATS in bursts: `python benchmarks/cluster/publisher.py PLAN`.
 
-May live here: what is published, and when. May not: what becomes of it. All is prepared before it
-begins: unmatched events come from a pool, matching ones are templates around an id of their own.
+Everything is prepared before the start: unmatched events come from a pool, matching ones are
+templates with an id of their own.
 """
 
 import gc
@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import msgspec
 from msgspec import Struct
 
-from benchmarks import workload
-from benchmarks.served import LiveMaker
+from benchmarks.pipeline.http_service import LiveMaker
+from benchmarks.support import workload
 from tests.support.nats_server import Publisher, frame
 
 SUBJECT = "dsiem_events"
@@ -72,7 +72,7 @@ class Report(Struct, frozen=True):
     cpu: float
 
 
-def due_at(line_id: str) -> float:
+def due_time(line_id: str) -> float:
     """When an event was due, in seconds since the start of its run."""
     return int(line_id[9:13], 16) * SLICE
 
@@ -103,7 +103,7 @@ def unmatched(run: int, pairs: int) -> list[bytes]:
     """Frames of events that no directive is for."""
     maker, known = LiveMaker(run), workload.pairs(pairs)
     sids = range(workload.UNKNOWN_SID, workload.UNKNOWN_SID + 500)
-    return [frame(SUBJECT, raw) for raw in maker.drawn(POOL, known, sids)]
+    return [frame(SUBJECT, raw) for raw in maker.draw_all(POOL, known, sids)]
 
 
 def templates(run: int, pairs: int, sids: Sequence[int]) -> list[tuple[bytes, bytes]]:

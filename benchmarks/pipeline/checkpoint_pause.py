@@ -1,7 +1,7 @@
-"""How long correlation waits while a crash checkpoint is written: all of a shard has changed.
+"""The longest pause of correlation while a checkpoint is written, after all backlogs have changed.
 
-In this process: a shard, its keeper, and events as fast as they are taken. Linux aside, a pause is
-from one batch's end to the next one's, the batch included.
+In this process: a shard, its checkpointer, and events as fast as they are taken. A pause is the
+time from the end of one batch to the end of the next.
 """
 
 import asyncio
@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 import uvloop
 
-from benchmarks import workload
-from benchmarks.loaded import parsed
-from benchmarks.measure import Figure
-from benchmarks.served import LiveMaker
+from benchmarks.engine.loaded import parsed
+from benchmarks.pipeline.http_service import LiveMaker
+from benchmarks.support import workload
+from benchmarks.support.measure import Figure
 from engine.directives.asset_document import parse_assets
 from engine.options import Options
 from shards.checkpoint import database_file
@@ -48,7 +48,7 @@ async def _figures(settings: Settings, ids: int) -> list[Figure]:
     for _ in range(1 + ids):
         shard.process_batch(0, maker.one_each(pairs), now)
         shard.make_report((), stats)
-    batches = [maker.drawn(_BATCH, pairs, [workload.FIRST_SID]) for _ in range(200)]
+    batches = [maker.draw_all(_BATCH, pairs, [workload.FIRST_SID]) for _ in range(200)]
     memory.tune_memory()
     alone = await _longest(shard, stats, batches, asyncio.sleep(1))
     beside = []

@@ -1,7 +1,6 @@
-"""The config and the events of the scenarios, as bytes.
+"""The configuration and the events of the scenarios, as bytes.
 
-May live here: how a directive and an event are made of a scenario. May not: scenarios. The scripts
-run side by side, an event of each in turn, so that the events of one are far apart.
+The scenarios are interleaved, one event of each in turn, so that the events of one are far apart.
 """
 
 from collections.abc import Iterator
@@ -9,9 +8,9 @@ from itertools import zip_longest
 
 import msgspec
 
-from benchmarks import workload
-from benchmarks.scenarios import SCENARIOS, Json, Scenario
-from benchmarks.sites import NODE, Config, masked, now
+from benchmarks.peers.scenarios import SCENARIOS, Json, Scenario
+from benchmarks.peers.workloads import NODE, Config, masked, now
+from benchmarks.support import workload
 
 RATE = 200
 """Events a second."""

@@ -1,7 +1,4 @@
-"""CPU time per item, and what a figure is; the calibration that makes machines comparable.
-
-May live here: timing and the shape of results. May not: what is measured, and how it is shown.
-"""
+"""CPU time per item, figures, and the calibration that makes machines comparable."""
 
 import gc
 from collections.abc import Callable, Sequence
@@ -21,7 +18,7 @@ _BATCH = 250
 """Events handled between two looks at the clock: they are as warm as just received ones."""
 
 
-class WireEvent(Struct, gc=False):
+class RawEvent(Struct, gc=False):
     """The calibration decodes an event into this: typed, unchecked, each field that is known."""
 
     event_id: str = ""
@@ -68,11 +65,11 @@ class Timing(Struct, frozen=True):
     times_calibration: float
 
 
-_decode = msgspec.json.Decoder(WireEvent).decode
+_decode = msgspec.json.Decoder(RawEvent).decode
 
 
 def calibration(raws: Sequence[bytes]) -> Work:
-    """Decode each of these events once with msgspec, into `WireEvent`."""
+    """Decode each of these events once with msgspec, into `RawEvent`."""
 
     def work() -> None:
         for raw in raws:

@@ -1,6 +1,6 @@
-"""The router and a worker by themselves, in this process, their pipes read by another one.
+"""The CPU time of a router and of a worker in this process; another process reads their pipes.
 
-Events come in reads and batches as under load. Receiving aside: no socket, and no HTTP.
+Events come in reads and batches as under load, without sockets and HTTP.
 """
 
 import gc
@@ -16,10 +16,10 @@ from typing import Any
 import msgspec
 import uvloop
 
-from benchmarks import workload
-from benchmarks.loaded import parsed
-from benchmarks.measure import Figure, calibration, cpu_nanos
-from benchmarks.served import LiveMaker, matched
+from benchmarks.engine.loaded import parsed
+from benchmarks.pipeline.http_service import LiveMaker, matched
+from benchmarks.support import workload
+from benchmarks.support.measure import Figure, calibration, cpu_nanos
 from engine.directives.asset_document import parse_assets
 from engine.directives.index import routing_keys_of
 from engine.options import Options

@@ -1,8 +1,6 @@
-"""Those that are compared: what starts each of them as a cluster backend, and its version.
+"""The peers: how each is started as a cluster backend, and its version.
 
-May live here: what is particular to a contender. May not: what is the same for all of them, such as
-how one is watched. Peers are binaries of whoever runs this, and nothing is known of them but their
-documents.
+Peers are binaries that the user provides; all knowledge of them comes from their documents.
 """
 
 import hashlib
@@ -15,8 +13,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from benchmarks.sites import NODE
-from benchmarks.watched import ROOT
+from benchmarks.peers.workloads import NODE
+from benchmarks.support.service_process import ROOT
 from tests.support.frontend import Frontend
 from tests.support.nats_server import NatsServer, free_port
 
@@ -24,7 +22,7 @@ OURS = "ours"
 PEERS = ("go", "rust", "dsiem-rs")
 
 
-class Contender(Struct, frozen=True):
+class Peer(Struct, frozen=True):
     """This project, or a binary of one of its peers."""
 
     name: str

@@ -1,7 +1,4 @@
-"""What the runs of a comparison come to: the goals, and the table for people.
-
-May live here: medians, ratios, goals and how they are shown. May not: how runs come about.
-"""
+"""The summary of a comparison: medians, ratios, goals, and the table."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
@@ -11,9 +8,9 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.contender import OURS
-from benchmarks.contest import Run
-from benchmarks.sites import Site
+from benchmarks.peers.peer import OURS
+from benchmarks.peers.peer_run import Run
+from benchmarks.peers.workloads import Workload
 
 _AGAINST = "go"
 """The peer that the goals are for."""
@@ -51,10 +48,10 @@ class Ratio(Struct, frozen=True):
         return self.value >= self.goal if self.at_least else self.value <= self.goal
 
 
-class Standing(Struct, frozen=True):
+class ComparisonRow(Struct, frozen=True):
     """A contender on a site."""
 
-    site: Site
+    site: Workload
     contender: str
     runs: Sequence[Run]
     speed: Ratio | None
@@ -66,7 +63,7 @@ class Standing(Struct, frozen=True):
         return any(ratio is not None and ratio.met is False for ratio in (self.speed, self.memory))
 
 
-def standings(sites: Sequence[Site], runs: Sequence[Run], judged: bool) -> list[Standing]:
+def summarize(sites: Sequence[Workload], runs: Sequence[Run], judged: bool) -> list[ComparisonRow]:
     """Of each contender on each site, in the order of the runs."""
     return [
         _standing(site, name, [run for run in runs if _of(run, site)], judged)
@@ -75,11 +72,11 @@ def standings(sites: Sequence[Site], runs: Sequence[Run], judged: bool) -> list[
     ]
 
 
-def _of(run: Run, site: Site) -> bool:
+def _of(run: Run, site: Workload) -> bool:
     return (run.dimension, run.value) == (site.dimension, site.value)
 
 
-def _standing(site: Site, name: str, runs: Sequence[Run], judged: bool) -> Standing:
+def _standing(site: Workload, name: str, runs: Sequence[Run], judged: bool) -> ComparisonRow:
     mine = [run for run in runs if run.contender == name]
     ours = {run.repeat: run for run in runs if run.contender == OURS}
     pairs = [(ours[run.repeat], run) for run in mine if run.repeat in ours and name != OURS]
@@ -87,7 +84,7 @@ def _standing(site: Site, name: str, runs: Sequence[Run], judged: bool) -> Stand
     goals, parts = (_GOALS, _MEMORY_GOALS) if name == _AGAINST else ({}, {})
     speed = _ratio([(our.rate, run.rate) for our, run in pairs])
     memory = _ratio([(our.pss_mb, run.pss_mb) for our, run in pairs])
-    return Standing(
+    return ComparisonRow(
         site,
         name,
         mine,
@@ -101,7 +98,7 @@ def _ratio(pairs: Sequence[tuple[float, float]]) -> Ratio | None:
     return Ratio(median(found), min(found), max(found)) if found else None
 
 
-def show(found: Sequence[Standing], cores: int) -> None:
+def show(found: Sequence[ComparisonRow], cores: int) -> None:
     """Print the table, and below it what is to be known of single runs."""
     table = Table(title=f"dsiem-shards and its peers, {cores} cores")
     table.add_column("workload", no_wrap=True)
@@ -134,7 +131,7 @@ def _remark(run: Run) -> str:
     return "; ".join(text for text in (run.note, busy) if text)
 
 
-def _rows(one: Standing, first: bool) -> Iterator[tuple[str, ...]]:
+def _rows(one: ComparisonRow, first: bool) -> Iterator[tuple[str, ...]]:
     runs = one.runs
     sign = "" if all(run.finished for run in runs) else "~"
     figures = (

@@ -1,4 +1,4 @@
-"""Replay as a user runs it: the command in a process of its own, its start and files included."""
+"""The replay command in a process of its own, its start and files included."""
 
 import resource
 import subprocess
@@ -9,11 +9,11 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-from benchmarks import workload
-from benchmarks.measure import Figure
+from benchmarks.support import workload
+from benchmarks.support.measure import Figure
 
 SECTION = "replay"
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 _DIRECTIVES = 100
 
 

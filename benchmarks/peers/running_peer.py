@@ -1,8 +1,4 @@
-"""A contender that runs: started, watched until it is done, and ended.
-
-May live here: what can be seen of any contender from outside (Linux: /proc, its files). May not:
-what it is given to do, and what is particular to one of them (contender.py).
-"""
+"""A running peer, observed from outside (Linux: /proc and its files), until it is done."""
 
 import os
 import re
@@ -17,9 +13,9 @@ from typing import Self
 
 from msgspec import Struct
 
-from benchmarks.contender import Contender, environment
-from benchmarks.sites import SUBJECT
-from benchmarks.watched import Newlines, cpu_seconds
+from benchmarks.peers.peer import Peer, environment
+from benchmarks.peers.workloads import SUBJECT
+from benchmarks.support.service_process import LineCounter, cpu_seconds
 from tests.support.frontend import Frontend
 from tests.support.nats_server import NatsServer
 
@@ -36,11 +32,11 @@ _TELLING = re.compile(r"^panic|^thread '|fatal|error|cannot", re.IGNORECASE)
 """What a line of a log has that says more than the lines after it, such as those of a stack."""
 
 
-class UnableError(Exception):
+class PeerError(Exception):
     """It cannot be started; the text says what its log said last."""
 
 
-class Seen(Struct, frozen=True):
+class PeerObservation(Struct, frozen=True):
     """What was seen of it from `start` on, on the monotonic clock, until `end`.
 
     `last_line`: when the alarm events grew last. `last_busy`: when it was last seen at work.
@@ -55,13 +51,13 @@ class Seen(Struct, frozen=True):
     quiet: bool
 
 
-class Running:
+class RunningPeer:
     """A contender with unbounded queues in a folder of its own, subscribed to the events."""
 
     def __init__(
-        self, contender: Contender, workers: int, frontend: Frontend, server: NatsServer
+        self, contender: Peer, workers: int, frontend: Frontend, server: NatsServer
     ) -> None:
-        """Start it, and wait until it is subscribed; `UnableError` when that does not come to be."""
+        """Start it, and wait until it is subscribed; `PeerError` when that does not come to be."""
         self._temporary = TemporaryDirectory(ignore_cleanup_errors=True)
         self.folder = Path(self._temporary.name)
         for name in ("configs", "logs", "web"):
@@ -93,9 +89,9 @@ class Running:
         while not server.subscribers(SUBJECT):
             if not self.alive:
                 code = self._process.returncode
-                raise UnableError(f"it ended with {code}, its log with: {self.last_words()}")
+                raise PeerError(f"it ended with {code}, its log with: {self.last_words()}")
             if time.monotonic() > deadline:
-                raise UnableError(f"not subscribed within {_START:g} s: {self.last_words()}")
+                raise PeerError(f"not subscribed within {_START:g} s: {self.last_words()}")
             time.sleep(0.05)
 
     @property
@@ -117,7 +113,9 @@ class Running:
                 self._used[pid] = cpu_seconds(pid)
         return sum(self._used.values())
 
-    def watch(self, start: float, cpu: float, limit: float, enough: int | None = None) -> Seen:
+    def watch(
+        self, start: float, cpu: float, limit: float, enough: int | None = None
+    ) -> PeerObservation:
         """Watch it until it is quiet, has `enough` lines, ends, or so many seconds are over.
 
         `start`: since when, on the monotonic clock, and `cpu` what it had used by then.
@@ -143,7 +141,7 @@ class Running:
                 break
             time.sleep(_LOOK)
         self.measure()
-        return Seen(start, at, last_line, busy, used - cpu, done)
+        return PeerObservation(start, at, last_line, busy, used - cpu, done)
 
     def measure(self) -> None:
         """See how much memory it has now."""
@@ -178,13 +176,13 @@ class _Lines:
     def __init__(self, folder: Path, name: str) -> None:
         self._folder, self._name = folder, name
         self._path: Path | None = None
-        self._newlines: Newlines | None = None
+        self._newlines: LineCounter | None = None
 
     def count(self) -> int:
         """How many there are by now."""
         if self._newlines is None:
             self._path = next(self._folder.rglob(self._name), None)
-            self._newlines = None if self._path is None else Newlines(self._path)
+            self._newlines = None if self._path is None else LineCounter(self._path)
         return 0 if self._newlines is None else self._newlines.count()
 
     def read(self) -> bytes:

@@ -1,8 +1,4 @@
-"""A service in processes of its own, as benchmarks see it: its log, its files, and /proc.
-
-May live here: what can be known of it from outside (Linux). May not: how events get into it, and
-what is measured of it.
-"""
+"""A service in processes of its own, observed from outside: its log, its files, and /proc."""
 
 import os
 import subprocess
@@ -18,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("supervisor", "router", "worker", "helper")
 """Of processes; `helper`: what Python starts for spawning."""
 DEADLINE = 120.0
@@ -26,7 +22,7 @@ Seconds = Mapping[str, float]
 """CPU time by kind of process."""
 
 
-class Account(Struct, frozen=True):
+class LedgerReport(Struct, frozen=True):
     """What a service says at its end: `lines` those of alarm events, `different` their event ids.
 
     `gone`: counts of events that it knows to be invalid, dropped, lost or cut; 0 are left out.
@@ -41,7 +37,7 @@ class Account(Struct, frozen=True):
     gone: Mapping[str, float]
 
 
-class Watched:
+class ServiceProcess:
     """A running service; its ledger and its files are read at its end."""
 
     def __init__(self, *options: str) -> None:
@@ -61,7 +57,7 @@ class Watched:
             self.serving = self.said("serving")
             self.start_seconds = time.monotonic() - started
             self._kind_of = _kinds(self._process.pid)
-            self.lines = Newlines(self.alarm_events)
+            self.lines = LineCounter(self.alarm_events)
         except BaseException:
             self.kill()
             raise
@@ -96,7 +92,7 @@ class Watched:
         """Bytes of memory of all its processes, shared pages counted once."""
         return sum(_pss(pid) for pid in self._kind_of)
 
-    def end(self) -> Account:
+    def end(self) -> LedgerReport:
         """End it in good order; every line has to be whole."""
         self._process.terminate()
         ledger = self.said("ledger")
@@ -104,7 +100,7 @@ class Watched:
         for line in _whole_lines(self._alarms):
             msgspec.json.decode(line)
         ids = [event_id(line) for line in _whole_lines(self.alarm_events)]
-        return Account(
+        return LedgerReport(
             code,
             ledger["adds_up"],
             ledger.get("events_received", 0),
@@ -142,7 +138,7 @@ def event_id(raw: bytes) -> str:
     return _ids.decode(raw).event_id
 
 
-class Tail(Thread):
+class FileTail(Thread):
     """Follows the alarm events file, and notes when each line is there to be read."""
 
     def __init__(self, path: Path) -> None:
@@ -165,7 +161,7 @@ class Tail(Thread):
         for line in whole.splitlines():
             self.seen[event_id(line)] = now
 
-    def __enter__(self) -> "Tail":
+    def __enter__(self) -> "FileTail":
         self.start()
         return self
 
@@ -175,7 +171,7 @@ class Tail(Thread):
         self._file.close()
 
 
-class Newlines:
+class LineCounter:
     """Counts the lines of a growing file, reading what is new."""
 
     def __init__(self, path: Path) -> None:

@@ -1,12 +1,9 @@
-"""The engine as a service has it, loaded from bytes; what several benchmarks begin with.
-
-May live here: from workload bytes to correlators and decoded events. May not: timing.
-"""
+"""The engine loaded from bytes, as in a service; the start of several benchmarks."""
 
 from collections.abc import Sequence
 
-from benchmarks import workload
-from benchmarks.measure import Step, Work
+from benchmarks.support import workload
+from benchmarks.support.measure import Step, Work
 from engine.asset import NetworkAssets
 from engine.correlation.correlator import Correlator
 from engine.directives.asset_document import parse_assets
@@ -49,7 +46,7 @@ def feeding(shard: Correlator) -> Step:
     return step
 
 
-def with_open(document: bytes, openers: Sequence[bytes]) -> Correlator:
+def with_open_backlogs(document: bytes, openers: Sequence[bytes]) -> Correlator:
     """A correlator of these directives that has been given these events."""
     shard = correlator(document)
     feeding(shard)(openers)()

@@ -1,4 +1,4 @@
-"""Whether an event costs the same however much there is that it does not concern.
+"""The growth of the cost of an event with the number of directives and of open backlogs.
 
 Ratios of CPU times taken in turns: many open backlogs to few, many directives to few.
 """
@@ -6,10 +6,10 @@ Ratios of CPU times taken in turns: many open backlogs to few, many directives t
 from collections.abc import Iterator
 from statistics import median
 
-from benchmarks import workload
-from benchmarks.loaded import feeding, index, with_open
-from benchmarks.measure import Figure, cpu_nanos
-from benchmarks.per_event import LONG, routing, unknown
+from benchmarks.engine.loaded import feeding, index, with_open_backlogs
+from benchmarks.engine.per_event import LONG, routing, unknown
+from benchmarks.support import workload
+from benchmarks.support.measure import Figure, cpu_nanos
 
 SECTION = "scale"
 Runs = Iterator[int]
@@ -45,9 +45,9 @@ def _taking(count: int, backlogs: int, directives: int, concerned: int) -> Runs:
     maker, sources = workload.EventMaker(6), workload.pairs(backlogs)
     sids = range(workload.FIRST_SID, workload.FIRST_SID + concerned)
     openers = [maker.event(sid, pair) for sid in sids for pair in sources]
-    shard = with_open(workload.directives(directives, LONG), openers)
+    shard = with_open_backlogs(workload.directives(directives, LONG), openers)
     while True:
-        yield cpu_nanos(lambda: feeding(shard), maker.drawn(count, sources, sids))
+        yield cpu_nanos(lambda: feeding(shard), maker.draw_all(count, sources, sids))
 
 
 def _routing(count: int, directives: int) -> Runs:

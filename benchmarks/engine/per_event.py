@@ -1,15 +1,15 @@
-"""What one event costs: taken, opening a backlog, finishing a stage, concerning nobody.
+"""The cost of one event: taken, opening a backlog, finishing a stage, unmatched.
 
-CPU time per event; each repeat has a new correlator, and the same events.
+CPU time per event; each repeat has a new correlator and the same events.
 """
 
 from collections.abc import Sequence
 
 import msgspec
 
-from benchmarks import workload
-from benchmarks.loaded import correlator, feeding, index, with_open
-from benchmarks.measure import Figure, Fresh, Step, Work, timed
+from benchmarks.engine.loaded import correlator, feeding, index, with_open_backlogs
+from benchmarks.support import workload
+from benchmarks.support.measure import Figure, Fresh, Step, Work, timed
 from engine.address import CACHED_ADDRESSES
 from engine.correlation.correlator import Correlator
 from engine.correlation.outputs import Outputs
@@ -50,13 +50,13 @@ def _taking(count: int, custom: bool = False) -> Case:
     """Stage 2, referring to src_ip and dst_ip of stage 1, of backlogs of some hundred sources."""
     maker, sources = workload.EventMaker(1), workload.pairs(_SOURCES)
     openers = maker.one_each(sources)
-    raws = maker.drawn(count, sources, [workload.FIRST_SID])
+    raws = maker.draw_all(count, sources, [workload.FIRST_SID])
     if custom:
         more = {"custom_label1": "url", "custom_data1": "/index.php?option=com_users"}
         choice = maker.random.choice
         raws = [maker.event(workload.FIRST_SID, choice(sources), **more) for _ in range(count)]
     document = workload.directives(1, LONG)
-    return lambda: feeding(with_open(document, openers)), raws
+    return lambda: feeding(with_open_backlogs(document, openers)), raws
 
 
 def _opening(count: int) -> Case:
@@ -72,7 +72,7 @@ def _finishing(count: int, encoded: bool = False) -> Case:
     openers, raws = maker.one_each(sources), maker.one_each(sources)
     document = workload.directives(1, (1, 1, 10))
     step = _encoding if encoded else feeding
-    return lambda: step(with_open(document, openers)), raws
+    return lambda: step(with_open_backlogs(document, openers)), raws
 
 
 def _encoding(shard: Correlator) -> Step:
@@ -112,7 +112,7 @@ def routing(known: DirectiveIndex) -> Step:
 def unknown(count: int, sources: Sequence[workload.Pair]) -> list[bytes]:
     """Events with signatures that no directive is for."""
     sids = range(workload.UNKNOWN_SID, workload.UNKNOWN_SID + 500)
-    return workload.EventMaker(4).drawn(count, sources, sids)
+    return workload.EventMaker(4).draw_all(count, sources, sids)
 
 
 def _unmatched(count: int) -> Case:

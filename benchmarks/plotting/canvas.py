@@ -1,8 +1,4 @@
-"""What the benchmarks' plots look like: a title, a legend, two logarithmic axes, a caption.
-
-May live here: colours, fonts and places, and all that makes the same plot the same bytes. May not:
-what is plotted.
-"""
+"""The style of the plots: title, legend, two logarithmic axes, caption; deterministic output."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
