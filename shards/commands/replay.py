@@ -1,4 +1,4 @@
-"""The replay verb: recorded events through one correlator, with their own times as the clock."""
+"""The replay command: recorded events through one correlator; their timestamps are the clock."""
 
 import time
 from collections.abc import Callable
@@ -24,33 +24,33 @@ from shards.settings.settings import Settings
 from shards.sources.recorded_file import RecordedFile
 
 INVALID, NO_PATH, INTERRUPTED = 1, 2, 130
-_LONG_AGO = -(2**62)
-_LATE_SECONDS = 60
-"""An event this much behind the clock shows that a recording is not in the order of time."""
-_SHOW_EVERY = 1000
-"""Events between two updates of the progress bar."""
+_BEFORE_ALL_EVENTS = -(2**62)
+_UNSORTED_SECONDS = 60
+"""An event that is behind the clock by more shows that the input is not sorted by time."""
+_PROGRESS_INTERVAL = 1000
+"""Number of events between two updates of the progress bar."""
 
 
 class EventClock:
-    """The highest event time so far, in seconds since the epoch; and who came late."""
+    """The highest event time so far, in seconds since the epoch; counts late events."""
 
     def __init__(self) -> None:
-        self.now = _LONG_AGO
-        self.late = 0
-        self.furthest_behind = 0
+        self.now = _BEFORE_ALL_EVENTS
+        self.late_events = 0
+        self.max_seconds_behind = 0
 
-    def see(self, event_time: int) -> int:
-        """Go on to this time, unless it is past already; returns the time it is now."""
+    def advance(self, event_time: int) -> int:
+        """Advance to an event time, unless it has passed; returns the clock's time."""
         if event_time >= self.now:
             self.now = event_time
-        elif self.now - event_time > _LATE_SECONDS:
-            self.late += 1
-            self.furthest_behind = max(self.furthest_behind, self.now - event_time)
+        elif self.now - event_time > _UNSORTED_SECONDS:
+            self.late_events += 1
+            self.max_seconds_behind = max(self.max_seconds_behind, self.now - event_time)
         return self.now
 
 
 class Replay:
-    """A correlator fed with raw events, whose own times are its clock."""
+    """A correlator for raw events, whose timestamps are its clock."""
 
     def __init__(self, config: Config, settings: Settings) -> None:
         self.ledger = Ledger()
@@ -61,11 +61,11 @@ class Replay:
 
     @property
     def open_backlogs(self) -> int:
-        """How many backlogs are open."""
+        """Number of open backlogs."""
         return len(self._correlator)
 
-    def feed(self, raw: bytes) -> Outputs:
-        """What one line leads to; InvalidEvent when it is no valid event, which is counted."""
+    def process_line(self, raw: bytes) -> Outputs:
+        """Route and correlate one raw event; InvalidEventError, counted, if it is invalid."""
         events = self.ledger.events
         events.received += 1
         try:
@@ -75,15 +75,15 @@ class Replay:
             raise
         if not self._index.find(key):
             events.unmatched += 1
-            return self._advance_to(key)
+            return self._advance_clock(key)
         if self._assets.address_info(canonical_ip(key.src_ip)).whitelisted:
             events.whitelisted += 1
-            return self._advance_to(key)
+            return self._advance_clock(key)
         events.routed += 1
         return self._deliver(raw)
 
     def _deliver(self, raw: bytes) -> Outputs:
-        """The part of a shard: decode the whole event, and correlate it."""
+        """Decode the whole event and correlate it, as a shard does."""
         deliveries = self.ledger.deliveries
         deliveries.sent += 1
         try:
@@ -91,26 +91,26 @@ class Replay:
         except InvalidEventError as error:
             deliveries.invalid[error.reason] += 1
             raise
-        outputs = self._correlator.process_event(event, self.clock.see(event.time))
+        outputs = self._correlator.process_event(event, self.clock.advance(event.time))
         if outputs.consumed:
             deliveries.consumed += 1
         else:
             deliveries.unmatched += 1
-        return self._noted(outputs)
+        return self._count_outputs(outputs)
 
-    def _advance_to(self, key: TimedRoutingKey) -> Outputs:
-        """Let the clock go on with an event that is not correlated; a bad timestamp leaves it."""
+    def _advance_clock(self, key: TimedRoutingKey) -> Outputs:
+        """Advance the clock by an event that is not correlated; a bad timestamp is ignored."""
         try:
-            now = self.clock.see(event_time(key.timestamp))
+            now = self.clock.advance(event_time(key.timestamp))
         except InvalidEventError:
             return _NOTHING
-        return self._noted(self._correlator.advance_time(now))
+        return self._count_outputs(self._correlator.advance_time(now))
 
     def finish(self) -> Outputs:
-        """At the end: what has expired by then is closed."""
-        return self._noted(self._correlator.advance_time(self.clock.now))
+        """Close what has expired by the end of the input."""
+        return self._count_outputs(self._correlator.advance_time(self.clock.now))
 
-    def _noted(self, outputs: Outputs) -> Outputs:
+    def _count_outputs(self, outputs: Outputs) -> Outputs:
         if outputs.counts:
             self.ledger.add_outputs(outputs.counts)
         return outputs
@@ -127,7 +127,7 @@ def run(settings: Settings, names: list[str], show_alarms: bool) -> int:
 
 def _run(settings: Settings, names: list[str], show_alarms: bool, opened: ExitStack) -> int:
     try:
-        recordings = [opened.enter_context(closing(RecordedFile(name))) for name in names]
+        recorded_files = [opened.enter_context(closing(RecordedFile(name))) for name in names]
         config, problems = load_config(settings)
         for problem in problems:
             print_error(str(problem))
@@ -142,27 +142,27 @@ def _run(settings: Settings, names: list[str], show_alarms: bool, opened: ExitSt
         print_error(f"{error.filename}: {error.strerror}")
         return NO_PATH
     session = Session(Replay(config, settings), files, AlarmTally(keep=show_alarms))
-    code = session.run(recordings)
-    session.report(settings)
+    code = session.run(recorded_files)
+    session.print_results(settings)
     return code
 
 
 class Session:
-    """One run of the verb: recordings into a replay, and what comes out into the files."""
+    """One run of the command: recorded files into a replay, its outputs into the alarm files."""
 
-    def __init__(self, replay: Replay, files: AlarmFiles, book: AlarmTally) -> None:
+    def __init__(self, replay: Replay, files: AlarmFiles, alarms: AlarmTally) -> None:
         self._replay = replay
         self._files = files
-        self._book = book
+        self._alarms = alarms
         self._invalid = InvalidEventLog()
         self._seconds = 0.0
 
-    def run(self, recordings: list[RecordedFile]) -> int:
-        """Replay all of them, and return the exit code."""
+    def run(self, recorded_files: list[RecordedFile]) -> int:
+        """Replay all files; returns the exit code."""
         tune_memory()
         started = time.perf_counter()
         try:
-            return self._run(recordings)
+            return self._run(recorded_files)
         except OSError as error:
             print_error(f"stopped: {error.filename}: {error.strerror}; its last lines are lost")
             return INVALID
@@ -170,61 +170,61 @@ class Session:
             self._invalid.close()
             self._seconds = time.perf_counter() - started
 
-    def _run(self, recordings: list[RecordedFile]) -> int:
+    def _run(self, recorded_files: list[RecordedFile]) -> int:
         code = 0
         try:
-            with progress(sum(recording.size for recording in recordings)) as show:
-                for recording in recordings:
-                    self._replay_one(recording, show)
+            with progress(sum(recorded_file.size for recorded_file in recorded_files)) as show:
+                for recorded_file in recorded_files:
+                    self._replay_file(recorded_file, show)
         except PathError as error:
             print_error(f"stopped: {error}")
             code = INVALID
         except KeyboardInterrupt:
             print_error("stopped: interrupted")
             code = INTERRUPTED
-        self._take(self._replay.finish())
+        self._write_outputs(self._replay.finish())
         self._files.close()
         return code
 
-    def _replay_one(self, recording: RecordedFile, show: Callable[[int], None]) -> None:
+    def _replay_file(self, recorded_file: RecordedFile, show: Callable[[int], None]) -> None:
         shown = 0
-        for number, raw in enumerate(recording.lines()):
-            if number % _SHOW_EVERY == 0:
-                position = recording.position()
+        for number, raw in enumerate(recorded_file.lines()):
+            if number % _PROGRESS_INTERVAL == 0:
+                position = recorded_file.position()
                 show(position - shown)
                 shown = position
-            self._feed(raw)
-        show(recording.size - shown)
+            self._process_line(raw)
+        show(recorded_file.size - shown)
 
-    def _feed(self, raw: bytes) -> None:
+    def _process_line(self, raw: bytes) -> None:
         try:
-            outputs = self._replay.feed(raw)
+            outputs = self._replay.process_line(raw)
         except InvalidEventError as error:
             self._invalid.log(error.reason, raw, time.monotonic())
             return
-        self._take(outputs)
+        self._write_outputs(outputs)
 
-    def _take(self, outputs: Outputs) -> None:
+    def _write_outputs(self, outputs: Outputs) -> None:
         if outputs.counts:
             self._files.write(outputs)
-            self._book.note(outputs.published)
+            self._alarms.add(outputs.published)
 
-    def report(self, settings: Settings) -> None:
+    def print_results(self, settings: Settings) -> None:
         """Print the summary."""
         ledger = self._replay.ledger
         ledger.backlogs["open"] = self._replay.open_backlogs
-        summary = Summary(ledger, self._book, self._seconds, self._files.paths)
+        summary = Summary(ledger, self._alarms, self._seconds, self._files.paths)
         if settings.format == "json":
             print_line(summary.json())
         else:
             print_summary(summary)
-        self._warn_of_disorder()
+        self._warn_if_unsorted()
 
-    def _warn_of_disorder(self) -> None:
+    def _warn_if_unsorted(self) -> None:
         clock = self._replay.clock
-        if clock.late:
-            behind = timedelta(seconds=clock.furthest_behind)
+        if clock.late_events:
+            behind = timedelta(seconds=clock.max_seconds_behind)
             print_error(
-                f"{clock.late:,} events came late, up to {behind} behind the clock: what they open "
-                "or continue may have timed out by then. Is the input sorted by timestamp?"
+                f"{clock.late_events:,} events came late, up to {behind} behind the clock: what "
+                "they open or continue may have timed out by then. Is the input sorted by timestamp?"
             )

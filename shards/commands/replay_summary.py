@@ -1,18 +1,26 @@
 """The summary of a replay: alarms, ledger and rate, as tables and as JSON."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
-from rich.box import SIMPLE_HEAD
+from msgspec.structs import asdict
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from engine.alarm import AlarmRecord, PublishedAlarm
+from shards.commands.tables import (
+    RISK_STYLES,
+    count_stages,
+    list_counts,
+    make_table,
+    nonzero_parts,
+    with_spaces,
+)
 from shards.ledger import OUTCOMES, Ledger
 from shards.safe_text import escape_control
 
@@ -20,19 +28,18 @@ MAX_ROWS = 100
 """Alarms in the table; the alarm file has all of them."""
 MAX_ADDRESSES = 2
 RISK_CLASSES = ("High", "Medium", "Low")
-_STYLES = {"High": "bold red", "Medium": "yellow", "Low": "green"}
 
 
 class AlarmTally:
-    """The alarms that were published, each once; whole records only if asked to keep them."""
+    """Counts the alarms published, each once; keeps their last records if wanted."""
 
     def __init__(self, *, keep: bool) -> None:
         self._keep = keep
         self._class_of: dict[str, str] = {}
         self._records: dict[str, AlarmRecord] = {}
 
-    def note(self, published: Iterable[PublishedAlarm]) -> None:
-        """Take note of what was published."""
+    def add(self, published: Iterable[PublishedAlarm]) -> None:
+        """Add published alarms; of an alarm the last one counts."""
         for publish in published:
             alarm = publish.alarm
             self._class_of[alarm.alarm_id] = alarm.risk_class
@@ -41,21 +48,21 @@ class AlarmTally:
 
     @property
     def by_class(self) -> dict[str, int]:
-        """How many alarms there are of each risk class."""
+        """Number of alarms by risk class."""
         counts = Counter(self._class_of.values())
         return {name: counts[name] for name in RISK_CLASSES}
 
     @property
     def records(self) -> list[AlarmRecord]:
-        """The alarms that were kept, those of the highest risk first, then as they came."""
+        """The kept alarms by descending risk, then in order of first publication."""
         return sorted(self._records.values(), key=lambda alarm: -alarm.risk)
 
 
 class Summary(Struct, frozen=True):
-    """What a replay came to; `seconds` of wall time."""
+    """The results of a replay; `seconds` of wall time, `files` written."""
 
     ledger: Ledger
-    book: AlarmTally
+    alarms: AlarmTally
     seconds: float
     files: tuple[Path, ...]
 
@@ -65,11 +72,11 @@ class Summary(Struct, frozen=True):
         return self.ledger.events.received / self.seconds if self.seconds else 0.0
 
     def json(self) -> str:
-        """All of it for machines."""
+        """The summary for programs."""
         document = {
             "ledger": self.ledger,
             "adds_up": self.ledger.adds_up,
-            "alarms": self.book.by_class,
+            "alarms": self.alarms.by_class,
             "seconds": round(self.seconds, 3),
             "events_per_second": round(self.rate),
             "files": [str(path) for path in self.files],
@@ -78,37 +85,27 @@ class Summary(Struct, frozen=True):
 
 
 def print_summary(summary: Summary) -> None:
-    """The summary for people."""
+    """Print the summary as tables: alarms if they were kept, the ledger, the files."""
     console = Console()
-    records = summary.book.records
+    records = summary.alarms.records
     if records:
-        console.print(_alarms(records[:MAX_ROWS]))
+        console.print(_alarm_table(records[:MAX_ROWS]))
         if len(records) > MAX_ROWS:
             console.print(f"… and {len(records) - MAX_ROWS} more, in {summary.files[0]}")
-    console.print(_ledger(summary))
+    console.print(_ledger_table(summary))
     for path in summary.files:
         console.print(Text(str(path)), soft_wrap=True)
 
 
-def _table(title: str, *, show_header: bool = True) -> Table:
-    return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        show_header=show_header,
-        box=SIMPLE_HEAD,
-    )
-
-
-def _alarms(alarms: list[AlarmRecord]) -> Table:
-    table = _table("Alarms")
+def _alarm_table(alarms: list[AlarmRecord]) -> Table:
+    table = make_table("Alarms")
     table.add_column("risk", no_wrap=True)
     table.add_column("alarm, addresses", ratio=1)
     table.add_column("stages", no_wrap=True)
     table.add_column("time (UTC)", no_wrap=True)
     for alarm in alarms:
         table.add_row(
-            Text(f"{alarm.risk} {alarm.risk_class}", _STYLES.get(alarm.risk_class, "")),
+            Text(f"{alarm.risk} {alarm.risk_class}", RISK_STYLES.get(alarm.risk_class, "")),
             Text.assemble(escape_control(alarm.title), "\n", (_addresses(alarm), "dim")),
             _stages(alarm),
             _time(alarm.update_time),
@@ -119,61 +116,47 @@ def _alarms(alarms: list[AlarmRecord]) -> Table:
 def _time(seconds: int) -> str:
     try:
         return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d\n%H:%M:%S}"
-    except (ValueError, OverflowError):  # an offset can lead out of the calendar
+    except (ValueError, OverflowError):  # beyond the calendar, because of an offset
         return f"{seconds}"
 
 
 def _addresses(alarm: AlarmRecord) -> str:
-    return f"{_side(alarm.src_ips)} → {_side(alarm.dst_ips)}"
+    return f"{_shorten(alarm.src_ips)} → {_shorten(alarm.dst_ips)}"
 
 
-def _side(addresses: tuple[str, ...]) -> str:
+def _shorten(addresses: tuple[str, ...]) -> str:
     shown = ", ".join(addresses[:MAX_ADDRESSES])
     more = len(addresses) - MAX_ADDRESSES
     return f"{shown} +{more} more" if more > 0 else shown
 
 
 def _stages(alarm: AlarmRecord) -> str:
-    """`3/3`, or `2/3` and `timeout` when it went no further."""
-    finished = sum(rule.status == "finished" for rule in alarm.rules)
-    timed_out = any(rule.status == "timeout" for rule in alarm.rules)
-    return f"{finished}/{len(alarm.rules)}" + ("\ntimeout" if timed_out else "")
+    """`3/3`, or `2/3` and `timeout` if a stage timed out."""
+    statuses = [rule.status for rule in alarm.rules]
+    return count_stages(statuses) + ("\ntimeout" if "timeout" in statuses else "")
 
 
-def _ledger(summary: Summary) -> Table:
+def _ledger_table(summary: Summary) -> Table:
     ledger = summary.ledger
     events, deliveries = ledger.events, ledger.deliveries
-    table = Table(
-        title="Ledger", title_justify="left", title_style="bold", show_header=False, box=SIMPLE_HEAD
-    )
-    table.add_row("events received", _n(events.received), _parts(events))
-    table.add_row("delivered", _n(deliveries.sent), _parts(deliveries))
-    outcomes = {name.replace("_", " "): ledger.outcomes[name] for name in OUTCOMES}
-    table.add_row("consumed by backlogs", _n(ledger.outcomes.total()), _listed(outcomes))
+    outcomes = {name: ledger.outcomes[name] for name in OUTCOMES}
     backlogs = {name: ledger.backlogs[name] for name in ("finished", "expired", "open")}
-    table.add_row("backlogs opened", _n(ledger.backlogs["opened"]), _listed(backlogs))
-    by_class = summary.book.by_class
-    table.add_row("alarms", _n(sum(by_class.values())), _listed(by_class))
-    table.add_row("events per second", _n(round(summary.rate)), f"{summary.seconds:.2f} s")
+    by_class = summary.alarms.by_class
+    rows: list[tuple[str, int, str]] = [
+        (
+            "events received",
+            events.received,
+            list_counts(nonzero_parts(asdict(events), "received")),
+        ),
+        ("delivered", deliveries.sent, list_counts(nonzero_parts(asdict(deliveries), "sent"))),
+        ("consumed by backlogs", ledger.outcomes.total(), list_counts(with_spaces(outcomes))),
+        ("backlogs opened", ledger.backlogs["opened"], list_counts(backlogs)),
+        ("alarms", sum(by_class.values()), list_counts(by_class)),
+        ("events per second", round(summary.rate), f"{summary.seconds:.2f} s"),
+    ]
     if not ledger.adds_up:
-        table.add_row("NOT ACCOUNTED FOR", _n(events.missing), f"{deliveries.missing} deliveries")
+        rows.append(("NOT ACCOUNTED FOR", events.missing, f"{deliveries.missing} deliveries"))
+    table = make_table("Ledger", show_header=False)
+    for name, count, details in rows:
+        table.add_row(name, f"{count:,}", details)
     return table
-
-
-def _parts(counts: Struct) -> str:
-    """The parts into which what came was divided, zeros left out."""
-    parts: dict[str, int] = {}
-    for name, value in msgspec.structs.asdict(counts).items():
-        if isinstance(value, Mapping):
-            parts |= {f"{name} {reason}": count for reason, count in value.items()}
-        elif name not in ("received", "sent"):
-            parts[name] = value
-    return _listed({name: count for name, count in parts.items() if count})
-
-
-def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{_n(count)} {name}" for name, count in counts.items())
-
-
-def _n(number: int) -> str:
-    return f"{number:,}"

@@ -1,7 +1,7 @@
-"""The top verb: a live view of a service's status in a terminal, or one look at it.
+"""The top command: the status of a service in a terminal, live or once.
 
-May live here: asking for the status, and how it looks. May not: what the status is (status.py).
-The service may be another version, and what it says is shown with control characters as escapes.
+The service may be another version, so its status is not trusted: control characters are escaped,
+and a document of another form is an error.
 """
 
 import sys
@@ -11,34 +11,40 @@ from typing import Any
 
 import msgspec
 import requests
-from rich.box import SIMPLE_HEAD
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from shards.commands.tables import (
+    RISK_STYLES,
+    count_stages,
+    list_counts,
+    make_table,
+    nonzero_parts,
+    with_spaces,
+)
 from shards.commands.terminal import print_error, print_line
 from shards.safe_text import escape_control
 from shards.settings.settings import Settings
 
 UNREACHABLE = 1
-_SECONDS = 1.0
+_REFRESH_SECONDS = 1.0
 _TIMEOUT = 5.0
-_MOST_BYTES = 1 << 26
-_WIDE = 120
-_SOME = 10
-"""Alarms that are shown when there is no end of a screen to mind."""
-_STYLES = {"High": "bold red", "Medium": "yellow", "Low": "green"}
+_MAX_BYTES = 1 << 26
+_WIDE_COLUMNS = 120
+_ALARMS_ONCE = 10
+"""Number of alarms when the screen does not limit it."""
 Status = dict[str, Any]
 
 
 class _NoStatusError(Exception):
-    """There is none to be had; the text is for the user."""
+    """There is no status; the text is for the user."""
 
 
 def run(settings: Settings) -> int:
-    """Show the status once or until interrupted; returns the exit code, 1 when there is none."""
+    """Show the status once or until interrupted; returns the exit code, 1 without a status."""
     try:
         if settings.once or settings.format == "json" or not sys.stdout.isatty():
             return _once(settings)
@@ -54,7 +60,7 @@ def _once(settings: Settings) -> int:
         print_line(msgspec.json.format(msgspec.json.encode(status)).decode())
     else:
         console = Console()
-        console.print(_viewed(status, console.width, _SOME))
+        console.print(_checked_view(status, console.width, _ALARMS_ONCE))
     return 0
 
 
@@ -63,30 +69,32 @@ def _live(settings: Settings) -> int:
     with Live(screen=True, auto_refresh=False) as live:
         trouble = ""
         while True:
-            shown = _viewed(status, live.console.width, _room(status, live.console))
+            shown = _checked_view(
+                status, live.console.width, _alarms_that_fit(status, live.console)
+            )
             note = Text(f" {trouble}", "bold red") if trouble else Text(" Ctrl-C ends it", "dim")
             live.update(Group(shown, note), refresh=True)
-            time.sleep(_SECONDS)
+            time.sleep(_REFRESH_SECONDS)
             try:
                 status, trouble = fetch(settings.url), ""
             except _NoStatusError as error:
                 trouble = str(error)
 
 
-def _room(status: Status, console: Console) -> int:
-    """How many alarms fit below the rest, with a line for the note."""
-    rest = console.render_lines(_viewed(status, console.width, 0))
+def _alarms_that_fit(status: Status, console: Console) -> int:
+    """Number of alarms that fit below the rest, with a line for the note."""
+    rest = console.render_lines(_checked_view(status, console.width, 0))
     return max(1, console.height - len(rest) - 1)
 
 
 def fetch(url: str) -> Status:
-    """The status of the service at this URL; _NoStatusError when it cannot be had."""
+    """The status of the service at a URL; _NoStatusError if there is none."""
     place = f"{url.rstrip('/')}/status"
     try:
         with requests.Session() as session:
             session.trust_env = False
             answer = session.get(place, timeout=_TIMEOUT, allow_redirects=False, stream=True)
-            body = answer.raw.read(_MOST_BYTES, decode_content=True)
+            body = answer.raw.read(_MAX_BYTES, decode_content=True)
     except (requests.RequestException, OSError, ValueError) as error:
         reason = escape_control(str(error.__cause__ or error.__context__ or error))
         raise _NoStatusError(f"no status from {place}: {reason}; is --ops-port on?") from error
@@ -99,8 +107,8 @@ def fetch(url: str) -> Status:
     return status
 
 
-def _viewed(status: Status, width: int, alarms: int) -> RenderableType:
-    """The picture; _NoStatusError when this is the status of something else."""
+def _checked_view(status: Status, width: int, alarms: int) -> RenderableType:
+    """The view of a status; _NoStatusError if it is not a status of this program."""
     try:
         return view(status, width, alarms)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
@@ -108,9 +116,11 @@ def _viewed(status: Status, width: int, alarms: int) -> RenderableType:
 
 
 def view(status: Status, width: int, alarms: int) -> RenderableType:
-    """The whole picture for a terminal so wide, with so many alarms."""
+    """The view for a terminal of `width` columns, with at most `alarms` alarms."""
     tables = (_shards(status), _ledger(status))
-    middle: RenderableType = Columns(tables, padding=(0, 3)) if width >= _WIDE else Group(*tables)
+    middle: RenderableType = (
+        Columns(tables, padding=(0, 3)) if width >= _WIDE_COLUMNS else Group(*tables)
+    )
     return Group(_head(status), middle, _alarms(status, alarms))
 
 
@@ -129,15 +139,10 @@ def _head(status: Status) -> Text:
     return text
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    return table
-
-
 def _shards(status: Status) -> Table:
-    table = _table("Shards", "worker", "events/s", "queue", "full", "backlogs", "directives", "")
+    table = make_table("Shards")
+    for column in ("worker", "events/s", "queue", "full", "backlogs", "directives", ""):
+        table.add_column(column, justify="right", no_wrap=True)
     for shard in status["shards"]:
         capacity = shard["queue_capacity"]
         state = "" if shard["ready"] else ("starting" if shard["up"] else "DOWN")
@@ -158,48 +163,45 @@ def _shards(status: Status) -> Table:
 def _ledger(status: Status) -> Table:
     ledger = status["ledger"]
     events, deliveries = ledger["events"], ledger["deliveries"]
-    table = Table(title="Ledger", title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    table.show_header = False
-    table.add_row("events", f"{events['received']:,}", _parts(events, "received"))
-    table.add_row("delivered", f"{deliveries['sent']:,}", _parts(deliveries, "sent"))
     backlogs = {name: n for name, n in ledger["backlogs"].items() if n and name != "opened"}
-    table.add_row("backlogs", f"{ledger['backlogs']['opened']:,}", _listed(backlogs))
+    table = make_table("Ledger", show_header=False)
+    table.add_row(
+        "events",
+        f"{events['received']:,}",
+        list_counts(with_spaces(nonzero_parts(events, "received"))),
+    )
+    table.add_row(
+        "delivered",
+        f"{deliveries['sent']:,}",
+        list_counts(with_spaces(nonzero_parts(deliveries, "sent"))),
+    )
+    table.add_row(
+        "backlogs", f"{ledger['backlogs']['opened']:,}", list_counts(with_spaces(backlogs))
+    )
     for source, counts in ledger["lookups"].items():
-        shown = {k: v for k, v in counts.items() if k not in ("asked", "breakers", "opened")}
-        table.add_row(escape_control(source), f"{counts['asked']:,}", _parts(shown, ""))
+        shown = {k: v for k, v in counts.items() if k not in ("breakers", "opened")}
+        table.add_row(
+            escape_control(source),
+            f"{counts['asked']:,}",
+            list_counts(with_spaces(nonzero_parts(shown, "asked"))),
+        )
     if not ledger["adds_up"]:
         table.add_row(Text("DOES NOT ADD UP", "bold red"), "", "")
     return table
 
 
-def _parts(counts: dict[str, Any], total: str) -> str:
-    parts: dict[str, int] = {}
-    for name, value in counts.items():
-        if isinstance(value, dict):
-            parts |= {f"{name} {reason}": number for reason, number in value.items()}
-        elif name != total:
-            parts[name] = value
-    return _listed({name: number for name, number in parts.items() if number})
-
-
-def _listed(counts: dict[str, int]) -> str:
-    return ", ".join(
-        f"{n:,} {escape_control(name.replace('_', ' '))}" for name, n in counts.items()
-    )
-
-
 def _alarms(status: Status, most: int) -> Table:
-    table = Table(title="Latest alarms", title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table = make_table("Latest alarms")
     for column, width in (("UTC", 8), ("risk", 9), ("stages", 6)):
         table.add_column(column, no_wrap=True, min_width=width)
     table.add_column("alarm", no_wrap=True, overflow="ellipsis", ratio=1)
     for alarm in status["alarms"][:most]:
-        rules = alarm["rules"]
-        finished = sum(rule.get("status") == "finished" for rule in rules)
         table.add_row(
             f"{datetime.fromtimestamp(alarm['update_time'], UTC):%H:%M:%S}",
-            Text(f"{alarm['risk']} {alarm['risk_class']}", _STYLES.get(alarm["risk_class"], "")),
-            f"{finished}/{len(rules)}",
+            Text(
+                f"{alarm['risk']} {alarm['risk_class']}", RISK_STYLES.get(alarm["risk_class"], "")
+            ),
+            count_stages([rule.get("status", "") for rule in alarm["rules"]]),
             Text(escape_control(alarm["title"])),
         )
     return table

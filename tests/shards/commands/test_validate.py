@@ -10,9 +10,9 @@ import pytest
 
 from engine.directives.directive import parse_directives
 from shards.commands import validate as verb
-from tests.support.broken import assets, conditions, documents, rules
-from tests.support.broken import directives as broken_directives
-from tests.support.broken.build import (
+from tests.support.invalid_config import assets, conditions, documents, rules
+from tests.support.invalid_config import directives as broken_directives
+from tests.support.invalid_config.build import (
     GOOD_ASSETS,
     MARK,
     Case,
@@ -28,8 +28,8 @@ from tests.support.broken.build import (
     taxonomy,
     write,
 )
-from tests.support.broken.command import Validate, command
-from tests.support.broken.words import CIDR, NOTHING_EARLIER, PORT, TYPES, WHOLE
+from tests.support.invalid_config.command import Validate, command
+from tests.support.invalid_config.words import CIDR, NOTHING_EARLIER, PORT, TYPES, WHOLE
 
 CASES = [
     *assets.CASES,

@@ -5,8 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.broken.build import GOOD_ASSETS, asset, directive, directives, document, write
-from tests.support.broken.command import Validate, command
+from tests.support.invalid_config.build import (
+    GOOD_ASSETS,
+    asset,
+    directive,
+    directives,
+    document,
+    write,
+)
+from tests.support.invalid_config.command import Validate, command
 
 GOOD = directives(directive())
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from engine.directives.json_document import MAX_DEPTH
-from tests.support.broken.build import (
+from tests.support.invalid_config.build import (
     GOOD_ASSETS,
     MARK,
     asset,
@@ -23,8 +23,8 @@ from tests.support.broken.build import (
     source,
     write,
 )
-from tests.support.broken.command import Validate, command
-from tests.support.broken.words import UNIQUE, WHOLE
+from tests.support.invalid_config.command import Validate, command
+from tests.support.invalid_config.words import UNIQUE, WHOLE
 
 DEEP = 100_000
 GOOD = directives(directive()).encode()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.directives.directive import Directive, parse_directives
-from tests.support.broken.build import (
+from tests.support.invalid_config.build import (
     GOOD_ASSETS,
     asset,
     directive,
@@ -17,8 +17,8 @@ from tests.support.broken.build import (
     second,
     write,
 )
-from tests.support.broken.command import Validate, command
-from tests.support.broken.words import FIRST, LEFT_OUT, TEXT, UNIQUE, WHOLE
+from tests.support.invalid_config.command import Validate, command
+from tests.support.invalid_config.words import FIRST, LEFT_OUT, TEXT, UNIQUE, WHOLE
 
 LENIENT = "--lenient-directives"
 

@@ -1,7 +1,7 @@
 """Broken assets: a case for every rule about them."""
 
-from tests.support.broken.build import MARK, Case, asset, document
-from tests.support.broken.words import CIDR, TEXT, WHOLE
+from tests.support.invalid_config.build import MARK, Case, asset, document
+from tests.support.invalid_config.words import CIDR, TEXT, WHOLE
 
 
 def _case(name: str, marked: str, *lines: str) -> Case:

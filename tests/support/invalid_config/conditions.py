@@ -2,8 +2,8 @@
 
 import json
 
-from tests.support.broken.build import MARK, Case, directive, directives, rule, second
-from tests.support.broken.words import (
+from tests.support.invalid_config.build import MARK, Case, directive, directives, rule, second
+from tests.support.invalid_config.words import (
     ADDRESS,
     EARLIER,
     NOTHING_EARLIER,

@@ -2,8 +2,8 @@
 
 import json
 
-from tests.support.broken.build import MARK, Case, directive, directives, document, source
-from tests.support.broken.words import SOURCE, TEXT
+from tests.support.invalid_config.build import MARK, Case, directive, directives, document, source
+from tests.support.invalid_config.words import SOURCE, TEXT
 
 _FILES = {
     "directives": "directives_x.json",

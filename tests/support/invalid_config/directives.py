@@ -1,7 +1,7 @@
 """Broken directives, rules aside: a case for every rule about them, and about their stages."""
 
-from tests.support.broken.build import MARK, Case, directive, directives, rule
-from tests.support.broken.words import STAGE, TEXT, WHOLE
+from tests.support.invalid_config.build import MARK, Case, directive, directives, rule
+from tests.support.invalid_config.words import STAGE, TEXT, WHOLE
 
 
 def _case(name: str, marked: str, *lines: str) -> Case:

@@ -1,7 +1,7 @@
 """Broken rules, conditions aside: a case for every rule about each of their fields."""
 
-from tests.support.broken.build import MARK, Case, directive, directives, rule, taxonomy
-from tests.support.broken.words import FIRST, SIDS, STICKY, TEXT, TEXTS, TYPES, WHOLE
+from tests.support.invalid_config.build import MARK, Case, directive, directives, rule, taxonomy
+from tests.support.invalid_config.words import FIRST, SIDS, STICKY, TEXT, TEXTS, TYPES, WHOLE
 
 
 def _case(name: str, marked: str, *lines: str) -> Case:
