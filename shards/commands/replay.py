@@ -226,5 +226,6 @@ class Session:
             behind = timedelta(seconds=clock.max_seconds_behind)
             print_error(
                 f"{clock.late_events:,} events came late, up to {behind} behind the clock: what "
-                "they open or continue may have timed out by then. Is the input sorted by timestamp?"
+                "they open or continue may have timed out by then. "
+                "Is the input sorted by timestamp?"
             )

@@ -9,7 +9,7 @@ import pytest
 
 from shards.commands import serve_check, validate
 from shards.settings.command_line import Command, ParsedCommand, canonical_arguments, parse_command
-from shards.settings.settings import Settings, settings_of
+from shards.settings.settings import settings_of
 from shards.settings.validation import settings_warnings
 from tests.support.paths import EXAMPLE
 
@@ -141,71 +141,3 @@ def test_warnings_are_shown(capsys: Capture) -> None:
 def test_a_value_cannot_command_the_terminal(capsys: Capture) -> None:
     checked(DSIEM_NODE="\x1b[31mn1", DSIEM_MODE="standalone")
     assert "\x1b" not in capsys.readouterr().out
-
-
-def test_usual_settings_are_not_warned_of() -> None:
-    assert advice() == []
-    assert advice(DSIEM_MAXQUEUE="5", DSIEM_ALARMS="true", DSIEM_SETTINGS="", HOME="/") == []
-
-
-def test_variables_without_effect_are_named_in_one_warning() -> None:
-    (text,) = advice(
-        DSIEM_PPROF="cpu",
-        DSIEM_APM="false",
-        DSIEM_OTEL_ENDPOINT="http://o",
-        DSIEM_MAX_QUEUE="9",
-        DSIEM_QWXZ="?",
-        DSIEM_WEBSOCKET="",
-    )
-    assert text.split(": ", 1)[1].split("), ") == [
-        "DSIEM_APM (not supported",
-        "DSIEM_MAX_QUEUE (unknown, did you mean DSIEM_MAXQUEUE?",
-        "DSIEM_OTEL_ENDPOINT (not supported",
-        "DSIEM_PPROF (not supported",
-        "DSIEM_QWXZ (unknown)",
-    ]
-
-
-@pytest.mark.parametrize("feature", ["APM", "PPROF", "WEBSOCKET", "WRITEABLECONFIG", "MINEPS"])
-def test_features_of_the_peers_are_not_called_unknown(feature: str) -> None:
-    name = f"DSIEM_{feature}"
-    assert settings_warnings(Settings(), {name: "1"}) == [
-        f"variables without effect: {name} (not supported)"
-    ]
-
-
-def test_what_kubernetes_puts_there_is_not_warned_of() -> None:
-    assert (
-        advice(
-            DSIEM_PORT="tcp://10.0.0.1:8080",
-            DSIEM_SERVICE_HOST="10.0.0.1",
-            DSIEM_SERVICE_PORT="8080",
-            DSIEM_SERVICE_PORT_HTTP="8080",
-            DSIEM_PORT_8080_TCP="tcp://10.0.0.1:8080",
-            DSIEM_PORT_8080_TCP_ADDR="10.0.0.1",
-            DSIEM_NATS_PORT="tcp://10.0.0.2:4222",
-            DSIEM_NATS_SERVICE_HOST="10.0.0.2",
-        )
-        == []
-    )
-
-
-def test_a_queue_without_limit_is_warned_of() -> None:
-    assert ["memory" in text for text in advice("-q0")] == [True]
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.9", "::1", "localhost"])
-def test_an_address_of_this_machine_only_needs_no_token(address: str) -> None:
-    assert advice("--address", address) == []
-
-
-@pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.168.0.1", "siem.example.com"])
-def test_an_open_address_without_a_token_is_warned_of(address: str) -> None:
-    (text,) = advice("--address", address)
-    assert text.startswith(f"--address is {address} and there is no --api-token")
-    assert advice("--address", address, DSIEM_API_TOKEN="t") == []
-    assert advice("--address", address, "--node=n1") == []  # listens on no address
-
-
-def test_warnings_need_no_command_line() -> None:
-    assert len(settings_warnings(Settings(address="0.0.0.0", max_queue=0), {"DSIEM_APM": "1"})) == 3
