@@ -1,0 +1,85 @@
+"""The backlogs of one directive: which of them consume an event, and what follows."""
+
+from engine.correlation.directive_backlogs import DirectiveBacklogs
+from engine.correlation.expiry import ExpiryQueue
+from engine.correlation.outputs import Outputs
+from engine.event import NormalizedEvent
+from engine.options import Options
+from tests.support.directives import ASSETS, compiled, event, rule
+
+NOW = 2000
+
+
+class Directive:
+    """One directive with its backlogs, and the outputs of its events."""
+
+    def __init__(self, *rules, **more) -> None:  # type: ignore[no-untyped-def]
+        self.expiry = ExpiryQueue()
+        options = Options(track_changes=True)
+        self.backlogs = DirectiveBacklogs(compiled(*rules, options=options, **more), self.expiry)
+
+    def process(self, event: NormalizedEvent) -> Outputs:
+        outputs = Outputs()
+        src, dst = ASSETS.address_info(event.src_ip), ASSETS.address_info(event.dst_ip)
+        consumed = self.backlogs.process_event(event, src, dst, NOW, outputs)
+        assert consumed is outputs.consumed
+        return outputs
+
+
+def test_an_event_opens_a_backlog_only_if_none_consumes_it() -> None:
+    directive = Directive()
+    assert directive.process(event(1, "a")).counts == {"opened": 1}
+    assert directive.process(event(2, "b")).counts == {"taken": 1, "finished": 1}
+    assert directive.process(event(2, "c")).counts == {}
+    assert len(directive.backlogs) == 0
+
+
+def test_only_backlogs_with_the_bound_value_consume_an_event() -> None:
+    directive = Directive(rule(1), rule(2, from_=":1", occurrence=2))
+    for number in (1, 2, 3):
+        directive.process(event(1, f"open {number}", src_ip=f"192.0.2.{number}"))
+    outputs = directive.process(event(2, "x", src_ip="192.0.2.2"))
+    assert [taken.stage for taken in outputs.alarm_events] == [2]
+    assert outputs.counts == {"taken": 1}
+
+
+def test_several_backlogs_consume_an_event_oldest_first() -> None:
+    directive = Directive(rule(1), rule(2, occurrence=2))
+    ids = [
+        directive.process(event(1, f"open {number}")).alarm_events[0].alarm_id
+        for number in range(3)
+    ]
+    outputs = directive.process(event(2, "x"))
+    assert [taken.alarm_id for taken in outputs.alarm_events] == ids
+
+
+def test_an_event_cannot_open_two_backlogs() -> None:
+    directive = Directive()
+    directive.process(event(1, "a"))
+    assert directive.process(event(1, "a")).counts == {"repeated": 1}
+
+
+def test_changes_are_reported_once() -> None:
+    directive = Directive(rule(1), rule(2, occurrence=2))
+    directive.process(event(1, "a"))
+    assert set(directive.backlogs.take_changed()) == {"a"}
+    assert set(directive.backlogs.take_changed()) == set()
+    directive.process(event(2, "b"))
+    assert set(directive.backlogs.take_changed()) == {"a"}
+
+
+def test_an_expired_backlog_is_published_as_timed_out_and_leaves_no_trace() -> None:
+    directive = Directive()
+    directive.process(event(1, "a"))
+    [backlog] = directive.expiry.pop_expired(10_000)
+    outputs = Outputs()
+    directive.backlogs.expire(backlog, outputs)
+    [published] = outputs.published
+    assert [one.status for one in published.alarm.rules] == ["finished", "timeout"]
+    assert outputs.counts == {"expired": 1}
+    assert directive.process(event(2, "b")).counts == {}
+
+
+def test_hits_of_a_closed_backlog_have_no_place() -> None:
+    directive = Directive()
+    assert directive.backlogs.enrich("never opened", "intel", []) is None

@@ -1,0 +1,76 @@
+"""Snapshots of backlogs: a restored backlog goes on as the original."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from engine.correlation.backlog import Backlog
+from engine.correlation.snapshot import (
+    BacklogSnapshot,
+    UnusableBacklogError,
+    restore_backlog,
+    take_snapshot,
+)
+from tests.support.directives import ASSETS, compiled, event, rule
+
+COMPILED = compiled(
+    rule(1), rule(2, from_=":1", occurrence=3, sticky_different="DST_PORT"), rule(3, to=":2")
+)
+
+
+def snapshot() -> BacklogSnapshot:
+    backlog = Backlog(COMPILED, 4)
+    first = event(1, "open", custom_data1="x")
+    src, dst = ASSETS.address_info(first.src_ip), ASSETS.address_info(first.dst_ip)
+    backlog.open(first, src, dst, 2000)
+    backlog.set_expiry(2000)
+    backlog.consume(event(2, "a", dst_port=80), 2001)
+    return take_snapshot(backlog)
+
+
+def test_a_restored_backlog_has_the_same_snapshot() -> None:
+    original = snapshot()
+    assert take_snapshot(restore_backlog(COMPILED, 0, original)) == original
+
+
+def test_a_snapshot_survives_encoding() -> None:
+    original = snapshot()
+    encoded = msgspec.json.encode(original)
+    assert msgspec.json.decode(encoded, type=BacklogSnapshot) == original
+
+
+def test_a_restored_backlog_goes_on_as_the_original() -> None:
+    backlog = restore_backlog(COMPILED, 0, snapshot())
+    outcomes = [
+        backlog.consume(event(2, id_, dst_port=port), 2002)
+        for id_, port in (("a", 81), ("b", 80), ("c", 81), ("d", 82))
+    ]
+    assert outcomes == ["repeated", "sticky_seen", "taken", "finished"]
+
+
+def test_a_restored_backlog_is_not_older_than_those_there_are() -> None:
+    assert restore_backlog(COMPILED, 9, snapshot()).order == 9
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"alarm_id": ""}, "alarm_id"),
+        ({"title": "another"}, "title"),
+        ({"starts": (1,)}, "first stage"),
+        ({"starts": (1, 2, 3, 4)}, "has finished 3 stages"),
+        ({"updated": 2**70}, "time"),
+        ({"risk": -1}, "risk"),
+        ({"src_ips": ("nowhere",)}, "address"),
+    ],
+)
+def test_what_does_not_fit_its_directive_is_refused(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UnusableBacklogError, match=reason):
+        restore_backlog(COMPILED, 0, replace(snapshot(), **changes))
+
+
+def test_a_dropped_backlog_is_named_briefly() -> None:
+    dropped = UnusableBacklogError("it is a test").dropped(7, "x" * 1000, "t" * 1000)
+    assert (len(dropped.alarm_id), len(dropped.title), dropped.reason) == (200, 200, "it is a test")

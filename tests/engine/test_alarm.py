@@ -1,0 +1,48 @@
+"""Alarm ids, and hits in alarm records."""
+
+import re
+
+import pytest
+
+from engine.alarm import AlarmRecord, Hit, alarm_id, alarm_prefix, with_hits
+
+ALARM = AlarmRecord(
+    *("id", "title", "Open", "tag", "k", "c"),
+    1,
+    1,
+    1,
+    "Low",
+    rules=(),
+    src_ips=(),
+    dst_ips=(),
+    networks=(),
+)
+HIT, OTHER = Hit("p", "192.0.2.1", "bad"), Hit("p", "192.0.2.2", "worse")
+
+
+def test_an_id_has_9_characters_and_is_reproducible() -> None:
+    ids = {alarm_id(alarm_prefix("node", 7), f"event {number}") for number in range(2000)}
+    assert len(ids) == 2000
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{9}", one) for one in ids)
+    assert alarm_id(alarm_prefix("node", 7), "event 1") in ids
+
+
+@pytest.mark.parametrize(
+    ("node", "directive", "event"), [("n", 1, "e2"), ("n", 2, "e"), ("m", 1, "e")]
+)
+def test_node_directive_and_event_make_an_id_differ(node: str, directive: int, event: str) -> None:
+    assert alarm_id(alarm_prefix(node, directive), event) != alarm_id(alarm_prefix("n", 1), "e")
+
+
+def test_hits_are_added_once_and_by_kind() -> None:
+    first = with_hits(ALARM, "intel", [HIT, HIT])
+    assert first.intel_hits == (HIT,)
+    both = with_hits(first, "intel", [HIT, OTHER])
+    assert both.intel_hits == (HIT, OTHER)
+    assert with_hits(both, "vuln", [HIT]).vulnerabilities == (HIT,)
+
+
+def test_an_alarm_with_all_hits_is_the_same_object() -> None:
+    alarm = with_hits(ALARM, "intel", [HIT])
+    assert with_hits(alarm, "intel", [HIT]) is alarm
+    assert with_hits(ALARM, "vuln", []) is ALARM
