@@ -122,21 +122,18 @@ def test_a_nats_server_that_restarts(tmp_path: Path, nats: NatsServer, frontend:
     with backend(tmp_path, frontend, nats.url) as service:
         number = publish(nats, events.take(500))
         service.wait_for_lines(number)
-        killed = time.monotonic()
         nats.kill()
         service.wait_for_log("the connection to NATS is lost")
         lost = time.monotonic()
         nats.start()
         started = time.monotonic()
         service.wait_for_log(CONNECTED, 2)
-        connected = time.monotonic()
         number += publish(nats, events.take(500))
         service.wait_for_lines(number)
         ended = service.stop()
         check_all_there(service, ended, number)
         assert ended.ledger["feed_lost"] == 1
-        without = ended.ledger["feed_seconds_without"]
-        assert started - lost < without < connected - killed
+        assert started - lost < ended.ledger["feed_seconds_without"] < 10
 
 
 def test_a_nats_server_that_starts_after_the_service(
