@@ -29,6 +29,9 @@ test: .venv/ready
 	$(BIN)/python -m pytest -n auto
 
 # Without real processes and servers, and with fewer Hypothesis examples: under 30 s on 2 cores.
+# Compiled tests are kept in build/, also where Python is told not to write any beside the sources.
+test-fast: export PYTHONDONTWRITEBYTECODE =
+test-fast: export PYTHONPYCACHEPREFIX = $(CURDIR)/build/pycache
 test-fast: .venv/ready
 	$(BIN)/python -m pytest -n auto -m "not integration"
 

@@ -6,8 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -22,6 +23,7 @@ from tests.support.replaying import (
     replaying,
     write_config,
 )
+from tests.support.serving import NOT_MEASURED
 
 FOLDERS = ("--config-dir", "conf", "--log-dir", "logs")
 STORY = ndjson(event("a", 0, LOGIN), event("b", 1, LOGIN_AGAIN), event("c", 2, LOGIN_AGAIN))
@@ -40,15 +42,23 @@ def _folder(
     yield from replaying(tmp_path, monkeypatch, capsys)
 
 
-def python(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def python(
+    *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, *arguments],
         input=stdin,
         capture_output=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         check=False,
         timeout=20,
     )
+
+
+def limited_replay(limit: int, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Run replay in a process that can write no file beyond this number of bytes."""
+    code = LIMITED.format(limit=limit)
+    return python("-c", code, "replay", *FOLDERS, *arguments, environment=NOT_MEASURED)
 
 
 def replay(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -108,8 +118,7 @@ def test_a_faulty_config_exits_with_1() -> None:
 @pytest.mark.parametrize("limit", [1000, 40_000, 300_000])
 def test_a_full_disk_exits_with_1_and_leaves_whole_lines(limit: int) -> None:
     Path("events").write_bytes(ndjson(*(event(str(n), n, LOGIN) for n in range(2000))))
-    code = LIMITED.format(limit=limit)
-    done = python("-c", code, "replay", *FOLDERS, "--format", "json", "events")
+    done = limited_replay(limit, "--format", "json", "events")
     assert done.returncode == 1
     assert b"stopped: logs/siem_alarm" in done.stderr
     assert b"File too large" in done.stderr
@@ -127,7 +136,7 @@ def test_a_full_disk_keeps_the_lines_that_were_there() -> None:
     for name in ("siem_alarms.json", "siem_alarm_events.json"):
         Path("logs", name).write_bytes(there)
     Path("events").write_bytes(STORY)
-    done = python("-c", LIMITED.format(limit=len(there) + 20), "replay", *FOLDERS, "events")
+    done = limited_replay(len(there) + 20, "events")
     assert done.returncode == 1
     for name in ("siem_alarms.json", "siem_alarm_events.json"):
         assert Path("logs", name).read_bytes() == there

@@ -16,6 +16,7 @@ import pytest
 
 from shards.alarm_files import ALARM_EVENTS, ALARMS
 from tests.support.serving import (
+    NOT_MEASURED,
     Load,
     NumberedEvents,
     PostAnswer,
@@ -525,7 +526,7 @@ def test_a_full_disk_tears_no_line_and_loses_none(disk: Disk, folder: Path) -> N
 
 def test_a_disk_that_stays_full_does_not_delay_a_stop(disk: Disk, folder: Path) -> None:
     events = NumberedEvents(*FIRST, *SECOND)
-    with serving(folder, "--shutdown-timeout=1") as service:
+    with serving(folder, "--shutdown-timeout=1", environment=NOT_MEASURED) as service:
         fill(service, disk, events)
         ended = service.stop()
         assert ended.code == 1

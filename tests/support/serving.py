@@ -36,6 +36,8 @@ NEVER_EXPIRE = ("--min-alarm-lifetime", "1000000000", "--max-future", "0")
 OCCURRENCE = 9
 """Events that the second rule of a counting directive takes."""
 COMMAND = (sys.executable, str(ROOT / "cli.py"))
+NOT_MEASURED = MappingProxyType({"COVERAGE_PROCESS_CONFIG": ""})
+"""Variables of a process that writes no coverage data: where the size of its files is limited."""
 LOG_KEYS = ("time", "level", "message")
 ASSETS = [
     {"name": "lan", "cidr": "10.0.0.0/8", "value": 5},
