@@ -37,9 +37,23 @@ class _LibraryHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log the record of a library."""
-        level = "ERROR" if record.levelno >= logging.ERROR else "DEBUG"
+        is_fault = record.levelno >= logging.ERROR and not _is_closed_transport(record)
+        level = "ERROR" if is_fault else "DEBUG"
         about = logger.bind(library=record.name).opt(exception=record.exc_info)
         about.log(level, "{}", record.getMessage())
+
+
+def _is_closed_transport(record: logging.LogRecord) -> bool:
+    """Whether uvloop reports a write to a connection that the peer has closed.
+
+    A server that closes a connection before the TLS handshake begins makes uvloop raise this in a
+    callback of its own (https://github.com/MagicStack/uvloop/issues/506). It is no fault of this
+    program, and who uses the connection sees its end and logs it.
+    """
+    exception = record.exc_info[1] if record.exc_info else None
+    return isinstance(exception, RuntimeError) and str(exception).endswith(
+        "; the handler is closed"
+    )
 
 
 class RateLimit:

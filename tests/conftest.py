@@ -8,13 +8,13 @@ from hypothesis import settings
 from loguru import logger
 
 from tests.support import serving
-from tests.support.examples import FAST_PROFILE
+from tests.support.examples import FAST_PROFILE, FULL_PROFILE
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Run fewer examples where the slow tests are left out too."""
-    if config.option.markexpr == "not integration":
-        settings.load_profile(FAST_PROFILE)
+    fast = config.option.markexpr == "not integration"
+    settings.load_profile(FAST_PROFILE if fast else FULL_PROFILE)
 
 
 @pytest.fixture(autouse=True)

@@ -1,10 +1,14 @@
 """Logging: one harmless line a record on stderr, and no flood of them."""
 
+import asyncio
 import json
+import logging
+import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import uvloop
 from loguru import logger
 
 from shards import logs, safe_text
@@ -74,6 +78,31 @@ def test_an_exception_is_shown_with_its_traceback(
     assert "Traceback" in shown
     assert "ValueError: why" in shown
     assert "\x1b" not in err
+
+
+def test_what_a_library_reports_as_an_error_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure_logging("INFO", as_json=True)
+    logging.getLogger("asyncio").error("of a callback", exc_info=RuntimeError("not foreseen"))
+    assert json.loads(capsys.readouterr().err)["level"] == "ERROR"
+
+
+def test_a_connection_closed_before_its_tls_handshake_is_no_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def handshake_on_a_closed_connection() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()
+        transport, protocol = await loop.create_connection(asyncio.Protocol, host, port)
+        transport.abort()
+        handshake = loop.start_tls(transport, protocol, ssl.create_default_context())
+        with pytest.raises((OSError, RuntimeError, TimeoutError)):
+            await asyncio.wait_for(handshake, 0.2)
+        server.close()
+
+    logs.configure_logging("INFO", as_json=True)
+    uvloop.run(handshake_on_a_closed_connection())
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,18 @@
-"""Numbers of Hypothesis examples, scaled by the profile in use.
+"""The profiles of Hypothesis, and numbers of examples scaled by the profile in use.
 
-The profile "fast" is for `make test-fast`: a fifth of the examples.
+The profile "fast" is for `make test-fast`: a fifth of the examples. No profile has a deadline: a
+slow or busy machine must not fail a test.
 """
 
 from hypothesis import settings
 
 DEFAULT_EXAMPLES = 100
 """Of a test that sets no number, without a profile."""
+FULL_PROFILE = "full"
 FAST_PROFILE = "fast"
 
-settings.register_profile(FAST_PROFILE, max_examples=DEFAULT_EXAMPLES // 5)
+settings.register_profile(FULL_PROFILE, deadline=None)
+settings.register_profile(FAST_PROFILE, deadline=None, max_examples=DEFAULT_EXAMPLES // 5)
 
 
 def examples(number: int) -> int:
