@@ -1,4 +1,4 @@
-"""The command line from outside: verbs, exit codes, and what goes to which stream."""
+"""The command line: commands, exit codes, and the use of stdout and stderr."""
 
 import os
 import subprocess
@@ -23,20 +23,20 @@ Run = Callable[[ParsedCommand], int]
 pytestmark = pytest.mark.usefixtures("clean_process")
 
 
-def replace_verbs(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+def replace_commands(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     monkeypatch.setattr(cli, "COMMANDS", dict.fromkeys(cli.COMMANDS, run))
 
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, list[str]]]:
-    """Replace the work of every verb by a record of what it was called with."""
+    """Replace the work of every command by a record of what it was called with."""
     made: list[tuple[Settings, list[str]]] = []
 
     def run(parsed: ParsedCommand) -> int:
         made.append((parsed.settings, parsed.operands))
         return len(parsed.operands)
 
-    replace_verbs(monkeypatch, run)
+    replace_commands(monkeypatch, run)
     return made
 
 
@@ -109,7 +109,7 @@ def test_logging_is_set_up_before_the_verb_runs(
         logger.debug("at work")
         return 0
 
-    replace_verbs(monkeypatch, run)
+    replace_commands(monkeypatch, run)
     assert cli.main(["-v", "-j", "replay", "-"]) == 0
     assert '"message": "at work"' in capsys.readouterr().err
 
@@ -152,20 +152,20 @@ def test_a_missing_settings_file_is_2(tmp_path: Path, capsys: pytest.CaptureFixt
     assert str(tmp_path / "none") in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["validate", "replay", "serve"])
-def test_help_of_a_verb_names_each_setting_with_its_variable_and_default(
-    verb: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("command", ["validate", "replay", "serve"])
+def test_help_of_a_command_names_each_setting_with_its_variable_and_default(
+    command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as end:
-        cli.main([verb, "--help"])
+        cli.main([command, "--help"])
     text = " ".join(capsys.readouterr().out.split())
     assert end.value.code == 0
     assert (
         "--format text|json output for people or for programs [DSIEM_FORMAT, default text]" in text
     )
     assert "-v, --debug log details" in text
-    assert ("DSIEM_MINALARMLIFETIME, default 0" in text) == (verb != "validate")
-    assert ("-q, --max-queue N" in text) == (verb == "serve")
+    assert ("DSIEM_MINALARMLIFETIME, default 0" in text) == (command != "validate")
+    assert ("-q, --max-queue N" in text) == (command == "serve")
 
 
 def test_help_of_serve_is_grouped(capsys: pytest.CaptureFixture[str]) -> None:
@@ -226,7 +226,7 @@ def test_an_interrupt_ends_without_a_traceback(
     def run(_parsed: ParsedCommand) -> int:
         raise KeyboardInterrupt
 
-    replace_verbs(monkeypatch, run)
+    replace_commands(monkeypatch, run)
     assert cli.main(["replay", "-"]) == 130
     assert capsys.readouterr().err == ""
 

@@ -1,6 +1,6 @@
-"""What the demo shows: the alarms as they come, and the ledger.
+"""The screen of the demo: the alarms as they are written, and the ledger.
 
-May live here: tables and texts. May not: the service, and posting events (live.py).
+It has the tables and texts only; live.py runs the service and posts the events.
 """
 
 from collections.abc import Sequence

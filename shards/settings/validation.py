@@ -145,7 +145,7 @@ def _open_access(settings: Settings) -> Iterator[str]:
         return
     yield (
         f"--address is {settings.address} and there is no --api-token (DSIEM_API_TOKEN): "
-        "whoever reaches this machine can post events"
+        "anyone who reaches this machine can post events"
     )
 
 

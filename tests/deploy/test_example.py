@@ -1,4 +1,4 @@
-"""The example: valid, nothing in its events invalid, and every directive of it raises its alarm."""
+"""The example: its files and events are valid, and each of its directives raises its alarm."""
 
 import gzip
 import json

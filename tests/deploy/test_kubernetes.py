@@ -1,4 +1,4 @@
-"""The Kubernetes manifests: rendered, valid, and true to what the program knows."""
+"""The Kubernetes manifests: rendered, valid, and consistent with the program."""
 
 import json
 import runpy

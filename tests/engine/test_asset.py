@@ -1,4 +1,4 @@
-"""What the assets say of an address; and their document. Faults in it: test_validation.py."""
+"""Assets: values and names of addresses, and their document. Faults in it: test_validation.py."""
 
 from ipaddress import IPv4Network, ip_address, ip_network
 from typing import Any

@@ -1,4 +1,4 @@
-"""A dict that works out what it does not hold."""
+"""A dict that computes missing values."""
 
 import pytest
 

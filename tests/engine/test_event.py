@@ -1,4 +1,4 @@
-"""Decoding one event: what is valid, what it becomes, and the exact reason for what is not."""
+"""Decoding one event: valid ones and their values, and the reason for each invalid one."""
 
 import json
 from collections.abc import Callable

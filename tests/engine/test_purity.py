@@ -1,4 +1,4 @@
-"""What the engine may not touch: clocks, files, sockets, processes. Read off its sources."""
+"""The engine imports no clocks, files, sockets or processes."""
 
 import ast
 import sys

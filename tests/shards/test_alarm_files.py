@@ -1,4 +1,4 @@
-"""The alarm files: whole lines, whoever else writes to them and whatever was there before."""
+"""The alarm files: whole lines, with other writers and after any earlier content."""
 
 import json
 import os

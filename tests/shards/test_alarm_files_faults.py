@@ -1,4 +1,4 @@
-"""The alarm files when there is no room, or no folder: whole lines, and each of them once."""
+"""The alarm files on a full disk or without a folder: whole lines, each of them once."""
 
 import errno
 import json

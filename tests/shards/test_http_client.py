@@ -1,4 +1,4 @@
-"""One question to an HTTP server that may do anything: the whole answer, or why there is none."""
+"""One HTTP request to a server that misbehaves: a complete reply, or a reason."""
 
 import gzip
 import os

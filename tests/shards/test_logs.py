@@ -1,4 +1,4 @@
-"""Logging: one harmless line a record on stderr, and no flood of them."""
+"""Logging: one harmless line per record on stderr, and rate limits."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Where a directive lives: the same for ever, spread evenly, and not in one worker of a node."""
+"""The worker of a directive: stable, evenly spread, and different on each node."""
 
 from collections import Counter
 

@@ -1,6 +1,6 @@
-"""A frontend for tests: a real HTTP server that lists and serves files, and misbehaves as told.
+"""A frontend for tests: a real HTTP server that lists and serves files, with faults on request.
 
-What may live here: how it answers. What may not: what is expected of whoever asks it.
+It has the replies only; the tests check what the client makes of them.
 """
 
 import json

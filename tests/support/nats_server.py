@@ -1,8 +1,8 @@
-"""A real nats-server on a port of its own, and what tests do to it and over it.
+"""A real nats-server on a port of its own, with a publisher, a subscriber and faulty connections.
 
-What may live here: how to start, end and reach a server, and how to break what lies between it and
-a client. What may not: what the service makes of that, and anything of nats-py: what publishes and
-listens here speaks the protocol itself. Only processes that were started here are ended, by pid.
+It starts, ends and reaches a server, and breaks the connections between it and a client. It does
+not use nats-py: its publisher and its subscriber speak the protocol themselves, so that they do not
+share a fault with the service. It ends only processes that it started, by pid.
 """
 
 import base64

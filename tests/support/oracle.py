@@ -1,11 +1,11 @@
-"""The oracle: correlation as slow and as obvious as it can be said.
+"""The oracle: a model of correlation that is as slow and as obvious as possible.
 
 It walks all directives, all rules and all backlogs for each event, and has a function for each
-sentence of the behaviour that it stands for. Nothing clever may live here, nothing that makes it
-fast, and no import of the engine: what both got from one place, no test could find wrong.
+sentence of the specified behaviour. It must stay simple and must not import the engine: a test
+cannot find a fault in code that both share.
 
 Events, assets and directives are the valid JSON objects of the files. An alarm_id is written as
-"directive id/id of the opening event"; the hash of the real thing is not the oracle's matter.
+"directive id/id of the opening event"; the oracle does not compute the hash of a real one.
 """
 
 from __future__ import annotations

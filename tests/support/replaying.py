@@ -1,4 +1,4 @@
-"""A small company for replay: its config, events of it, and the replay verb run on them.
+"""A small company for replay: its config, events of it, and the replay command run on them.
 
 Directive 1: a login failure, then two more from the same address within 60 s.
 Directive 2: a denied connection, then three different ports within 60 s.

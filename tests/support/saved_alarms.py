@@ -1,6 +1,6 @@
 """A directive as people write them, and alarms of it as dsiem-backend saves them; helpers for both.
 
-May live here: what several tests of saved backlogs begin with.
+Several tests of saved backlogs begin with these.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The one runner of the correlation cases: every case, on every engine, each step compared exactly.
 
-What the cases say is in tests/correlation/*.json, how they say it in correlation_cases.py. Nothing
-about single behaviours may live here.
+The cases are in tests/correlation/*.json; correlation_cases.py describes their format. A test of a
+single behaviour is a case there, not a test here.
 """
 
 from __future__ import annotations

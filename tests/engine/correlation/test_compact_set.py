@@ -1,4 +1,4 @@
-"""Bags: sets that keep their order, whatever they hold and however small they are."""
+"""Compact sets: any members, any size, kept in order of insertion."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Which backlogs have changed: a copy kept by what is said of them is what is open, at any time."""
+"""The changes that a correlator reports: a copy kept by them equals its open backlogs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The backlogs of one directive: which of them consume an event, and what follows."""
+"""The backlogs of one directive: which of them take an event, and what follows."""
 
 from engine.correlation.directive_backlogs import DirectiveBacklogs
 from engine.correlation.expiry import ExpiryQueue

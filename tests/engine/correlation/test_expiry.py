@@ -1,4 +1,4 @@
-"""The heap of what expires when."""
+"""The heap of expiry times."""
 
 from hypothesis import given
 from hypothesis import strategies as st

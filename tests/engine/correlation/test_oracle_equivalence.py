@@ -1,7 +1,7 @@
-"""What must hold for every directive and every stream of events, checked over random ones.
+"""Properties of correlation, checked over random directives and streams of events.
 
 The engine equals the oracle; splitting the directives changes nothing; saving and restoring
-changes nothing. Single behaviours are the matter of tests/correlation/*.json.
+changes nothing. The cases in tests/correlation/*.json test single behaviours.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Backlogs that outlive the process: restored exactly, and from the form in which peers save them.
+"""Saved alarms: backlogs restored exactly, also from the format of the peers.
 
-The files are the matter of test_saved_files.py, what cannot be restored of test_saved_unfit.py.
+See test_saved_folder.py for the files, test_unusable_backlogs.py for what cannot be restored.
 """
 
 from __future__ import annotations

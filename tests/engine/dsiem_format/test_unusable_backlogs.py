@@ -1,4 +1,4 @@
-"""Saved backlogs that cannot be taken up: dropped with a reason, whatever they hold."""
+"""Saved backlogs that cannot be restored: each is dropped with a reason."""
 
 from __future__ import annotations
 

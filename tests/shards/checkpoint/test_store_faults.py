@@ -1,4 +1,4 @@
-"""The checkpoint on a full disk, in a locked file, and in one that is damaged or gone."""
+"""The checkpoint on a full disk, and with a locked, damaged or deleted file."""
 
 import sqlite3
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The replay verb: the ledger adds up, event time is the clock, and the files say what happened."""
+"""The replay command: its ledger adds up, and event time is the clock."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""The validate verb: every rule of the configuration broken once, and the exact line for it."""
+"""The validate command: each rule of the configuration broken once, with its line of output."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from engine.directives.directive import parse_directives
-from shards.commands import validate as verb
+from shards.commands import validate as validate_command
 from tests.support.invalid_config import assets, conditions, documents, rules
 from tests.support.invalid_config import directives as broken_directives
 from tests.support.invalid_config.build import (
@@ -84,7 +84,7 @@ def test_places_are_right_in_every_layout(
     for number, case in enumerate(in_this_layout):
         marked = LAYOUTS[layout](case.document)
         file = write(str(tmp_path / f"{case.file.partition('_')[0]}_{number}.json"), marked)
-        verb.run([Path(file)], lenient=False, output_format="text")
+        validate_command.run([Path(file)], lenient=False, output_format="text")
         found = capsys.readouterr().out.splitlines()
         assert found == lines_for(file, marked, case.lines), case.name
     assert len(in_this_layout) > 250

@@ -1,4 +1,4 @@
-"""The validate verb on folders and several paths: what is read, what is missing, what is enough."""
+"""The validate command on folders and several paths: which files it reads and needs."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The validate verb on files that are hostile or merely spoiled: a line each, never a traceback."""
+"""The validate command on hostile or damaged files: one line each, never a traceback."""
 
 import codecs
 import json

@@ -1,4 +1,4 @@
-"""The validate verb with --lenient-directives: what is repaired, and what is left out."""
+"""The validate command with --lenient-directives: what it repairs and what it leaves out."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The downloaded files of a config folder: after anything there is one set or the other, whole."""
+"""The downloaded files of a config folder: after any fault, one complete set."""
 
 import errno
 import json

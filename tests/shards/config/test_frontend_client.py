@@ -1,4 +1,4 @@
-"""The configuration from the frontend: what is taken, what is not, and what is done without it."""
+"""The configuration from the frontend: accepted and refused files, and start without it."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""Frames over a pipe: whole, in pieces, cut, or the last that a dead process wrote."""
+"""Frames over a pipe: whole, in pieces, cut, and the last ones of a dead process."""
 
 import asyncio
 from collections import Counter

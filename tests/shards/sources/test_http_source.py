@@ -1,4 +1,4 @@
-"""HTTP in: real sockets, an intake that records, and clients that are kind or hostile."""
+"""The HTTP source: real sockets, with well-behaved and hostile clients."""
 
 import asyncio
 import gzip

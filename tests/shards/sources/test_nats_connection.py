@@ -1,4 +1,4 @@
-"""What the settings of NATS come to, and how faults in them are named."""
+"""The options of a NATS connection, and the messages for faults in them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The parser of the NATS protocol, cut at every byte, with everything that a server may say."""
+"""The parser of the NATS protocol: cut at every byte, with all that a server can send."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Reports on their way into the files: in order, whole, and patient while the disk is full."""
+"""The alarm writer: order, whole lines, and retries while the disk is full."""
 
 import asyncio
 import errno
@@ -125,7 +125,7 @@ def test_what_several_workers_say_while_the_disk_is_full_keeps_its_order() -> No
     assert files.flushed == b"e1\ne2\ne3\n"
 
 
-def test_whoever_gives_up_waits_no_longer_and_what_is_lost_is_said(log: list[str]) -> None:
+def test_after_giving_up_nothing_waits_and_the_lost_bytes_are_logged(log: list[str]) -> None:
     files = Files(*[FULL] * 100)
     out = AlarmWriter(files)
     files.on_flush = lambda flushes: out.give_up() if flushes == 3 else None

@@ -1,4 +1,4 @@
-"""The ledger over processes that report, die and come back: histories as data, and by chance."""
+"""The ledger of all processes while they report, die and restart."""
 
 from collections import Counter
 from collections.abc import Callable

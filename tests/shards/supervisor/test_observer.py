@@ -1,4 +1,4 @@
-"""What the supervisor knows of its processes: told what happens, asked how it goes."""
+"""The observer: what it records of processes, and what it asks them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""When the frontend is told to hold back, and when no longer."""
+"""The overload signals to the frontend: when they start and when they end."""
 
 from shards.supervisor.overload_signals import OverloadDetector
 

@@ -1,4 +1,4 @@
-"""A shard by itself: what the clock does to events; the rest is seen in the serve tests."""
+"""A shard by itself: events and the clock. The integration tests check the rest."""
 
 import json
 from datetime import UTC, datetime

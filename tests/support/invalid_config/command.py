@@ -1,4 +1,4 @@
-"""The validate verb, run in a folder of its own."""
+"""The validate command, run in a folder of its own."""
 
 import os
 from collections.abc import Callable, Iterator

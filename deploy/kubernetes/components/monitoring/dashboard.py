@@ -1,7 +1,7 @@
 """Makes the Grafana dashboard: `python deploy/kubernetes/components/monitoring/dashboard.py`.
 
-May live here: which panels there are. The JSON beside this is what it writes; a test compares, and
-holds the metrics against those of the program.
+It writes the JSON file beside it. A test checks that the file is up to date, and that the program
+has each metric of a panel.
 """
 
 import json

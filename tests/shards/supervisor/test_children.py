@@ -1,0 +1,479 @@
+"""Start, restart and stop of the children, with scripted children and a simulated clock.
+
+See test_serve_faults.py for the same with real processes.
+"""
+
+import asyncio
+import errno
+import os
+import selectors
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import pytest
+from loguru import logger
+
+from shards.alarm_files import ALARM_EVENTS, AlarmFiles
+from shards.config.config_folder import load_config
+from shards.ipc.framing import encode_frame
+from shards.ipc.messages import (
+    AttachPipe,
+    FromChild,
+    Ready,
+    RouterReport,
+    Stop,
+    ToChild,
+    WorkerReport,
+)
+from shards.ledger import Events
+from shards.settings.settings import Settings
+from shards.supervisor import children, observer
+from shards.supervisor.restart_policy import MAX_DEATHS, WINDOW_SECONDS
+from shards.supervisor.supervisor import START_SECONDS, Supervisor
+from tests.support.reports import router_report, worker_report
+from tests.support.serving import counting_directive, write_config
+
+# A simulated clock.
+
+
+class _Selector(selectors.DefaultSelector):
+    """Advances the clock by the timeout instead of waiting for it."""
+
+    now = 1000.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if not ready and timeout:
+            self.now += timeout
+        assert ready or timeout is not None, "no event and no timer is left"
+        return ready
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop with the simulated clock."""
+
+    def __init__(self) -> None:
+        self._clock = _Selector()
+        super().__init__(self._clock)
+
+    def time(self) -> float:
+        return self._clock.now
+
+
+# Scripted children.
+
+
+@dataclass
+class Script:
+    """What one process of a child does. Times in seconds from its start; None is never."""
+
+    ready: float | None = 0.5
+    dies: float | None = None
+    code: int = -9
+    stop_seconds: float | None = 0.1
+    sends: list[tuple[float, Any]] = field(default_factory=list)
+
+
+class FakeChild:
+    """Replaces ChildProcess; each name has a list of scripts, one for each start."""
+
+    scripts: ClassVar[dict[str, list[Script]]] = {}
+    all: ClassVar[list["FakeChild"]] = []
+
+    def __init__(
+        self, name: str, target: object, setup: Any, last: Any, first: bool = False
+    ) -> None:
+        """`last`: the port of a router, the report pipe of a worker; `first`: not a restart."""
+        self.name = name
+        self.first = first
+        self.target = target
+        self.setup = setup
+        self.started = asyncio.get_running_loop().time()
+        self.ended: float | None = None
+        self.sent: list[ToChild] = []
+        self.was_killed = False
+        self._script = self.scripts[name].pop(0) if self.scripts.get(name) else Script()
+        self.port = last if isinstance(last, int) else None
+        self._report_pipe = None if isinstance(last, int) else os.dup(last.fileno())
+        self._end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._handle: Callable[[FromChild], None] | None = None
+        self.all.append(self)
+
+    async def handle_until_exit(self, handle: Callable[[FromChild], None]) -> int:
+        loop, script = asyncio.get_running_loop(), self._script
+        self._handle = handle
+        if script.ready is not None:
+            ready = Ready(("127.0.0.1", 4321)) if self._report_pipe is None else Ready()
+            loop.call_at(self.started + script.ready, self._send_report, ready)
+        for moment, message in script.sends:
+            loop.call_at(self.started + moment, self._send_report, message)
+        if script.dies is not None:
+            loop.call_at(self.started + script.dies, self._finish, script.code)
+        code = await self._end
+        self._handle = None
+        self.ended = loop.time()
+        if self._report_pipe is not None:
+            os.close(self._report_pipe)
+        return code
+
+    def _send_report(self, message: FromChild | WorkerReport) -> None:
+        if self._handle is None:
+            return
+        if isinstance(message, WorkerReport):
+            assert self._report_pipe is not None
+            os.write(self._report_pipe, encode_frame(message))
+        else:
+            self._handle(message)
+
+    def _finish(self, code: int) -> None:
+        if not self._end.done():
+            self._end.set_result(code)
+
+    def send(self, message: ToChild) -> None:
+        self.sent.append(message)
+        if isinstance(message, Stop) and self._script.stop_seconds is not None:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._script.stop_seconds, self._finish, 0)
+
+    def send_descriptor(self, message: ToChild, descriptor: int) -> None:
+        os.fstat(descriptor)  # it is open
+        self.sent.append(message)
+
+    def kill(self) -> None:
+        self.was_killed = True
+        self._finish(-9)
+
+    @property
+    def pipes(self) -> list[int]:
+        """The numbers of the data pipes that it was given."""
+        return [message.pipe for message in self.sent if isinstance(message, AttachPipe)]
+
+
+class SupervisorRun:
+    """The outcome of a run of the supervisor."""
+
+    def __init__(self, code: int, seconds: float, log: list[dict[str, Any]], logs: Path) -> None:
+        self.code = code
+        self.seconds = seconds
+        self.log = log
+        self.children = list(FakeChild.all)
+        self.alarm_events = (logs / ALARM_EVENTS).read_bytes()
+
+    def children_named(self, name: str) -> list[FakeChild]:
+        return [child for child in self.children if child.name == name]
+
+    def starts(self, name: str) -> list[float]:
+        """The times of its starts, in seconds after the first start of all children."""
+        first = self.children[0].started
+        return [round(child.started - first, 3) for child in self.children_named(name)]
+
+    @property
+    def messages(self) -> list[str]:
+        return [record["message"] for record in self.log]
+
+    @property
+    def ledger(self) -> dict[str, Any]:
+        (record,) = [record for record in self.log if record["message"] == "ledger"]
+        extra: dict[str, Any] = record["extra"]
+        return extra
+
+
+RunSupervisor = Callable[..., SupervisorRun]
+
+
+@pytest.fixture
+def run_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunSupervisor]:
+    """Run a supervisor of two workers with these scripts; SIGTERM comes at the times `stops`."""
+    records: list[dict[str, Any]] = []
+
+    def keep(message: Any) -> None:
+        records.append(message.record)
+
+    write_config(tmp_path, map(counting_directive, (1, 2, 3)))
+    handler = logger.add(keep)
+    FakeChild.all.clear()
+
+    def run(
+        stops: tuple[float, ...] = (10.0,),
+        shutdown_timeout: int = 8,
+        kind: type[FakeChild] = FakeChild,
+        **scripts: list[Script],
+    ) -> SupervisorRun:
+        settings = Settings(
+            workers=2,
+            config_dir=tmp_path / "conf",
+            log_dir=tmp_path / "logs",
+            shutdown_timeout=shutdown_timeout,
+        )
+        monkeypatch.setattr(children, "ChildProcess", kind)
+        FakeChild.scripts = {name.replace("_", "-"): list(one) for name, one in scripts.items()}
+        config, _ = load_config(settings)
+        assert config is not None
+        serving = Supervisor(settings, config, AlarmFiles(settings.log_dir))
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            loop = runner.get_loop()
+            clock = SimpleNamespace(monotonic=loop.time, time=loop.time)
+            monkeypatch.setattr(children, "time", clock)
+            monkeypatch.setattr(observer, "time", clock)
+            start = loop.time()
+            for moment in stops:
+                loop.call_at(start + moment, os.kill, os.getpid(), signal.SIGTERM)
+            code = runner.run(serving.serve())
+            assert asyncio.all_tasks(loop) == set()
+            return SupervisorRun(code, round(loop.time() - start, 3), records, settings.log_dir)
+
+    yield run
+    logger.remove(handler)
+
+
+# Runs.
+
+
+def test_workers_start_before_the_router_and_stop_after_it(run_supervisor: RunSupervisor) -> None:
+    result = run_supervisor(worker_1=[Script(ready=2.0)])
+    assert (result.code, result.starts("worker-0"), result.starts("worker-1")) == (0, [0], [0])
+    assert result.starts("router") == [2.0]
+    assert "serving" in result.messages
+    (router,) = result.children_named("router")
+    workers = result.children_named("worker-0") + result.children_named("worker-1")
+    assert all(worker.pipes == [link] for worker, link in zip(workers, router.pipes, strict=True))
+    assert router.sent[-1] == Stop()
+    assert all(worker.sent[-1] == Stop() for worker in workers)
+    assert router.ended is not None
+    assert all(worker.ended is not None and worker.ended > router.ended for worker in workers)
+    assert result.seconds == pytest.approx(10.2)
+    assert not any(child.was_killed for child in result.children)
+    assert result.ledger == {"adds_up": True}
+
+
+def test_a_worker_that_dies_is_restarted_with_a_new_pipe(run_supervisor: RunSupervisor) -> None:
+    result = run_supervisor(worker_0=[Script(dies=3.0)])
+    assert result.code == 0
+    assert result.starts("worker-0") == [0, 3.1]
+    assert [child.first for child in result.children_named("worker-0")] == [True, False]
+    assert result.starts("worker-1") == [0]
+    first, second = result.children_named("worker-0")
+    (router,), (other,) = result.children_named("router"), result.children_named("worker-1")
+    assert router.pipes == [*first.pipes, *other.pipes, *second.pipes]
+    assert len(set(router.pipes)) == 3
+    attached = [m.worker for m in router.sent if isinstance(m, AttachPipe)]
+    assert attached == [0, 1, 0]
+    assert "a process has died" in result.messages
+
+
+def test_a_router_that_dies_is_restarted_on_its_port_with_new_pipes(
+    run_supervisor: RunSupervisor,
+) -> None:
+    result = run_supervisor(router=[Script(dies=3.0)])
+    assert result.code == 0
+    assert result.starts("router") == [0.5, 3.6]
+    first, second = result.children_named("router")
+    assert (first.port, second.port) == (8080, 4321)
+    for name in ("worker-0", "worker-1"):
+        (worker,) = result.children_named(name)
+        assert len(worker.pipes) == 2
+    assert not set(first.pipes) & set(second.pipes)
+    assert result.ledger["unreported_seconds"] == pytest.approx(2.5)  # since it was ready
+
+
+def test_both_die_at_once(run_supervisor: RunSupervisor) -> None:
+    result = run_supervisor(router=[Script(dies=2.5)], worker_0=[Script(dies=3.0)])
+    assert result.code == 0
+    (_, router), (_, worker) = result.children_named("router"), result.children_named("worker-0")
+    assert worker.pipes[-1] in router.pipes
+    assert len(worker.pipes) == 1
+
+
+def test_it_gives_up_after_too_many_deaths(run_supervisor: RunSupervisor) -> None:
+    result = run_supervisor(stops=(), worker_1=[Script(dies=1.0) for _ in range(10)])
+    assert result.code == 1
+    assert result.starts("worker-1") == [0, 1.1, 2.3, 3.7, 5.5]
+    assert len(result.children_named("worker-1")) == MAX_DEATHS
+    assert any(message.startswith("giving up: worker-1") for message in result.messages)
+    assert all(child.sent[-1] == Stop() for child in result.children_named("worker-0"))
+    assert not any(child.was_killed for child in result.children)
+
+
+def test_deaths_far_apart_are_no_reason_to_give_up(run_supervisor: RunSupervisor) -> None:
+    scripts = [Script(dies=WINDOW_SECONDS / (MAX_DEATHS - 1)) for _ in range(20)]
+    result = run_supervisor(stops=(400.0,), router=scripts)
+    assert result.code == 0
+    assert len(result.children_named("router")) > 15
+
+
+def test_deaths_of_different_processes_are_not_added_up(run_supervisor: RunSupervisor) -> None:
+    scripts = {name: [Script(dies=1.0) for _ in range(4)] for name in ("worker_0", "worker_1")}
+    result = run_supervisor(stops=(30.0,), router=[Script(dies=1.0) for _ in range(4)], **scripts)
+    assert result.code == 0
+    assert [len(result.children_named(name)) for name in ("worker-0", "worker-1", "router")] == [
+        5,
+        5,
+        5,
+    ]
+
+
+@pytest.mark.parametrize("name", ["worker_0", "router"])
+def test_the_wait_for_a_process_that_is_never_ready_ends(
+    name: str, run_supervisor: RunSupervisor
+) -> None:
+    result = run_supervisor(stops=(), **{name: [Script(ready=None)]})
+    assert result.code == 1
+    assert START_SECONDS <= result.seconds < START_SECONDS + 10
+    assert "serving" not in result.messages
+    assert any(message.startswith("giving up: not all") for message in result.messages)
+
+
+@pytest.mark.parametrize("name", ["worker_0", "router"])
+def test_a_process_that_dies_before_it_is_ready_is_not_restarted(
+    name: str, run_supervisor: RunSupervisor
+) -> None:
+    result = run_supervisor(stops=(), **{name: [Script(ready=None, dies=0.2, code=1)]})
+    assert result.code == 1
+    assert result.seconds < 2
+    assert len(result.children_named(name.replace("_", "-"))) == 1
+    expected = f"giving up: {name.replace('_', '-')} ended with 1 before it was ready"
+    assert expected in result.messages
+
+
+@pytest.mark.parametrize("when", [0.2, 0.7])
+def test_a_stop_before_all_are_ready_is_a_stop(when: float, run_supervisor: RunSupervisor) -> None:
+    result = run_supervisor(stops=(when,))
+    assert result.code == 0
+    assert result.seconds < 2
+    assert "serving" not in result.messages
+    assert len(result.children_named("router")) == (when > 0.5)
+
+
+def test_at_a_stop_nothing_is_started_again(run_supervisor: RunSupervisor) -> None:
+    result = run_supervisor(
+        stops=(5.0,),
+        worker_0=[Script(dies=4.95)],  # waits for its restart
+        worker_1=[Script(dies=5.05)],  # dies meanwhile
+    )
+    assert result.code == 0
+    assert len(result.children) == 3
+    assert result.seconds < 6
+
+
+def test_a_child_that_does_not_stop_is_killed(run_supervisor: RunSupervisor) -> None:
+    result = run_supervisor(stops=(5.0,), shutdown_timeout=3, worker_1=[Script(stop_seconds=None)])
+    assert result.code == 1
+    assert result.seconds == pytest.approx(8.0)
+    assert [child.name for child in result.children if child.ended is None] == []
+    assert [child.was_killed for child in result.children_named("worker-1")] == [True]
+    assert any(message.startswith("stopping by force") for message in result.messages)
+
+
+def test_workers_are_not_stopped_before_the_router_has_ended(run_supervisor: RunSupervisor) -> None:
+    result = run_supervisor(stops=(5.0,), shutdown_timeout=3, router=[Script(stop_seconds=None)])
+    assert result.code == 1
+    assert result.seconds == pytest.approx(8.0)
+    for name in ("worker-0", "worker-1"):
+        (worker,) = result.children_named(name)
+        assert Stop() not in worker.sent
+        assert worker.was_killed
+
+
+def test_a_stop_just_within_the_shutdown_timeout_is_clean(run_supervisor: RunSupervisor) -> None:
+    scripts = [Script(stop_seconds=1.4)]
+    result = run_supervisor(stops=(5.0,), shutdown_timeout=3, router=scripts, worker_0=scripts)
+    assert result.code == 0
+    assert result.seconds == pytest.approx(7.8)
+
+
+def test_a_second_signal_kills_all_children(run_supervisor: RunSupervisor) -> None:
+    result = run_supervisor(stops=(5.0, 6.0), router=[Script(stop_seconds=None)])
+    assert result.code == 1
+    assert result.seconds == pytest.approx(6.0)
+    assert all(child.was_killed for child in result.children)
+
+
+@pytest.mark.parametrize("name", ["worker-1", "router"])
+def test_a_process_that_cannot_be_started_counts_as_one_that_died(
+    name: str, run_supervisor: RunSupervisor
+) -> None:
+    """Too many processes or open files, or no memory: that may pass."""
+    failures = iter((False, True, True))
+
+    class Unstartable(FakeChild):
+        def __init__(
+            self, its_name: str, target: object, setup: Any, last: Any, first: bool = False
+        ) -> None:
+            if its_name == name and next(failures, False):
+                raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+            super().__init__(its_name, target, setup, last, first)
+
+    result = run_supervisor(kind=Unstartable, **{name.replace("-", "_"): [Script(dies=1.0)]})
+    assert result.code == 0
+    assert len(result.children_named(name)) == 2
+    assert "Resource temporarily unavailable" in str(result.log)
+
+
+# Reports.
+
+
+def report(number: int) -> WorkerReport:
+    """Of a worker that has consumed this number of events of pipe 1."""
+    line = b'{"number":%d}\n' % number
+    return worker_report({1: number}, alarm_events=line)
+
+
+def routed(number: int) -> RouterReport:
+    return router_report(Events(number, number), {0: (number, 0, 0)}, {1: number})
+
+
+def test_all_reports_of_a_worker_that_died_are_written_and_counted(
+    run_supervisor: RunSupervisor,
+) -> None:
+    """The last reports of a dead process may still be in its pipe."""
+    last = [(2.0 + n / 1000, report(n)) for n in range(1, 100)]
+    result = run_supervisor(
+        stops=(2.5,),
+        worker_0=[Script(dies=2.1, sends=last)],
+        router=[Script(sends=[(0.6, routed(120))])],
+    )
+    assert result.alarm_events == b"".join(b'{"number":%d}\n' % n for n in range(1, 100))
+    assert result.ledger == {
+        "adds_up": True,
+        "rolled_back": 99,
+        "events_received": 120,
+        "events_routed": 120,
+        "deliveries_sent": 120,
+        "deliveries_consumed": 99,
+        "deliveries_lost_worker_died": 21,
+        "outcomes_taken": 99,
+    }
+
+
+def test_a_report_cut_off_by_the_death_of_a_worker_is_ignored(
+    run_supervisor: RunSupervisor,
+) -> None:
+    frame = encode_frame(report(7))
+
+    class Cut(FakeChild):
+        def _finish(self, code: int) -> None:
+            if self._report_pipe is not None and not self._end.done():
+                os.write(self._report_pipe, frame[: len(frame) // 2])
+            super()._finish(code)
+
+    result = run_supervisor(kind=Cut, worker_0=[Script(dies=2.0, sends=[(1.0, report(3))])])
+    assert result.code == 0
+    assert result.alarm_events == b'{"number":3}\n'
+    assert result.ledger["deliveries_consumed"] == result.ledger["deliveries_sent"] == 3
+
+
+def test_the_ledger_has_the_seconds_without_a_report_of_the_router(
+    run_supervisor: RunSupervisor,
+) -> None:
+    sends = [(moment, routed(1)) for moment in (1.0, 2.0)]
+    result = run_supervisor(router=[Script(dies=2.75, sends=sends)])
+    assert result.ledger["unreported_seconds"] == pytest.approx(0.75)
+    assert result.ledger["events_received"] == 1
+
+
+def test_an_orderly_end_leaves_no_gap(run_supervisor: RunSupervisor) -> None:
+    assert "unreported_seconds" not in run_supervisor(stops=(9.0,)).ledger
