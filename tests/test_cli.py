@@ -200,7 +200,7 @@ def test_serve_logs_what_is_worth_a_second_look(
 
 
 @pytest.mark.usefixtures("served")
-def test_serve_with_nothing_special_says_nothing_by_itself(
+def test_serve_with_default_settings_logs_no_warning(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     cli.main(["serve"])

@@ -76,7 +76,7 @@ def test_the_same_figures_give_the_same_bytes(tmp_path: Path) -> None:
     assert draw_all(tmp_path / "1", **documents) == draw_all(tmp_path / "2", **documents)
 
 
-def test_what_did_not_finish_and_what_was_lost_is_told(tmp_path: Path) -> None:
+def test_unfinished_runs_and_lost_events_are_in_the_caption(tmp_path: Path) -> None:
     made = draw_all(tmp_path, compare=comparison())
     throughput = texts(made["throughput-directives"])
     assert "Hollow, not finished: go at 900 (stopped after 77 s)." in throughput

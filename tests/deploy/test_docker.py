@@ -34,7 +34,7 @@ def test_hadolint_has_nothing_against_the_image() -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_it_has_the_folders_of_the_existing_images_and_is_nobody_in_particular() -> None:
+def test_the_image_has_the_folders_of_existing_images_and_an_unprivileged_user() -> None:
     assert lines_of("VOLUME") == ['["/dsiem/configs", "/dsiem/logs"]']
     assert lines_of("USER") == ["10001:10001"]
     assert lines_of("ENTRYPOINT") == ['["dsiem-backend"]']

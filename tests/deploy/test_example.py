@@ -27,8 +27,8 @@ def replay(logs: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     assert cli.main(["replay", *folders, "--format", "json", str(EVENTS)]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    told: dict[str, Any] = json.loads(out)
-    return told
+    document: dict[str, Any] = json.loads(out)
+    return document
 
 
 def test_it_validates_without_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,9 +43,9 @@ def test_it_validates_without_a_warning(capsys: pytest.CaptureFixture[str]) -> N
 def test_it_replays_with_nothing_invalid(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = replay(tmp_path, capsys)
-    events, deliveries = told["ledger"]["events"], told["ledger"]["deliveries"]
-    assert told["adds_up"] is True
+    document = replay(tmp_path, capsys)
+    events, deliveries = document["ledger"]["events"], document["ledger"]["deliveries"]
+    assert document["adds_up"] is True
     assert events["received"] >= 5000
     assert events["invalid"] == deliveries["invalid"] == events["dropped"] == {}
     assert events["whitelisted"] > 0

@@ -340,7 +340,7 @@ def test_invalid_credentials_are_logged_and_retried(
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         (("--msq", "http://nats:4222"), "DSIEM_MSQ"),
         (("--nats-creds", "/nowhere/me.creds"), "/nowhere/me.creds"),
@@ -349,12 +349,12 @@ def test_invalid_credentials_are_logged_and_retried(
     ],
 )
 def test_settings_that_cannot_work_are_named_before_anything_is_done(
-    tmp_path: Path, frontend: Frontend, options: tuple[str, ...], says: str
+    tmp_path: Path, frontend: Frontend, options: tuple[str, ...], message: str
 ) -> None:
     nats = "nats://127.0.0.1:4222"
     with backend(tmp_path, frontend, nats, *options, ready=False, connected=False) as service:
         assert service.process.wait(20) == 3
-        assert says in service.text()
+        assert message in service.text()
         assert "Traceback" not in service.text()
         assert frontend.asked == []
 

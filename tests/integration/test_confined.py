@@ -158,7 +158,7 @@ def place() -> Iterator[Path]:
         yield folder
 
 
-def test_the_wheel_serves_as_nobody_with_a_root_that_is_read_only(place: Path) -> None:
+def test_the_wheel_runs_unprivileged_on_a_read_only_root(place: Path) -> None:
     """The wheel is built and installed into its own environment, and confined as in deploy/."""
     if not able("unshare", "--mount", "true") or not shutil.which("setpriv"):
         pytest.skip("no mount namespaces here: that needs root")

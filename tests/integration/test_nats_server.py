@@ -87,7 +87,7 @@ def test_a_server_ends_and_comes_back_on_the_same_port(tmp_path: Path) -> None:
     assert not Path(f"/proc/{pid}").exists()
 
 
-def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+def test_a_server_that_cannot_start_gives_a_reason(tmp_path: Path) -> None:
     with (
         pytest.raises(AssertionError, match="no_such_option"),
         NatsServer(tmp_path, "no_such_option: 1"),
@@ -118,7 +118,7 @@ def test_credentials_of_a_user(tmp_path: Path) -> None:
         refused(server, Login(credentials=Credentials(tmp_path / "other")))
 
 
-def test_monitoring_knows_who_is_subscribed(tmp_path: Path) -> None:
+def test_monitoring_lists_subscriptions(tmp_path: Path) -> None:
     with NatsServer(tmp_path, 'write_deadline: "2s"', "max_pending: 1mb") as server:
         assert server.monitor("varz")["max_pending"] == 2**20
         assert server.subscribers(SUBJECT) == 0

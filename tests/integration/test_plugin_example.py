@@ -103,12 +103,12 @@ def test_validate_finds_the_plugin(installed: Path, tmp_path: Path) -> None:
     """The command finds the plugin by the module path of its environment."""
     file = tmp_path / "intel_ours.json"
     file.write_bytes(document("http://blocklists:8000"))
-    for path, code, says in ((str(installed), 0, ""), ("", 1, "unknown-plugin")):
+    for path, code, message in ((str(installed), 0, ""), ("", 1, "unknown-plugin")):
         command = [sys.executable, str(ROOT / "cli.py"), "validate", str(file)]
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, env={"PYTHONPATH": path}
         )
-        assert (done.returncode, says in done.stdout) == (code, True), done.stderr
+        assert (done.returncode, message in done.stdout) == (code, True), done.stderr
 
 
 def test_the_script_in_the_readme_works(installed: Path) -> None:

@@ -153,10 +153,10 @@ def test_an_interrupt_writes_the_results_so_far() -> None:
         assert process.stderr is not None
         process.stdin.write(STORY + b"broken\n")
         process.stdin.flush()
-        told = process.stderr.readline()  # then all lines so far have been replayed
+        first_line = process.stderr.readline()  # then all lines so far have been replayed
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
-    assert b"invalid event" in told
+    assert b"invalid event" in first_line
     assert b"stopped: interrupted" in err
     assert b"Traceback" not in err
     assert process.returncode == 130

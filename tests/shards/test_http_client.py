@@ -114,7 +114,7 @@ def test_of_the_environment_nothing_is_taken(
         "http://\udcff:hunter2@host",
     ],
 )
-def test_a_url_that_is_none_is_said_to_be(url: str) -> None:
+def test_an_invalid_url_is_an_error(url: str) -> None:
     text = fault(url)
     assert "is no URL of a server" in text
     assert "hunter2" not in text
@@ -127,7 +127,7 @@ def test_a_host_that_cannot_be_one(host: str) -> None:
     assert "hunter2" not in text
 
 
-def test_nobody_listens() -> None:
+def test_a_refused_connection_is_an_error() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and does not listen
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -146,7 +146,9 @@ def test_only_status_200_will_do(status: int, frontend: Frontend) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed_and_says_where_to(status: int, frontend: Frontend) -> None:
+def test_a_redirect_is_not_followed_and_its_target_is_in_the_error(
+    status: int, frontend: Frontend
+) -> None:
     to = frontend.url_with_login("user:hunter2") + "/else\x1b"
     frontend.replies[PATH] = Reply(status, headers={"Location": to})
     text = fault(frontend.url)
@@ -236,7 +238,7 @@ SLOW = [
 
 
 @pytest.mark.parametrize("slow", SLOW)
-def test_who_drips_has_as_long_as_all_of_it_may_take(slow: Reply, frontend: Frontend) -> None:
+def test_a_slow_reply_is_cut_off_at_the_deadline(slow: Reply, frontend: Frontend) -> None:
     frontend.replies[PATH] = slow
     began = time.monotonic()
     text = fault(frontend.url, seconds=0.2)

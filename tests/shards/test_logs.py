@@ -164,7 +164,7 @@ def test_invalid_events_are_limited_for_each_reason_and_then_summed_up(
     ]
 
 
-def test_what_is_still_suppressed_is_said_at_the_end_once(
+def test_the_remaining_suppressed_events_are_logged_once_at_the_end(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     logs.configure_logging("INFO", as_json=True)

@@ -95,8 +95,8 @@ class Replayed(NamedTuple):
     @property
     def summary(self) -> Json:
         """What --format json said."""
-        told: Json = json.loads(self.out)
-        return told
+        document: Json = json.loads(self.out)
+        return document
 
     @property
     def ledger(self) -> Json:

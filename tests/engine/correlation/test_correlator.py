@@ -25,7 +25,7 @@ NO_TRACE = {"sticky_seen", "repeated", "out_of_order"}
 Copy = dict[BacklogKey, BacklogSnapshot]
 
 
-def told(engine: EngineUnderTest, moment: Moment) -> dict[str, int]:
+def process_moment(engine: EngineUnderTest, moment: Moment) -> dict[str, int]:
     output = engine.event(moment.event, moment.now) if moment.event else engine.tick(moment.now)
     return output.counts
 
@@ -59,7 +59,7 @@ def test_a_copy_that_takes_only_changes_is_the_whole(
     for number, moment in enumerate(scenario.moments):
         if number in crashes:
             engine.restart(copy.values())
-        told(engine, moment)
+        process_moment(engine, moment)
         if number in looks:
             update(copy, engine.correlator)
             assert copy == open_now(engine.correlator)
@@ -69,11 +69,11 @@ def test_a_copy_that_takes_only_changes_is_the_whole(
 
 @few
 @given(scenarios())
-def test_nothing_else_is_said_to_have_changed(scenario: Scenario) -> None:
+def test_nothing_else_is_reported_as_changed(scenario: Scenario) -> None:
     engine = engine_of(scenario)
     before: Copy = {}
     for moment in scenario.moments:
-        told(engine, moment)
+        process_moment(engine, moment)
         after = open_now(engine.correlator)
         changed = {key for key in before | after if before.get(key) != after.get(key)}
         keys = list(engine.correlator.take_changed())
@@ -88,7 +88,7 @@ def test_what_leaves_no_trace_is_no_change(scenario: Scenario) -> None:
     engine = engine_of(scenario)
     for moment in scenario.moments:
         engine.correlator.take_changed()
-        if told(engine, moment).keys() <= NO_TRACE:
+        if process_moment(engine, moment).keys() <= NO_TRACE:
             assert list(engine.correlator.take_changed()) == []
 
 
@@ -139,7 +139,7 @@ def tracked() -> Correlator:
     return made
 
 
-def test_what_is_opened_taken_and_closed_is_said_once(tracked: Correlator) -> None:
+def test_each_opened_changed_or_closed_backlog_is_reported_once(tracked: Correlator) -> None:
     both = [(1, "e1"), (2, "e1")]
     assert sorted(tracked.take_changed()) == both
     assert list(tracked.take_changed()) == []
@@ -150,7 +150,7 @@ def test_what_is_opened_taken_and_closed_is_said_once(tracked: Correlator) -> No
     assert [tracked.snapshot_of(key) for key in both] == [None, None]
 
 
-def test_what_expires_is_said(tracked: Correlator) -> None:
+def test_expired_backlogs_are_reported(tracked: Correlator) -> None:
     list(tracked.take_changed())
     tracked.advance_time(1000)
     assert sorted(tracked.take_changed()) == [(1, "e1"), (2, "e1")]
@@ -165,7 +165,7 @@ def test_a_backlog_that_is_opened_again_by_the_same_event_is_one_key(tracked: Co
     assert state.starts == (200, 200)
 
 
-def test_what_is_restored_has_changed_even_if_it_was_told_before(tracked: Correlator) -> None:
+def test_restored_backlogs_are_reported_as_changed_again(tracked: Correlator) -> None:
     again = correlator(track_changes=True)
     tracked.take_changed()
     again.restore(tracked.snapshots())
@@ -177,7 +177,7 @@ def test_there_is_no_state_of_what_is_not_open(tracked: Correlator, key: Backlog
     assert tracked.snapshot_of(key) is None
 
 
-def test_nothing_is_remembered_where_nobody_asks() -> None:
+def test_without_tracking_no_changes_are_kept() -> None:
     untracked = correlator()
     untracked.process_event(event("e1", 1, 100), 100)
     untracked.advance_time(1000)

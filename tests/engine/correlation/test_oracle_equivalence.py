@@ -55,7 +55,7 @@ def engine_of(scenario: Scenario) -> EngineUnderTest:
     return EngineUnderTest(scenario.assets, scenario.directives, scenario.options)
 
 
-def told(engine: EngineUnderTest | Oracle, moment: Moment) -> Output:
+def process_moment(engine: EngineUnderTest | Oracle, moment: Moment) -> Output:
     return engine.event(moment.event, moment.now) if moment.event else engine.tick(moment.now)
 
 
@@ -80,7 +80,9 @@ def test_the_engine_equals_the_oracle_at_every_step(scenario: Scenario) -> None:
     engine = engine_of(scenario)
     oracle = Oracle(scenario.assets, scenario.directives, scenario.options)
     for moment in scenario.moments:
-        assert comparable(told(engine, moment)) == comparable(told(oracle, moment))
+        assert comparable(process_moment(engine, moment)) == comparable(
+            process_moment(oracle, moment)
+        )
         assert engine.open_backlogs == oracle.open_backlogs
 
 
@@ -93,7 +95,9 @@ def test_saving_and_restoring_at_any_points_changes_nothing(
     for number, moment in enumerate(scenario.moments):
         if number in cuts:
             restored.reload()
-        assert comparable(told(restored, moment)) == comparable(told(engine, moment))
+        assert comparable(process_moment(restored, moment)) == comparable(
+            process_moment(engine, moment)
+        )
         assert restored.open_backlogs == engine.open_backlogs
 
 
@@ -112,7 +116,7 @@ def test_any_split_of_the_directives_writes_the_same(
 
 @few
 @given(scenario=scenarios(most_directives=MOST_DIRECTIVES))
-def test_engines_that_are_told_only_what_concerns_them_write_the_same(scenario: Scenario) -> None:
+def test_engines_with_only_their_own_events_write_the_same(scenario: Scenario) -> None:
     each_alone = [[directive] for directive in scenario.directives]
     whole = run(scenario, [scenario.directives])
     assert run(scenario, each_alone, only_concerned=True) == whole
@@ -133,7 +137,7 @@ def run(scenario: Scenario, parts: list[list[Json]], *, only_concerned: bool = F
         engine = EngineUnderTest(scenario.assets, directives, scenario.options)
         for moment in scenario.moments:
             if not only_concerned or concerned(directives, moment):
-                written.add(told(engine, moment))
+                written.add(process_moment(engine, moment))
         written.add(engine.tick(max((moment.now for moment in scenario.moments), default=0)))
         written.open_backlogs += engine.open_backlogs
     return written
@@ -170,7 +174,7 @@ def happenings(scenario: Scenario) -> Iterable[str]:
     oracle = Oracle(scenario.assets, scenario.directives, scenario.options)
     for moment in scenario.moments:
         current = {backlog.alarm_id: backlog.current for backlog in oracle.backlogs}
-        output = told(oracle, moment)
+        output = process_moment(oracle, moment)
         yield from output.counts
         if sum(output.counts.values()) > 1 and output.counts.get("taken", 0) > 1:
             yield "several consume"

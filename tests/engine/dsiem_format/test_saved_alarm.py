@@ -98,12 +98,12 @@ def test_the_peers_form_between_any_two_moments_changes_nothing(
     for number, moment in enumerate(scenario.moments):
         if number in cuts:
             engines[1].reload_as_peers()
-        expected, output = (comparable(told(engine, moment)) for engine in engines)
+        expected, output = (comparable(process_moment(engine, moment)) for engine in engines)
         assert output == expected
         assert engines[0].open_backlogs == engines[1].open_backlogs
 
 
-def told(engine: EngineUnderTest, moment: Moment) -> Output:
+def process_moment(engine: EngineUnderTest, moment: Moment) -> Output:
     return engine.event(moment.event, moment.now) if moment.event else engine.tick(moment.now)
 
 
@@ -112,7 +112,7 @@ def told(engine: EngineUnderTest, moment: Moment) -> Output:
 def test_a_state_is_the_same_after_json(scenario: Scenario) -> None:
     engine = EngineUnderTest(scenario.assets, scenario.directives, scenario.options)
     for moment in scenario.moments:
-        told(engine, moment)
+        process_moment(engine, moment)
     states = engine.correlator.snapshots()
     again = msgspec.json.decode(msgspec.json.encode(states), type=list[BacklogSnapshot])
     assert again == states
@@ -161,7 +161,7 @@ def test_what_lookups_have_found_goes_on_with_the_backlog() -> None:
         assert printed["vulnerabilities"] == (vuln,)
 
 
-def test_the_state_of_a_file_says_all_of_it() -> None:
+def test_the_state_in_a_file_is_complete() -> None:
     assert state_of(AT_STAGE_3) == BacklogSnapshot(
         directive=5,
         opened_by="e1",
@@ -211,9 +211,7 @@ def test_a_longer_life_of_all_alarms_counts_for_a_file_too() -> None:
         ({"rule1": {"start_time": 0}, "created_time": 0}, (T0 + 40, T0, T0 + 30)),
     ],
 )
-def test_where_a_file_is_silent_about_a_start_it_says_something_near(
-    patch: Json, starts: tuple[int, ...]
-) -> None:
+def test_a_missing_start_time_is_estimated(patch: Json, starts: tuple[int, ...]) -> None:
     assert state_of(changed(AT_STAGE_3, **patch)).starts == starts
 
 

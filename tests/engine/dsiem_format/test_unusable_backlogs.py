@@ -60,7 +60,7 @@ UNFIT: list[tuple[Json, str]] = [
 
 
 @pytest.mark.parametrize(("patch", "reason"), UNFIT)
-def test_an_alarm_that_is_no_backlog_says_why(patch: Json, reason: str) -> None:
+def test_an_alarm_that_is_no_backlog_has_a_reason(patch: Json, reason: str) -> None:
     with pytest.raises(UnusableBacklogError, match=reason):
         state_of(changed(AT_STAGE_3, **patch))
 
@@ -165,7 +165,7 @@ def test_a_document_that_is_no_list_is_refused(document: bytes) -> None:
         parse_saved_alarms(document)
 
 
-def test_items_that_are_no_alarms_are_told_and_the_others_read() -> None:
+def test_items_that_are_no_alarms_are_reported_and_the_others_read() -> None:
     items = [1, AT_STAGE_3, None, [], {}, alarm(title=5), AT_STAGE_2, {"rules": [[]]}]
     parsed = parse_saved_alarms(msgspec.json.encode(items))
     assert [len(one.rules) for one in parsed.alarms] == [3, 3]

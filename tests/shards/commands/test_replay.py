@@ -339,16 +339,16 @@ NO_PATH: list[tuple[list[str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "says"), NO_PATH)
+@pytest.mark.parametrize(("arguments", "message"), NO_PATH)
 def test_a_path_that_is_missing_or_unfit_is_2(
-    arguments: list[str], says: str, replay: Replay
+    arguments: list[str], message: str, replay: Replay
 ) -> None:
     Path("events.ndjson").touch()
     Path("empty").mkdir()
     Path("taken/siem_alarms.json").mkdir(parents=True)
     result = replay.of(*arguments)
     assert (result.code, result.out) == (2, "")
-    assert result.err.startswith(says)
+    assert result.err.startswith(message)
     assert result.err.count("\n") == 1
 
 
@@ -392,16 +392,16 @@ def test_times_at_the_end_of_the_calendar_are_no_traceback(timestamp: str, repla
     assert "directive 1" in result.out
 
 
-def test_the_summary_for_people_says_the_same_and_takes_nothing_as_markup(replay: Replay) -> None:
+def test_the_text_summary_has_the_same_counts_and_interprets_no_markup(replay: Replay) -> None:
     write_config([directive(1, rule(1, LOGIN), rule(2, LOGIN_AGAIN), name="[red]\x1b[2J SRC_IP")])
     lines: list[Any] = [event("a", 0, LOGIN), event("b", 1, UNKNOWN), "{"]
     result = replay(*lines, options=["--format", "text", "--alarms", "--log-dir", "[bold]logs"])
-    told = " ".join(result.out.split())
-    assert "[red]\\x1b[2J 192.0.2.1" in told
-    assert "events received 3 1 routed, 1 unmatched, 1 invalid bad_json" in told
-    assert "delivered 1 1 consumed" in told
-    assert "backlogs opened 1 0 finished, 0 expired, 1 open" in told
-    assert "[bold]logs/siem_alarms.json" in told
-    assert "NOT ACCOUNTED FOR" not in told
+    text = " ".join(result.out.split())
+    assert "[red]\\x1b[2J 192.0.2.1" in text
+    assert "events received 3 1 routed, 1 unmatched, 1 invalid bad_json" in text
+    assert "delivered 1 1 consumed" in text
+    assert "backlogs opened 1 0 finished, 0 expired, 1 open" in text
+    assert "[bold]logs/siem_alarms.json" in text
+    assert "NOT ACCOUNTED FOR" not in text
     assert "\x1b" not in result.out
     assert max(map(len, result.out.splitlines())) <= 80

@@ -110,8 +110,8 @@ GOOD_CHANGES: list[dict[str, str | None]] = [
 def test_what_is_right_is_not_complained_of(
     changes: dict[str, str | None], validate: Validate
 ) -> None:
-    told = "1 files, 1 directives, 0 assets: 0 faults, 0 warnings\n"
-    assert validate(write("directives_x.json", second(**changes))) == (0, "", told)
+    summary = "1 files, 1 directives, 0 assets: 0 faults, 0 warnings\n"
+    assert validate(write("directives_x.json", second(**changes))) == (0, "", summary)
 
 
 def test_a_taxonomy_rule_needs_no_plugin_and_a_plugin_rule_no_product(validate: Validate) -> None:
@@ -172,7 +172,7 @@ def test_all_faults_of_all_files_are_reported_in_one_run(validate: Validate) -> 
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         (directives(directive()), "1 files, 1 directives, 0 assets: 0 faults, 0 warnings\n"),
         (GOOD_ASSETS, "1 files, 0 directives, 1 assets: 0 faults, 0 warnings\n"),
@@ -181,11 +181,11 @@ def test_all_faults_of_all_files_are_reported_in_one_run(validate: Validate) -> 
     ],
 )
 def test_a_file_of_another_name_is_known_by_its_content(
-    text: str, told: str, validate: Validate
+    text: str, expected: str, validate: Validate
 ) -> None:
     result = validate(write("x.json", text))
     assert (result.code, result.out) == (0, "")
-    assert result.err.startswith(told)
+    assert result.err.startswith(expected)
 
 
 def test_a_file_that_is_no_config_is_a_fault(validate: Validate) -> None:
@@ -224,13 +224,13 @@ def test_json_for_machines(validate: Validate) -> None:
         "field": "disabled",
         "message": "is true: the directive is skipped",
     }
-    told = json.loads(result.out)
-    assert told["problems"] == [
+    document = json.loads(result.out)
+    assert document["problems"] == [
         {"file": "directives_x.json", "line": line, "column": column} | row
         for (line, column), row in ((fault_at, fault), (warning_at, warning))
     ]
-    assert told["unreadable"] == ["none cannot be read: No such file or directory"]
-    assert (told["valid"], told["counts"]["files"]) == (False, 1)
+    assert document["unreadable"] == ["none cannot be read: No such file or directory"]
+    assert (document["valid"], document["counts"]["files"]) == (False, 1)
     assert (result.code, result.err) == (2, "")
 
 
@@ -251,7 +251,7 @@ def test_json_says_valid_and_has_the_exit_code_of_text(
     assert json.loads(result.out)["valid"] == (code == 0)
 
 
-def test_what_is_valid_is_read_as_the_document_says() -> None:
+def test_valid_documents_keep_their_values() -> None:
     text = directives(directive(taxonomy(2, subcategory='["x"]'), rule(1)))
     [checked] = parse_directives(text.replace(MARK, "").encode())
     assert checked.directive is not None

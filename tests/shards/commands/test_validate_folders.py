@@ -121,7 +121,7 @@ def test_no_directive_is_a_fault_beside_faults_of_assets(validate: Validate) -> 
     assert sorted(validate("c").codes) == ["no-directives", "out-of-range"]
 
 
-def test_faulty_directives_are_not_said_to_be_absent_too(validate: Validate) -> None:
+def test_faulty_directives_are_not_reported_as_missing_too(validate: Validate) -> None:
     write("c/assets_a.json", document("assets", asset(value="0")))
     write("c/directives_a.json", directives(directive(priority="9")))
     assert validate("c").codes == ["out-of-range", "out-of-range"]

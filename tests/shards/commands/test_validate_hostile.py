@@ -38,11 +38,11 @@ def validate(
 
 
 class Spoiled(NamedTuple):
-    """Bytes, where the line for them points, and what it says."""
+    """Bytes of a file, and the place and text of the expected line."""
 
     data: bytes
     place: str
-    says: str
+    finding: str
 
 
 BOM = "bom - - -: begins with a byte order mark, must begin with {"
@@ -64,12 +64,12 @@ SPOILED = {
 @pytest.mark.parametrize("name", SPOILED)
 @pytest.mark.parametrize("file", ["directives_x.json", "assets_x.json", "vuln_x.json", "x.json"])
 def test_bytes_that_are_no_document(name: str, file: str, validate: Validate) -> None:
-    data, place, says = SPOILED[name]
-    code, _, byte = says.partition(" ")
+    data, place, finding = SPOILED[name]
+    code, _, byte = finding.partition(" ")
     if code == "not-utf8":
-        says = f"not-utf8 - - -: is not UTF-8: byte {byte}, must be saved as UTF-8"
+        finding = f"not-utf8 - - -: is not UTF-8: byte {byte}, must be saved as UTF-8"
     result = validate(write(file, data))
-    assert result.lines == [f"{file}:{place} {says}"]
+    assert result.lines == [f"{file}:{place} {finding}"]
     assert result.code == 1
 
 
@@ -145,7 +145,7 @@ def test_a_number_that_nothing_holds_is_a_line(text: str, validate: Validate) ->
     assert (len(result.lines), result.code) == (1, 1)
 
 
-def test_what_a_file_says_cannot_command_a_terminal_nor_fill_it(validate: Validate) -> None:
+def test_texts_of_a_file_reach_the_terminal_escaped_and_shortened(validate: Validate) -> None:
     hostile = json.dumps("\x1b[2J\r\n\u202e" + "x" * 10_000)
     documents = {
         "assets_a\x1b.json": document("assets", asset(cidr=hostile, name=hostile)),

@@ -61,7 +61,7 @@ def repaired(text: str) -> Directive:
     return checked.directive
 
 
-def test_values_are_repaired_to_what_the_warning_says() -> None:
+def test_values_are_repaired_as_the_warning_says() -> None:
     for value, priority in {"-1": 1, "0": 1, "1": 1, "5": 5, "6": 1, "9" * 30: 1}.items():
         assert repaired(directives(directive(priority=value))).priority == priority
     for value, reliability in {"-1": 0, "0": 0, "10": 10, "11": 10, "9" * 30: 10}.items():

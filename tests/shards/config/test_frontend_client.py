@@ -124,7 +124,7 @@ def write(folder: Path, name: str, text: str = "{}") -> None:
 # What is taken.
 
 
-def test_the_files_of_the_node_are_downloaded_and_said_to_be(
+def test_the_files_of_the_node_are_downloaded_and_logged(
     frontend: Frontend, folder: Path, log: list[str]
 ) -> None:
     frontend.put("intel_x.json", {"intel_sources": []})
@@ -234,7 +234,7 @@ def test_a_name_that_is_listed_twice_is_downloaded_once(frontend: Frontend, fold
     assert len(frontend.asked) == 3
 
 
-def test_unknown_keys_are_nobodys_concern(frontend: Frontend, folder: Path) -> None:
+def test_unknown_keys_are_ignored(frontend: Frontend, folder: Path) -> None:
     listed = {"files": [{"filename": name, "size": 1} for name in (A, D)], "more": [1]}
     frontend.replies[LIST] = Reply(body=json.dumps(listed).encode())
     frontend.put(A, ASSETS | {"more": 1})
@@ -357,7 +357,7 @@ def test_until_all_has_come_the_old_set_stays(frontend: Frontend, folder: Path) 
 # Again and again.
 
 
-def test_it_tries_until_the_frontend_is_well_and_says_what_is_wrong_once(
+def test_it_retries_until_the_frontend_works_and_logs_a_fault_once(
     frontend: Frontend, folder: Path, log: list[str]
 ) -> None:
     frontend.replies[LIST] = [

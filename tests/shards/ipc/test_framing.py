@@ -120,12 +120,12 @@ TO_CHILD: list[ToChild] = [AttachPipe(3, 1), Stop()]
 
 
 @pytest.mark.parametrize("message", FROM_CHILD)
-def test_what_a_child_says_is_heard(message: FromChild) -> None:
+def test_messages_of_a_child_arrive(message: FromChild) -> None:
     assert decode_from_child(msgspec.msgpack.encode(message)) == message
 
 
 @pytest.mark.parametrize("message", TO_CHILD)
-def test_what_a_child_is_told_is_heard(message: ToChild) -> None:
+def test_messages_to_a_child_arrive(message: ToChild) -> None:
     assert decode_to_child(msgspec.msgpack.encode(message)) == message
 
 

@@ -243,7 +243,7 @@ async def test_a_long_request_that_is_cached_is_delivered_as_one_result(
 
 
 @in_loop
-async def test_results_that_nobody_takes_stop_the_service_at_a_limit(server: LookupServer) -> None:
+async def test_results_that_are_not_taken_stop_the_service_at_a_limit(server: LookupServer) -> None:
     service = LookupService([intel(server.url)], limits=replace(LIMITS, queued_results=5))
     task = asyncio.create_task(service.run())
     for number in range(100):

@@ -60,7 +60,7 @@ async def test_close_does_not_wait_for_a_plugin_that_hangs(
     assert harness.delivered == []
 
 
-def test_a_thread_that_outlives_the_loop_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_ends_after_the_event_loop_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     lookup_plugins.register(monkeypatch, "intel", "Hanging")
     lookup_plugins.release.clear()
     services: list[LookupService] = []

@@ -78,7 +78,7 @@ def test_a_shard_has_its_load_and_the_state_of_its_process() -> None:
     }
 
 
-def test_the_ledger_says_whether_it_adds_up() -> None:
+def test_the_ledger_shows_whether_it_adds_up() -> None:
     exact, inexact = Events(received=2, routed=2), Events(received=2, routed=1)
     for events, adds_up in ((exact, True), (inexact, False)):
         ledger = document(overview(ledger=Ledger(events=events)))["ledger"]

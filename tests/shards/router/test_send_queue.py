@@ -141,7 +141,7 @@ def test_events_wait_for_the_first_pipe() -> None:
     play(story)
 
 
-def test_while_nobody_reads_the_queue_fills_up_and_then_drops() -> None:
+def test_an_unread_queue_fills_up_and_then_drops() -> None:
     async def story() -> None:
         queue, pipe = SendQueue(10), Pipe()
         queue.attach_pipe(1, pipe.writer)
@@ -199,7 +199,7 @@ def test_after_a_death_it_goes_on_in_the_next_pipe_where_it_was() -> None:
     play(story)
 
 
-def test_a_new_pipe_takes_over_at_once_from_one_that_nobody_reads() -> None:
+def test_a_new_pipe_replaces_an_unread_one_at_once() -> None:
     """Both ends of the old one may live on for a moment: it is still not written to again."""
 
     async def story() -> None:

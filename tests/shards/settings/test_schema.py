@@ -90,5 +90,5 @@ def test_a_wrong_secret_is_not_shown(token: str) -> None:
         ("", ""),
     ],
 )
-def test_who_logs_in_is_never_shown(url: str, shown: str) -> None:
+def test_the_user_name_in_a_url_is_never_shown(url: str, shown: str) -> None:
     assert SETTINGS_TABLE["msq"].spec.redact(url) == shown

@@ -197,7 +197,7 @@ END = chunk(b"")
     ],
 )
 @pytest.mark.parametrize("kind", ["application/json", "text/plain; charset=latin-1", "?"])
-def test_a_body_is_told_by_its_content_and_passed_on_as_it_came(
+def test_the_format_of_a_body_is_detected_and_its_events_are_unchanged(
     body: bytes, events: list[bytes], kind: str
 ) -> None:
     intake = Recorder()
@@ -279,14 +279,14 @@ def test_the_list_of_refused_events_is_bounded_but_their_count_is_not() -> None:
 
 
 @pytest.mark.parametrize("others", [[], [GOOD], [b"bad"], [b"bad"] * 200 + [GOOD]])
-def test_a_full_queue_asks_to_try_again_and_says_for_what(others: list[bytes]) -> None:
+def test_a_full_queue_asks_for_a_retry_of_the_rest(others: list[bytes]) -> None:
     answer = posted(b"\n".join([FULL, *others, FULL]))
     assert (answer.status, answer.headers["retry-after"]) == (429, "1")
     assert answer.json["rejected"][0]["reason"] == "queue_full"
     assert answer.json["accepted"] == others.count(GOOD)
 
 
-def test_a_full_queue_behind_the_end_of_the_list_is_told_too() -> None:
+def test_a_queue_that_is_full_after_the_last_event_is_reported_too() -> None:
     assert posted(b"bad\n" * (MAX_LISTED + 1) + FULL).status == 429
 
 
@@ -414,7 +414,7 @@ def test_no_other_path_or_method(method: str, path: str, status: int, allow: str
     serve(scenario)
 
 
-def test_the_root_says_what_it_is_in_one_line_and_no_version() -> None:
+def test_the_root_page_is_one_line_without_a_version() -> None:
     async def scenario(site: Site) -> None:
         answer = await site.request("GET", "/?x=1")
         assert answer.json == {"name": "dsiem-shards", "events": "POST /events"}
@@ -516,7 +516,7 @@ def test_pipelined_requests_are_answered_in_order() -> None:
     serve(scenario)
 
 
-def test_a_client_that_asks_first_is_told_to_go_on() -> None:
+def test_a_client_that_expects_100_continue_gets_it() -> None:
     async def scenario(site: Site) -> None:
         async with site.raw() as client:
             client.send(head("Expect: 100-continue", "Content-Length: 8"))
@@ -684,7 +684,7 @@ def test_a_stop_does_not_wait_for_a_body_that_does_not_come() -> None:
     assert serve(scenario).taken == []
 
 
-def test_a_stop_that_cuts_a_body_says_how_much_of_it_was_taken() -> None:
+def test_a_stop_during_a_body_reports_the_accepted_events() -> None:
     class Slow(Recorder):
         started = asyncio.Event()
 
@@ -728,7 +728,7 @@ def test_a_stop_may_come_twice_or_before_the_start() -> None:
     serve(scenario)
 
 
-def test_it_listens_where_it_is_told_or_says_that_it_cannot() -> None:
+def test_it_listens_on_its_address_or_reports_an_error() -> None:
     async def scenario(site: Site) -> None:
         with pytest.raises(OSError, match="in use"):
             await HttpSource(site.intake, "127.0.0.1", site.port).start()

@@ -20,23 +20,23 @@ class Told(Client):
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: list[object] = []
+        self.handled: list[object] = []
 
     async def _process_ping(self) -> None:
-        self.told.append("PING")
+        self.handled.append("PING")
         await asyncio.sleep(0)
 
     async def _process_pong(self) -> None:
-        self.told.append("PONG")
+        self.handled.append("PONG")
 
     async def _process_err(self, err_msg: str) -> None:
-        self.told.append(err_msg)
+        self.handled.append(err_msg)
 
     async def _process_info(self, info: dict[str, object], _initial: bool = False) -> None:
-        self.told.append(info)
+        self.handled.append(info)
 
     async def _process_msg(self, *about: object) -> None:
-        self.told.append(about)
+        self.handled.append(about)
 
 
 class Feed:
@@ -95,36 +95,36 @@ ASIDE: list[tuple[bytes, object]] = [
 
 
 def stream() -> tuple[bytes, list[bytes], list[object]]:
-    """Everything, interleaved; the events and what is told in it."""
-    parts, events, told = [b"+OK\r\n"], [], []
+    """All operations, interleaved with events; its events, and the expected calls."""
+    parts, events, handled = [b"+OK\r\n"], [], []
     for number, payload in enumerate(PAYLOADS):
-        aside, says = ASIDE[number % len(ASIDE)]
+        aside, expected = ASIDE[number % len(ASIDE)]
         parts += [message(payload), aside, with_headers(payload), message(payload, reply="_R.1")]
         events += [payload] * 3
-        told.append(says)
-    return b"".join(parts), events, told
+        handled.append(expected)
+    return b"".join(parts), events, handled
 
 
 def test_a_stream_cut_in_two_at_any_byte_gives_the_same() -> None:
-    whole, events, told = stream()
+    whole, events, handled = stream()
     for at in range(len(whole) + 1):
         feed = Feed().parse(whole[:at], whole[at:])
         assert feed.events == events, at
-        assert feed.client.told == told, at
+        assert feed.client.handled == handled, at
         assert feed.parser.received == len(events)
 
 
 def test_a_stream_byte_by_byte_gives_the_same() -> None:
-    whole, events, told = stream()
+    whole, events, handled = stream()
     feed = Feed().parse(*(whole[at : at + 1] for at in range(len(whole))))
     assert feed.events == events
-    assert feed.client.told == told
+    assert feed.client.handled == handled
 
 
 frames = st.one_of(
     st.builds(lambda payload: ("event", payload, message(payload)), st.binary(max_size=60)),
     st.builds(lambda payload: ("event", payload, with_headers(payload)), st.binary(max_size=60)),
-    st.sampled_from([("told", says, frame) for frame, says in ASIDE]),
+    st.sampled_from([("handled", expected, frame) for frame, expected in ASIDE]),
 )
 
 
@@ -134,7 +134,7 @@ def test_any_frames_in_any_pieces(parts: list[tuple[str, object, bytes]], cuts: 
     edges = [0, *sorted(min(cut, len(whole)) for cut in cuts), len(whole)]
     feed = Feed().parse(*(whole[a:b] for a, b in pairwise(edges)))
     assert feed.events == [content for kind, content, _ in parts if kind == "event"]
-    assert feed.client.told == [content for kind, content, _ in parts if kind == "told"]
+    assert feed.client.handled == [content for kind, content, _ in parts if kind == "handled"]
 
 
 def test_all_events_of_a_read_are_handed_on_at_once_and_before_anything_is_awaited() -> None:
@@ -175,7 +175,7 @@ def test_a_new_connection_begins_with_nothing_left_of_the_old_one() -> None:
         b"\r\n",
     ],
 )
-def test_what_no_server_says_ends_the_connection_and_not_the_reader(wrong: bytes) -> None:
+def test_an_unknown_operation_ends_the_connection_and_not_the_reader(wrong: bytes) -> None:
     feed = Feed()
     with pytest.raises(ProtocolError):
         feed.parse(message(b"good") + wrong)

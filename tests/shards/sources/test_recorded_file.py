@@ -72,13 +72,13 @@ def test_gzip_is_known_by_its_content_and_may_have_several_members(file: Path) -
 
 
 @pytest.mark.parametrize("name", ["none", "", ".", "none/none"])
-def test_what_cannot_be_opened_is_said_at_once(name: str, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_opened_is_an_error_at_once(name: str, tmp_path: Path) -> None:
     with pytest.raises(PathError, match="cannot be read"):
         RecordedFile(str(tmp_path / name))
 
 
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.9])
-def test_a_cut_gzip_file_gives_what_is_there_and_then_says_so(kept: float, file: Path) -> None:
+def test_a_cut_gzip_file_gives_its_events_and_then_an_error(kept: float, file: Path) -> None:
     expected = [b"line %d" % number for number in range(200_000)]
     packed = gzip.compress(b"\n".join(expected))
     file.write_bytes(packed[: int(len(packed) * kept)])
@@ -95,7 +95,7 @@ def test_a_cut_gzip_file_gives_what_is_there_and_then_says_so(kept: float, file:
     assert kept * 150_000 < len(found) < 200_000
 
 
-def test_a_broken_gzip_file_is_said_to_be(file: Path) -> None:
+def test_a_damaged_gzip_file_is_an_error(file: Path) -> None:
     packed = bytearray(gzip.compress(b"line\n" * 1000))
     packed[len(packed) // 2] ^= 0xFF
     for content in (bytes(packed), gzip.compress(b"a\n") + b"junk", b"\x1f\x8b", b"\x1f\x8bxxx"):

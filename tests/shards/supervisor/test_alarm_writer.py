@@ -109,7 +109,7 @@ def test_a_full_disk_is_tried_again_until_there_is_room(log: list[str]) -> None:
     ]
 
 
-def test_another_trouble_is_said_as_well(log: list[str]) -> None:
+def test_a_different_error_is_logged_too(log: list[str]) -> None:
     files = Files(FULL, OSError(errno.EIO, "Input/output error", "x"))
     write(AlarmWriter(files), report(b"e1\n"))
     assert [line.rpartition(": ")[2] for line in log] == [
@@ -151,7 +151,7 @@ def test_what_can_be_written_at_the_end_is(log: list[str]) -> None:
     assert "lost" not in "".join(log)
 
 
-def test_a_rotation_that_fails_is_said_and_raises_nothing(log: list[str]) -> None:
+def test_a_failed_rotation_is_logged_and_raises_nothing(log: list[str]) -> None:
     files = Files()
     files.rotation = OSError(errno.EACCES, "Permission denied", "logs/siem_alarms.json")
     out = AlarmWriter(files)
@@ -165,7 +165,7 @@ def test_a_rotation_that_fails_is_said_and_raises_nothing(log: list[str]) -> Non
     assert out.trouble == ""
 
 
-def test_a_rotation_that_goes_on_failing_is_said_once_however_much_is_written(
+def test_a_rotation_that_fails_repeatedly_is_logged_once(
     log: list[str],
 ) -> None:
     """Lines go on into the old files meanwhile: nobody waits, and nothing is over."""

@@ -237,7 +237,7 @@ def check(aggregator: LedgerAggregator) -> None:
     assert ledger == aggregator.total(), "to ask changes nothing"
 
 
-def test_counts_of_all_lives_are_added() -> None:
+def test_counts_of_all_restarts_are_added() -> None:
     aggregator = LedgerAggregator()
     events = Events(9, 2, 3, 1, Counter(bad_json=2), Counter(other=1))
     for seconds in (0.5, 0.25):
@@ -266,7 +266,7 @@ def test_backlogs_of_a_worker_that_dies_are_interrupted() -> None:
     )
 
 
-def test_only_who_lives_counts_as_queue_and_as_worker() -> None:
+def test_only_running_workers_count() -> None:
     aggregator = LedgerAggregator()
     router({0: (5, 0, 3), 1: (4, 0, 2)}, {})(aggregator)
     worker(0, {})(aggregator)
@@ -442,7 +442,7 @@ def test_a_worker_that_took_events_late_is_noticed_once() -> None:
     assert aggregator.total().late == 3
 
 
-def test_what_is_known_of_events_that_never_came_outlives_a_router() -> None:
+def test_feed_losses_are_kept_when_a_router_dies() -> None:
     aggregator = LedgerAggregator()
     aggregator.router_reported(router_report(feed=Feed(1, 2.5, 10)))
     aggregator.router_ended(0.5)

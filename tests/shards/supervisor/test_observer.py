@@ -103,7 +103,7 @@ def test_an_alarm_that_is_written_again_is_the_latest(watch: Watch) -> None:
     assert ids == ["bbbbbbbbb", "aaaaaaaaa"]
 
 
-def test_details_add_up_over_workers_and_lives(watch: Watch) -> None:
+def test_details_add_up_over_workers_and_restarts(watch: Watch) -> None:
     for worker, at in ((0, 50.0), (1, 70.0), (0, 60.0)):
         timings = Timings()
         timings.lag.buckets[0] = 2

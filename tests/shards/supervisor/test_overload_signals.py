@@ -3,7 +3,7 @@
 from shards.supervisor.overload_signals import OverloadDetector
 
 
-def test_it_is_said_once_however_many_are_late() -> None:
+def test_one_signal_is_sent_for_any_number_of_late_events() -> None:
     overload = OverloadDetector(10)
     assert overload.report_late(100.0)
     assert not overload.report_late(100.0)

@@ -47,7 +47,7 @@ def event(seconds_ahead: int, **more: int) -> bytes:
     return json.dumps(body | addresses | more).encode()
 
 
-def told(max_future: int, seconds_ahead: int) -> tuple[WorkerReport, int]:
+def run_with_future_event(max_future: int, seconds_ahead: int) -> tuple[WorkerReport, int]:
     """What is reported of one event, and the start of stage 1 in seconds from now."""
     worker = shard(max_future)
     worker.process_batch(1, [event(seconds_ahead)], NOW)
@@ -63,7 +63,7 @@ def told(max_future: int, seconds_ahead: int) -> tuple[WorkerReport, int]:
 def test_an_event_too_far_ahead_is_taken_as_of_now_and_counted(
     max_future: int, ahead: int, taken_as: int, counted: int
 ) -> None:
-    report, start = told(max_future, ahead)
+    report, start = run_with_future_event(max_future, ahead)
     assert (start, report.ledger.from_future) == (taken_as, counted)
     assert (report.ledger.deliveries.consumed, report.ledger.deliveries.unmatched) == (1, 0)
 

@@ -29,8 +29,8 @@ def _config(key: str, config: str) -> Case:
     return _source(key, f"config {config}", source(config=MARK + text), line)
 
 
-def _syntax(name: str, marked: str, says: str) -> Case:
-    return Case(f"syntax: {name}", marked, [f"bad-json - - -: {says}"])
+def _syntax(name: str, marked: str, message: str) -> Case:
+    return Case(f"syntax: {name}", marked, [f"bad-json - - -: {message}"])
 
 
 SHAPES = [
