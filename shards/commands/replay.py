@@ -29,6 +29,7 @@ _UNSORTED_SECONDS = 60
 """An event that is behind the clock by more shows that the input is not sorted by time."""
 _PROGRESS_INTERVAL = 1000
 """Number of events between two updates of the progress bar."""
+_NOTHING = Outputs()
 
 
 class EventClock:
@@ -114,9 +115,6 @@ class Replay:
         if outputs.counts:
             self.ledger.add_outputs(outputs.counts)
         return outputs
-
-
-_NOTHING = Outputs()
 
 
 def run(settings: Settings, names: list[str], show_alarms: bool) -> int:

@@ -26,7 +26,7 @@ def checked(*arguments: str, **environ: str) -> int:
     return serve_check.run(parsed(*arguments, **environ), environ)
 
 
-def advice(*arguments: str, **environ: str) -> list[str]:
+def warnings_of(*arguments: str, **environ: str) -> list[str]:
     return settings_warnings(parsed(*arguments, **environ).settings, environ)
 
 
@@ -120,7 +120,7 @@ def test_json_is_one_document(folder: Path, capsys: Capture) -> None:
     assert shown["port"] == {"value": 8080, "source": "default", "where": ""}
     assert shown["config-dir"]["value"] == str(folder)
     assert shown["debug"]["value"] is False
-    assert document["warnings"] == advice("-q0")
+    assert document["warnings"] == warnings_of("-q0")
     assert document["config"]["valid"] is False
     assert {problem["severity"] for problem in document["config"]["problems"]} == {"fault"}
     assert err == ""
@@ -134,7 +134,7 @@ def test_json_of_a_missing_folder(tmp_path: Path, capsys: Capture) -> None:
 def test_warnings_are_shown(capsys: Capture) -> None:
     checked("-q0", DSIEM_APM="true")
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
-    assert lines == [f"warning: {text}" for text in advice("-q0", DSIEM_APM="true")]
+    assert lines == [f"warning: {text}" for text in warnings_of("-q0", DSIEM_APM="true")]
     assert len(lines) == 2
 
 

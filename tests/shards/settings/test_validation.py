@@ -9,7 +9,7 @@ from shards.settings.validation import settings_warnings
 from tests.support.settings_parsing import SERVE, fault, origins, serve, settings
 
 
-def advice(*arguments: str, **environ: str) -> list[str]:
+def warnings_of(*arguments: str, **environ: str) -> list[str]:
     """The warnings for arguments and variables of serve."""
     return settings_warnings(serve(*arguments, **environ), environ)
 
@@ -79,12 +79,12 @@ def test_what_kubernetes_puts_there_is_no_port() -> None:
 
 
 def test_usual_settings_are_not_warned_of() -> None:
-    assert advice() == []
-    assert advice(DSIEM_MAXQUEUE="5", DSIEM_ALARMS="true", DSIEM_SETTINGS="", HOME="/") == []
+    assert warnings_of() == []
+    assert warnings_of(DSIEM_MAXQUEUE="5", DSIEM_ALARMS="true", DSIEM_SETTINGS="", HOME="/") == []
 
 
 def test_variables_without_effect_are_named_in_one_warning() -> None:
-    (text,) = advice(
+    (text,) = warnings_of(
         DSIEM_PPROF="cpu",
         DSIEM_APM="false",
         DSIEM_OTEL_ENDPOINT="http://o",
@@ -111,7 +111,7 @@ def test_features_of_the_peers_are_not_called_unknown(feature: str) -> None:
 
 def test_what_kubernetes_puts_there_is_not_warned_of() -> None:
     assert (
-        advice(
+        warnings_of(
             DSIEM_PORT="tcp://10.0.0.1:8080",
             DSIEM_SERVICE_HOST="10.0.0.1",
             DSIEM_SERVICE_PORT="8080",
@@ -126,20 +126,20 @@ def test_what_kubernetes_puts_there_is_not_warned_of() -> None:
 
 
 def test_a_queue_without_limit_is_warned_of() -> None:
-    assert ["memory" in text for text in advice("-q0")] == [True]
+    assert ["memory" in text for text in warnings_of("-q0")] == [True]
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.9", "::1", "localhost"])
 def test_an_address_of_this_machine_only_needs_no_token(address: str) -> None:
-    assert advice("--address", address) == []
+    assert warnings_of("--address", address) == []
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.168.0.1", "siem.example.com"])
 def test_an_open_address_without_a_token_is_warned_of(address: str) -> None:
-    (text,) = advice("--address", address)
+    (text,) = warnings_of("--address", address)
     assert text.startswith(f"--address is {address} and there is no --api-token")
-    assert advice("--address", address, DSIEM_API_TOKEN="t") == []
-    assert advice("--address", address, "--node=n1") == []  # listens on no address
+    assert warnings_of("--address", address, DSIEM_API_TOKEN="t") == []
+    assert warnings_of("--address", address, "--node=n1") == []  # listens on no address
 
 
 def test_warnings_need_no_command_line() -> None:
