@@ -36,11 +36,12 @@ _MAX_BYTES = 1 << 26
 _WIDE_COLUMNS = 120
 _ALARMS_ONCE = 10
 """Number of alarms when the screen does not limit it."""
+_OTHER_DOCUMENT = "the response is not the status of a dsiem-backend"
 Status = dict[str, Any]
 
 
 class _NoStatusError(Exception):
-    """There is no status; the text is for the user."""
+    """There is no status; the text is the reason, for the user."""
 
 
 def run(settings: Settings) -> int:
@@ -50,7 +51,7 @@ def run(settings: Settings) -> int:
             return _once(settings)
         return _live(settings)
     except _NoStatusError as error:
-        print_error(str(error))
+        print_error(f"no status from {_status_url(settings.url)}: {error}")
         return UNREACHABLE
 
 
@@ -67,44 +68,57 @@ def _once(settings: Settings) -> int:
 def _live(settings: Settings) -> int:
     status = fetch(settings.url)
     with Live(screen=True, auto_refresh=False) as live:
-        trouble = ""
+        error_text = ""
         while True:
             shown = _checked_view(
                 status, live.console.width, _alarms_that_fit(status, live.console)
             )
-            note = Text(f" {trouble}", "bold red") if trouble else Text(" Ctrl-C ends it", "dim")
-            live.update(Group(shown, note), refresh=True)
+            footer = Text(" Ctrl-C ends it", "dim")
+            if error_text:
+                footer = Text(f" {error_text}", "bold red")
+            live.update(Group(shown, footer), refresh=True)
             time.sleep(_REFRESH_SECONDS)
             try:
-                status, trouble = fetch(settings.url), ""
+                status, error_text = fetch(settings.url), ""
             except _NoStatusError as error:
-                trouble = str(error)
+                error_text = f"no status from {_status_url(settings.url)}: {error}"
 
 
 def _alarms_that_fit(status: Status, console: Console) -> int:
-    """Number of alarms that fit below the rest, with a line for the note."""
+    """Number of alarms that fit below the tables, with a line for the footer."""
     rest = console.render_lines(_checked_view(status, console.width, 0))
     return max(1, console.height - len(rest) - 1)
 
 
 def fetch(url: str) -> Status:
     """The status of the service at a URL; _NoStatusError if there is none."""
-    place = f"{url.rstrip('/')}/status"
     try:
         with requests.Session() as session:
             session.trust_env = False
-            answer = session.get(place, timeout=_TIMEOUT, allow_redirects=False, stream=True)
-            body = answer.raw.read(_MAX_BYTES, decode_content=True)
+            response = session.get(
+                _status_url(url), timeout=_TIMEOUT, allow_redirects=False, stream=True
+            )
+            body = response.raw.read(_MAX_BYTES, decode_content=True)
     except (requests.RequestException, OSError, ValueError) as error:
-        reason = escape_control(str(error.__cause__ or error.__context__ or error))
-        raise _NoStatusError(f"no status from {place}: {reason}; is --ops-port on?") from error
-    if answer.status_code != requests.codes.ok:
-        raise _NoStatusError(f"no status from {place}: it answers with {answer.status_code}")
+        raise _NoStatusError(f"{_root_cause(error)}; is --ops-port on?") from error
+    if response.status_code != requests.codes.ok:
+        raise _NoStatusError(f"the response has the status code {response.status_code}")
     try:
         status: Status = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise _NoStatusError(f"{place} is not the status of a dsiem-backend") from error
+        raise _NoStatusError(_OTHER_DOCUMENT) from error
     return status
+
+
+def _status_url(url: str) -> str:
+    return f"{url.rstrip('/')}/status"
+
+
+def _root_cause(error: BaseException) -> str:
+    """The text of the error that led to this one: requests and urllib3 wrap it several times."""
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    return escape_control(getattr(error, "strerror", None) or str(error))
 
 
 def _checked_view(status: Status, width: int, alarms: int) -> RenderableType:
@@ -112,19 +126,19 @@ def _checked_view(status: Status, width: int, alarms: int) -> RenderableType:
     try:
         return view(status, width, alarms)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        raise _NoStatusError("what answers there is no dsiem-backend") from error
+        raise _NoStatusError(_OTHER_DOCUMENT) from error
 
 
 def view(status: Status, width: int, alarms: int) -> RenderableType:
     """The view for a terminal of `width` columns, with at most `alarms` alarms."""
-    tables = (_shards(status), _ledger(status))
+    tables = (_shard_table(status), _ledger_table(status))
     middle: RenderableType = (
         Columns(tables, padding=(0, 3)) if width >= _WIDE_COLUMNS else Group(*tables)
     )
-    return Group(_head(status), middle, _alarms(status, alarms))
+    return Group(_header(status), middle, _alarm_table(status, alarms))
 
 
-def _head(status: Status) -> Text:
+def _header(status: Status) -> Text:
     state = ("ready", "bold green") if status["ready"] else ("NOT READY", "bold red")
     config = status["config"]
     text = Text.assemble(
@@ -134,12 +148,12 @@ def _head(status: Status) -> Text:
         f"  {status['events_per_second']:,.0f} events/s",
         f"\n {config['directives']:,} directives, config {escape_control(config['hash'][:12])}",
     )
-    for wrong in (*status["missing"], *status["stuck"]):
-        text.append(f"\n   {escape_control(wrong)}", "red")
+    for problem in (*status["missing"], *status["stuck"]):
+        text.append(f"\n   {escape_control(problem)}", "red")
     return text
 
 
-def _shards(status: Status) -> Table:
+def _shard_table(status: Status) -> Table:
     table = make_table("Shards")
     for column in ("worker", "events/s", "queue", "full", "backlogs", "directives", ""):
         table.add_column(column, justify="right", no_wrap=True)
@@ -160,7 +174,7 @@ def _shards(status: Status) -> Table:
     return table
 
 
-def _ledger(status: Status) -> Table:
+def _ledger_table(status: Status) -> Table:
     ledger = status["ledger"]
     events, deliveries = ledger["events"], ledger["deliveries"]
     backlogs = {name: n for name, n in ledger["backlogs"].items() if n and name != "opened"}
@@ -190,12 +204,12 @@ def _ledger(status: Status) -> Table:
     return table
 
 
-def _alarms(status: Status, most: int) -> Table:
+def _alarm_table(status: Status, limit: int) -> Table:
     table = make_table("Latest alarms")
     for column, width in (("UTC", 8), ("risk", 9), ("stages", 6)):
         table.add_column(column, no_wrap=True, min_width=width)
     table.add_column("alarm", no_wrap=True, overflow="ellipsis", ratio=1)
-    for alarm in status["alarms"][:most]:
+    for alarm in status["alarms"][:limit]:
         table.add_row(
             f"{datetime.fromtimestamp(alarm['update_time'], UTC):%H:%M:%S}",
             Text(
