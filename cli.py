@@ -7,6 +7,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import NoReturn
 
@@ -78,13 +79,13 @@ COMMANDS: Mapping[Command, Callable[[ParsedCommand], int]] = {
         "validate",
         "Check configuration files and report every fault.",
         "PATH",
-        "configuration file, or folder of them",
+        "configuration file, or folder of configuration files",
     ): _validate,
     Command(
         "replay",
         "Correlate recorded events; their timestamps are the clock.",
         "EVENTS",
-        "file of events, one JSON object a line, may be .gz; - is standard input",
+        "file of events, one JSON object per line, plain or gzipped; - is standard input",
     ): _replay,
     Command("top", "Show the state of a running service: shards, ledger, latest alarms."): _top,
     Command("serve", "Correlate events as they arrive, on all CPUs, until stopped."): _serve,
@@ -92,7 +93,10 @@ COMMANDS: Mapping[Command, Callable[[ParsedCommand], int]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line, and return the exit code: 0, 1 content, 2 path, 3 usage."""
+    """Run the command line, and return the exit code.
+
+    0 is success, 1 wrong content, 2 a path that is missing or unreadable, 3 wrong usage.
+    """
     try:
         try:
             return _run(sys.argv[1:] if argv is None else argv, os.environ)
@@ -111,18 +115,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     arguments = canonical_arguments(argv)
-    at = next((i for i, word in enumerate(arguments) if not word.startswith("-")), len(arguments))
-    before, words = arguments[:at], arguments[at:]
+    flags = list(takewhile(lambda argument: argument.startswith("-"), arguments))
+    command_line = arguments[len(flags) :]
     parser = _make_parser()
-    if parser.parse_args(before).version:
+    if parser.parse_args(flags).version:
         from shards.version import version
 
         print(PROG, version())
         return 0
-    if not words:
+    if not command_line:
         parser.print_help(sys.stderr)
         return USAGE
-    return _dispatch(words[0], before + words[1:], environ)
+    return _dispatch(command_line[0], flags + command_line[1:], environ)
 
 
 def _dispatch(name: str, arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -133,13 +137,13 @@ def _dispatch(name: str, arguments: Sequence[str], environ: Mapping[str, str]) -
             parsed = parse_command(command, arguments, environ)
             configure_logging(parsed.settings.log_level, as_json=parsed.settings.json)
             return run(parsed)
-    known = ", ".join(command.name for command in COMMANDS)
-    raise UsageError(f"there is no command {name!r}, only {known}")
+    *others, last = (command.name for command in COMMANDS)
+    raise UsageError(f"the command is {name!r}, should be {', '.join(others)} or {last}")
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
+        raise UsageError(f"{message} (the settings of a command follow its name)")
 
 
 def _make_parser() -> _Parser:

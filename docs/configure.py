@@ -67,8 +67,8 @@ def _default(setting: Setting) -> str:
 
 
 def _meaning(setting: Setting) -> str:
-    choices = f": {', '.join(setting.choices)}" if setting.choices else ""
-    return f"{setting.spec.help}{choices}".replace("|", "\\|")
+    choices = f"{' or '.join(setting.choices)}: " if setting.choices else ""
+    return f"{choices}{setting.spec.help}".replace("|", "\\|")
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def in_a_process(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_verb_gets_its_settings_and_operands_and_its_code_is_the_exit_code(
+def test_a_command_gets_its_settings_and_operands_and_its_code_is_the_exit_code(
     calls: list[tuple[Settings, list[str]]],
 ) -> None:
     assert cli.main(["replay", "--node", "n1", "--alarms", "a.ndjson", "-"]) == 2
@@ -95,14 +95,14 @@ def test_variables_of_the_process_count(
         (["-v", "--json"], Settings(debug=True, json=True)),
     ],
 )
-def test_logging_is_set_before_the_verb(
+def test_logging_is_set_before_the_command(
     before: list[str], expected: Settings, calls: list[tuple[Settings, list[str]]]
 ) -> None:
     cli.main([*before, "validate", "configs"])
     assert calls == [(expected, ["configs"])]
 
 
-def test_logging_is_set_up_before_the_verb_runs(
+def test_logging_is_set_up_before_the_command_runs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def run(_parsed: ParsedCommand) -> int:
@@ -114,7 +114,7 @@ def test_logging_is_set_up_before_the_verb_runs(
     assert '"message": "at work"' in capsys.readouterr().err
 
 
-def test_no_verb_shows_the_help_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_command_shows_the_help_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 3
     out, err = capsys.readouterr()
     assert out == ""
@@ -125,9 +125,9 @@ def test_no_verb_shows_the_help_on_stderr(capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["frobnicate"], "'frobnicate'"),
+        (["frobnicate"], "is 'frobnicate', should be validate, replay, top or serve\n"),
         (["--frobnicate", "validate", "x"], "--frobnicate"),
-        (["--node=x", "replay", "x"], "--node=x"),
+        (["--node=x", "replay", "x"], "--node=x (the settings of a command follow its name)\n"),
         (["validate"], "PATH"),
         (["replay"], "EVENTS"),
         (["replay", "--format", "xml", "x"], "--format is 'xml'"),
@@ -176,7 +176,7 @@ def test_help_of_serve_is_grouped(capsys: pytest.CaptureFixture[str]) -> None:
     groups = [line[:-1] for line in text.splitlines() if line.endswith(":") and line[0] != " "]
     assert groups == [
         *("options", "service", "cluster", "HTTP", "correlation", "alarms"),
-        *("limits", "lookups", "ops", "files", "report", "logging"),
+        *("limits", "lookups", "ops", "files", "output", "logging"),
     ]
 
 
@@ -257,7 +257,7 @@ def test_as_a_process_usage_is_3_and_help_is_0() -> None:
     assert (right.returncode, right.stderr) == (0, "")
 
 
-def test_help_loads_neither_a_verb_nor_logging() -> None:
+def test_help_loads_neither_a_command_nor_logging() -> None:
     code = (
         "import sys, cli\n"
         "try: cli.main(['--help'])\n"

@@ -15,7 +15,7 @@ from shards.settings.schema import Origin, format_value
 from shards.settings.settings import settings_of
 from shards.settings.validation import settings_warnings
 
-_OUTPUT_GROUP = "report"
+_OUTPUT_GROUP = "output"
 """The group of settings that choose what is shown here; they are not listed."""
 
 

@@ -30,9 +30,9 @@ from shards.settings.validation import SETTINGS_VARIABLE, derive_settings, set_v
 PROG = "dsiem-backend"
 SETTINGS_FILE = "--settings"
 _EPILOG = """\
-A flag goes before its variable, a variable before the settings file, and that before the default.
-A switch --x is also --no-x and --x false. An empty variable is unset. The settings file has one
-setting a line, like `log-dir: /var/log/dsiem`.
+A flag overrides its variable, a variable overrides the settings file, and the file overrides the
+default. An empty variable counts as not set. A switch --x is turned off by --no-x or --x false. The
+settings file has one setting per line, like `log-dir: /var/log/dsiem`.
 """
 
 
@@ -136,7 +136,7 @@ def _make_parser(command: Command) -> _Parser:
         metavar="FILE",
         is_config_file=True,
         env_var=SETTINGS_VARIABLE,
-        help=f"file of settings [{SETTINGS_VARIABLE}]",
+        help=f"settings file [{SETTINGS_VARIABLE}]",
     )
     add_settings(parser, settings_of(command.name))
     return parser

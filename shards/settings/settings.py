@@ -38,18 +38,18 @@ class Settings(Struct, frozen=True, kw_only=True):
         int, Spec("service", "worker processes; by default one less than the CPUs", low=1)
     ] = max(1, len(os.sched_getaffinity(0)) - 1)
     reload_backlogs: Annotated[
-        bool, Spec("service", "restore at the start the backlogs that were open at the end")
+        bool, Spec("service", "at the start, restore the backlogs that were open at the last stop")
     ] = True
     checkpoint_interval: Annotated[
         int, Spec("service", "seconds between checkpoints of open backlogs, 0 is off")
     ] = 5
     shutdown_timeout: Annotated[
-        int, Spec("service", "seconds for an orderly stop, then it is forced", low=1)
+        int, Spec("service", "seconds for an orderly stop before it is forced", low=1)
     ] = 8
 
     mode: Annotated[
         Literal["standalone", "cluster-backend"],
-        Spec("cluster", "if not given, cluster-backend when frontend, node or msq is"),
+        Spec("cluster", "by default cluster-backend if --frontend, --node or --msq is given"),
     ] = "standalone"
     node: Annotated[
         str, Spec("cluster", "name of this node, part of every alarm id", CORRELATING, short="-n")
@@ -73,7 +73,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = "nats://dsiem-nats:4222"
     frontend_wait: Annotated[
-        int, Spec("cluster", "seconds to wait for the frontend, then start with the last download")
+        int, Spec("cluster", "seconds to wait for the frontend before using the last download")
     ] = 30
     nats_creds: Annotated[str, Spec("cluster", "file with the NATS credentials (.creds)")] = ""
     nats_tls_ca: Annotated[
@@ -82,7 +82,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     nats_tls_cert: Annotated[
         str, Spec("cluster", "file with the client certificate for the NATS server")
     ] = ""
-    nats_tls_key: Annotated[str, Spec("cluster", "file with the key of that certificate")] = ""
+    nats_tls_key: Annotated[str, Spec("cluster", "file with the client certificate's key")] = ""
     cluster_size: Annotated[
         int,
         Spec("cluster", "services that share a node name and divide its directives", low=1),
@@ -91,7 +91,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         str,
         Spec(
             "cluster",
-            "which of them this is, from 0; by default the number at the end of the host name",
+            "number of this service, from 0; by default the number at the end of the host name",
             pattern=r"[0-9]{0,6}",
             expected="a whole number from 0",
         ),
@@ -100,7 +100,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         str,
         _url(
             "cluster",
-            "URL of the NATS server's monitoring, to count the events that it has dropped",
+            "URL of the NATS server's monitoring, to count the events that the server dropped",
             "http://dsiem-nats:8222",
             pattern=_OPTIONAL_URL,
         ),
@@ -173,7 +173,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         int,
         Spec(
             "limits",
-            "expected events per second; a warning when they cannot be processed",
+            "expected events per second; a warning is logged if workers are slower",
             short="-e",
             aliases=("maxEPS",),
             env="MAXEPS",
@@ -190,7 +190,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         int,
         Spec(
             "limits",
-            "seconds from receipt until an event counts as overload, 0 is never",
+            "seconds from receipt after which an event is late: overload; 0 is never",
             short="-d",
             env="MAXDELAY",
         ),
@@ -232,11 +232,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = ""
 
     ops_address: Annotated[
-        str, Spec("ops", "address of the server for health, metrics and status")
+        str, Spec("ops", "address of the ops server: health, metrics, status")
     ] = "127.0.0.1"
-    ops_port: Annotated[int, Spec("ops", "port of that server, 0 is off", high=65535)] = 9090
+    ops_port: Annotated[int, Spec("ops", "port of the ops server, 0 is off", high=65535)] = 9090
     metrics_per_directive: Annotated[
-        bool, Spec("ops", "count matches by directive, too: a time series for each")
+        bool, Spec("ops", "also count matches by directive: one time series for each")
     ] = False
 
     config_dir: Annotated[
@@ -247,29 +247,29 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = Path("./logs")
 
     check: Annotated[
-        bool, Spec("report", "show the settings, check the config folder, and exit")
+        bool, Spec("output", "show the settings, check the config folder, and exit")
     ] = False
     format: Annotated[
-        Literal["text", "json"], Spec("report", "output for people or for programs", EVERY_COMMAND)
+        Literal["text", "json"], Spec("output", "output for people or for programs", EVERY_COMMAND)
     ] = "text"
-    alarms: Annotated[bool, Spec("report", "show the alarms as a table at the end", REPLAY)] = False
+    alarms: Annotated[bool, Spec("output", "show the alarms as a table at the end", REPLAY)] = False
     url: Annotated[
         str,
         Spec(
-            "report",
+            "output",
             "URL of the service's status, see --ops-port",
             TOP,
             pattern=_URL,
             expected="a URL like http://127.0.0.1:9090",
         ),
     ] = "http://127.0.0.1:9090"
-    once: Annotated[bool, Spec("report", "show the status once and exit", TOP)] = False
+    once: Annotated[bool, Spec("output", "show the status once and exit", TOP)] = False
 
     debug: Annotated[bool, Spec("logging", "log details", EVERY_COMMAND, "-v")] = False
     trace: Annotated[bool, Spec("logging", "log every detail", EVERY_COMMAND, "-vv")] = False
-    json: Annotated[bool, Spec("logging", "log as JSON, an object a line", EVERY_COMMAND, "-j")] = (
-        False
-    )
+    json: Annotated[
+        bool, Spec("logging", "log as JSON, one object per line", EVERY_COMMAND, "-j")
+    ] = False
 
     @property
     def cluster_part(self) -> int:

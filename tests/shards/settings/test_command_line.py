@@ -98,7 +98,7 @@ def test_an_empty_key_in_the_file_is_unset(tmp_path: Path) -> None:
     assert settings("--settings", str(tmp_path / "s")) == Settings()
 
 
-def test_one_file_serves_every_verb(file: Path) -> None:
+def test_one_file_serves_every_command(file: Path) -> None:
     assert settings("--settings", str(file), command=VALIDATE).node == ""
 
 
@@ -133,7 +133,7 @@ def test_no_abbreviations_and_no_unknown_flags(flag: str) -> None:
     assert "unrecognized arguments" in fault(flag)
 
 
-def test_a_setting_of_another_verb_is_unknown() -> None:
+def test_a_setting_of_another_command_is_unknown() -> None:
     assert "unrecognized arguments: --node=x" in fault("--node=x", command=VALIDATE)
 
 
