@@ -33,7 +33,7 @@ test: .venv/ready
 test-fast: export PYTHONDONTWRITEBYTECODE =
 test-fast: export PYTHONPYCACHEPREFIX = $(CURDIR)/build/pycache
 test-fast: .venv/ready
-	$(BIN)/python -m pytest -n auto -m "not integration"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not integration"
 
 check: .venv/ready
 	$(BIN)/ruff check

@@ -14,18 +14,18 @@ from shards.safe_text import escape_control
 
 
 def print_line(text: str) -> None:
-    """A line of what was asked for, to stdout."""
+    """Print a line of the requested output to stdout."""
     sys.stdout.write(f"{text}\n")
 
 
 def print_error(text: str) -> None:
-    """A line about it, to stderr."""
+    """Print an error or a note to stderr, with control characters escaped."""
     sys.stderr.write("\n".join(map(escape_control, text.split("\n"))) + "\n")
 
 
 @contextmanager
 def progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal while something of `total` bytes is read; gives what advances it."""
+    """Show a progress bar on a terminal; yields the function to call with the bytes just read."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda _: None

@@ -39,7 +39,7 @@ class _RouterProcess:
         self._router = Router(setup, self._send_queues)
 
     async def run(self, port: int) -> None:
-        """Run until the supervisor says Stop: then stop the source, and write what is queued."""
+        """Run until the supervisor sends Stop: then stop the source, and write what is queued."""
         self._control.set_handler(self._on_message)
         source = self._make_source(port)
         try:

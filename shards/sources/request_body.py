@@ -84,15 +84,15 @@ def _after_blanks(body: bytes, start: int) -> int:
 async def decompress(body: bytes, most: int) -> bytes:
     """Decompress a gzip or zlib body of at most `most` bytes; yields to the event loop."""
     decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip or zlib, as it begins
-    decompress = bytearray()
+    content = bytearray()
     for start in range(0, len(body), _DECOMPRESS_BYTES):
-        room = most + 1 - len(decompress)
-        decompress += _decompress_chunk(decompressor, body[start : start + _DECOMPRESS_BYTES], room)
-        check_length(len(decompress), most)
+        room = most + 1 - len(content)
+        content += _decompress_chunk(decompressor, body[start : start + _DECOMPRESS_BYTES], room)
+        check_length(len(content), most)
         await asyncio.sleep(0)
     if not decompressor.eof or decompressor.unused_data:
         raise RequestRefusedError(400, "the body is not one whole gzip or zlib stream")
-    return bytes(decompress)
+    return bytes(content)
 
 
 def _decompress_chunk(decompressor: "zlib._Decompress", packed: bytes, most: int) -> bytes:

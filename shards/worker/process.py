@@ -81,7 +81,7 @@ class _WorkerProcess:
         self._next_report: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
-        """Run until the supervisor says Stop: then report the rest, and save the backlogs."""
+        """Run until the supervisor sends Stop: then report the rest, and save the backlogs."""
         self._control.set_handler(self._on_message)
         self._checkpointer.restore()
         tune_memory()

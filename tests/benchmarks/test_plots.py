@@ -11,6 +11,8 @@ import pytest
 
 from benchmarks import plots
 
+pytestmark = pytest.mark.integration  # matplotlib takes seconds
+
 BACKENDS = ("ours", "go", "rust")
 PLACE = {"date": "2026-11-24T08:36:10+00:00", "machine": "Linux", "cores": 2, "python": "3.12.1"}
 LEGEND = ("Dsiem Shards", "Dsiem (Go)", "dsiem-backend (Rust)")

@@ -1,6 +1,6 @@
-"""Assets: values and names of addresses, and their document. Faults in it: test_validation.py."""
+"""Assets: values, names and networks of addresses."""
 
-from ipaddress import IPv4Network, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import msgspec
@@ -81,23 +81,6 @@ def test_of_two_hosts_of_one_address_the_first_gives_the_name() -> None:
 def test_networks_of_both_families(cidr: str, inside: str, outside: str) -> None:
     assert facts_of(inside, {"cidr": cidr}).home
     assert not facts_of(outside, {"cidr": cidr}).home
-
-
-def test_a_document_becomes_assets_with_networks_masked() -> None:
-    document = b'{"assets": [{"name": "a", "cidr": "10.0.0.7/8", "value": 6, "x": 1}, {}]}'
-    assets, findings = parse_assets(document)
-    assert assets == [Asset("a", IPv4Network("10.0.0.0/8"), 6)]
-    assert [(finding.code, finding.path) for finding in findings if finding.warning] == [
-        ("host-bits", ("assets", 0, "cidr")),
-        ("high-value", ("assets", 0, "value")),
-    ]
-    assert {finding.path for finding in findings if not finding.warning} == {("assets", 1)}
-
-
-def test_the_values_of_the_risk_formula_are_not_warned_of() -> None:
-    for value in range(1, 6):
-        document = b'{"assets": [{"name": "a", "cidr": "::1/128", "value": %d}]}' % value
-        assert parse_assets(document)[1] == []
 
 
 some_assets = st.builds(

@@ -13,6 +13,8 @@ import pytest
 from shards.http_client import HttpClient, HttpClientError, parse_server_url
 from tests.support.frontend import Frontend, Reply
 
+pytestmark = pytest.mark.integration  # real servers, and time limits
+
 PATH = "/config/a"
 BODY = b'{"what": "was asked for"}'
 MOST = 1000

@@ -11,7 +11,7 @@ import pytest
 import uvloop
 from loguru import logger
 
-from shards import logs, safe_text
+from shards import logs
 from shards.settings.settings import Settings
 
 ESCAPES = "\x1b[2J\r\n\x00\x9b\u202e\u2028"
@@ -125,14 +125,6 @@ def test_setting_up_twice_does_not_log_twice(capsys: pytest.CaptureFixture[str])
     logs.configure_logging("INFO", as_json=False)
     logger.info("once")
     assert len(capsys.readouterr().err.splitlines()) == 1
-
-
-def test_an_excerpt_is_printable_and_at_most_200_bytes() -> None:
-    assert safe_text.excerpt(b'{"a": 1}') == '{"a": 1}'
-    assert safe_text.excerpt(ESCAPES.encode()).isprintable()
-    for raw in (b"\xff\xfe" * 300, b"\x1b" * 300, "é€😀".encode() * 100, b"x" * 10**6):
-        assert 190 < len(safe_text.excerpt(raw).encode()) <= 200
-        assert safe_text.excerpt(raw).isprintable()
 
 
 def test_at_most_so_many_pass_in_any_window() -> None:

@@ -14,6 +14,8 @@ from shards.checkpoint.store import BacklogRow, CheckpointStore
 from tests.support.checkpoint_files import NOW, load_rows, open_store, rows_of
 from tests.support.disk import no_file_longer_than
 
+pytestmark = pytest.mark.integration  # large files, and locks with time limits
+
 
 def total_length(path: Path) -> int:
     """Bytes of the file and its write-ahead log."""

@@ -19,6 +19,8 @@ from shards.errors import PathError
 from shards.settings.settings import Settings
 from tests.support.frontend import LIST, Frontend, Reply, list_of
 
+pytestmark = pytest.mark.integration  # real servers, and time limits
+
 NODE = "n1"
 FAST = DownloadLimits(first_delay=0.01, max_delay=0.05)
 ASSETS = {"assets": [{"name": "lan", "cidr": "10.0.0.0/8", "value": 1}]}

@@ -25,6 +25,8 @@ from tests.support.lookup_server import (
 )
 from tests.support.lookup_service import LIMITS, in_loop, intel, running_lookups, vuln
 
+pytestmark = pytest.mark.integration  # real servers, and time limits
+
 
 async def counts_of(server: LookupServer, reply: Reply, *, term: Any, path: str) -> dict[str, Any]:
     """The counts after the lookup of a term with this reply; there are no hits, and no delay."""

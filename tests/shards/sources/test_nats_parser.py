@@ -15,8 +15,8 @@ from shards.sources.nats_parser import EventParser
 SUBJECT = "dsiem_events"
 
 
-class Told(Client):
-    """A client that notes what its parser tells it, instead of acting on it."""
+class RecordingClient(Client):
+    """A client that records the calls of its parser."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,11 +39,11 @@ class Told(Client):
         self.handled.append(about)
 
 
-class Feed:
-    """A parser, and all that came out of it."""
+class ParserRun:
+    """A parser with a recording client, and the events that it passed on."""
 
     def __init__(self) -> None:
-        self.client = Told()
+        self.client = RecordingClient()
         self.reads: list[list[bytes]] = []
         self.parser = EventParser(self.client, SUBJECT, lambda raws: self.reads.append(list(raws)))
 
@@ -51,7 +51,7 @@ class Feed:
     def events(self) -> list[bytes]:
         return [event for read in self.reads for event in read]
 
-    def parse(self, *chunks: bytes) -> "Feed":
+    def parse(self, *chunks: bytes) -> "ParserRun":
         async def feed() -> None:
             for chunk in chunks:
                 await self.parser.parse(chunk)
@@ -108,7 +108,7 @@ def stream() -> tuple[bytes, list[bytes], list[object]]:
 def test_a_stream_cut_in_two_at_any_byte_gives_the_same() -> None:
     whole, events, handled = stream()
     for at in range(len(whole) + 1):
-        feed = Feed().parse(whole[:at], whole[at:])
+        feed = ParserRun().parse(whole[:at], whole[at:])
         assert feed.events == events, at
         assert feed.client.handled == handled, at
         assert feed.parser.received == len(events)
@@ -116,7 +116,7 @@ def test_a_stream_cut_in_two_at_any_byte_gives_the_same() -> None:
 
 def test_a_stream_byte_by_byte_gives_the_same() -> None:
     whole, events, handled = stream()
-    feed = Feed().parse(*(whole[at : at + 1] for at in range(len(whole))))
+    feed = ParserRun().parse(*(whole[at : at + 1] for at in range(len(whole))))
     assert feed.events == events
     assert feed.client.handled == handled
 
@@ -132,14 +132,14 @@ frames = st.one_of(
 def test_any_frames_in_any_pieces(parts: list[tuple[str, object, bytes]], cuts: list[int]) -> None:
     whole = b"".join(frame for _, _, frame in parts)
     edges = [0, *sorted(min(cut, len(whole)) for cut in cuts), len(whole)]
-    feed = Feed().parse(*(whole[a:b] for a, b in pairwise(edges)))
+    feed = ParserRun().parse(*(whole[a:b] for a, b in pairwise(edges)))
     assert feed.events == [content for kind, content, _ in parts if kind == "event"]
     assert feed.client.handled == [content for kind, content, _ in parts if kind == "handled"]
 
 
 def test_all_events_of_a_read_are_handed_on_at_once_and_before_anything_is_awaited() -> None:
     """The reader may be cancelled at each await, and with it what it has not handed on."""
-    feed = Feed()
+    feed = ParserRun()
     whole = message(b"a") + b"PING\r\n" + message(b"b") + b"PING\r\n" + message(b"c")
 
     async def cancelled() -> None:
@@ -153,7 +153,7 @@ def test_all_events_of_a_read_are_handed_on_at_once_and_before_anything_is_await
 
 
 def test_a_new_connection_begins_with_nothing_left_of_the_old_one() -> None:
-    feed = Feed().parse(message(b"one") + b"MSG dsiem_events 1 500\r\nhalf of")
+    feed = ParserRun().parse(message(b"one") + b"MSG dsiem_events 1 500\r\nhalf of")
     feed.parser.reset()
     feed.parse(message(b"two"))
     assert feed.events == [b"one", b"two"]
@@ -176,14 +176,14 @@ def test_a_new_connection_begins_with_nothing_left_of_the_old_one() -> None:
     ],
 )
 def test_an_unknown_operation_ends_the_connection_and_not_the_reader(wrong: bytes) -> None:
-    feed = Feed()
+    feed = ParserRun()
     with pytest.raises(ProtocolError):
         feed.parse(message(b"good") + wrong)
     assert feed.events == [b"good"]
 
 
 def test_a_message_of_any_size_that_the_server_allows_comes_whole() -> None:
-    feed = Feed()
+    feed = ParserRun()
     payload = b"y" * feed.client.max_payload
     whole = message(payload)
     feed.parse(*(whole[at : at + 1000] for at in range(0, len(whole), 1000)))
@@ -191,7 +191,7 @@ def test_a_message_of_any_size_that_the_server_allows_comes_whole() -> None:
 
 
 def test_sizes_without_end_take_no_memory_without_end() -> None:
-    feed = Feed()
+    feed = ParserRun()
     feed.parse(b"".join(message(b"z" * size) for size in range(5000)))
     assert len(feed.events) == 5000
     assert len(feed.parser._known) <= 4096
@@ -203,6 +203,6 @@ def test_a_router_that_breaks_ends_its_process() -> None:
     def broken(_: Sequence[bytes]) -> None:
         raise ValueError("bug")
 
-    parser = EventParser(Told(), SUBJECT, broken)
+    parser = EventParser(RecordingClient(), SUBJECT, broken)
     with pytest.raises(SystemExit):
         asyncio.run(parser.parse(message(b"a")))

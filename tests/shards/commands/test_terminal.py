@@ -1,0 +1,22 @@
+"""Output for people: stdout, stderr, and no progress bar without a terminal."""
+
+import pytest
+
+from shards.commands.terminal import print_error, print_line, progress
+
+
+def test_lines_go_to_stdout_and_errors_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    print_line("a result")
+    print_error("two\nlines")
+    assert capsys.readouterr() == ("a result\n", "two\nlines\n")
+
+
+def test_an_error_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error("no file \x1b[2J")
+    assert capsys.readouterr().err == "no file \\x1b[2J\n"
+
+
+def test_without_a_terminal_there_is_no_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress(100) as advance:
+        advance(50)
+    assert capsys.readouterr() == ("", "")

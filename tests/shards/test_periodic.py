@@ -1,0 +1,40 @@
+"""Periodic calls in an event loop."""
+
+import asyncio
+
+import pytest
+
+from shards.periodic import run_every
+
+
+def test_it_calls_until_the_context_ends() -> None:
+    async def run() -> tuple[int, int]:
+        calls: list[None] = []
+        third = asyncio.Event()
+
+        def act() -> None:
+            calls.append(None)
+            if len(calls) == 3:
+                third.set()
+
+        async with run_every(0.001, act):
+            await third.wait()
+        during = len(calls)
+        await asyncio.sleep(0.01)
+        return during, len(calls)
+
+    during, after = asyncio.run(run())
+    assert during == after >= 3
+
+
+def test_an_exception_of_the_call_ends_the_context() -> None:
+    def fail() -> None:
+        raise ValueError("of the call")
+
+    async def run() -> None:
+        async with run_every(0.001, fail):
+            await asyncio.Event().wait()
+
+    with pytest.raises(ExceptionGroup) as error:
+        asyncio.run(run())
+    assert error.group_contains(ValueError, match="of the call")
