@@ -157,7 +157,7 @@ class _Measurement:
     def _note(
         self, batch: Batch, seen: Observation, finished: bool, processed: float, repeated: int
     ) -> str:
-        """What is unusual about the run, for people."""
+        """Unusual observations of the run, as text; may be empty."""
         running = self._running
         seconds = seen.end - seen.start
         after = seen.last_busy - (seen.last_line or seen.last_busy)

@@ -29,7 +29,7 @@ _IDLE_CORES = 0.1
 _POLL_SECONDS, _CPU_INTERVAL, _MEMORY_INTERVAL = 0.005, 0.1, 0.5
 """Seconds between two readings of the files, of CPU times, and of memory."""
 _ERROR_LINE = re.compile(r"^panic|^thread '|fatal|error|cannot", re.IGNORECASE)
-"""Matches a log line that says more than the lines after it, such as those of a stack trace."""
+"""Matches a log line that says more than the lines after it, for example those of a stack trace."""
 
 
 class BackendStartError(Exception):

@@ -142,7 +142,7 @@ def _drained_pipe() -> Iterator[int]:
 
 @contextmanager
 def _gc_frozen() -> Iterator[None]:
-    """What is loaded is out of the garbage collector's sight, as in a service."""
+    """Hide existing objects from the garbage collector, as in a service."""
     gc.collect()
     gc.freeze()
     try:
