@@ -14,9 +14,9 @@ DEMO_LOGS := build/demo-logs
 ROUGH := build/bench
 ROUGH_RATES := 1000,50000
 
-# One benchmark, and what to say after the last of them.
+# Run one benchmark, and report those that failed after the last one.
 run = echo "== $(1)"; $(BIN)/python benchmarks/$(1) || failed="$$failed $(firstword $(1))"
-told = [ -z "$$failed" ] || { echo "failed, or a target was not met:$$failed" >&2; exit 1; }
+report = [ -z "$$failed" ] || { echo "failed, or a target was not met:$$failed" >&2; exit 1; }
 
 .PHONY: demo test test-fast check coverage bench bench-full plots lock clean python
 
@@ -50,9 +50,9 @@ coverage: .venv/ready
 	$(BIN)/python tests/support/coverage_report.py
 	$(BIN)/coverage report --format=total > /dev/null
 
-# Both print tables, and go on after what fails, to fail at the end: bench-full with a target that
-# is not met too. bench: under 3 minutes; its figures are rough, are held against nothing, and go
-# where they replace none of bench-full's.
+# Both print tables, continue after a failure, and fail at the end; bench-full also fails when a
+# target is missed. bench takes under 3 minutes; its rough figures are not compared with targets,
+# and go to build/bench, so that they do not replace those of bench-full.
 bench: .venv/ready
 	@mkdir -p $(ROUGH)
 	@failed=; \
@@ -64,9 +64,9 @@ bench: .venv/ready
 	$(call run,bench_latency.py --quick --rates $(ROUGH_RATES) \
 		--json $(ROUGH)/bench_latency.json); \
 	$(call run,compare.py --quick --json $(ROUGH)/compare.json); \
-	$(told)
+	$(report)
 
-# Into benchmarks/results/. Beside peers: make bench-full PEERS='--peer go=/path/to/dsiem'
+# The figures go to benchmarks/results/. With peers: make bench-full PEERS='--peer go=/path/to/dsiem'
 bench-full: .venv/ready
 	@failed=; \
 	$(call run,bench_engine.py); \
@@ -76,9 +76,9 @@ bench-full: .venv/ready
 		--json benchmarks/results/bench_nats_more.json); \
 	$(call run,bench_latency.py); \
 	$(call run,compare.py $(PEERS)); \
-	$(told)
+	$(report)
 
-# docs/images/, of the figures of bench-full.
+# Draw docs/images/ from the figures of bench-full.
 plots: .venv/ready
 	$(BIN)/python benchmarks/plots.py
 

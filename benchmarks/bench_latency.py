@@ -7,7 +7,6 @@ then, so that pauses of service or publisher are included (no coordinated omissi
 
 import argparse
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,107 +14,97 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from benchmarks.cluster.nats_service import Load, NatsService, PublisherProcess, serving
-from benchmarks.cluster.publisher import Report
-from benchmarks.latency.paced_publisher import Pace
-from benchmarks.latency.percentiles import Latency, LatencyHistogram
-from benchmarks.support import report, workload
+from benchmarks.cluster.nats_service import (
+    SIDS,
+    Load,
+    NatsService,
+    PublisherProcess,
+    running_service,
+)
+from benchmarks.cluster.publisher import PublishReport
+from benchmarks.latency.paced_publisher import PacedPlan
+from benchmarks.latency.percentiles import LatencyHistogram, RateLatencies
+from benchmarks.support import report, synthetic
 from benchmarks.support.measure import Figure
-from benchmarks.support.service_process import ROOT, FileTail, LedgerReport, machine_seconds
+from benchmarks.support.service_process import FileTail, FinalLedger, machine_cpu_seconds
 
 _RESULTS = Path(__file__).parent / "results" / "bench_latency.json"
 _RATES = (1000, 10_000, 50_000)
 _SHARE = 0.1
 _PERCENTILES = (50.0, 90.0, 99.0, 99.9)
 _TARGETS: Mapping[tuple[int, float], float] = {(50_000, 99): 50.0}
-"""Milliseconds, by events a second and percentile."""
-_SIDS = tuple(workload.FIRST_SID + directive - 1 for directive in (1, 2, 3, 9))
-"""Signatures of four directives, two of which live in each of two workers."""
-_NOTE_SECONDS = 0.25
+"""Milliseconds by events per second and percentile."""
 
 
 class Run(Struct, frozen=True):
-    """What is known of a run: `draw_latencies` in seconds, one for each line; `lost`: events
-    without one.
+    """The figures of a run.
 
-    `others`: cores that the rest of the machine used meanwhile.
+    `latencies`: seconds, one for each line. `other_cores`: cores that the rest of the machine used.
+    `lost`: events without a line.
     """
 
-    pace: Pace
-    report: Report
-    draw_latencies: Sequence[float]
-    others: float
+    plan: PacedPlan
+    report: PublishReport
+    latencies: Sequence[float]
+    other_cores: float
     lost: int = 0
 
 
-class Pacing(PublisherProcess):
-    """A process that publishes evenly, which has prepared its events when this is made."""
+class PacedPublisherProcess(PublisherProcess):
+    """A process that publishes evenly spaced events."""
 
-    def __init__(self, pace: Pace) -> None:
-        command = (sys.executable, str(ROOT / "benchmarks/latency/paced_publisher.py"))
-        self._process = subprocess.Popen(
-            (*command, msgspec.json.encode(pace).decode()),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        if self._answer() != b"ready\n":
-            raise RuntimeError("the publisher is not ready")
+    SCRIPT = "benchmarks/latency/paced_publisher.py"
 
 
-class Timed(NatsService):
-    """A running service whose lines are timed."""
+class TimedService(NatsService):
+    """A running service whose latencies are measured."""
 
-    def timed(self, pace: Pace) -> Run:
-        """One run of a publisher, until all lines are there; what was lost is not known yet."""
-        with Pacing(pace) as pacing, FileTail(self.alarm_events) as tail:
-            used, busy, since = self._used(), machine_seconds(), time.monotonic()
-            start = pacing.begin()
-            while not pacing.published:
-                self.lines.count()
-                time.sleep(_NOTE_SECONDS)
-            told = pacing.report()
-            self._await(told.matching)
-            others = machine_seconds() - busy - (self._used() - used) - told.cpu
-            others = max(0.0, others) / (time.monotonic() - since)
-        draw_latencies = [at - start - pace.due_time(line) for line, at in tail.seen.items()]
-        return Run(pace, told, draw_latencies, others)
+    def run_paced(self, plan: PacedPlan) -> Run:
+        """Publish a plan, and wait for all lines; losses are not known before the service stops."""
+        with PacedPublisherProcess(plan) as publisher, FileTail(self.alarm_events) as tail:
+            used, machine, since = self._used(), machine_cpu_seconds(), time.monotonic()
+            start = publisher.start()
+            published, _ = self._wait_for_run(publisher)
+            used, machine = self._used() - used, machine_cpu_seconds() - machine
+            other_cores = max(0.0, machine - used - published.cpu) / (time.monotonic() - since)
+        latencies = [at - start - plan.due_time(event_id) for event_id, at in tail.seen_at.items()]
+        return Run(plan, published, latencies, other_cores)
 
     def _used(self) -> float:
         return sum(self._cpu().values())
 
 
-def measured(rate: int, seconds: float) -> Run:
-    """A service and all that it needs, from start to end, at this rate for so long."""
-    load = Load(workload.directives(100), rate, _SHARE, _SIDS)
-    with serving(load, Timed) as (service, server, opened):
-        run = service.timed(Pace(server.port, 2, rate, seconds, _SHARE, _SIDS, load.pairs))
-        return _settled(run, opened, service.end())
+def measure(rate: int, seconds: float) -> Run:
+    """Start a service, run it at this rate for `seconds`, and stop it."""
+    load = Load(synthetic.directives(100), rate, _SHARE, SIDS)
+    with running_service(load, TimedService) as (service, server, opening):
+        run = service.run_paced(PacedPlan(server.port, 2, rate, seconds, _SHARE, SIDS, load.pairs))
+        return _with_losses(run, opening, service.terminate())
 
 
-def _settled(run: Run, opened: Report, account: LedgerReport) -> Run:
-    """With what was lost, by what the ledger and the files say of both publishers' events."""
-    if account.code or not account.adds_up or account.lines != account.different:
-        raise RuntimeError(f"not all is accounted for: {account}")
-    published = opened.published + run.report.published
-    matching = opened.matching + run.report.matching
-    lost = max(published - account.received, matching - account.different, 0)
-    return msgspec.structs.replace(run, lost=lost)
+def _with_losses(run: Run, opening: PublishReport, ledger: FinalLedger) -> Run:
+    """Add the losses, by the ledger and the files, of the opening events and the run together."""
+    if ledger.exit_code or not ledger.adds_up or ledger.lines != ledger.distinct:
+        raise RuntimeError(f"events are not accounted for: {ledger}")
+    published = opening.published + run.report.published
+    matching = opening.matching + run.report.matching
+    return replace(run, lost=max(published - ledger.received, matching - ledger.distinct, 0))
 
 
-def _figures(run: Run, draw_latencies: LatencyHistogram) -> Iterator[Figure]:
-    rate = run.pace.rate
+def _figures(run: Run, histogram: LatencyHistogram) -> Iterator[Figure]:
+    rate = run.plan.rate
     section = str(rate)
-    yield Figure(section, f"{rate:,} events/s: lines timed", len(run.draw_latencies), "")
+    yield Figure(section, f"{rate:,} events/s: lines timed", len(run.latencies), "")
     for percentile in _PERCENTILES:
         target = _TARGETS.get((rate, percentile))
-        yield Figure(section, f"  p{percentile:g}", draw_latencies.at(percentile), "ms", target)
-    yield Figure(section, "  max", draw_latencies.at(100), "ms")
+        yield Figure(section, f"  p{percentile:g}", histogram.at(percentile), "ms", target)
+    yield Figure(section, "  max", histogram.at(100), "ms")
     yield Figure(section, "  events lost", run.lost, "", 0)
-    yield Figure(section, "  publisher behind, at most", run.report.behind * 1000, "ms")
-    yield Figure(section, "  other work on the cores", run.others, "cores")
+    yield Figure(section, "  publisher behind, at most", run.report.max_delay * 1000, "ms")
+    yield Figure(section, "  other work on the cores", run.other_cores, "cores")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -136,19 +125,18 @@ def _rates(text: str) -> tuple[int, ...]:
 
 
 def main() -> int:
-    """Run at each rate; 0 when every target is met, else 1."""
+    """Run at each rate; returns 0, or 1 if a target is missed."""
     arguments = _parser().parse_args()
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])  # all children too
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])  # inherited by all children
     seconds = 5 if arguments.quick else 30
     figures: list[Figure] = []
-    latencies: list[Latency] = []
+    latencies: list[RateLatencies] = []
     for rate in arguments.rates:
-        run = measured(rate, seconds)
-        draw_latencies = LatencyHistogram(run.draw_latencies)
-        figures += _figures(run, draw_latencies)
-        latencies.append(
-            Latency(rate, seconds, len(run.draw_latencies), run.lost, draw_latencies.points())
-        )
+        run = measure(rate, seconds)
+        histogram = LatencyHistogram(run.latencies)
+        figures += _figures(run, histogram)
+        lines = len(run.latencies)
+        latencies.append(RateLatencies(rate, seconds, lines, run.lost, histogram.points()))
     title = "dsiem-shards: from an event to its line"
     report.show(figures, title, judged=not arguments.quick)
     report.save(figures, arguments.json, latencies=latencies)

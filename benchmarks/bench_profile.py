@@ -24,88 +24,88 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cluster.nats_service import Load, NatsService, serving
-from benchmarks.engine.per_event import LONG
-from benchmarks.support import workload
+from benchmarks.cluster.nats_service import SIDS, Load, NatsService, running_service
+from benchmarks.support import synthetic
 from benchmarks.support.service_process import cpu_seconds
 
-_FOUR = tuple(workload.FIRST_SID + directive - 1 for directive in (1, 2, 3, 9))
 _LOADS: Mapping[str, Load] = {
-    "tenth": Load(workload.directives(100), 120_000, 0.1, _FOUR),
-    "all": Load(workload.directives(100), 60_000, 1.0, _FOUR),
-    "backlogs": Load(workload.directives(1, LONG), 50_000, 1.0, _FOUR[:1], 5000),
+    "tenth": Load(synthetic.directives(100), 120_000, 0.1, SIDS),
+    "all": Load(synthetic.directives(100), 60_000, 1.0, SIDS),
+    "backlogs": Load(
+        synthetic.directives(1, synthetic.STAY_AT_STAGE_2), 50_000, 1.0, SIDS[:1], 5000
+    ),
 }
 """1 in 10 events matching; all of them; all, for one directive with 5,000 open backlogs."""
-_PROFILED = ("router", "worker", "supervisor")
-_WARM = 2.0
-"""Seconds under load before the first look."""
+_PROFILED_KINDS = ("router", "worker", "supervisor")
+_WARM_UP_SECONDS = 2.0
+"""Seconds under load before the first profile."""
 _PY_SPY = str(Path(sys.executable).with_name("py-spy"))
-_RATE = 400
-"""Samples a second."""
+_SAMPLES_PER_SECOND = 400
 _FRAME = re.compile(r"^(?P<function>.+) \((?P<file>.+):(?P<line>\d+)\)$")
 
 
 class Profile(Struct, frozen=True):
-    """Of a process: cores that it used, those of them with Python's lock held, and for what.
+    """The profile of a process.
 
-    `lines`: how often the innermost frame was at each.
+    `cpu_cores`: cores that it used; `lock_cores`: of these, with Python's lock held. `lines`:
+    number of samples by innermost frame.
     """
 
     kind: str
-    used: float
-    locked: float
+    cpu_cores: float
+    lock_cores: float
     lines: Mapping[str, int]
 
 
-def profiled(load: Load, seconds: float) -> Iterator[Profile]:
-    """The profile of each kind of process, taken for so many seconds one after the other."""
-    lasting = _WARM + (seconds + 2.0) * len(_PROFILED)
-    with serving(load, NatsService) as (service, server, _), TemporaryDirectory() as folder:
-        publishing = Thread(target=service.under, args=(load.plan(server.port, lasting),))
-        publishing.start()
+def profile_kinds(load: Load, seconds: float) -> Iterator[Profile]:
+    """The profile of one process of each kind, each taken for `seconds`, in turn."""
+    total = _WARM_UP_SECONDS + (seconds + 2.0) * len(_PROFILED_KINDS)
+    with running_service(load, NatsService) as (service, server, _), TemporaryDirectory() as folder:
+        run = Thread(target=service.run_plan, args=(load.plan(server.port, total),))
+        run.start()
         try:
-            publishing.join(_WARM)
-            for kind in _PROFILED:
+            run.join(_WARM_UP_SECONDS)
+            for kind in _PROFILED_KINDS:
                 yield _profile(kind, service.busiest(kind), seconds, Path(folder) / kind)
         finally:
-            publishing.join()
+            run.join()
 
 
 def _profile(kind: str, pid: int, seconds: float, file: Path) -> Profile:
-    command = [_PY_SPY, "record", f"--pid={pid}", f"--duration={seconds:g}", f"--rate={_RATE}"]
+    duration = (f"--duration={seconds:g}", f"--rate={_SAMPLES_PER_SECOND}")
+    output = ("--gil", "--format=raw", f"--output={file}")
+    command = (_PY_SPY, "record", f"--pid={pid}", *duration, *output)
     before, start = cpu_seconds(pid), time.monotonic()
-    subprocess.run(
-        [*command, "--gil", "--format=raw", f"--output={file}"], check=True, capture_output=True
-    )
-    used = (cpu_seconds(pid) - before) / (time.monotonic() - start)
+    subprocess.run(command, check=True, capture_output=True)
+    cpu_cores = (cpu_seconds(pid) - before) / (time.monotonic() - start)
     lines: Counter[str] = Counter()
     for line in file.read_text().splitlines():
         stack, _, count = line.rpartition(" ")
         lines[stack.rpartition(";")[2]] += int(count)
-    return Profile(kind, used, lines.total() / _RATE / seconds, lines)
+    return Profile(kind, cpu_cores, lines.total() / _SAMPLES_PER_SECOND / seconds, lines)
 
 
 def show(title: str, profile: Profile, rows: int) -> None:
-    """Print the lines at which most samples were taken, and what part of all that is."""
-    cores = f"{profile.used:.0%} of a core, {profile.locked:.0%} with Python's lock"
+    """Print the lines with the most samples, and their share of all samples."""
+    cores = f"{profile.cpu_cores:.0%} of a core, {profile.lock_cores:.0%} with Python's lock"
     table = Table(title=f"{title}, {profile.kind}: {cores}", title_justify="left")
     table.add_column("share", justify="right")
     table.add_column("line", no_wrap=True)
     table.add_column("function", no_wrap=True)
-    every = sum(profile.lines.values())
+    total = sum(profile.lines.values())
     for frame, count in Counter(profile.lines).most_common(rows):
-        table.add_row(f"{count / every:.1%}", *_place(frame))
+        table.add_row(f"{count / total:.1%}", *_location(frame))
     Console(width=None if Console().is_terminal else 100).print(table)
 
 
-def _place(frame: str) -> tuple[str, str]:
-    """The file and line of a frame, and its function."""
-    found = _FRAME.match(frame)
-    return (f"{found['file']}:{found['line']}", found["function"]) if found else ("?", frame)
+def _location(frame: str) -> tuple[str, str]:
+    """File and line of a frame, and its function."""
+    match = _FRAME.match(frame)
+    return (f"{match['file']}:{match['line']}", match["function"]) if match else ("?", frame)
 
 
 def main() -> int:
-    """Profile the loads asked for, and print what was seen."""
+    """Profile the selected loads, and print a table for each kind of process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=_LOADS, action="append", help="one load of them")
     parser.add_argument("--seconds", type=float, default=10.0, help="for each process: 10")
@@ -113,7 +113,7 @@ def main() -> int:
     arguments = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])  # all children too
     for name in arguments.only or _LOADS:
-        for profile in profiled(_LOADS[name], arguments.seconds):
+        for profile in profile_kinds(_LOADS[name], arguments.seconds):
             show(name, profile, arguments.rows)
     return 0
 

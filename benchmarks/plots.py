@@ -11,189 +11,204 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import msgspec
 from msgspec import Struct
 
-from benchmarks.latency.percentiles import Latency
+from benchmarks.latency.percentiles import RateLatencies
 from benchmarks.plotting.canvas import STYLES, Canvas, Style
-from benchmarks.plotting.series import Comparison, Dot, Line, Place, Quantity, contenders, lines
+from benchmarks.plotting.series import (
+    Comparison,
+    Line,
+    Point,
+    Provenance,
+    Quantity,
+    backends,
+    lines,
+)
 
 T = TypeVar("T")
 _ROOT = Path(__file__).resolve().parent.parent
-_PERCENTILES = (50, 90, 99, 99.9, 99.99, 99.999, 99.9999)
-"""Those with a tick; 0 has no room beside 50."""
-_SIZES = (1.0, 2.0, 5.0)
+_TICK_PERCENTILES = (50, 90, 99, 99.9, 99.99, 99.999, 99.9999)
+"""Percentiles with a tick; 0 would overlap 50."""
+_TICK_MULTIPLES = (1.0, 2.0, 5.0)
 
 
-class PlotRequest(Struct, frozen=True):
-    """A plot of compare.json, and what is on its axes."""
+class ComparisonPlot(Struct, frozen=True):
+    """A plot of compare.json: the values of a dimension and a quantity, each with its label."""
 
     name: str
     title: str
     dimension: str
-    across: str
+    x_label: str
     quantity: Quantity
-    up: str
+    y_label: str
 
 
-WANTED = (
-    PlotRequest(
+COMPARISON_PLOTS = (
+    ComparisonPlot(
         name="throughput-directives",
         title="Throughput, by the number of directives loaded",
         dimension="directives",
-        across="directives loaded",
+        x_label="directives loaded",
         quantity="rate",
-        up="events/s",
+        y_label="events/s",
     ),
-    PlotRequest(
+    ComparisonPlot(
         name="throughput-backlogs",
         title="Throughput, by the number of open backlogs",
         dimension="backlogs",
-        across="open backlogs of one directive",
+        x_label="open backlogs of one directive",
         quantity="rate",
-        up="events/s",
+        y_label="events/s",
     ),
-    PlotRequest(
+    ComparisonPlot(
         name="memory-directives",
         title="Memory, by the number of directives loaded",
         dimension="directives",
-        across="directives loaded",
+        x_label="directives loaded",
         quantity="pss_mb",
-        up="memory of all processes (PSS), MB",
+        y_label="memory of all processes (PSS), MB",
     ),
 )
-LATENCY = "latency"
-NAMES = {
+LATENCY_PLOT = "latency"
+LEGEND_NAMES = {
     "ours": "Dsiem Shards",
     "go": "Dsiem (Go)",
     "rust": "dsiem-backend (Rust)",
     "dsiem-rs": "dsiem-rs (Rust)",
 }
-"""Of contenders, in legends."""
 
 
-class Latencies(Struct, frozen=True):
-    """What there is to plot in bench_latency.json."""
+class LatencyDocument(Struct, frozen=True):
+    """The part of bench_latency.json that is plotted."""
 
-    latencies: Sequence[Latency]
+    latencies: Sequence[RateLatencies]
 
 
-def compared(wanted: PlotRequest, comparison: Comparison, place: Place) -> Canvas | None:
-    """A plot of compare.json; None when that has no figures for it."""
-    shown = lines(comparison, wanted.dimension, wanted.quantity)
-    if not any(dot.middle for line in shown for dot in line.dots):
+def draw_comparison(
+    plot: ComparisonPlot, comparison: Comparison, provenance: Provenance
+) -> Canvas | None:
+    """A plot of compare.json; None without figures for it."""
+    shown = lines(comparison, plot.dimension, plot.quantity)
+    if not any(point.median for line in shown for point in line.points):
         return None
-    canvas = Canvas(wanted.title, _caption(shown, comparison, place))
-    styles = dict(zip(contenders(comparison.runs), STYLES * len(shown), strict=False))
-    values = sorted({dot.value for line in shown for dot in line.dots})
-    canvas.across(wanted.across, {value: f"{value:,g}" for value in values})
-    canvas.up(wanted.up)
+    canvas = Canvas(plot.title, _caption(shown, comparison, provenance))
+    styles = dict(zip(backends(comparison.runs), STYLES * len(shown), strict=False))
+    values = sorted({point.value for line in shown for point in line.points})
+    canvas.x_axis(plot.x_label, {value: f"{value:,g}" for value in values})
+    canvas.y_axis(plot.y_label)
     for line in shown:
-        _draw(canvas, line, styles[line.contender])
+        _draw_line(canvas, line, styles[line.backend])
     for value in values:
-        _label(canvas, [dot for line in shown for dot in line.dots if dot.value == value])
-    legend = {NAMES.get(line.contender, line.contender): line.contender for line in shown}
-    canvas.legend({name: styles[contender] for name, contender in legend.items()})
+        _label(canvas, [point for line in shown for point in line.points if point.value == value])
+    legend = {LEGEND_NAMES.get(line.backend, line.backend): line.backend for line in shown}
+    canvas.legend({name: styles[backend] for name, backend in legend.items()})
     return canvas
 
 
-def _caption(shown: Sequence[Line], comparison: Comparison, place: Place) -> list[str]:
-    names = {line.contender for line in shown}
+def _caption(shown: Sequence[Line], comparison: Comparison, provenance: Provenance) -> list[str]:
+    names = {line.backend for line in shown}
     versions = [f"{name}: {text}" for name, text in comparison.versions.items() if name in names]
     return [
-        _told("Hollow, not finished: ", [line.unfinished for line in shown]),
-        _told("Lost, of the events that match: ", [line.lost for line in shown]),
-        "; ".join(map(_together, versions)),
-        str(place),
+        _sentence("Hollow, not finished: ", [line.unfinished for line in shown]),
+        _sentence("Lost, of the events that match: ", [line.lost for line in shown]),
+        "; ".join(map(_unbreakable, versions)),
+        str(provenance),
     ]
 
 
-def _told(what: str, texts: Sequence[str]) -> str:
-    some = [text for text in texts if text]
-    return f"{what}{'; '.join(some)}." if some else ""
+def _sentence(start: str, texts: Sequence[str]) -> str:
+    """A sentence with the texts that are not empty; empty without any."""
+    parts = [text for text in texts if text]
+    return f"{start}{'; '.join(parts)}." if parts else ""
 
 
-def _together(text: str) -> str:
-    """On one line, with spaces that do not break."""
+def _unbreakable(text: str) -> str:
+    """The text with spaces at which a line does not break."""
     return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def _draw(canvas: Canvas, line: Line, style: Style) -> None:
-    """A line through the medians, bars from the least to the most."""
-    known = {dot.value: dot.middle for dot in line.dots if dot.middle is not None}
-    canvas.line(list(known), list(known.values()), style)
-    for dot in line.dots:
-        if dot.least is not None and dot.most is not None:
-            canvas.bar(dot.value, dot.least, dot.most, style)
-        canvas.dot(dot.value, dot.middle, style, hollow=not dot.finished)
+def _draw_line(canvas: Canvas, line: Line, style: Style) -> None:
+    """Draw a line through the medians, with a bar from minimum to maximum at each point."""
+    medians = {point.value: point.median for point in line.points if point.median is not None}
+    canvas.line(list(medians), list(medians.values()), style)
+    for point in line.points:
+        if point.minimum is not None and point.maximum is not None:
+            canvas.range_bar(point.value, point.minimum, point.maximum, style)
+        canvas.point(point.value, point.median, style, hollow=not point.finished)
 
 
-def _label(canvas: Canvas, dots: Sequence[Dot]) -> None:
-    """The highest with its number above, the lowest with it below: those never meet."""
-    known = sorted((dot.middle for dot in dots if dot.middle is not None), reverse=True)
-    for number, middle in enumerate(known):
-        if number in (0, len(known) - 1):
-            canvas.text(dots[0].value, middle, _short(middle), above=number == 0)
+def _label(canvas: Canvas, points: Sequence[Point]) -> None:
+    """Write the highest value above its point, and the lowest below: these never overlap."""
+    medians = sorted((point.median for point in points if point.median is not None), reverse=True)
+    for number, median in enumerate(medians):
+        if number in (0, len(medians) - 1):
+            canvas.text(points[0].value, median, _three_digits(median), above=number == 0)
 
 
-def _short(number: float) -> str:
-    """Three digits of it."""
+def _three_digits(number: float) -> str:
     digits = max(0, len(f"{number:.0f}") - 3)
     return f"{round(number, -digits):,.0f}" if number >= 100 else f"{number:.3g}"
 
 
-def draw_latencies(latencies: Sequence[Latency], place: Place) -> Canvas | None:
-    """The plot of bench_latency.json; None when that has no distribution."""
+def draw_latencies(latencies: Sequence[RateLatencies], provenance: Provenance) -> Canvas | None:
+    """The plot of bench_latency.json; None without latencies."""
     if not latencies:
         return None
     how = "From when an event was due to be sent until its line could be read. Dot: the longest."
-    canvas = Canvas("From an event to its line in the file", (how, str(place)))
+    canvas = Canvas("From an event to its line in the file", (how, str(provenance)))
     most = max(latency.lines for latency in latencies)
-    marks = {_place(mark): f"{mark:g} %" for mark in _PERCENTILES if _place(mark) <= most}
-    canvas.across("share of the lines", marks)
-    canvas.up("milliseconds, at most", _SIZES)
-    styles = dict(zip(map(_name, latencies), STYLES, strict=False))
+    ticks = {_position(tick): f"{tick:g} %" for tick in _TICK_PERCENTILES}
+    canvas.x_axis("share of the lines", {at: text for at, text in ticks.items() if at <= most})
+    canvas.y_axis("milliseconds, at most", _TICK_MULTIPLES)
+    styles = dict(zip(map(_legend_name, latencies), STYLES, strict=False))
     for latency in latencies:
-        style = styles[_name(latency)]
-        points = dict(_points(latency))
-        canvas.line(list(points), list(points.values()), style)
-        canvas.dot(latency.lines, latency.percentiles[-1].ms, style)
+        style = styles[_legend_name(latency)]
+        curve = dict(_curve(latency))
+        canvas.line(list(curve), list(curve.values()), style)
+        canvas.point(latency.lines, latency.percentiles[-1].ms, style)
     canvas.legend(styles)
     return canvas
 
 
-def _name(latency: Latency) -> str:
+def _legend_name(latency: RateLatencies) -> str:
     return f"{latency.rate:,} events/s" + (f", {latency.lost:,} lost" if latency.lost else "")
 
 
-def _place(percentile: float) -> float:
-    """On an axis on which each further nine takes as much room: one of so many is beyond."""
+def _position(percentile: float) -> float:
+    """The place of a percentile on the x axis: N if 1 of N lines is slower.
+
+    On a logarithmic axis each further nine gets the same width.
+    """
     return 100 / (100 - percentile)
 
 
-def _points(latency: Latency) -> Iterator[tuple[float, float]]:
-    """As far as there are lines to tell percentiles apart, where the longest one is."""
+def _curve(latency: RateLatencies) -> Iterator[tuple[float, float]]:
+    """Position and milliseconds of each percentile; the last point is the slowest line."""
     for point in latency.percentiles:
-        if point.percentile < 100 and (at := _place(point.percentile)) < latency.lines:
+        if point.percentile < 100 and (at := _position(point.percentile)) < latency.lines:
             yield at, point.ms
     yield latency.lines, latency.percentiles[-1].ms
 
 
 def draw_all(results: Path) -> Iterator[tuple[str, Canvas | None]]:
-    """Each plot by its name; None where there is nothing to plot yet."""
+    """All plots by name; None where figures are missing."""
     compare, latency = results / "compare.json", results / "bench_latency.json"
-    for wanted in WANTED:
-        made = compared(wanted, *_read(compare, Comparison)) if compare.exists() else None
-        yield wanted.name, made
-    found = _read(latency, Latencies) if latency.exists() else None
-    yield LATENCY, found and draw_latencies(found[0].latencies, found[1])
+    for plot in COMPARISON_PLOTS:
+        canvas = draw_comparison(plot, *_read(compare, Comparison)) if compare.exists() else None
+        yield plot.name, canvas
+    if latency.exists():
+        document, provenance = _read(latency, LatencyDocument)
+        yield LATENCY_PLOT, draw_latencies(document.latencies, provenance)
+    else:
+        yield LATENCY_PLOT, None
 
 
-def _read(path: Path, kind: type[T]) -> tuple[T, Place]:
-    """What it holds, and where and when that was measured."""
+def _read(path: Path, kind: type[T]) -> tuple[T, Provenance]:
+    """The content of a JSON file, and where and when its figures were measured."""
     raw = path.read_bytes()
-    return msgspec.json.decode(raw, type=kind), msgspec.json.decode(raw, type=Place)
+    return msgspec.json.decode(raw, type=kind), msgspec.json.decode(raw, type=Provenance)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Draw what there are figures for; 1 when there are none for some plot."""
+    """Draw the plots; returns 1 when figures for a plot are missing, else 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     results, images = _ROOT / "benchmarks/results", _ROOT / "docs/images"
     parser.add_argument("--results", type=Path, default=results, help="where the JSON is")

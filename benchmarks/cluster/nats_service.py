@@ -14,40 +14,41 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from benchmarks.cluster.publisher import SUBJECT, Plan, Report, due_time
-from benchmarks.pipeline.http_service import LiveMaker
-from benchmarks.support import workload
-from benchmarks.support.measure import calibration, cpu_nanos
+from benchmarks.cluster.publisher import SUBJECT, BurstPlan, PublishReport, due_time
+from benchmarks.support import synthetic
+from benchmarks.support.measure import calibrate, cpu_nanos
 from benchmarks.support.service_process import (
     ROOT,
     FileTail,
-    LedgerReport,
+    FinalLedger,
     LineCounter,
     ServiceProcess,
     cpu_seconds,
-    machine_seconds,
+    machine_cpu_seconds,
 )
 from tests.support.frontend import Frontend
 from tests.support.nats_server import NatsServer
 
 OPTIONS = ("--workers=2", "--node=bench", "--mode=cluster-backend", "--config-dir=configs")
-PATIENCE = 2.0
-"""Seconds after the end of publishing within which all has to be in the file."""
-BEHIND = 0.25
-"""Seconds behind its schedule that a publisher may be at the end."""
-_GIVE_UP = 5.0
-"""Seconds without a new line after which no more are waited for."""
-_LEAD = 0.2
-"""Seconds from telling a publisher to begin until it does."""
-_NOTE_SECONDS = 0.25
-SERVICE = ("router", "worker", "supervisor", "helper")
-"""The kinds of process that are the service's."""
+SIDS = tuple(synthetic.FIRST_SID + directive - 1 for directive in (1, 2, 3, 9))
+"""Signatures of four directives; with two workers, each has two of the directives."""
+MAX_LINE_DELAY = 2.0
+"""Seconds after the end of publishing until the last line of a sustained run."""
+MAX_PUBLISHER_DELAY = 0.25
+"""Seconds behind its schedule that the publisher may be at the end of a sustained run."""
+SERVICE_KINDS = ("router", "worker", "supervisor", "helper")
+"""Kinds of process that belong to the service."""
+_STALL_SECONDS = 5.0
+"""Seconds without a new line after which missing lines count as lost."""
+_START_DELAY = 0.2
+"""Seconds from the command to a publisher until it starts."""
+_POLL_SECONDS = 0.25
 
 
 class Load(Struct, frozen=True):
-    """Directives, and events for them: first one of each pair to open its backlog, then at a rate.
+    """Directives, and events for them: one event of each pair opens its backlog, the run follows.
 
-    `sids`: the signatures of events that match. `sources`: files of lookup sources, by name.
+    `sids`: signatures of matching events. `sources`: files of lookup sources, by name.
     """
 
     directives: bytes
@@ -57,96 +58,98 @@ class Load(Struct, frozen=True):
     pairs: int = 400
     sources: Mapping[str, bytes] = {}
 
-    def opening(self, port: int) -> Plan:
-        """Each pair once, 5,000 a second."""
+    def opening_plan(self, port: int) -> BurstPlan:
+        """One event of each pair, 5,000 a second."""
         seconds = self.pairs / 5000
-        return Plan(port, 1, 5000, seconds, 1.0, self.sids, self.pairs, in_order=True)
+        return BurstPlan(port, 1, 5000, seconds, 1.0, self.sids, self.pairs, in_order=True)
 
-    def plan(self, port: int, seconds: float) -> Plan:
-        """The run itself."""
-        return Plan(port, 2, self.rate, seconds, self.share, self.sids, self.pairs)
+    def plan(self, port: int, seconds: float) -> BurstPlan:
+        """The events of the run."""
+        return BurstPlan(port, 2, self.rate, seconds, self.share, self.sids, self.pairs)
 
 
 class Outcome(Struct, frozen=True):
-    """How a run of so many seconds went.
+    """The figures of a run.
 
-    `late`: seconds from the end of publishing until the last line, if it came. `cpu`: seconds by
-    kind of process, the nats-server and the publisher too; `others`: cores of all else meanwhile.
-    `draw_latencies`: from when an event was due until its line, if that was asked for. `pss`: bytes
-    of the service at the end of the run. `lost`: events not received, or without a line of their
-    own; `there`: the share of those that are not lost. `calibration`: microseconds, right after it.
+    `line_delay`: seconds from the end of publishing until the last line; None if lines are missing.
+    `cpu`: CPU seconds by kind of process, including nats-server and publisher. `other_cores`: cores
+    that the rest of the machine used. `latencies`: seconds from the time an event was due until its
+    line, if measured. `pss`: bytes of memory of the service at the end. `lost`: events that were
+    not received or have no line of their own; `share_kept`: the share of the others. `calibration`:
+    microseconds, measured after the run.
     """
 
-    plan: Plan
-    report: Report
-    late: float | None
+    plan: BurstPlan
+    report: PublishReport
+    line_delay: float | None
     cpu: Mapping[str, float]
-    others: float
-    draw_latencies: Sequence[float]
+    other_cores: float
+    latencies: Sequence[float]
     pss: int
-    account: LedgerReport
+    ledger: FinalLedger
     lost: int
-    there: float
+    share_kept: float
     calibration: float
 
     @property
-    def whole(self) -> bool:
-        """Whether no event was lost, none is there twice, and the ledger says so."""
-        account = self.account
-        well = account.code == 0 and account.adds_up and not account.gone
-        return well and self.lost == 0 and account.lines == account.different
+    def complete(self) -> bool:
+        """Whether ledger and files have each event exactly once."""
+        ledger = self.ledger
+        clean = ledger.exit_code == 0 and ledger.adds_up and not ledger.losses
+        return clean and self.lost == 0 and ledger.lines == ledger.distinct
 
     @property
     def sustained(self) -> bool:
-        """Whether all of it was done in time."""
-        kept = self.report.behind_end <= BEHIND
-        return kept and self.whole and self.late is not None and self.late <= PATIENCE
+        """Whether the run is complete, and publisher and service kept up with the rate."""
+        published_in_time = self.report.final_delay <= MAX_PUBLISHER_DELAY
+        written_in_time = self.line_delay is not None and self.line_delay <= MAX_LINE_DELAY
+        return published_in_time and self.complete and written_in_time
 
     @property
     def rate(self) -> float:
-        """Events a second: the plan's when sustained, else what of it came through."""
+        """Events per second: the rate of the plan if sustained, else of the events not lost."""
         if self.sustained:
             return self.plan.rate
-        late = 0.0 if self.late is None else self.late  # the rest of the lines never came
-        seconds = self.plan.seconds + self.report.behind_end + late
-        return self.report.published * self.there / seconds
+        seconds = self.plan.seconds + self.report.final_delay + (self.line_delay or 0.0)
+        return self.report.published * self.share_kept / seconds
 
-    def micros(self, *kinds: str) -> float:
-        """CPU of these kinds of process for an event that was published."""
+    def cpu_micros(self, *kinds: str) -> float:
+        """CPU microseconds of these kinds of process per published event."""
         return sum(self.cpu[kind] for kind in kinds) * 1e6 / self.report.published
 
 
 class PublisherProcess:
-    """A publisher's process, which has prepared its events when this is made."""
+    """A process that publishes a plan; its events are prepared when the constructor returns."""
 
-    def __init__(self, plan: Plan) -> None:
-        command = (sys.executable, str(ROOT / "benchmarks/cluster/publisher.py"))
+    SCRIPT = "benchmarks/cluster/publisher.py"
+
+    def __init__(self, plan: Struct) -> None:
         self._process = subprocess.Popen(
-            (*command, msgspec.json.encode(plan).decode()),
+            (sys.executable, str(ROOT / self.SCRIPT), msgspec.json.encode(plan).decode()),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        if self._answer() != b"ready\n":
+        if self._read_line() != b"ready\n":
             raise RuntimeError("the publisher is not ready")
 
-    def begin(self) -> float:
-        """Let it begin; returns when that is, on the monotonic clock."""
+    def start(self) -> float:
+        """Let it publish; returns the time at which it starts, on the monotonic clock."""
         assert self._process.stdin is not None
-        start = time.monotonic() + _LEAD
+        start = time.monotonic() + _START_DELAY
         self._process.stdin.write(f"{start}\n".encode())
         self._process.stdin.flush()
         return start
 
     @property
-    def published(self) -> bool:
-        """Whether it has ended."""
+    def ended(self) -> bool:
+        """Whether the process has ended."""
         return self._process.poll() is not None
 
-    def report(self) -> Report:
-        """What it says at its end."""
-        return msgspec.json.decode(self._answer(), type=Report)
+    def report(self) -> PublishReport:
+        """The report that it writes at its end."""
+        return msgspec.json.decode(self._read_line(), type=PublishReport)
 
-    def _answer(self) -> bytes:
+    def _read_line(self) -> bytes:
         assert self._process.stdout is not None
         return self._process.stdout.readline()
 
@@ -159,104 +162,115 @@ class PublisherProcess:
 
 
 class NatsService(ServiceProcess):
-    """A running service, subscribed to the events."""
+    """A running service that has subscribed to the events."""
 
     def __init__(self, server: NatsServer, frontend: Frontend, *options: str) -> None:
         urls = (f"--frontend={frontend.url}", f"--msq={server.url}")
         super().__init__(*OPTIONS, *urls, *options)
         server.wait_for_subscribers(SUBJECT)
         self._server = server
-        self._expected = 0
+        self._expected_lines = 0
 
-    def under(self, plan: Plan, tail: bool = False) -> Outcome:
-        """One run of a publisher, until all lines are there; lost events are not known yet."""
-        with PublisherProcess(plan) as publishing, ExitStack() as stack:
-            seen = stack.enter_context(FileTail(self.alarm_events)).seen if tail else {}
-            before, busy, since = self._cpu(), machine_seconds(), time.monotonic()
-            start = publishing.begin()
-            while not publishing.published:
-                self.lines.count()
-                time.sleep(_NOTE_SECONDS)
-            report = publishing.report()
-            last = self._await(report.matching)
-            cpu = {kind: used - before[kind] for kind, used in self._cpu().items()}
-            passed, busy = time.monotonic() - since, machine_seconds() - busy
+    def run_plan(self, plan: BurstPlan, measure_latency: bool = False) -> Outcome:
+        """Publish a plan, and wait for all lines; losses are not known before the service stops."""
+        with PublisherProcess(plan) as publisher, ExitStack() as stack:
+            tail = stack.enter_context(FileTail(self.alarm_events)) if measure_latency else None
+            cpu_before, machine, since = self._cpu(), machine_cpu_seconds(), time.monotonic()
+            start = publisher.start()
+            report, last_line = self._wait_for_run(publisher)
+            cpu = {kind: used - cpu_before[kind] for kind, used in self._cpu().items()}
+            seconds, machine = time.monotonic() - since, machine_cpu_seconds() - machine
+        seen_at = tail.seen_at if tail else {}
         return Outcome(
             plan=plan,
             report=report,
-            late=None if last is None else last - report.end,
+            line_delay=None if last_line is None else last_line - report.end,
             cpu=cpu | {"publisher": report.cpu},
-            others=max(0.0, busy - sum(cpu.values()) - report.cpu) / passed,
-            draw_latencies=[at - start - due_time(line) for line, at in seen.items()],
+            other_cores=max(0.0, machine - sum(cpu.values()) - report.cpu) / seconds,
+            latencies=[at - start - due_time(event_id) for event_id, at in seen_at.items()],
             pss=self.pss(),
-            account=LedgerReport(0, True, 0, 0, 0, 0, {}),
+            ledger=FinalLedger(0, True, 0, 0, 0, 0, {}),
             lost=0,
-            there=1.0,
+            share_kept=1.0,
             calibration=0.0,
         )
 
+    def _wait_for_run(self, publisher: PublisherProcess) -> tuple[PublishReport, float | None]:
+        """Wait for the publisher and for all lines; the time of the last line, None if missing."""
+        while not publisher.ended:
+            self.lines.count()
+            time.sleep(_POLL_SECONDS)
+        report = publisher.report()
+        self._expected_lines += report.matching
+        return report, _wait_for_lines(self.lines, self._expected_lines)
+
     def _cpu(self) -> dict[str, float]:
-        """By kind of process; this one only watches."""
-        known = {"nats-server": cpu_seconds(self._server.pid), "watching": time.process_time()}
-        return {**self.cpu(), **known}
-
-    def _await(self, more: int) -> float | None:
-        """Wait for so many more lines; returns when they were there, None if they did not come."""
-        self._expected += more
-        return _reached(self.lines, self._expected)
+        """CPU seconds by kind of process, including nats-server and this process."""
+        others = {"nats-server": cpu_seconds(self._server.pid), "benchmark": time.process_time()}
+        return {**self.cpu_by_kind(), **others}
 
 
-C = TypeVar("C", bound=NatsService)
+S = TypeVar("S", bound=NatsService)
 
 
-def _reached(lines: LineCounter, number: int) -> float | None:
+def _wait_for_lines(lines: LineCounter, number: int) -> float | None:
+    """Wait until there are `number` lines; the time at which there were, None if they stall."""
     known, since = -1, time.monotonic()
     while (count := lines.count()) < number:
         now = time.monotonic()
         if count > known:
             known, since = count, now
-        if now - since > _GIVE_UP:
+        if now - since > _STALL_SECONDS:
             return None
         time.sleep(0.005)
     return time.monotonic()
 
 
 @contextmanager
-def serving(
-    load: Load, kind: Callable[[NatsServer, Frontend], C]
-) -> Iterator[tuple[C, NatsServer, Report]]:
-    """A service and all that it needs, with every pair's backlog open; what opened them."""
+def running_service(
+    load: Load, create: Callable[[NatsServer, Frontend], S]
+) -> Iterator[tuple[S, NatsServer, PublishReport]]:
+    """A service with frontend and nats-server, in which each pair of addresses has a backlog.
+
+    Yields the service, its nats-server, and the report on the events that opened the backlogs.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         server = stack.enter_context(NatsServer(folder))
         frontend = stack.enter_context(Frontend())
-        frontend.files["assets_bench.json"] = workload.assets()
+        frontend.files["assets_bench.json"] = synthetic.assets()
         frontend.files["directives_bench_all.json"] = load.directives
         frontend.files.update(load.sources)
-        service = kind(server, frontend)
+        service = create(server, frontend)
         stack.callback(service.kill)
-        yield service, server, service.under(load.opening(server.port)).report
+        yield service, server, service.run_plan(load.opening_plan(server.port)).report
 
 
-def run(load: Load, seconds: float, tail: bool = False, options: Sequence[str] = ()) -> Outcome:
-    """A service from start to end, under this load for so long."""
-    with serving(load, lambda *places: NatsService(*places, *options)) as (service, server, opened):
-        outcome = service.under(load.plan(server.port, seconds), tail)
-        return _settled(outcome, opened, service.end())
+def run(
+    load: Load, seconds: float, measure_latency: bool = False, options: Sequence[str] = ()
+) -> Outcome:
+    """Start a service with these options, run the load for `seconds`, and stop the service."""
+
+    def create(server: NatsServer, frontend: Frontend) -> NatsService:
+        return NatsService(server, frontend, *options)
+
+    with running_service(load, create) as (service, server, opening):
+        outcome = service.run_plan(load.plan(server.port, seconds), measure_latency)
+        return _with_losses(outcome, opening, service.terminate())
 
 
-def _settled(outcome: Outcome, opened: Report, account: LedgerReport) -> Outcome:
-    """With what the ledger and the files say of both runs together."""
-    published = opened.published + outcome.report.published
-    matching = opened.matching + outcome.report.matching
-    lost = max(
-        published - account.received, matching - account.consumed, matching - account.different
+def _with_losses(outcome: Outcome, opening: PublishReport, ledger: FinalLedger) -> Outcome:
+    """Add the losses, by the ledger and the files, of the opening events and the run together."""
+    published = opening.published + outcome.report.published
+    matching = opening.matching + outcome.report.matching
+    lost = max(published - ledger.received, matching - ledger.consumed, matching - ledger.distinct)
+    share_kept = min(ledger.received / published, ledger.distinct / matching)
+    return replace(
+        outcome, ledger=ledger, lost=lost, share_kept=share_kept, calibration=_calibration()
     )
-    there = min(account.received / published, account.different / matching)
-    return replace(outcome, account=account, lost=lost, there=there, calibration=_calibration())
 
 
 def _calibration() -> float:
-    """Microseconds of CPU for decoding one event with msgspec, as measure.py has it."""
-    raws = LiveMaker(9).one_each(workload.pairs(20_000))
-    return median(cpu_nanos(lambda: calibration, raws) for _ in range(5)) / len(raws) / 1000
+    """CPU microseconds to decode one event with msgspec, as in measure.py."""
+    raws = synthetic.CurrentEventGenerator(9).one_per_pair(synthetic.address_pairs(20_000))
+    return median(cpu_nanos(lambda: calibrate, raws) for _ in range(5)) / len(raws) / 1000

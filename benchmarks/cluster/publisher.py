@@ -1,7 +1,8 @@
 """A process that publishes events to NATS in bursts: `python benchmarks/cluster/publisher.py PLAN`.
 
-Everything is prepared before the start: unmatched events come from a pool, matching ones are
-templates with an id of their own.
+PLAN is a `BurstPlan` in JSON. The process writes `ready` when its events are prepared, reads the
+time to start (on the monotonic clock) from stdin, and writes a `PublishReport` at the end.
+Unmatched events come from a pool; matching ones are made from templates, with an id of their own.
 """
 
 import gc
@@ -17,25 +18,25 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import msgspec
 from msgspec import Struct
 
-from benchmarks.pipeline.http_service import LiveMaker
-from benchmarks.support import workload
+from benchmarks.support import synthetic
 from tests.support.nats_server import Publisher, frame
 
 SUBJECT = "dsiem_events"
-SLICE = 0.01
-"""Seconds between two sends: what is due in that time goes out at its beginning."""
-POOL = 5000
-"""Unmatched events; and about as many templates of matching ones."""
-_MARK = "xxxxxxxx-xxxx-4000-8000-xxxxxxxxxxxx"
-"""Where the id goes: the number of the run, of the slice, and of the event."""
+SLICE_SECONDS = 0.01
+"""Seconds between two bursts: the events due in a slice are sent at its beginning."""
+POOL_SIZE = 5000
+"""Number of different unmatched events, and about the number of templates of matching ones."""
+_ID_PLACEHOLDER = "xxxxxxxx-xxxx-4000-8000-xxxxxxxxxxxx"
+"""Replaced with an id of the numbers of the run, of the slice and of the event."""
 Pieces = Sequence[bytes]
-"""Of one slice, to be joined."""
+"""Parts of NATS frames, which are joined when they are sent."""
 
 
-class Plan(Struct, frozen=True):
-    """What to publish: a share of the events concern directives, the signature that of their pair.
+class BurstPlan(Struct, frozen=True):
+    """The events to publish: `rate` per second in slices of `SLICE_SECONDS`.
 
-    `in_order`: the pairs come one after the other, not at random.
+    `share` of the events match, with one of the signatures `sids`, the same for each pair of
+    addresses. `in_order`: the pairs follow each other, else they are random.
     """
 
     port: int
@@ -49,115 +50,119 @@ class Plan(Struct, frozen=True):
 
     @property
     def slices(self) -> int:
-        """How many sends."""
-        return max(1, round(self.seconds / SLICE))
+        """Number of slices."""
+        return max(1, round(self.seconds / SLICE_SECONDS))
 
-    def due(self, number: int) -> int:
-        """How many events are due before this slice."""
-        return int(number * self.rate * SLICE)
+    def events_before(self, number: int) -> int:
+        """Number of events that are due before this slice."""
+        return int(number * self.rate * SLICE_SECONDS)
 
 
-class Report(Struct, frozen=True):
-    """What was published, until `end` on the monotonic clock, when NATS had it all.
+class PublishReport(Struct, frozen=True):
+    """Counts of published events, and delays in seconds behind the schedule.
 
-    `behind`: seconds behind the schedule, at most; `behind_end` those of the last slice, sent.
-    `cpu`: seconds that publishing took.
+    `end`: the time on the monotonic clock at which NATS had received everything. `final_delay`: the
+    delay of the last slice. `cpu`: CPU seconds of publishing.
     """
 
     published: int
     matching: int
     end: float
-    behind: float
-    behind_end: float
+    max_delay: float
+    final_delay: float
     cpu: float
 
 
-def due_time(line_id: str) -> float:
-    """When an event was due, in seconds since the start of its run."""
-    return int(line_id[9:13], 16) * SLICE
+def due_time(event_id: str) -> float:
+    """The time at which the event with this id was due, in seconds since the start of the run."""
+    return int(event_id[9:13], 16) * SLICE_SECONDS
 
 
-def prepared(plan: Plan) -> tuple[list[Pieces], int]:
-    """All slices, and how many events in them match; the last one does."""
+def prepare_slices(plan: BurstPlan) -> tuple[list[Pieces], int]:
+    """The events of each slice, and the number of matching ones; the last event matches."""
     pick = random.Random(plan.run).random
-    others = unmatched(plan.run, plan.pairs)
-    forms = templates(plan.run, plan.pairs, plan.sids)
-    order = count() if plan.in_order else iter(lambda: int(pick() * len(forms)), -1)
+    unmatched = unmatched_frames(plan.run, plan.pairs)
+    templates = matching_templates(plan.run, plan.pairs, plan.sids)
+    order = count() if plan.in_order else iter(lambda: int(pick() * len(templates)), -1)
     slices: list[Pieces] = []
-    matching, last = 0, plan.due(plan.slices) - 1
+    matching, last = 0, plan.events_before(plan.slices) - 1
     for number in range(plan.slices):
         pieces: list[bytes] = []
-        for event in range(plan.due(number), plan.due(number + 1)):
+        for event in range(plan.events_before(number), plan.events_before(number + 1)):
             if event == last or pick() < plan.share:
-                before, after = forms[next(order) % len(forms)]
-                name = b"%08x-%04x-4000-8000-%012x" % (plan.run, number, matching)
-                pieces += (before, name, after)
+                before, after = templates[next(order) % len(templates)]
+                event_id = b"%08x-%04x-4000-8000-%012x" % (plan.run, number, matching)
+                pieces += (before, event_id, after)
                 matching += 1
             else:
-                pieces.append(others[int(pick() * POOL)])
+                pieces.append(unmatched[int(pick() * POOL_SIZE)])
         slices.append(pieces)
     return slices, matching
 
 
-def unmatched(run: int, pairs: int) -> list[bytes]:
-    """Frames of events that no directive is for."""
-    maker, known = LiveMaker(run), workload.pairs(pairs)
-    sids = range(workload.UNKNOWN_SID, workload.UNKNOWN_SID + 500)
-    return [frame(SUBJECT, raw) for raw in maker.draw_all(POOL, known, sids)]
+def unmatched_frames(run: int, pairs: int) -> list[bytes]:
+    """`POOL_SIZE` NATS frames with events that match no directive."""
+    generator, addresses = synthetic.CurrentEventGenerator(run), synthetic.address_pairs(pairs)
+    sids = range(synthetic.UNKNOWN_SID, synthetic.UNKNOWN_SID + 500)
+    return [frame(SUBJECT, raw) for raw in generator.random_events(POOL_SIZE, addresses, sids)]
 
 
-def templates(run: int, pairs: int, sids: Sequence[int]) -> list[tuple[bytes, bytes]]:
-    """What comes before and after the id of events of each pair, all pairs equally often."""
-    maker, known = LiveMaker(run), workload.pairs(pairs)
+def matching_templates(run: int, pairs: int, sids: Sequence[int]) -> list[tuple[bytes, bytes]]:
+    """The parts of NATS frames before and after the event id; equally many for each pair."""
+    generator, addresses = synthetic.CurrentEventGenerator(run), synthetic.address_pairs(pairs)
     return [
-        _template(maker, pair, sids[number % len(sids)])
-        for _ in range(max(1, POOL // len(known)))
-        for number, pair in enumerate(known)
+        _template(generator, pair, sids[number % len(sids)])
+        for _ in range(max(1, POOL_SIZE // len(addresses)))
+        for number, pair in enumerate(addresses)
     ]
 
 
-def _template(maker: LiveMaker, pair: workload.Pair, sid: int) -> tuple[bytes, bytes]:
-    raw = maker.event(sid, pair, event_id=_MARK, rcvd_time=time.time_ns())
-    before, after = frame(SUBJECT, raw).split(_MARK.encode())
+def _template(
+    generator: synthetic.CurrentEventGenerator, pair: synthetic.AddressPair, sid: int
+) -> tuple[bytes, bytes]:
+    raw = generator.event(sid, pair, event_id=_ID_PLACEHOLDER, rcvd_time=time.time_ns())
+    before, after = frame(SUBJECT, raw).split(_ID_PLACEHOLDER.encode())
     return before, after
 
 
-def publish(
-    publisher: Publisher, slices: Sequence[Pieces], every: float, start: float
+def publish_slices(
+    publisher: Publisher, slices: Sequence[Pieces], interval: float, start: float
 ) -> tuple[float, float]:
-    """Send a slice every so many seconds, later ones without a pause when late.
+    """Send a slice every `interval` seconds; late slices follow without a pause.
 
-    Returns how many seconds behind that was, at most and for the last one.
+    Returns the highest delay and that of the last slice, in seconds behind the schedule.
     """
-    most = behind = 0.0
+    max_delay = delay = 0.0
     for number, pieces in enumerate(slices):
-        due = start + number * every
+        due = start + number * interval
         time.sleep(max(0.0, due - time.monotonic()))
         publisher.send(b"".join(pieces))
-        behind = time.monotonic() - due
-        most = max(most, behind)
+        delay = time.monotonic() - due
+        max_delay = max(max_delay, delay)
     publisher.flush()
-    return most, behind
+    return max_delay, delay
 
 
-def serve(port: int, slices: Sequence[Pieces], every: float, events: int, matching: int) -> None:
-    """Say that all is prepared, read when to begin from stdin, publish, say how it went."""
+def run_publisher(
+    port: int, slices: Sequence[Pieces], interval: float, events: int, matching: int
+) -> None:
+    """Write `ready`, read the time to start from stdin, publish, and write the report."""
     with Publisher(port) as publisher:
         print("ready", flush=True)
         start = float(sys.stdin.readline())
         cpu = time.process_time()
-        most, last = publish(publisher, slices, every, start)
+        max_delay, final_delay = publish_slices(publisher, slices, interval, start)
         end, cpu = time.monotonic(), time.process_time() - cpu
-    report = Report(events, matching, end, most, last, cpu)
+    report = PublishReport(events, matching, end, max_delay, final_delay, cpu)
     print(msgspec.json.encode(report).decode(), flush=True)
 
 
-def main(plan: Plan) -> None:
-    """Do what the plan says."""
+def main(plan: BurstPlan) -> None:
+    """Publish as planned."""
     gc.disable()
-    slices, matching = prepared(plan)
-    serve(plan.port, slices, SLICE, plan.due(plan.slices), matching)
+    slices, matching = prepare_slices(plan)
+    run_publisher(plan.port, slices, SLICE_SECONDS, plan.events_before(plan.slices), matching)
 
 
 if __name__ == "__main__":
-    main(msgspec.json.decode(sys.argv[1], type=Plan))
+    main(msgspec.json.decode(sys.argv[1], type=BurstPlan))

@@ -15,39 +15,40 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import msgspec
 
-from benchmarks.engine.loaded import correlator, feeding
-from benchmarks.engine.per_event import LONG
-from benchmarks.support import workload
+from benchmarks.engine.engine_setup import build_correlator, process_events
+from benchmarks.support import synthetic
 from benchmarks.support.measure import Figure
 
 SECTION = "memory"
-_REMEMBERED = 70_000
-"""More addresses than are remembered: after so many, the caches grow no more. Twice as many fill
-the tables of backlogs to the same degree, so the growth is that of one backlog on average."""
+_BACKLOGS = 70_000
+"""More addresses than the engine's address caches hold, so that these are full. With twice as many
+backlogs the hash tables are equally full, so that the growth is that of the backlogs alone."""
 
 
 def run(quick: bool) -> list[Figure]:
-    """The figures of this section."""
+    """Measure the sections `memory` and `load`."""
     directives = 4000 if quick else 23_500
-    per_directive, seconds = _child("directives", directives)
+    per_directive, seconds = _measure_in_child("directives", directives)
     return [
-        Figure(SECTION, "an open backlog", _child("backlogs", _REMEMBERED)[0], "B", 800),
-        Figure(SECTION, "  title with SRC_IP, DST_IP", _child("titled", _REMEMBERED)[0], "B"),
-        Figure(SECTION, "an event id kept", _child("ids", 100_000)[0], "B", 200),
+        Figure(SECTION, "an open backlog", _measure_in_child("backlogs", _BACKLOGS)[0], "B", 800),
+        Figure(
+            SECTION, "  title with SRC_IP, DST_IP", _measure_in_child("titled", _BACKLOGS)[0], "B"
+        ),
+        Figure(SECTION, "an event id kept", _measure_in_child("ids", 100_000)[0], "B", 200),
         Figure(SECTION, "a directive of three rules", per_directive, "B", 10_000),
         Figure("load", f"{directives:,} directives", seconds, "s", 5.0),
     ]
 
 
-def _child(name: str, count: int) -> tuple[float, float]:
-    """Bytes per item, and the CPU seconds that the items took, as the child says."""
+def _measure_in_child(name: str, count: int) -> tuple[float, float]:
+    """Measure in a new process: bytes per item, and CPU seconds of loading."""
     command = [sys.executable, __file__, name, str(count)]
     output = subprocess.run(command, check=True, capture_output=True).stdout
     return msgspec.json.decode(output, type=tuple[float, float])
 
 
-def _resident() -> int:
-    """Bytes of memory that this process occupies now (Linux)."""
+def _resident_bytes() -> int:
+    """Resident set of this process in bytes (Linux)."""
     gc.collect()
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
@@ -55,51 +56,57 @@ def _resident() -> int:
     raise OSError("no VmRSS in /proc/self/status")
 
 
-def _opened(count: int, *, tokens: bool) -> float:
-    """From so many open backlogs to twice as many, each opened by an address of its own."""
-    shard, maker = correlator(workload.directives(1, LONG, tokens)), workload.EventMaker(9)
+def _bytes_per_backlog(count: int, *, tokens: bool) -> float:
+    """Growth per backlog from `count` to `2 * count` backlogs, each opened by its own address."""
+    correlator, generator = (
+        build_correlator(synthetic.directives(1, synthetic.STAY_AT_STAGE_2, tokens)),
+        synthetic.EventGenerator(9),
+    )
 
-    def open_for(pairs: Iterable[workload.Pair]) -> None:
+    def open_backlogs(pairs: Iterable[synthetic.AddressPair]) -> None:
         for pair in pairs:
-            feeding(shard)([maker.event(workload.FIRST_SID, pair)])()
+            process_events(correlator)([generator.event(synthetic.FIRST_SID, pair)])()
 
-    open_for(workload.pairs(count))
-    before = _resident()
-    open_for(workload.pairs(count, first=count))
-    grown = _resident() - before
-    assert len(shard) == 2 * count
-    return grown / count
+    open_backlogs(synthetic.address_pairs(count))
+    before = _resident_bytes()
+    open_backlogs(synthetic.address_pairs(count, first=count))
+    growth = _resident_bytes() - before
+    assert len(correlator) == 2 * count
+    return growth / count
 
 
-def _kept_ids(count: int) -> float:
-    """One backlog that takes all events, none of which finishes a stage."""
-    shard, maker = correlator(workload.directives(1, LONG)), workload.EventMaker(10)
-    (pair,) = workload.pairs(1)
-    before = _resident()
+def _bytes_per_event_id(count: int) -> float:
+    """Growth per event id in one backlog, which takes `count` events at stage 2."""
+    correlator, generator = (
+        build_correlator(synthetic.directives(1, synthetic.STAY_AT_STAGE_2)),
+        synthetic.EventGenerator(10),
+    )
+    (pair,) = synthetic.address_pairs(1)
+    before = _resident_bytes()
     for _ in range(count):
-        feeding(shard)([maker.event(workload.FIRST_SID, pair)])()
-    return (_resident() - before) / count
+        process_events(correlator)([generator.event(synthetic.FIRST_SID, pair)])()
+    return (_resident_bytes() - before) / count
 
 
-def _loaded(count: int) -> tuple[float, float]:
-    """From the bytes of a document to a correlator; then the document is let go."""
-    correlator(workload.directives(1))
-    document = workload.directives(count)
-    before, start = _resident(), process_time()
-    shard = correlator(document)
+def _directive_costs(count: int) -> tuple[float, float]:
+    """Growth per directive from a document to a correlator, and the CPU seconds of loading it."""
+    build_correlator(synthetic.directives(1))
+    document = synthetic.directives(count)
+    before, start = _resident_bytes(), process_time()
+    correlator = build_correlator(document)
     seconds = process_time() - start
-    grown = _resident() - before
-    assert len(shard) == 0
-    return grown / count, seconds
+    growth = _resident_bytes() - before
+    assert len(correlator) == 0
+    return growth / count, seconds
 
 
-def _measured(name: str, count: int) -> tuple[float, float]:
+def _measure(name: str, count: int) -> tuple[float, float]:
     if name == "directives":
-        return _loaded(count)
+        return _directive_costs(count)
     if name == "ids":
-        return _kept_ids(count), 0.0
-    return _opened(count, tokens=name == "titled"), 0.0
+        return _bytes_per_event_id(count), 0.0
+    return _bytes_per_backlog(count, tokens=name == "titled"), 0.0
 
 
 if __name__ == "__main__":
-    print(msgspec.json.encode(_measured(sys.argv[1], int(sys.argv[2]))).decode())
+    print(msgspec.json.encode(_measure(sys.argv[1], int(sys.argv[2]))).decode())

@@ -1,7 +1,7 @@
 """A process that publishes evenly spaced events: `paced_publisher.py PLAN`.
 
-Each event carries the time at which it was due. For bursts there is publisher.py, with the same
-protocol.
+PLAN is a `PacedPlan` in JSON. The protocol is that of cluster/publisher.py, which sends in bursts.
+The id of a matching event contains its number, from which the time follows at which it was due.
 """
 
 import gc
@@ -14,16 +14,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import msgspec
 from msgspec import Struct
 
-from benchmarks.cluster.publisher import POOL, Pieces, serve, templates, unmatched
+from benchmarks.cluster.publisher import (
+    POOL_SIZE,
+    Pieces,
+    matching_templates,
+    run_publisher,
+    unmatched_frames,
+)
 
-TICK = 0.001
-"""Seconds between two sends: each sends what has come due since the one before, nothing earlier."""
+TICK_SECONDS = 0.001
+"""Seconds between two sends: each sends the events that came due since the last, none earlier."""
 
 
-class Pace(Struct, frozen=True):
-    """What to publish: event `n` is due `n / rate` seconds after the start.
+class PacedPlan(Struct, frozen=True):
+    """The events to publish: event `n` is due `n / rate` seconds after the start.
 
-    A share of the events concern directives, by one of the signatures `sids`, the pair's own.
+    `share` of the events match, with one of the signatures `sids`, the same for each pair of
+    addresses.
     """
 
     port: int
@@ -36,50 +43,50 @@ class Pace(Struct, frozen=True):
 
     @property
     def events(self) -> int:
-        """How many."""
+        """Number of events."""
         return round(self.rate * self.seconds)
 
     @property
     def ticks(self) -> int:
-        """How many sends; the last event is in the last one."""
+        """Number of ticks; the last event is due in the last tick."""
         return -(-(self.events - 1) * 1000 // self.rate) + 1
 
-    def due(self, tick: int) -> range:
-        """The events that come due after the tick before, until this one."""
+    def events_due(self, tick: int) -> range:
+        """Numbers of the events that come due after the tick before and until this one."""
         first, end = (max(0, number * self.rate // 1000 + 1) for number in (tick - 1, tick))
         return range(first, min(end, self.events))
 
-    def due_time(self, line_id: str) -> float:
-        """When the event with this id was due, in seconds since the start."""
-        return int(line_id[24:], 16) / self.rate
+    def due_time(self, event_id: str) -> float:
+        """The time at which the event with this id was due, in seconds since the start."""
+        return int(event_id[24:], 16) / self.rate
 
 
-def prepared(pace: Pace) -> tuple[list[Pieces], int]:
-    """The events of each tick, and how many of all match; the last one does."""
-    pick = random.Random(pace.run).random
-    others = unmatched(pace.run, pace.pairs)
-    forms = templates(pace.run, pace.pairs, pace.sids)
+def prepare_ticks(plan: PacedPlan) -> tuple[list[Pieces], int]:
+    """The events of each tick, and the number of matching ones; the last event matches."""
+    pick = random.Random(plan.run).random
+    unmatched = unmatched_frames(plan.run, plan.pairs)
+    templates = matching_templates(plan.run, plan.pairs, plan.sids)
     ticks: list[Pieces] = []
-    matching, last = 0, pace.events - 1
-    for tick in range(pace.ticks):
+    matching, last = 0, plan.events - 1
+    for tick in range(plan.ticks):
         pieces: list[bytes] = []
-        for event in pace.due(tick):
-            if event == last or pick() < pace.share:
-                before, after = forms[int(pick() * len(forms))]
-                pieces += (before, b"%08x-0000-4000-8000-%012x" % (pace.run, event), after)
+        for event in plan.events_due(tick):
+            if event == last or pick() < plan.share:
+                before, after = templates[int(pick() * len(templates))]
+                pieces += (before, b"%08x-0000-4000-8000-%012x" % (plan.run, event), after)
                 matching += 1
             else:
-                pieces.append(others[int(pick() * POOL)])
+                pieces.append(unmatched[int(pick() * POOL_SIZE)])
         ticks.append(pieces)
     return ticks, matching
 
 
-def main(pace: Pace) -> None:
-    """Do what the plan says."""
+def main(plan: PacedPlan) -> None:
+    """Publish as planned."""
     gc.disable()
-    ticks, matching = prepared(pace)
-    serve(pace.port, ticks, TICK, pace.events, matching)
+    ticks, matching = prepare_ticks(plan)
+    run_publisher(plan.port, ticks, TICK_SECONDS, plan.events, matching)
 
 
 if __name__ == "__main__":
-    main(msgspec.json.decode(sys.argv[1], type=Pace))
+    main(msgspec.json.decode(sys.argv[1], type=PacedPlan))

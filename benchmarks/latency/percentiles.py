@@ -5,55 +5,55 @@ from collections.abc import Iterable, Sequence
 from hdrh.histogram import HdrHistogram
 from msgspec import Struct
 
-_LONGEST = 120_000_000
-"""Microseconds; a longer wait, of which a run of a minute has none, counts as this."""
-_DIGITS = 3
-_STEPS = 5
-"""Points of a distribution for each halving of what is left to 100 %."""
+_MAX_MICROS = 120_000_000
+"""Longer latencies, which a run of a minute cannot have, count as this."""
+_SIGNIFICANT_DIGITS = 3
+_POINTS_PER_HALVING = 5
+"""Points of a distribution for each halving of the distance to 100 %."""
 
 
-class Point(Struct, frozen=True):
-    """So many percent of the waits, `count` of them, took at most so many milliseconds."""
+class PercentilePoint(Struct, frozen=True):
+    """`percentile` % of the latencies, `count` of them, are at most `ms` milliseconds."""
 
     percentile: float
     ms: float
     count: int
 
 
-class Latency(Struct, frozen=True):
-    """The waits at a rate of events a second, for so long: as they are kept in a JSON file.
+class RateLatencies(Struct, frozen=True):
+    """The latencies of a run of `seconds` at `rate` events/s, as in the JSON file.
 
-    `lines`: how many there were; `lost`: events that have none.
+    `lines`: number of latencies; `lost`: events without a line.
     """
 
     rate: int
     seconds: float
     lines: int
     lost: int
-    percentiles: Sequence[Point]
+    percentiles: Sequence[PercentilePoint]
 
 
 class LatencyHistogram:
-    """The histogram of some waits, of which there has to be one."""
+    """The histogram of latencies in seconds; ValueError if there are none."""
 
     def __init__(self, seconds: Iterable[float]) -> None:
-        self._histogram = HdrHistogram(1, _LONGEST, _DIGITS)
-        for wait in seconds:
-            self._histogram.record_value(min(_LONGEST, max(1, round(wait * 1e6))))
+        self._histogram = HdrHistogram(1, _MAX_MICROS, _SIGNIFICANT_DIGITS)
+        for latency in seconds:
+            self._histogram.record_value(min(_MAX_MICROS, max(1, round(latency * 1e6))))
         if not self._histogram.get_total_count():
-            raise ValueError("there are no waits")
+            raise ValueError("there are no latencies")
 
     def at(self, percentile: float) -> float:
-        """Milliseconds that so many percent of them took at most."""
+        """The latency at this percentile in milliseconds."""
         return float(self._histogram.get_value_at_percentile(percentile)) / 1000
 
-    def points(self) -> list[Point]:
-        """The distribution, ever finer towards 100 %, where it ends with the longest."""
+    def points(self) -> list[PercentilePoint]:
+        """The distribution, with more points towards 100 %; the last point is the maximum."""
         return [
-            Point(
+            PercentilePoint(
                 item.percentile_level_iterated_to,
                 item.value_iterated_to / 1000,
                 item.total_count_to_this_value,
             )
-            for item in self._histogram.get_percentile_iterator(_STEPS)
+            for item in self._histogram.get_percentile_iterator(_POINTS_PER_HALVING)
         ]

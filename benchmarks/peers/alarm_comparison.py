@@ -1,6 +1,6 @@
-"""Compares the alarms of peers: the same events at a slow rate, and every difference named.
+"""Compares the alarms of backends: the same events at a slow rate, and every difference named.
 
-Ids and times of alarms differ between peers, so an alarm is identified by its events, stage by
+Ids and times of alarms differ between backends, so an alarm is identified by its events, stage by
 stage.
 """
 
@@ -15,20 +15,22 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.peers import scenario_files
-from benchmarks.peers.peer import OURS, Peer
-from benchmarks.peers.peer_run import cluster
-from benchmarks.peers.running_peer import PeerError, RunningPeer
+from benchmarks.peers.backend import OURS, Backend
+from benchmarks.peers.backend_run import running_backend
+from benchmarks.peers.running_backend import BackendStartError, RunningBackend
 from benchmarks.peers.workloads import SUBJECT
 from tests.support.nats_server import Publisher, frame
 
-_AFTER = 27.0
-"""Seconds after the last event in which timeouts are noticed: some look for them every ten."""
-_RUST = ("rust", "dsiem-rs")
-_COPIES = "the peer copies the text of the condition that is referred to, not the event's value"
+_TIMEOUT_SECONDS = 27.0
+"""Seconds to wait after the last event for timeouts, which some backends check every 10 s."""
+_RUST_PEERS = ("rust", "dsiem-rs")
+_COPIED_CONDITION = (
+    "the peer copies the text of the condition that is referred to, not the event's value"
+)
 
 
 class KnownDifference(Struct, frozen=True):
-    """A difference that is intended: of these peers, in these fields of this scenario's alarms."""
+    """An intended difference of these peers, in these fields of the alarms of a scenario."""
 
     peers: Collection[str]
     scenario: str
@@ -36,21 +38,23 @@ class KnownDifference(Struct, frozen=True):
     fields: Collection[str] = ("events",)
 
 
-KNOWN = (
+KNOWN_DIFFERENCES = (
     KnownDifference(
         ("go",),
         "taxonomy with custom data",
         "the peer does not look at the custom data of taxonomy rules",
     ),
     KnownDifference(
-        ("go", *_RUST),
+        ("go", *_RUST_PEERS),
         "both types of rule",
         "the peer never matches a directive that has rules of both types",
     ),
-    KnownDifference(("go", "rust"), "reference to a condition", _COPIES, ("events", "src_ips")),
-    KnownDifference(("go", "rust"), "port by reference to a condition", _COPIES),
     KnownDifference(
-        ("go", "rust"), "custom data by reference to none", f"{_COPIES}; none matches all"
+        ("go", "rust"), "reference to a condition", _COPIED_CONDITION, ("events", "src_ips")
+    ),
+    KnownDifference(("go", "rust"), "port by reference to a condition", _COPIED_CONDITION),
+    KnownDifference(
+        ("go", "rust"), "custom data by reference to none", f"{_COPIED_CONDITION}; none matches all"
     ),
     KnownDifference(
         ("go", "rust"),
@@ -59,7 +63,7 @@ KNOWN = (
         ("events", "risk", "rules"),
     ),
     KnownDifference(
-        ("go", *_RUST),
+        ("go", *_RUST_PEERS),
         "repeated event",
         "the peer counts an event that comes twice as two occurrences",
     ),
@@ -72,23 +76,23 @@ KNOWN = (
 
 
 class Alarm(Struct, frozen=True):
-    """A backlog as its files show it: its events by stage, and its last line if it has one."""
+    """An alarm in the files of a backend: event ids by stage, and the last line if there is one."""
 
     events: Mapping[int, Sequence[str]]
     line: Mapping[str, Any] | None
 
     @property
-    def opening(self) -> str:
-        """The event that opened it."""
+    def opening_event(self) -> str:
+        """The id of the event that opened the backlog."""
         return min(event for stage in sorted(self.events)[:1] for event in self.events[stage])
 
     @property
-    def identity(self) -> tuple[tuple[int, tuple[str, ...]], ...]:
-        """What it is known by."""
+    def events_by_stage(self) -> tuple[tuple[int, tuple[str, ...]], ...]:
+        """Its event ids in order of stages, which identify the alarm in all backends."""
         return tuple((stage, tuple(self.events[stage])) for stage in sorted(self.events))
 
-    def shown(self) -> dict[str, str]:
-        """What is compared of its last line."""
+    def compared_fields(self) -> dict[str, str]:
+        """The parts of its last line that are compared."""
         line = self.line
         if line is None:
             return {"line": "none"}
@@ -99,18 +103,18 @@ class Alarm(Struct, frozen=True):
             "title": line["title"],
             "risk": f"{line['risk']} {line['risk_class']}",
             "rules": ", ".join(f"{stage} {states[stage] or '-'}" for stage in sorted(states)),
-            "src_ips": _listed(line["src_ips"]),
-            "dst_ips": _listed(line["dst_ips"]),
-            "networks": _listed(line.get("networks") or ()),
-            "custom_data": _listed(custom),
+            "src_ips": _sorted_list(line["src_ips"]),
+            "dst_ips": _sorted_list(line["dst_ips"]),
+            "networks": _sorted_list(line.get("networks") or ()),
+            "custom_data": _sorted_list(custom),
         }
 
 
 class Difference(Struct, frozen=True):
-    """Between the alarms of one opening event; `reason`: why it is intended, if it is."""
+    """A difference of two alarms with the same opening event; `reason`: why it is intended."""
 
     scenario: str
-    opening: str
+    opening_event: str = msgspec.field(name="opening")
     field: str
     ours: str
     theirs: str
@@ -118,9 +122,12 @@ class Difference(Struct, frozen=True):
 
 
 class AlarmComparison(Struct, frozen=True):
-    """A peer's alarms beside ours: how many there are, and how many are the same in all."""
+    """The comparison with a backend, as in compare_alarms.json.
 
-    contender: str
+    `ours`, `theirs`: number of alarms; `same`: alarms without a difference.
+    """
+
+    backend: str = msgspec.field(name="contender")
     ours: int
     theirs: int
     same: int
@@ -128,129 +135,138 @@ class AlarmComparison(Struct, frozen=True):
 
     @property
     def unexplained(self) -> list[Difference]:
-        """Those that nobody intended."""
-        return [one for one in self.differences if one.reason is None]
+        """The differences that are not intended."""
+        return [difference for difference in self.differences if difference.reason is None]
 
 
-def compare(contenders: Sequence[Peer], say: Callable[[str], None]) -> list[AlarmComparison]:
-    """Each peer's alarms with ours; without a peer, ours with those of a second run."""
-    first, *peers = contenders
-    ours = _alarms(first)
-    compared: list[AlarmComparison] = []
+def compare(backends: Sequence[Backend], log: Callable[[str], None]) -> list[AlarmComparison]:
+    """Compare the alarms of each peer with ours; without a peer, those of two runs of ours.
+
+    Raises BackendStartError when this project cannot be started; logs it for a peer.
+    """
+    first, *peers = backends
+    ours = _run_scenarios(first)
+    comparisons: list[AlarmComparison] = []
     for peer in peers or [first]:
         try:
-            compared.append(_compared(peer.name, ours, _alarms(peer)))
-        except PeerError as unable:
-            say(f"{peer.name} cannot be started and is left out: {unable}")
-    return compared
+            comparisons.append(_compare(peer.name, ours, _run_scenarios(peer)))
+        except BackendStartError as error:
+            log(f"{peer.name} cannot be started and is left out: {error}")
+    return comparisons
 
 
-def _alarms(contender: Peer) -> list[Alarm]:
-    """What a contender makes of all scenarios."""
-    with cluster(contender, scenario_files.config(), 2) as (running, server):
+def _run_scenarios(backend: Backend) -> list[Alarm]:
+    """The alarms of a backend from all scenarios."""
+    with running_backend(backend, scenario_files.config(), 2) as (running, server):
         with Publisher(server.port) as publisher:
             start = time.monotonic()
             for number, event in enumerate(scenario_files.events()):
                 time.sleep(max(0.0, start + number / scenario_files.RATE - time.monotonic()))
                 publisher.send(frame(SUBJECT, event))
-        time.sleep(_AFTER)
-        return list(_read(running))
+        time.sleep(_TIMEOUT_SECONDS)
+        return list(_read_alarms(running))
 
 
-def _read(running: RunningPeer) -> Iterator[Alarm]:
+def _read_alarms(running: RunningBackend) -> Iterator[Alarm]:
+    """The alarms in the files of a backend."""
     alarms = running.alarms.read().splitlines()
     events: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for line in map(msgspec.json.decode, running.lines.read().splitlines()):
+    for line in map(msgspec.json.decode, running.alarm_events.read().splitlines()):
         events[line["alarm_id"]][line["stage"]].append(line["event_id"])
     last = {line["alarm_id"]: line for line in map(msgspec.json.decode, alarms)}
     for alarm, stages in events.items():
         yield Alarm({stage: sorted(ids) for stage, ids in stages.items()}, last.get(alarm))
 
 
-def _listed(values: Any) -> str:
+def _sorted_list(values: Any) -> str:
     return ", ".join(sorted(values))
 
 
-def _compared(name: str, ours: Sequence[Alarm], theirs: Sequence[Alarm]) -> AlarmComparison:
-    pairs = list(_paired(ours, theirs))
-    found = [difference for pair in pairs for difference in _differences(name, *pair)]
-    different = {difference.opening for difference in found}
-    same = sum(our is not None and our.opening not in different for our, _ in pairs)
-    return AlarmComparison(name, len(ours), len(theirs), same, found)
+def _compare(name: str, ours: Sequence[Alarm], theirs: Sequence[Alarm]) -> AlarmComparison:
+    pairs = list(_pair(ours, theirs))
+    differences = [difference for pair in pairs for difference in _differences(name, *pair)]
+    different = {difference.opening_event for difference in differences}
+    same = sum(our is not None and our.opening_event not in different for our, _ in pairs)
+    return AlarmComparison(name, len(ours), len(theirs), same, differences)
 
 
-def _paired(
+def _pair(
     ours: Sequence[Alarm], theirs: Sequence[Alarm]
 ) -> Iterator[tuple[Alarm | None, Alarm | None]]:
-    """Those of the same events; of the others, those opened by the same event."""
-    same, ours, theirs = _by(lambda alarm: alarm.identity, ours, theirs)
-    alike, ours, theirs = _by(lambda alarm: alarm.opening, ours, theirs)
+    """Pair alarms with the same events, then those with the same opening event."""
+    same, ours, theirs = _pair_by(lambda alarm: alarm.events_by_stage, ours, theirs)
+    alike, ours, theirs = _pair_by(lambda alarm: alarm.opening_event, ours, theirs)
     yield from same + alike
     yield from ((alarm, None) for alarm in ours)
     yield from ((None, alarm) for alarm in theirs)
 
 
-def _by(
+def _pair_by(
     key: Callable[[Alarm], object], ours: Sequence[Alarm], theirs: Sequence[Alarm]
 ) -> tuple[list[tuple[Alarm, Alarm]], list[Alarm], list[Alarm]]:
-    """Pairs with the same key, and what is left on each side."""
-    left = list(theirs)
+    """Pairs with the same key, and the alarms without a pair on each side."""
+    remaining = list(theirs)
     pairs: list[tuple[Alarm, Alarm]] = []
-    alone: list[Alarm] = []
+    unpaired: list[Alarm] = []
     for our in ours:
-        keys = [key(alarm) for alarm in left]
+        keys = [key(alarm) for alarm in remaining]
         if key(our) in keys:
-            pairs.append((our, left.pop(keys.index(key(our)))))
+            pairs.append((our, remaining.pop(keys.index(key(our)))))
         else:
-            alone.append(our)
-    return pairs, alone, left
+            unpaired.append(our)
+    return pairs, unpaired, remaining
 
 
 def _differences(peer: str, our: Alarm | None, their: Alarm | None) -> Iterator[Difference]:
-    some = our or their
-    assert some is not None
-    scenario = scenario_files.scenario_of(some.opening).name
-    sides = [_sides(alarm) for alarm in (our, their)]
-    for field in dict.fromkeys(key for side in sides for key in side):
-        left, right = (side.get(field) for side in sides)
-        if left != right and (field == "events" or (our and their and left and right)):
-            reason = _reason(peer, scenario, field)
-            yield Difference(scenario, some.opening, field, left or "-", right or "-", reason)
+    alarm = our or their
+    assert alarm is not None
+    scenario = scenario_files.scenario_of(alarm.opening_event).name
+    opening_event = alarm.opening_event
+    our_fields, their_fields = _fields(our), _fields(their)
+    for name in our_fields | their_fields:
+        left, right = our_fields.get(name), their_fields.get(name)
+        if left != right and (name == "events" or (our and their and left and right)):
+            reason = _reason(peer, scenario, name)
+            yield Difference(scenario, opening_event, name, left or "-", right or "-", reason)
 
 
-def _sides(alarm: Alarm | None) -> dict[str, str]:
+def _fields(alarm: Alarm | None) -> dict[str, str]:
+    """The compared parts of an alarm by name, for people."""
     if alarm is None:
         return {"events": "no alarm"}
-    events = ", ".join(f"{stage}: {' '.join(ids)}" for stage, ids in alarm.identity)
-    return {"events": events, **alarm.shown()}
+    events = ", ".join(f"{stage}: {' '.join(ids)}" for stage, ids in alarm.events_by_stage)
+    return {"events": events, **alarm.compared_fields()}
 
 
 def _reason(peer: str, scenario: str, field: str) -> str | None:
-    for known in KNOWN:
+    """Why a difference is intended; None if it is not."""
+    for known in KNOWN_DIFFERENCES:
         if peer in known.peers and scenario == known.scenario and field in known.fields:
             return known.reason
     return None
 
 
-def show(compared: Sequence[AlarmComparison]) -> None:
-    """Print what is the same, and then every difference."""
+def show(comparisons: Sequence[AlarmComparison]) -> None:
+    """Print a table of the counts, and then every difference."""
     table = Table(title="alarms, by the events in them")
-    for heading in ("contender", "our alarms", "its alarms", "the same", "intended", "unexplained"):
-        table.add_column(heading, justify="left" if heading == "contender" else "right")
-    for one in compared:
-        name = "ours, once more" if one.contender == OURS else one.contender
-        odd = len(one.unexplained)
-        counts = (one.ours, one.theirs, one.same, len(one.differences) - odd, odd)
-        table.add_row(name, *map(str, counts))
+    for heading in ("backend", "our alarms", "its alarms", "the same", "intended", "unexplained"):
+        table.add_column(heading, justify="left" if heading == "backend" else "right")
+    for comparison in comparisons:
+        name = "ours, once more" if comparison.backend == OURS else comparison.backend
+        unexplained = len(comparison.unexplained)
+        intended = len(comparison.differences) - unexplained
+        alarms = (comparison.ours, comparison.theirs, comparison.same)
+        table.add_row(name, *map(str, (*alarms, intended, unexplained)))
     console = Console(width=None if Console().is_terminal else 120, highlight=False)
     console.print(table)
-    for one in compared:
-        for difference in one.differences:
-            _show(console, one.contender, difference)
+    for comparison in comparisons:
+        for difference in comparison.differences:
+            _show_difference(console, comparison.backend, difference)
 
 
-def _show(console: Console, peer: str, difference: Difference) -> None:
+def _show_difference(console: Console, peer: str, difference: Difference) -> None:
     reason = difference.reason or "UNEXPLAINED"
-    head = f"{peer}, {difference.scenario}, {difference.opening}, {difference.field}: {reason}"
-    for line in (head, f"  ours: {difference.ours}", f"  its:  {difference.theirs}"):
-        console.print(line, markup=False, soft_wrap=True)
+    place = f"{difference.scenario}, {difference.opening_event}, {difference.field}"
+    console.print(f"{peer}, {place}: {reason}", markup=False, soft_wrap=True)
+    console.print(f"  ours: {difference.ours}", markup=False, soft_wrap=True)
+    console.print(f"  its:  {difference.theirs}", markup=False, soft_wrap=True)

@@ -9,32 +9,32 @@ from itertools import zip_longest
 import msgspec
 
 from benchmarks.peers.scenarios import SCENARIOS, Json, Scenario
-from benchmarks.peers.workloads import NODE, Config, masked, now
-from benchmarks.support import workload
+from benchmarks.peers.workloads import NODE, Config, timestamp, with_masks
+from benchmarks.support import synthetic
 
 RATE = 200
-"""Events a second."""
+"""Events per second."""
 INSTANCES = 3
-"""How often each script runs, with other addresses each time."""
+"""Number of runs of each script, each with other addresses."""
 _PLUGIN = 1001
 
 
 def config() -> Config:
     """The files of the node."""
-    made = [_directive(number, scenario) for number, scenario in enumerate(SCENARIOS, 1)]
+    directives = [_directive(number, scenario) for number, scenario in enumerate(SCENARIOS, 1)]
     return {
-        "assets_bench.json": masked(workload.assets()),
-        f"directives_{NODE}_all.json": msgspec.json.encode({"directives": made}),
+        "assets_bench.json": with_masks(synthetic.assets()),
+        f"directives_{NODE}_all.json": msgspec.json.encode({"directives": directives}),
     }
 
 
-def scenario_of(event: str) -> Scenario:
-    """The one whose event has this id."""
-    return SCENARIOS[int(event[:2]) - 1]
+def scenario_of(event_id: str) -> Scenario:
+    """The scenario of the event with this id."""
+    return SCENARIOS[int(event_id[:2]) - 1]
 
 
 def _directive(number: int, scenario: Scenario) -> Json:
-    rules = [_full(number, stage, rule) for stage, rule in enumerate(scenario.rules, 1)]
+    rules = [_complete_rule(number, stage, rule) for stage, rule in enumerate(scenario.rules, 1)]
     return {
         "id": number,
         "name": f"{scenario.name} (SRC_IP to DST_IP)",
@@ -46,11 +46,11 @@ def _directive(number: int, scenario: Scenario) -> Json:
     }
 
 
-def _full(number: int, stage: int, rule: Json) -> Json:
-    """A rule with all that it needs; `sid`, `sids`: the stages whose signatures it has."""
+def _complete_rule(number: int, stage: int, rule: Json) -> Json:
+    """Add the missing fields of a rule; its `sid` or `sids` are stages whose signatures it has."""
     fields = {key: value for key, value in rule.items() if key not in ("sid", "sids")}
     stages = rule.get("sids", [rule.get("sid", stage)])
-    full = {
+    complete = {
         "name": f"stage {stage}",
         "type": "PluginRule",
         "stage": stage,
@@ -63,9 +63,9 @@ def _full(number: int, stage: int, rule: Json) -> Json:
         "timeout": 0 if stage == 1 else 3600,
         **fields,
     }
-    if full["type"] == "TaxonomyRule":
-        return full | {"category": _category(number, stages[0])}
-    return full | {"plugin_id": _PLUGIN, "plugin_sid": [_sid(number, each) for each in stages]}
+    if complete["type"] == "TaxonomyRule":
+        return complete | {"category": _category(number, stages[0])}
+    return complete | {"plugin_id": _PLUGIN, "plugin_sid": [_sid(number, each) for each in stages]}
 
 
 def _sid(number: int, stage: int) -> int:
@@ -77,12 +77,12 @@ def _category(number: int, stage: int) -> str:
 
 
 def events() -> Iterator[bytes]:
-    """All events, one of each script in turn; their time is when they are taken from here."""
+    """All events, one of each script in turn; the timestamp is set when an event is generated."""
     scripts = [_script(number, one) for number, one in enumerate(SCENARIOS, 1)]
     for row in zip_longest(*scripts):
         for event in filter(None, row):
             late = event.pop("late", 0)
-            yield msgspec.json.encode(event | {"timestamp": now(-late)})
+            yield msgspec.json.encode(event | {"timestamp": timestamp(-late)})
 
 
 def _script(number: int, scenario: Scenario) -> Iterator[Json]:

@@ -12,10 +12,11 @@ _USER, _PLACE = {"custom_label1": "user"}, {"custom_label2": "place"}
 
 
 class Scenario(Struct, frozen=True):
-    """A directive by the name of what it shows, and its script.
+    """A directive, named for the rule of correlation that it tests, and its script of events.
 
-    A step has the stage whose rule it is for, and fields of the event; `again`: the number of the
-    step whose event this is once more; `late`: seconds by which its timestamp is behind.
+    A step has the stage whose rule its event matches, and fields of the event. `again`: the event
+    repeats that of the step with this number. `late`: seconds to subtract from its timestamp.
+    `more`: further fields of the directive.
     """
 
     name: str

@@ -10,13 +10,13 @@ from matplotlib.style import context
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 from msgspec import Struct
 
-_WIDTH, _AXES = 7.2, 3.3
+_WIDTH, _AXES_HEIGHT = 7.2, 3.3
 """Inches: of the picture, and the height of the axes."""
-_ABOVE, _BELOW, _LINE = 0.66, 0.6, 0.145
+_TOP_HEIGHT, _BOTTOM_HEIGHT, _CAPTION_LINE_HEIGHT = 0.66, 0.6, 0.145
 """Inches: for title and legend, for the x axis, for each line of the caption."""
-_CAPTION = 120
+_CAPTION_WIDTH = 120
 """Characters of a line of the caption."""
-_LOOK: dict[Any, Any] = {
+_RC_PARAMS: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": "#666666",
     "axes.grid": True,
@@ -37,8 +37,8 @@ _LOOK: dict[Any, Any] = {
     "ytick.color": "#666666",
     "ytick.labelcolor": "#222222",
 }
-"""On white, since a page may be dark; text as text, a quarter of the bytes of its outlines."""
-_NOTHING: Mapping[str, Any] = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+"""A white background, since pages may be dark; text as text, a quarter of the size of outlines."""
+_NO_METADATA: Mapping[str, Any] = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
 class Style(Struct, frozen=True):
@@ -55,33 +55,35 @@ STYLES = tuple(
         *(("#e69f00", "v"), ("#56b4e9", "P")),
     )
 )
-"""Those of Okabe and Ito, which everybody can tell apart."""
+"""The colours of Okabe and Ito, which colour-blind people can distinguish."""
 
 
 class Canvas:
-    """A picture; things are added to it, and it is saved."""
+    """A picture with a title, two logarithmic axes, a legend and a caption."""
 
     def __init__(self, title: str, caption: Sequence[str]) -> None:
-        text = "\n".join(fill(part, _CAPTION, break_on_hyphens=False) for part in caption if part)
-        below = _BELOW + _LINE * (text.count("\n") + 1)
-        height = _ABOVE + _AXES + below
-        with context(["default", _LOOK]):
+        text = "\n".join(
+            fill(part, _CAPTION_WIDTH, break_on_hyphens=False) for part in caption if part
+        )
+        bottom = _BOTTOM_HEIGHT + _CAPTION_LINE_HEIGHT * (text.count("\n") + 1)
+        height = _TOP_HEIGHT + _AXES_HEIGHT + bottom
+        with context(["default", _RC_PARAMS]):
             self._figure = Figure(figsize=(_WIDTH, height))
-            place = (0.125, below / height, 0.86, _AXES / height)
-            self._axes = self._figure.add_axes(place, xscale="log", yscale="log")
+            position = (0.125, bottom / height, 0.86, _AXES_HEIGHT / height)
+            self._axes = self._figure.add_axes(position, xscale="log", yscale="log")
             self._figure.text(0.012, 1 - 0.1 / height, title, size=11.5, weight="bold", va="top")
             self._figure.text(0.012, 0.08 / height, text, size=7.5, color="#555555", va="bottom")
         self._axes.margins(x=0.06, y=0.13)
 
-    def across(self, label: str, ticks: Mapping[float, str]) -> None:
-        """What is on the x axis: ticks at these places with these texts, and nowhere else."""
+    def x_axis(self, label: str, ticks: Mapping[float, str]) -> None:
+        """Label the x axis, with these texts as its only ticks."""
         self._axes.set_xlabel(label)
         self._axes.xaxis.set_minor_locator(NullLocator())
         self._axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
         self._axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: ticks.get(at, "")))
 
-    def up(self, label: str, multiples: Sequence[float] = (1.0,)) -> None:
-        """What is on the y axis: ticks at these multiples of each power of ten."""
+    def y_axis(self, label: str, multiples: Sequence[float] = (1.0,)) -> None:
+        """Label the y axis, with ticks at these multiples of each power of ten."""
         self._axes.set_ylabel(label)
         self._axes.yaxis.set_label_coords(-0.115, 0.5)  # the same wherever numbers end
         self._axes.yaxis.set_minor_locator(NullLocator())
@@ -92,17 +94,17 @@ class Canvas:
         """A line without dots."""
         self._axes.plot(xs, ys, color=style.colour, linewidth=1.6)
 
-    def bar(self, x: float, low: float, high: float, style: Style) -> None:
-        """How far something spreads."""
+    def range_bar(self, x: float, low: float, high: float, style: Style) -> None:
+        """Draw a pale vertical bar from `low` to `high`."""
         self._axes.plot((x, x), (low, high), color=style.colour, linewidth=4, alpha=0.35)
 
-    def dot(self, x: float, y: float | None, style: Style, hollow: bool = False) -> None:
-        """A dot; at the bottom, when it is not known how high it belongs."""
-        across = self._axes.transData if y is not None else self._axes.get_xaxis_transform()
+    def point(self, x: float, y: float | None, style: Style, hollow: bool = False) -> None:
+        """A point; at the bottom, when it is not known how high it belongs."""
+        transform = self._axes.transData if y is not None else self._axes.get_xaxis_transform()
         self._axes.plot(
             (x,),
             (0.03 if y is None else y,),
-            transform=across,
+            transform=transform,
             color=style.colour,
             marker=style.marker,
             markerfacecolor="white" if hollow else style.colour,
@@ -111,12 +113,12 @@ class Canvas:
         )
 
     def text(self, x: float, y: float, text: str, above: bool) -> None:
-        """A small text over or under a dot."""
-        up = 6 if above else -6
+        """Write a small text above or below a point."""
+        offset = 6 if above else -6
         self._axes.annotate(
             text,
             (x, y),
-            xytext=(0, up),
+            xytext=(0, offset),
             textcoords="offset points",
             size=7,
             ha="center",
@@ -124,7 +126,7 @@ class Canvas:
         )
 
     def legend(self, names: Mapping[str, Style]) -> None:
-        """Above the axes, where it hides nothing."""
+        """Draw the legend above the axes."""
         for name, style in names.items():
             self._axes.plot((), (), color=style.colour, marker=style.marker, label=name)
         self._axes.legend(
@@ -132,6 +134,6 @@ class Canvas:
         )
 
     def save(self, path: Path) -> None:
-        """As SVG, without a word about when it was drawn and with what."""
-        with context(["default", _LOOK]):
-            self._figure.savefig(path, format="svg", metadata=_NOTHING)
+        """Write the picture as SVG, without a date, so that equal pictures have equal bytes."""
+        with context(["default", _RC_PARAMS]):
+            self._figure.savefig(path, format="svg", metadata=_NO_METADATA)

@@ -1,4 +1,4 @@
-"""The series of the plots, from compare.json: a line for each peer, a point for each value.
+"""The series of the plots, from compare.json: a line for each backend, a point for each value.
 
 Fields of the file that no plot needs are ignored.
 """
@@ -8,18 +8,18 @@ from statistics import median
 from textwrap import shorten
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 Quantity = Literal["rate", "pss_mb"]
 OURS = "ours"
 
 
 class Run(Struct, frozen=True):
-    """One run of a contender, with so many directives, backlogs or whatever the dimension is."""
+    """One run of a backend; `value` is for example the number of directives."""
 
     dimension: str
     value: float | str
-    contender: str
+    backend: str = field(name="contender")
     rate: float | None = None
     pss_mb: float | None = None
     lost: int = 0
@@ -27,8 +27,8 @@ class Run(Struct, frozen=True):
     note: str = ""
 
 
-class Place(Struct, frozen=True):
-    """Where and when figures were taken; every JSON file of a benchmark has it."""
+class Provenance(Struct, frozen=True):
+    """Where and when figures were measured, from the JSON file of any benchmark."""
 
     date: str
     machine: str
@@ -44,81 +44,83 @@ class Place(Struct, frozen=True):
 
 
 class Comparison(Struct, frozen=True):
-    """The runs of all contenders, and what version of each it was."""
+    """The runs of all backends, and their versions by name."""
 
     runs: Sequence[Run]
     versions: dict[str, str] = {}
 
 
-class Dot(Struct, frozen=True):
-    """The median of the repeats, the least and the most; None where nothing could be measured.
+class Point(Struct, frozen=True):
+    """Minimum, median and maximum of the repeats; None where nothing could be measured.
 
-    `finished`: whether each of them did. `note`: what is to be said of the first that did not.
-    `lost`: events, in those that finished, at most.
+    `finished`: all repeats finished. `note`: from the first that did not. `lost`: highest number of
+    events lost by a repeat that finished.
     """
 
     value: float
-    least: float | None
-    middle: float | None
-    most: float | None
+    minimum: float | None
+    median: float | None
+    maximum: float | None
     finished: bool
     note: str
     lost: int
 
 
 class Line(Struct, frozen=True):
-    """The dots of a contender, in the order of their values."""
+    """The points of a backend, in the order of their values."""
 
-    contender: str
-    dots: Sequence[Dot]
+    backend: str
+    points: Sequence[Point]
 
     @property
     def unfinished(self) -> str:
-        """What did not finish, for people; empty when all did."""
-        return self._told({dot.value: dot.note for dot in self.dots if not dot.finished})
+        """The values at which it did not finish, for the caption; may be empty."""
+        return self._list({point.value: point.note for point in self.points if not point.finished})
 
     @property
     def lost(self) -> str:
-        """What was lost though it finished, for people; empty when nothing was."""
-        return self._told({dot.value: f"{dot.lost:,}" for dot in self.dots if dot.lost})
+        """The values at which it finished and lost events, for the caption; may be empty."""
+        return self._list({point.value: f"{point.lost:,}" for point in self.points if point.lost})
 
-    def _told(self, texts: Mapping[float, str]) -> str:
-        told = [f"{value:,g} ({text})" if text else f"{value:,g}" for value, text in texts.items()]
-        return f"{self.contender} at {', at '.join(told)}" if told else ""
+    def _list(self, texts: Mapping[float, str]) -> str:
+        parts = [f"{value:,g} ({text})" if text else f"{value:,g}" for value, text in texts.items()]
+        return f"{self.backend} at {', at '.join(parts)}" if parts else ""
 
 
 def lines(comparison: Comparison, dimension: str, quantity: Quantity) -> list[Line]:
-    """Those of a dimension, one for each contender."""
+    """The lines of a dimension, one for each backend."""
     runs = [run for run in comparison.runs if run.dimension == dimension]
     return [
-        Line(name, _dots([run for run in runs if run.contender == name], quantity))
-        for name in contenders(runs)
+        Line(name, _points([run for run in runs if run.backend == name], quantity))
+        for name in backends(runs)
     ]
 
 
-def contenders(runs: Sequence[Run]) -> list[str]:
-    """Ours first, the others in the order of the file."""
-    return sorted(dict.fromkeys(run.contender for run in runs), key=OURS.__ne__)
+def backends(runs: Sequence[Run]) -> list[str]:
+    """The names of the backends: ours first, the others in the order of the file."""
+    return sorted(dict.fromkeys(run.backend for run in runs), key=OURS.__ne__)
 
 
-def _dots(runs: Sequence[Run], quantity: Quantity) -> list[Dot]:
+def _points(runs: Sequence[Run], quantity: Quantity) -> list[Point]:
     values = sorted({run.value for run in runs if isinstance(run.value, float)})
-    return [_dot(value, [run for run in runs if run.value == value], quantity) for value in values]
+    return [
+        _point(value, [run for run in runs if run.value == value], quantity) for value in values
+    ]
 
 
-def _dot(value: float, repeats: Sequence[Run], quantity: Quantity) -> Dot:
-    known = [number for run in repeats if (number := getattr(run, quantity))]
-    left = [run for run in repeats if not run.finished]
-    return Dot(
+def _point(value: float, repeats: Sequence[Run], quantity: Quantity) -> Point:
+    figures = [figure for run in repeats if (figure := getattr(run, quantity))]
+    unfinished = [run for run in repeats if not run.finished]
+    return Point(
         value=value,
-        least=min(known, default=None),
-        middle=median(known) if known else None,
-        most=max(known, default=None),
-        finished=not left,
-        note=_brief(left[0].note) if left else "",
+        minimum=min(figures, default=None),
+        median=median(figures) if figures else None,
+        maximum=max(figures, default=None),
+        finished=not unfinished,
+        note=_shortened(unfinished[0].note) if unfinished else "",
         lost=max((run.lost for run in repeats if run.finished), default=0),
     )
 
 
-def _brief(note: str) -> str:
+def _shortened(note: str) -> str:
     return shorten(note.removeprefix("not finished: "), 100, placeholder=" …")

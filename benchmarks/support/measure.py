@@ -1,4 +1,4 @@
-"""CPU time per item, figures, and the calibration that makes machines comparable."""
+"""CPU time per event, figures with targets, and a calibration to compare machines."""
 
 import gc
 from collections.abc import Callable, Sequence
@@ -9,17 +9,17 @@ import msgspec
 from msgspec import Struct
 
 Work = Callable[[], object]
-"""What is timed."""
-Step = Callable[[Sequence[bytes]], Work]
-"""Makes, of a few hundred events, the work that handles them; only the work is timed."""
-Fresh = Callable[[], Step]
-"""Sets up anew; what is made then is frozen, as the service does, for the garbage collector."""
+"""The code that is timed."""
+Prepare = Callable[[Sequence[bytes]], Work]
+"""Returns the work for a few hundred events; only the work is timed."""
+SetUp = Callable[[], Prepare]
+"""Creates new state; its objects are then hidden from the garbage collector, as in the service."""
 _BATCH = 250
-"""Events handled between two looks at the clock: they are as warm as just received ones."""
+"""Events between two readings of the clock: few enough to be in the CPU's caches, as in use."""
 
 
 class RawEvent(Struct, gc=False):
-    """The calibration decodes an event into this: typed, unchecked, each field that is known."""
+    """The result of the calibration: all fields of an event, typed, without checks."""
 
     event_id: str = ""
     timestamp: str = ""
@@ -40,7 +40,11 @@ class RawEvent(Struct, gc=False):
 
 
 class Figure(Struct, frozen=True, omit_defaults=True):
-    """One line of the table; a target of None: for information."""
+    """One row of a table. Without a target it is for information only.
+
+    `at_least`: the target is a minimum, else a maximum. `times_calibration`: the value in units of
+    the calibration.
+    """
 
     section: str
     name: str
@@ -59,7 +63,7 @@ class Figure(Struct, frozen=True, omit_defaults=True):
 
 
 class Timing(Struct, frozen=True):
-    """Medians: microseconds per item, and the same in calibrations."""
+    """Medians per event: microseconds of CPU time, and the same in units of the calibration."""
 
     micros: float
     times_calibration: float
@@ -68,8 +72,8 @@ class Timing(Struct, frozen=True):
 _decode = msgspec.json.Decoder(RawEvent).decode
 
 
-def calibration(raws: Sequence[bytes]) -> Work:
-    """Decode each of these events once with msgspec, into `RawEvent`."""
+def calibrate(raws: Sequence[bytes]) -> Work:
+    """Return the work of decoding each event once with msgspec, into `RawEvent`."""
 
     def work() -> None:
         for raw in raws:
@@ -78,25 +82,25 @@ def calibration(raws: Sequence[bytes]) -> Work:
     return work
 
 
-def cpu_nanos(fresh: Fresh, raws: Sequence[bytes]) -> int:
-    """The CPU time that handling these events takes."""
-    step = fresh()
+def cpu_nanos(set_up: SetUp, raws: Sequence[bytes]) -> int:
+    """CPU time in nanoseconds that the work for these events takes, after a new set-up."""
+    prepare = set_up()
     gc.collect()
     gc.freeze()
-    taken = 0
+    nanos = 0
     for first in range(0, len(raws), _BATCH):
-        work = step(raws[first : first + _BATCH])
+        work = prepare(raws[first : first + _BATCH])
         start = process_time_ns()
         work()
-        taken += process_time_ns() - start
+        nanos += process_time_ns() - start
     gc.unfreeze()
-    return taken
+    return nanos
 
 
-def timed(fresh: Fresh, raws: Sequence[bytes], repeats: int) -> Timing:
-    """Handling these events, set up anew for each repeat, beside its calibration."""
-    runs = [(cpu_nanos(fresh, raws), cpu_nanos(lambda: calibration, raws)) for _ in range(repeats)]
+def measure_cpu(set_up: SetUp, raws: Sequence[bytes], repeats: int) -> Timing:
+    """Measure the work for these events with a new set-up each time, next to the calibration."""
+    runs = [(cpu_nanos(set_up, raws), cpu_nanos(lambda: calibrate, raws)) for _ in range(repeats)]
     return Timing(
-        micros=median(taken for taken, _ in runs) / len(raws) / 1000,
-        times_calibration=median(taken / unit for taken, unit in runs),
+        micros=median(nanos for nanos, _ in runs) / len(raws) / 1000,
+        times_calibration=median(nanos / unit for nanos, unit in runs),
     )

@@ -14,11 +14,11 @@ from rich.table import Table
 
 from benchmarks.support.measure import Figure
 
-_SHOWN = {True: "met", False: "NOT MET", None: ""}
+_VERDICTS = {True: "met", False: "NOT MET", None: ""}
 
 
 def show(figures: Sequence[Figure], title: str, *, judged: bool = True) -> None:
-    """Print the table; with a word for each target, if it was measured long enough for one."""
+    """Print the table. `judged`: say for each target whether it is met."""
     table = Table(title=title)
     table.add_column("figure", no_wrap=True)
     for heading in ("value", "unit", "target", "× calibration", ""):
@@ -38,7 +38,7 @@ def _row(figure: Figure, *, judged: bool) -> tuple[str, ...]:
         figure.unit,
         "" if figure.target is None else f"{sign} {figure.target:,g}",
         "" if figure.times_calibration is None else f"{figure.times_calibration:.2f}",
-        _SHOWN[figure.met] if judged else "",
+        _VERDICTS[figure.met] if judged else "",
     )
 
 
@@ -47,18 +47,18 @@ def _number(value: float) -> str:
 
 
 def save(figures: Sequence[Figure], path: Path, **more: object) -> None:
-    """Write the figures as JSON, and what else there is."""
-    kept = [msgspec.to_builtins(figure) | {"met": figure.met} for figure in figures]
-    write(path, figures=kept, **more)
+    """Write a JSON file with the figures and these further members."""
+    documents = [msgspec.to_builtins(figure) | {"met": figure.met} for figure in figures]
+    write(path, figures=documents, **more)
 
 
 def write(path: Path, **document: object) -> None:
-    """Write it as JSON, after where and when it was taken."""
+    """Write a JSON file: the date, the machine and the commit, then these members."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(_taken() | document)) + b"\n")
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(_environment() | document)) + b"\n")
 
 
-def _taken() -> dict[str, object]:
+def _environment() -> dict[str, object]:
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": _machine(),
@@ -69,7 +69,7 @@ def _taken() -> dict[str, object]:
 
 
 def _machine() -> str:
-    """The kind of machine, and its processor if that is known."""
+    """Operating system, architecture, and the processor's name if the kernel gives one."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return " ".join((platform.system(), platform.machine(), *names[:1]))
@@ -93,10 +93,11 @@ def run(
     *,
     usual: Sequence[str] = (),
 ) -> int:
-    """A benchmark's command line: measure sections, show and save them; 0 if all targets are met.
+    """Run the command line of a benchmark: measure sections, print and save their figures.
 
-    `usual`: those of them that are measured when none is named, if not all are. Everything is
-    limited to two CPUs, which children inherit. A first look says too little to judge by.
+    `sections`: functions by the value of --only; their argument is whether --quick is given.
+    `usual`: the sections without --only, all by default. Limits the process and its children to
+    two CPUs. Returns 0, or 1 if a target is missed; --quick measures too briefly to judge.
     """
     parser = argparse.ArgumentParser(description=about)
     file = Path(__file__).parents[1] / "results" / f"{results}.json"

@@ -16,33 +16,35 @@ from msgspec import Struct
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("supervisor", "router", "worker", "helper")
-"""Of processes; `helper`: what Python starts for spawning."""
+"""Kinds of process; a helper is started by Python's multiprocessing."""
 DEADLINE = 120.0
+"""Seconds to wait for the service."""
 Seconds = Mapping[str, float]
 """CPU time by kind of process."""
 
 
-class LedgerReport(Struct, frozen=True):
-    """What a service says at its end: `lines` those of alarm events, `different` their event ids.
+class FinalLedger(Struct, frozen=True):
+    """The ledger and the files of a service after it has stopped.
 
-    `gone`: counts of events that it knows to be invalid, dropped, lost or cut; 0 are left out.
+    `lines`: lines of alarm events; `distinct`: distinct event ids in them. `losses`: counts above 0
+    of events that the service reports as invalid, dropped, lost or cut.
     """
 
-    code: int
+    exit_code: int
     adds_up: bool
     received: int
     consumed: int
     lines: int
-    different: int
-    gone: Mapping[str, float]
+    distinct: int
+    losses: Mapping[str, float]
 
 
 class ServiceProcess:
-    """A running service; its ledger and its files are read at its end."""
+    """A running service. `serving`: its log line of that name."""
 
     def __init__(self, *options: str) -> None:
-        """Start it with these options, and wait until it serves."""
-        self._folder = TemporaryDirectory(ignore_cleanup_errors=True)  # children end later
+        """Start the service with these options, and wait until it serves."""
+        self._folder = TemporaryDirectory(ignore_cleanup_errors=True)  # children may still write
         self.folder = Path(self._folder.name)
         logs = self.folder / "logs"
         self.alarm_events = logs / "siem_alarm_events.json"
@@ -51,67 +53,75 @@ class ServiceProcess:
         started = time.monotonic()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                (*command, *options), stderr=log, cwd=self.folder, env=_own_environment()
+                (*command, *options), stderr=log, cwd=self.folder, env=_environment()
             )
         try:
-            self.serving = self.said("serving")
+            self.serving = self.wait_for_log("serving")
             self.start_seconds = time.monotonic() - started
-            self._kind_of = _kinds(self._process.pid)
+            self._kind_by_pid = _process_kinds(self._process.pid)
             self.lines = LineCounter(self.alarm_events)
         except BaseException:
             self.kill()
             raise
 
-    def said(self, message: str) -> dict[str, Any]:
-        """Wait for a line of its log; returns it."""
+    def wait_for_log(self, message: str) -> dict[str, Any]:
+        """Wait for a log line with this message, and return it.
+
+        Raises RuntimeError when the service ends, or after `DEADLINE` seconds.
+        """
         deadline = time.monotonic() + DEADLINE
         while time.monotonic() < deadline:
-            gone = self._process.poll() is not None
+            ended = self._process.poll() is not None
             for line in self._log.read_bytes().splitlines():
-                with suppress(msgspec.DecodeError):  # not whole yet
-                    said: dict[str, Any] = msgspec.json.decode(line)
-                    if said["message"] == message:
-                        return said
-            if gone:
+                with suppress(msgspec.DecodeError):  # an incomplete line
+                    record: dict[str, Any] = msgspec.json.decode(line)
+                    if record["message"] == message:
+                        return record
+            if ended:
                 break
             time.sleep(0.01)
-        raise RuntimeError(f"the service did not say {message!r}: {self._log.read_text()}")
+        raise RuntimeError(f"no log line {message!r} from the service: {self._log.read_text()}")
 
-    def cpu(self) -> Seconds:
-        """What its processes have used so far."""
-        taken = dict.fromkeys(KINDS, 0.0)
-        for pid, kind in self._kind_of.items():
-            taken[kind] += cpu_seconds(pid)
-        return taken
+    def cpu_by_kind(self) -> Seconds:
+        """CPU seconds used so far, by kind of process."""
+        seconds = dict.fromkeys(KINDS, 0.0)
+        for pid, kind in self._kind_by_pid.items():
+            seconds[kind] += cpu_seconds(pid)
+        return seconds
 
     def busiest(self, kind: str) -> int:
-        """The process id of the one of this kind that has used most CPU time so far."""
-        return max((pid for pid in self._kind_of if self._kind_of[pid] == kind), key=cpu_seconds)
+        """Process id of the process of this kind that has used the most CPU time."""
+        return max(
+            (pid for pid in self._kind_by_pid if self._kind_by_pid[pid] == kind), key=cpu_seconds
+        )
 
     def pss(self) -> int:
-        """Bytes of memory of all its processes, shared pages counted once."""
-        return sum(_pss(pid) for pid in self._kind_of)
+        """Memory of all its processes in bytes (PSS: shared pages count once)."""
+        return sum(pss_bytes(pid) for pid in self._kind_by_pid)
 
-    def end(self) -> LedgerReport:
-        """End it in good order; every line has to be whole."""
+    def terminate(self) -> FinalLedger:
+        """Stop the service with SIGTERM, and return its ledger.
+
+        Raises RuntimeError when a file ends in an incomplete line.
+        """
         self._process.terminate()
-        ledger = self.said("ledger")
-        code = self._process.wait(DEADLINE)
-        for line in _whole_lines(self._alarms):
+        ledger = self.wait_for_log("ledger")
+        exit_code = self._process.wait(DEADLINE)
+        for line in _complete_lines(self._alarms):
             msgspec.json.decode(line)
-        ids = [event_id(line) for line in _whole_lines(self.alarm_events)]
-        return LedgerReport(
-            code,
+        ids = [event_id(line) for line in _complete_lines(self.alarm_events)]
+        return FinalLedger(
+            exit_code,
             ledger["adds_up"],
             ledger.get("events_received", 0),
             ledger.get("deliveries_consumed", 0),
             len(ids),
             len(set(ids)),
-            {name: value for name, value in ledger.items() if name.startswith(_GONE)},
+            {name: value for name, value in ledger.items() if name.startswith(_LOSS_COUNTS)},
         )
 
     def kill(self) -> None:
-        """End it, however it goes: its children notice by themselves. Its files go with it."""
+        """Kill the service and delete its files; its children end by themselves."""
         self._process.kill()
         self._process.wait()
         if hasattr(self, "lines"):
@@ -119,11 +129,11 @@ class ServiceProcess:
         self._folder.cleanup()
 
 
-_GONE = (
+_LOSS_COUNTS = (
     *("events_invalid", "events_dropped", "feed_lost", "feed_cut"),
     *("deliveries_invalid", "deliveries_dropped", "deliveries_lost", "deliveries_unmatched"),
 )
-"""How the names of counts begin of what did not get where it should."""
+"""Prefixes of the ledger's counts of events that were not processed."""
 
 
 class _Id(Struct):
@@ -134,32 +144,35 @@ _ids = msgspec.json.Decoder(_Id)
 
 
 def event_id(raw: bytes) -> str:
-    """Of an event, or of a line of alarm events."""
+    """The event id in an event or in a line of alarm events."""
     return _ids.decode(raw).event_id
 
 
 class FileTail(Thread):
-    """Follows the alarm events file, and notes when each line is there to be read."""
+    """Follows the alarm events file.
+
+    `seen_at`: by event id, the time on the monotonic clock at which the line could be read.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(daemon=True)
-        self.seen: dict[str, float] = {}
+        self.seen_at: dict[str, float] = {}
         self._file = path.open("rb")
         self._file.seek(0, os.SEEK_END)
         self._rest = b""
         self._ended = Event()
 
     def run(self) -> None:
-        """Look twice a millisecond; once more at the end."""
+        """Read new lines twice a millisecond, and once more at the end."""
         while not self._ended.wait(0.0005):
-            self._look()
-        self._look()
+            self._read_new()
+        self._read_new()
 
-    def _look(self) -> None:
-        read, now = self._file.read(), time.monotonic()
-        whole, _, self._rest = (self._rest + read).rpartition(b"\n")
-        for line in whole.splitlines():
-            self.seen[event_id(line)] = now
+    def _read_new(self) -> None:
+        data, now = self._file.read(), time.monotonic()
+        complete, _, self._rest = (self._rest + data).rpartition(b"\n")
+        for line in complete.splitlines():
+            self.seen_at[event_id(line)] = now
 
     def __enter__(self) -> "FileTail":
         self.start()
@@ -172,42 +185,42 @@ class FileTail(Thread):
 
 
 class LineCounter:
-    """Counts the lines of a growing file, reading what is new."""
+    """Counts the lines of a growing file."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
         self._count = 0
 
     def count(self) -> int:
-        """How many there are by now."""
+        """Read what was appended, and return the number of lines so far."""
         self._count += self._file.read().count(b"\n")
         return self._count
 
     def close(self) -> None:
-        """Look no more."""
+        """Close the file."""
         self._file.close()
 
 
-def _whole_lines(path: Path) -> list[bytes]:
+def _complete_lines(path: Path) -> list[bytes]:
     data = path.read_bytes()
     if data and not data.endswith(b"\n"):
-        raise RuntimeError(f"{path.name} ends in half a line")
+        raise RuntimeError(f"{path.name} ends in an incomplete line")
     return data.splitlines()
 
 
-def _own_environment() -> dict[str, str]:
-    """Without settings of whoever runs this."""
+def _environment() -> dict[str, str]:
+    """The environment without settings of dsiem-shards."""
     return {name: value for name, value in os.environ.items() if not name.startswith("DSIEM_")}
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat that follow the name: state, parent, …"""
+    """The fields of /proc/PID/stat after the process name: state, parent, …"""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
-def _kinds(supervisor: int) -> dict[int, str]:
-    """The processes of a service; its workers start before its router."""
-    kinds, others = {supervisor: "supervisor"}, []
+def _process_kinds(supervisor: int) -> dict[int, str]:
+    """Kind of each process of a service, by process id; workers start before the router."""
+    kinds, started = {supervisor: "supervisor"}, []
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             pid, fields = int(path.name), _stat(int(path.name))
@@ -216,13 +229,13 @@ def _kinds(supervisor: int) -> dict[int, str]:
             if b"resource_tracker" in (path / "cmdline").read_bytes():
                 kinds[pid] = "helper"
             else:
-                others.append((int(fields[19]), pid))
-    *workers, router = [pid for _, pid in sorted(others)]
+                started.append((int(fields[19]), pid))
+    *workers, router = [pid for _, pid in sorted(started)]
     return kinds | dict.fromkeys(workers, "worker") | {router: "router"}
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process: of its threads in nanoseconds, or in ticks of 10 ms."""
+    """User and system time of a process, by nanoseconds if the kernel has them, or 10 ms ticks."""
     threads = list(Path(f"/proc/{pid}/task").glob("*/schedstat"))
     if threads:
         return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
@@ -230,17 +243,15 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / 100
 
 
-def machine_seconds() -> float:
-    """CPU time that all processes of the machine have used, on all cores; stolen time too."""
-    user, nice, system, _, _, *interrupts = map(int, _machine()[1:9])
+def machine_cpu_seconds() -> float:
+    """CPU time used on all cores of the machine since boot, including stolen time."""
+    fields = Path("/proc/stat").read_text().partition("\n")[0].split()
+    user, nice, system, _, _, *interrupts = map(int, fields[1:9])
     return (user + nice + system + sum(interrupts)) / 100
 
 
-def _machine() -> list[str]:
-    return Path("/proc/stat").read_text().partition("\n")[0].split()
-
-
-def _pss(pid: int) -> int:
+def pss_bytes(pid: int) -> int:
+    """Memory of a process (PSS) in bytes; OSError when the kernel does not give it."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024

@@ -1,9 +1,9 @@
-"""The demo: a service of two workers, the example's day posted over HTTP, alarms as they come.
+"""The demo: a service with two workers gets the events of the example, and its alarms are shown.
 
-An hour of the day takes a second. Everything goes through what any user has: the command, POST
-/events, the alarm file, the log; addresses are looked up at a server that is started here. Exit
-code 0 when each directive saw its attack through to the end, lookups have found something, and the
-ledger adds up. Needs the packages of dsiem-shards.
+An hour of events takes a second. The demo uses only public interfaces: the command, POST /events,
+the alarm file and the log. It starts a server for lookups. The exit code is 0 when every directive
+has an alarm with all stages finished, lookups have found something, and the ledger adds up. Needs
+the packages of dsiem-shards.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import lookup_server
-from board import Alarm, Board, hits, ledger_table, one_line, rule_names
+from alarm_screen import Alarm, AlarmScreen, alarm_line, ledger_table, lookup_hits, rule_names
 from make_events import DURATION, all_events, as_lines
 from rich.console import Console
 from rich.live import Live
@@ -33,73 +33,73 @@ CONFIGS = HERE / "configs"
 COMMAND = (sys.executable, str(HERE.parent.parent / "cli.py"))
 SEED, EVENTS = 1, 5000
 BATCHES = 48
-SECONDS = 6.0
-"""In which the day is posted: sooner than the 10 s that a stage has at least, so none times out."""
+POSTING_SECONDS = 6.0
+"""Seconds to post all events: less than the 10 s that every stage has, so that none times out."""
 DEADLINE = 10.0
-"""Seconds that the service may take to start, to write the last alarms, and to stop."""
-LOOK = 0.02
+"""Seconds for the service to start, to write the last alarms, and to stop."""
+POLL_SECONDS = 0.02
 
 
 class DemoError(Exception):
-    """What went wrong, for people."""
+    """The demo failed; the text says why."""
 
 
-class Lines:
-    """The JSON lines of a file, as others append them."""
+class JsonLinesFile:
+    """Reads JSON lines that another process appends to a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._read = 0
 
     def new(self) -> list[dict[str, Any]]:
-        """The whole lines since the last time; what is no JSON is passed over."""
+        """The complete lines since the last call; other lines than JSON are skipped."""
         if not self.path.exists():
             return []
         with self.path.open("rb") as file:
             file.seek(self._read)
-            whole = file.read().rpartition(b"\n")[0]
-        self._read += len(whole) + bool(whole)
-        return [json.loads(line) for line in whole.splitlines() if line.startswith(b"{")]
+            complete = file.read().rpartition(b"\n")[0]
+        self._read += len(complete) + bool(complete)
+        return [json.loads(line) for line in complete.splitlines() if line.startswith(b"{")]
 
 
 class Service:
-    """dsiem-backend serve, in processes of its own, and what it logs."""
+    """A running dsiem-backend serve, and its log."""
 
     def __init__(self, configs: Path, folder: Path) -> None:
-        self.log = Lines(folder / "serve.log")
+        self.log = JsonLinesFile(folder / "serve.log")
         options = (f"--config-dir={configs}", f"--log-dir={folder}", "--workers=2", "--port=0")
         with self.log.path.open("wb") as log:
             self._process = subprocess.Popen((*COMMAND, "--json", "serve", *options), stderr=log)
 
-    def expect(self, message: str) -> dict[str, Any]:
-        """Wait for this line of the log."""
+    def wait_for_log(self, message: str) -> dict[str, Any]:
+        """Wait for a log line with this message; DemoError if it does not come."""
         deadline = time.monotonic() + DEADLINE
         while time.monotonic() < deadline:
-            gone = self._process.poll() is not None
+            ended = self._process.poll() is not None
             for line in self.log.new():
                 if line["message"] == message:
                     return line
-            if gone:
+            if ended:
                 break
-            time.sleep(LOOK)
-        raise DemoError(f"the service did not say {message!r}, see {self.log.path}")
+            time.sleep(POLL_SECONDS)
+        raise DemoError(f"no log line {message!r} from the service, see {self.log.path}")
 
     def stop(self) -> dict[str, Any]:
-        """Ask it to finish; returns its ledger once it has ended well."""
+        """Stop the service with SIGTERM, and return its ledger; DemoError if it fails."""
         self._process.send_signal(signal.SIGTERM)
-        ledger = self.expect("ledger")
+        ledger = self.wait_for_log("ledger")
         if code := self._process.wait(DEADLINE):
             raise DemoError(f"the service ended with {code}, see {self.log.path}")
         return ledger
 
     def kill(self) -> None:
-        """End it if it has not ended: its workers notice by themselves."""
+        """Kill the service if it still runs; its workers end by themselves."""
         self._process.kill()
         self._process.wait()
 
 
 def _batches() -> Iterator[tuple[str, list[bytes]]]:
-    """The day in equal parts of time, the last of which ends now: the hour, and its events."""
+    """The events in parts of equal time, each with its time of day; the last part ends now."""
     events = all_events(SEED, EVENTS)
     start = datetime.now(UTC) - timedelta(seconds=events[-1].at)
     lines = list(as_lines(events, SEED, start))
@@ -112,61 +112,63 @@ def _batches() -> Iterator[tuple[str, list[bytes]]]:
 def _post(connection: HTTPConnection, events: Sequence[bytes]) -> None:
     connection.request("POST", "/events", b"".join(events))
     response = connection.getresponse()
-    answer = json.loads(response.read())
-    if response.status != 200 or answer["accepted"] != len(events):
-        raise DemoError(f"events were not accepted, status {response.status}: {answer}")
+    reply = json.loads(response.read())
+    if response.status != 200 or reply["accepted"] != len(events):
+        raise DemoError(f"events were not accepted, status {response.status}: {reply}")
 
 
-def _show(live: Live, board: Board, changed: Sequence[Alarm]) -> None:
-    """The board in place on a terminal, else a line for each alarm that has changed."""
+def _show(live: Live, screen: AlarmScreen, changed: Sequence[Alarm]) -> None:
+    """Redraw the screen on a terminal, or else print a line for each changed alarm."""
     if live.console.is_terminal and not live.console.is_dumb_terminal:
-        live.update(board.live(live.console.height), refresh=True)
+        live.update(screen.live(live.console.height), refresh=True)
         return
     for alarm in changed:
-        print(one_line(alarm), flush=True)
+        print(alarm_line(alarm), flush=True)
 
 
-def _watch(alarms: Lines, board: Board, live: Live, until: float) -> None:
-    """Show what comes, until this time of the monotonic clock; look once at least."""
+def _watch(alarms: JsonLinesFile, screen: AlarmScreen, live: Live, until: float) -> None:
+    """Show new alarms until this time of the monotonic clock, at least once."""
     while True:
-        _show(live, board, [alarm for alarm in alarms.new() if board.note(alarm)])
+        _show(live, screen, [alarm for alarm in alarms.new() if screen.update(alarm)])
         if (left := until - time.monotonic()) <= 0:
             return
-        time.sleep(min(LOOK, left))
+        time.sleep(min(POLL_SECONDS, left))
 
 
-def _run(service: Service, alarms: Lines, board: Board, console: Console) -> dict[str, Any]:
-    """Post the day and show its alarms; returns the ledger."""
-    place = urlsplit(service.expect("serving")["events"])
-    connection = HTTPConnection(place.hostname or "", place.port, timeout=DEADLINE)
+def _run(
+    service: Service, alarms: JsonLinesFile, screen: AlarmScreen, console: Console
+) -> dict[str, Any]:
+    """Post all events and show the alarms; returns the ledger."""
+    url = urlsplit(service.wait_for_log("serving")["events"])
+    connection = HTTPConnection(url.hostname or "", url.port, timeout=DEADLINE)
     with Live(console=console, auto_refresh=False, transient=True) as live:
         started = time.monotonic()
-        for number, (board.day, events) in enumerate(_batches(), 1):
+        for number, (screen.hour, events) in enumerate(_batches(), 1):
             _post(connection, events)
-            board.posted += len(events)
-            _watch(alarms, board, live, started + number * SECONDS / BATCHES)
+            screen.posted += len(events)
+            _watch(alarms, screen, live, started + number * POSTING_SECONDS / BATCHES)
         ledger = service.stop()
-        _watch(alarms, board, live, 0)
+        _watch(alarms, screen, live, 0)
     return ledger
 
 
-def _verdict(board: Board, ledger: dict[str, Any]) -> str:
-    """What is wrong in the end, or nothing."""
+def _fault(screen: AlarmScreen, ledger: dict[str, Any]) -> str:
+    """The first fault of the alarms or the ledger; empty without one."""
     documents = [json.loads(path.read_bytes()) for path in CONFIGS.glob("directives_*.json")]
     directives = [directive for document in documents for directive in document["directives"]]
-    seen = board.seen_through()
-    unseen = [str(d["id"]) for d in directives if rule_names(d) not in seen]
-    if unseen:
-        return f"these directives did not see their attack to its end: {', '.join(unseen)}"
-    if not any(map(hits, board.alarms.values())):
+    completed = screen.completed_directives()
+    missing = [str(d["id"]) for d in directives if rule_names(d) not in completed]
+    if missing:
+        return f"these directives did not see their attack to its end: {', '.join(missing)}"
+    if not any(map(lookup_hits, screen.alarms.values())):
         return "lookups have found nothing"
-    if not ledger["adds_up"] or ledger.get("events_received") != board.posted:
-        return f"the ledger does not account for the {board.posted} events posted"
+    if not ledger["adds_up"] or ledger.get("events_received") != screen.posted:
+        return f"the ledger does not account for the {screen.posted} events posted"
     return ""
 
 
 def main() -> int:
-    """Run the demo; 0 when all went well."""
+    """Run the demo; returns 0 if it succeeds, else 1."""
     parser = argparse.ArgumentParser(description="Serve the example live, and show its alarms.")
     parser.add_argument("--log-dir", type=Path, default=Path("build/demo-logs"), help="for files")
     try:
@@ -180,7 +182,7 @@ def main() -> int:
 
 @contextmanager
 def _serving(folder: Path) -> Iterator[Service]:
-    """The service, and a server for its lookups, to whose port its config is made to fit."""
+    """Run the service and a lookup server, whose port is inserted into the config."""
     configs = folder / "configs"
     configs.mkdir(exist_ok=True)
     with lookup_server.serving() as port:
@@ -196,15 +198,15 @@ def _serving(folder: Path) -> Iterator[Service]:
 
 def _demo(folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
-    console, board, alarms = Console(), Board(), Lines(folder / "siem_alarms.json")
-    alarms.new()  # those of earlier times
+    console, screen, alarms = Console(), AlarmScreen(), JsonLinesFile(folder / "siem_alarms.json")
+    alarms.new()  # skip the alarms of earlier runs
     with _serving(folder) as service:
-        ledger = _run(service, alarms, board, console)
-    console.print(board.final(), ledger_table(ledger))
+        ledger = _run(service, alarms, screen, console)
+    console.print(screen.final(), ledger_table(ledger))
     for path in (alarms.path, folder / "siem_alarm_events.json", service.log.path):
         console.print(Text(str(path)), soft_wrap=True)
-    if wrong := _verdict(board, ledger):
-        raise DemoError(wrong)
+    if fault := _fault(screen, ledger):
+        raise DemoError(fault)
     return 0
 
 

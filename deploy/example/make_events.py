@@ -1,7 +1,7 @@
-"""Write the example's events: a day at the company of scenario/, the attacks in between.
+"""Generates the events of the example: six hours of the company in scenario/, with the attacks.
 
-Deterministic: the same --seed, --start and --count give the same events, byte for byte. Needs
-nothing but Python 3.11 or later.
+The same --seed, --start and --count give the same events, byte for byte. Needs only Python 3.11 or
+later.
 """
 
 import argparse
@@ -51,26 +51,26 @@ SCHEDULE: tuple[tuple[int, Story], ...] = (
     (297, intrusions.web_shell),
     (318, infections.ransomware),
 )
-"""When each story begins, in minutes after the start."""
+"""Minutes after the start at which each story begins."""
 
 
 def all_events(seed: int, count: int) -> list[Event]:
-    """The whole day in order of time; the background fills the stories up to `count`."""
-    events = [event for minute, story in SCHEDULE for event in _told(seed, minute, story)]
+    """All events in order of time: those of the stories, and background events up to `count`."""
+    events = [event for minute, story in SCHEDULE for event in _story_events(seed, minute, story)]
     missing = max(0, count - len(events))
     events.extend(background(Random(f"{seed} background"), missing, DURATION))
     return sorted(events, key=lambda event: event.at)
 
 
-def _told(seed: int, minute: int, story: Story) -> Iterable[Event]:
-    """A story has its own dice, so that a change to one leaves the others alone."""
+def _story_events(seed: int, minute: int, story: Story) -> Iterable[Event]:
+    """The events of a story, from random numbers of its own: other stories do not change them."""
     return story(minute * 60, Random(f"{seed} {story.__name__}"))
 
 
 def as_lines(events: Iterable[Event], seed: int, start: datetime) -> Iterator[bytes]:
-    """The events as NDJSON. An id depends on seed, start and place: another day, other alarms."""
-    for place, event in enumerate(events):
-        name = f"dsiem-shards example {seed} {start.isoformat()} {place}"
+    """The events as NDJSON. Event ids depend on seed, start and position."""
+    for position, event in enumerate(events):
+        name = f"dsiem-shards example {seed} {start.isoformat()} {position}"
         time = (start + timedelta(seconds=event.at)).isoformat(timespec="milliseconds")
         ids = {
             "event_id": str(uuid5(NAMESPACE_URL, name)),
@@ -92,13 +92,13 @@ def write(lines: Iterable[bytes], out: str) -> None:
 
 
 def _write_compressed(lines: Iterable[bytes], file: BinaryIO) -> None:
-    """Without a name or time inside, so that the same lines give the same bytes."""
+    """Write gzip without a file name or time, so that the same lines give the same bytes."""
     with gzip.GzipFile("", "wb", 9, file, mtime=0) as compressed:
         compressed.write(b"".join(lines))
 
 
 def iso_time(text: str) -> datetime:
-    """An ISO 8601 time, UTC unless it says otherwise; `now` is the current second."""
+    """Parse an ISO 8601 time, in UTC unless it has an offset; `now` is the current second."""
     if text == "now":
         return datetime.now(UTC).replace(microsecond=0)
     time = datetime.fromisoformat(text)
@@ -108,15 +108,15 @@ def iso_time(text: str) -> datetime:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Write the events of the example.")
     default_out = str(Path(__file__).with_name("events.ndjson.gz"))
-    parser.add_argument("--seed", type=int, default=1, help="another seed, another day")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the random numbers")
     parser.add_argument("--out", default=default_out, help="file (.gz is compressed), or -")
     parser.add_argument(
         "--start",
         type=iso_time,
         default="2025-03-04T08:00:00Z",
-        help=f"ISO time of the first event, or now; the day has {HOURS} hours",
+        help=f"ISO time of the first event, or now; the events span {HOURS} hours",
     )
-    parser.add_argument("--count", type=int, default=5000, help="how many events, about")
+    parser.add_argument("--count", type=int, default=5000, help="approximate number of events")
     return parser.parse_args()
 
 

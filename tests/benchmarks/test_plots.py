@@ -1,4 +1,4 @@
-"""The plots of the benchmarks: from small made-up figures, as whole, repeatable pictures."""
+"""The plots of the benchmarks, from small invented figures: complete and repeatable pictures."""
 
 import re
 from collections.abc import Mapping
@@ -13,22 +13,22 @@ from benchmarks import plots
 
 pytestmark = pytest.mark.integration  # matplotlib takes seconds
 
-CONTENDERS = ("ours", "go", "rust")
+BACKENDS = ("ours", "go", "rust")
 PLACE = {"date": "2026-11-24T08:36:10+00:00", "machine": "Linux", "cores": 2, "python": "3.12.1"}
 LEGEND = ("Dsiem Shards", "Dsiem (Go)", "dsiem-backend (Rust)")
 NAMES = {"throughput-directives", "throughput-backlogs", "memory-directives", "latency"}
 
 
-def run(contender: str, dimension: str, value: int, rate: float, **more: Any) -> dict[str, Any]:
-    known = {"contender": contender, "dimension": dimension, "value": value, "rate": rate}
+def run(backend: str, dimension: str, value: int, rate: float, **more: Any) -> dict[str, Any]:
+    known = {"contender": backend, "dimension": dimension, "value": value, "rate": rate}
     return known | {"repeat": 0, "pss_mb": 10 + value, "finished": True, "note": ""} | more
 
 
 def comparison() -> dict[str, Any]:
-    """Each contender twice at each of two values; one run of "go" did not finish."""
+    """Each backend twice at each of two values; one run of "go" did not finish."""
     runs = [
-        run(contender, dimension, value, 1e5 / (number + 1) / value + repeat, repeat=repeat)
-        for number, contender in enumerate(CONTENDERS[::-1])
+        run(backend, dimension, value, 1e5 / (number + 1) / value + repeat, repeat=repeat)
+        for number, backend in enumerate(BACKENDS[::-1])
         for dimension in ("directives", "backlogs")
         for value in (1, 500)
         for repeat in (0, 1)
@@ -57,11 +57,11 @@ def draw_all(folder: Path, **documents: Mapping[str, Any]) -> dict[str, bytes]:
 
 
 def texts(picture: bytes) -> str:
-    """All that is written in a valid picture."""
+    """The text in a picture, which must be valid XML."""
     return re.sub(r"\s+", " ", " ".join(ElementTree.fromstring(picture).itertext()))
 
 
-def test_all_plots_name_all_contenders_and_the_machine(tmp_path: Path) -> None:
+def test_all_plots_name_all_backends_and_the_machine(tmp_path: Path) -> None:
     made = draw_all(tmp_path, compare=comparison(), bench_latency=latency())
     assert made.keys() == NAMES
     for name, picture in made.items():

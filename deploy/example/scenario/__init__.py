@@ -1,1 +1,1 @@
-"""The example company and its day; make_events.py puts it together."""
+"""The example company and its events; make_events.py puts them together."""

@@ -1,7 +1,7 @@
-"""The rest of the day: what a company logs when nothing happens.
+"""Background events: the logs of normal operation.
 
-Most of it concerns no directive. Some of it meets a first stage (a mistyped password, a knock from
-the internet), opens a backlog and lets it time out. None of it must complete a directive.
+Most of them match no directive. Some match a first stage (a mistyped password, a probe from the
+internet) and open a backlog that times out. None of them must complete a directive.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from random import Random
 from typing import TypeAlias
 
 from scenario import company as co
-from scenario.event import Event, beats, icmp, local, tcp, udp
+from scenario.event import Event, icmp, local, spaced_times, tcp, udp
 from scenario.sensors import (
     APACHE,
     ASA,
@@ -33,22 +33,22 @@ _SITES = ("news.example", "maps.example", "office.example", "bank.example", "wea
 _PROGRAMS = ("chrome.exe", "Teams.exe", "notepad.exe", "OUTLOOK.EXE", "EXCEL.EXE", "svchost.exe")
 _EXTENSIONS = ("docx", "xlsx", "pdf", "pptx", "tmp")
 _HARMLESS_SIGNATURES = (2009475, 2013504, 2018959, 2221010, 2230010)
-_PORTS_PROBED = (23, 80, 445, 1433, 3389, 5060, 5555, 8080)
+_PROBED_PORTS = (23, 80, 445, 1433, 3389, 5060, 5555, 8080)
 
 
 def background(rng: Random, count: int, duration: float) -> Iterator[Event]:
-    """`count` events of all routines, by their weights, spread over `duration` seconds."""
+    """`count` events of random routines, by their weights, spread over `duration` seconds."""
     routines = tuple(ROUTINES)
     for routine in rng.choices(routines, weights=tuple(ROUTINES.values()), k=count):
         yield routine(rng.uniform(0, duration), rng)
 
 
 def vulnerability_scan(at: float, rng: Random) -> Iterator[Event]:
-    """The whitelisted scanner: everything that would raise 1003 and 1007, and must not."""
+    """Events of the whitelisted scanner, which would match 1003 and 1007 from another source."""
     hosts = rng.sample(range(2, 250), 30)
-    for host, time in zip(hosts, beats(rng, at, 30, 1), strict=True):
+    for host, time in zip(hosts, spaced_times(rng, at, 30, 1), strict=True):
         yield IDS.log(time, icmp(co.SCANNER, f"10.20.10.{host}"), 2100469)
-    for time in beats(rng, at + 60, 10, 4):
+    for time in spaced_times(rng, at + 60, 10, 4):
         yield IDS.log(time, tcp(rng, co.SCANNER, co.WWW, 443), 2002677, url=rng.choice(_URLS))
 
 
@@ -105,9 +105,9 @@ def _outbound_session(at: float, rng: Random) -> Event:
     return ASA.log(at, flow, 302013)
 
 
-def _knock_from_the_internet(at: float, rng: Random) -> Event:
+def _probe_from_the_internet(at: float, rng: Random) -> Event:
     dst = rng.choice((co.WWW, co.SHOP, co.VPN, co.MX))
-    flow = tcp(rng, rng.choice(co.INTERNET_NOISE), dst, rng.choice(_PORTS_PROBED))
+    flow = tcp(rng, rng.choice(co.INTERNET_NOISE), dst, rng.choice(_PROBED_PORTS))
     return ASA.log(at, flow, 106023)
 
 
@@ -121,23 +121,23 @@ def _monitoring_ping(at: float, rng: Random) -> Event:
 
 
 def _kerberos(at: float, rng: Random) -> Event:
-    user, src = _somebody(rng)
+    user, src = _user_and_workstation(rng)
     flow = tcp(rng, src, rng.choice((co.DC1, co.DC2)), 88)
     return WINDOWS.log(at, flow, rng.choice((4768, 4769, 4769)), user=user)
 
 
 def _logoff(at: float, rng: Random) -> Event:
-    user, src = _somebody(rng)
+    user, src = _user_and_workstation(rng)
     return WINDOWS.log(at, tcp(rng, src, co.FILES, 445), 4634, user=user)
 
 
 def _logon(at: float, rng: Random) -> Event:
-    user, src = _somebody(rng)
+    user, src = _user_and_workstation(rng)
     return WINDOWS.log(at, tcp(rng, src, co.DC1, 445), 4624, user=user)
 
 
 def _mistyped_password(at: float, rng: Random) -> Event:
-    user, src = _somebody(rng)
+    user, src = _user_and_workstation(rng)
     return WINDOWS.log(at, tcp(rng, src, co.DC1, 445), 4625, user=user)
 
 
@@ -147,7 +147,7 @@ def _program(at: float, rng: Random) -> Event:
 
 
 def _file_access(at: float, rng: Random) -> Event:
-    user, src = _somebody(rng)
+    user, src = _user_and_workstation(rng)
     extension = rng.choice(_EXTENSIONS)
     file = f"Projects/2025/note_{rng.randint(1, 400):03}.{extension}"
     flow = tcp(rng, src, co.FILES, 445)
@@ -176,8 +176,8 @@ def _vpn_session(at: float, rng: Random) -> Event:
     return OPENVPN.log(at, flow, rng.choice((1, 2)), **custom)
 
 
-def _somebody(rng: Random) -> tuple[str, str]:
-    """A user, and the address of the user's workstation."""
+def _user_and_workstation(rng: Random) -> tuple[str, str]:
+    """A random user, and the address of the user's workstation."""
     return rng.choice(tuple(zip(co.USERS, co.WORKSTATIONS, strict=True)))
 
 
@@ -191,7 +191,7 @@ ROUTINES: dict[Routine, float] = {
     _session_end: 14,
     _branch_session_end: 4,
     _outbound_session: 2,
-    _knock_from_the_internet: 1.2,
+    _probe_from_the_internet: 1.2,
     _harmless_alert: 3,
     _monitoring_ping: 0.4,
     _kerberos: 6,
@@ -205,4 +205,4 @@ ROUTINES: dict[Routine, float] = {
     _admin_shell: 0.6,
     _vpn_session: 0.6,
 }
-"""How often each routine is logged, in parts of their sum."""
+"""Relative frequency of each routine."""

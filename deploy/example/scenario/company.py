@@ -1,7 +1,7 @@
-"""The example company: its machines, people and enemies. No behaviour.
+"""The example company: addresses and users, and the addresses of attackers.
 
-The addresses are those of configs/assets_example.json. The outside lives in the address blocks
-reserved for documentation, so that nobody real is accused of anything.
+Internal addresses are those of configs/assets_example.json. External addresses are from blocks that
+are reserved for documentation, so that no real host appears as an attacker.
 """
 
 FIREWALL = "10.20.1.1"
@@ -32,13 +32,13 @@ USERS = (
     *("g.huber", "h.tanaka", "i.santos", "j.meyer", "k.schulz", "l.petrov", "m.weber", "m.yilmaz"),
     *("n.jansen", "o.brandt", "p.garcia", "r.vogel", "s.keller", "t.wagner", "u.stein", "v.kumar"),
 )
-"""Who works at headquarters; the nth has the nth workstation."""
+"""Users at headquarters; the nth user has the nth workstation."""
 
 ADMIN = "adm.huber"
 WORKSTATIONS = tuple(f"10.20.10.{number}" for number in range(21, 21 + len(USERS)))
 WORKSTATIONS_V6 = tuple(f"2001:db8:20:10::{number:x}" for number in range(21, 21 + len(USERS)))
 FINANCE_PC = "10.20.10.35"
-"""Where the story of the day begins: m.weber of Finance opens an invoice."""
+"""The first host to be infected: m.weber of Finance opens an invoice."""
 FINANCE_USER = "m.weber"
 HELPDESK_PC = "10.20.10.60"
 BRANCH_PCS = tuple(f"10.30.10.{number}" for number in range(11, 31))
@@ -48,17 +48,17 @@ VPN_CLIENTS = tuple(f"10.20.200.{number}" for number in range(10, 40))
 CUSTOMERS = tuple(f"198.51.100.{number}" for number in range(100, 200))
 CUSTOMERS_V6 = tuple(f"2001:db8:c0de::{number:x}" for number in range(1, 40))
 PARTNERS = tuple(f"192.0.2.{number}" for number in range(10, 90))
-"""Web sites, clouds and mail servers that the company talks to."""
+"""External web sites, cloud services and mail servers."""
 INTERNET_NOISE = tuple(f"203.0.113.{number}" for number in range(100, 250))
-"""Those who knock at every door of the internet."""
+"""Sources of random probes from the internet."""
 
 SSH_ATTACKER = "203.0.113.45"
-SSH_PASSER_BY = "203.0.113.46"
+SSH_ATTACKER_WITHOUT_SUCCESS = "203.0.113.46"
 PORT_SCANNER = "203.0.113.12"
-PORT_SCANNER_IN_A_HURRY = "203.0.113.13"
+SHORT_PORT_SCANNER = "203.0.113.13"
 WEB_SHELL_ATTACKER = "198.51.100.23"
 WEB_SHELL_DROP = "192.0.2.200"
-WEB_SHELL_AMATEUR = "198.51.100.24"
+BLOCKED_WEB_SHELL_ATTACKER = "198.51.100.24"
 SQL_ATTACKER = "198.51.100.66"
 SQL_ATTACKER_V6 = "2001:db8:bad::66"
 SPRAYER = "203.0.113.80"

@@ -1,7 +1,7 @@
-"""One log event of the example, before it has an id and a date.
+"""A log event of the example, without id and date, and helpers to create events.
 
-Rule 1: times are seconds since the start of the example; only make_events.py knows the date.
-Rule 2: every random choice comes from the `Random` that is passed in, so that a seed fixes the day.
+Times are seconds since the start of the example; make_events.py adds the date. All random choices
+use the `Random` argument, so that the seed determines all events.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -21,11 +21,12 @@ class Event:
 
 
 Story: TypeAlias = Callable[[float, Random], Iterable[Event]]
-"""Tells what one attacker (or one user) does from a given second on."""
+"""Returns the events of one attacker or user, from a given second on. Its name seeds its random
+numbers: a renamed story has other events."""
 
 
 class Flow(NamedTuple):
-    """Who talks to whom."""
+    """Source and destination of a connection."""
 
     src: str
     dst: str
@@ -35,24 +36,27 @@ class Flow(NamedTuple):
 
 
 def tcp(rng: Random, src: str, dst: str, port: int) -> Flow:
+    """A TCP flow from a random ephemeral port."""
     return Flow(src, dst, rng.randint(32768, 60999), port, "TCP")
 
 
 def udp(rng: Random, src: str, dst: str, port: int) -> Flow:
+    """A UDP flow from a random ephemeral port."""
     return Flow(src, dst, rng.randint(32768, 60999), port, "UDP")
 
 
 def icmp(src: str, dst: str) -> Flow:
+    """An ICMP flow, without ports."""
     return Flow(src, dst, protocol="ICMP")
 
 
 def local(host: str) -> Flow:
-    """Something a host says of itself: it is source and destination."""
+    """A flow for an event that a host reports about itself: it is source and destination."""
     return Flow(host, host)
 
 
-def beats(rng: Random, at: float, count: int, gap: float) -> Iterator[float]:
-    """`count` times from `at` on, `gap` seconds apart on average, in order."""
+def spaced_times(rng: Random, at: float, count: int, gap: float) -> Iterator[float]:
+    """`count` increasing times from `at` on, on average `gap` seconds apart."""
     for _ in range(count):
         yield at
         at += gap * rng.uniform(0.7, 1.3)

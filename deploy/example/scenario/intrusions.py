@@ -1,14 +1,14 @@
-"""Attacks that come from outside, a story each.
+"""Attacks from outside, one function ("story") for each.
 
-The number in a story's docstring is the directive's id in configs/directives_example.json. A
-finished attack has just the events that the stages ask for: more would open a second backlog.
+The number in a docstring is the id of the directive in configs/directives_example.json. A complete
+attack has exactly the events that the stages need: more events would open a second backlog.
 """
 
 from collections.abc import Iterator
 from random import Random
 
 from scenario import company as co
-from scenario.event import Event, beats, local, tcp, udp
+from scenario.event import Event, local, spaced_times, tcp, udp
 from scenario.sensors import APACHE, ASA, IDS, INTEGRITY, OPENVPN, SSHD, WINDOWS
 
 _GUESSED_NAMES = ("root", "admin", "test", "oracle", "ubuntu", "git", "postgres", "backup")
@@ -22,84 +22,88 @@ def ssh_brute_force(at: float, rng: Random) -> Iterator[Event]:
 
 
 def ssh_brute_force_gives_up(at: float, rng: Random) -> Iterator[Event]:
-    """1001, partly: 20 wrong passwords, and on to somebody else."""
-    yield from _ssh_guesses(rng, at, co.SSH_PASSER_BY, 20)
+    """1001, incomplete: 20 wrong passwords."""
+    yield from _ssh_guesses(rng, at, co.SSH_ATTACKER_WITHOUT_SUCCESS, 20)
 
 
 def _ssh_guesses(rng: Random, at: float, src: str, count: int) -> Iterator[Event]:
-    for time in beats(rng, at, count, 3):
+    for time in spaced_times(rng, at, count, 3):
         user = rng.choice(_GUESSED_NAMES)
         sid = 5 if user == "root" else rng.choice((1, 3))
         yield SSHD.log(time, tcp(rng, src, co.JUMP, 22), sid, user=user)
 
 
 def port_scan(at: float, rng: Random) -> Iterator[Event]:
-    """1002: 56 ports of the shop, then a knock at its database that the IDS sees too."""
+    """1002: 56 ports of the shop, then a probe of its database that the IDS reports too."""
     yield from _denied_ports(rng, at, co.PORT_SCANNER, 56)
     yield IDS.log(at + 60, tcp(rng, co.PORT_SCANNER, co.SHOP, 3306), 2010937)
 
 
 def port_scan_breaks_off(at: float, rng: Random) -> Iterator[Event]:
-    """1002, partly: 24 ports."""
-    yield from _denied_ports(rng, at, co.PORT_SCANNER_IN_A_HURRY, 24)
+    """1002, incomplete: 24 ports."""
+    yield from _denied_ports(rng, at, co.SHORT_PORT_SCANNER, 24)
 
 
 def _denied_ports(rng: Random, at: float, src: str, count: int) -> Iterator[Event]:
-    """Every seventh port is tried twice, which a sticky DST_PORT counts once."""
+    """Denied connections; every seventh port comes twice, which sticky DST_PORT counts once."""
     ports = rng.sample(range(20, 9000), count)
-    for number, (time, port) in enumerate(zip(beats(rng, at, count, 0.5), ports, strict=True)):
+    for number, (time, port) in enumerate(
+        zip(spaced_times(rng, at, count, 0.5), ports, strict=True)
+    ):
         yield ASA.log(time, tcp(rng, src, co.SHOP, port), 106023)
         if number % 7 == 6:
             yield ASA.log(time + 0.1, tcp(rng, src, co.SHOP, port), 106023)
 
 
 def web_shell(at: float, rng: Random) -> Iterator[Event]:
-    """1004: a PHP file is posted, appears on the disk, and the web server calls out."""
+    """1004: a PHP file is uploaded, appears on the disk, and the web server connects outwards."""
     yield IDS.log(at, tcp(rng, co.WEB_SHELL_ATTACKER, co.SHOP, 443), 2011768, url="/upload.php")
     yield INTEGRITY.at("shop").log(at + 4, local(co.SHOP), 554, file=_UPLOADED)
     yield IDS.log(at + 95, tcp(rng, co.SHOP, co.WEB_SHELL_DROP, 80), 2013028, url="/x/stage2.sh")
 
 
 def web_shell_upload_blocked(at: float, rng: Random) -> Iterator[Event]:
-    """1004, partly: the upload is seen, but no file appears."""
-    yield IDS.log(at, tcp(rng, co.WEB_SHELL_AMATEUR, co.WWW, 443), 2011768, url="/contact.php")
+    """1004, incomplete: the upload is reported, but no file appears."""
+    yield IDS.log(
+        at, tcp(rng, co.BLOCKED_WEB_SHELL_ATTACKER, co.WWW, 443), 2011768, url="/contact.php"
+    )
 
 
 def web_attack_campaign(at: float, rng: Random) -> Iterator[Event]:
-    """1007: sqlmap finds a form, injects, and the server begins to fail."""
+    """1007: a scan by sqlmap, injections, then errors of the server."""
     yield from _web_campaign(rng, at, co.SQL_ATTACKER, co.SHOP, "shop")
 
 
 def web_attack_campaign_over_ipv6(at: float, rng: Random) -> Iterator[Event]:
-    """1007 once more, over IPv6."""
+    """1007 again, over IPv6."""
     yield from _web_campaign(rng, at, co.SQL_ATTACKER_V6, co.WWW_V6, "www")
 
 
 def _web_campaign(rng: Random, at: float, src: str, dst: str, web: str) -> Iterator[Event]:
-    """The scanner's own signature (stage 1) goes on firing between the later stages."""
+    """A campaign in which the signature of stage 1 also fires between the later stages."""
     apache = APACHE.at(web)
     yield IDS.log(at, tcp(rng, src, dst, 443), 2008538, url="/product?id=1")
-    for number, time in enumerate(beats(rng, at + 5, 5, 6)):
+    for number, time in enumerate(spaced_times(rng, at + 5, 5, 6)):
         url = f"/product?id=1+union+select+{number}"
         yield IDS.log(time, tcp(rng, src, dst, 443), rng.choice((2006445, 2006446)), url=url)
         yield IDS.log(time + 1, tcp(rng, src, dst, 443), 2008538, url=url)
-    for number, time in enumerate(beats(rng, at + 60, 5, 8)):
+    for number, time in enumerate(spaced_times(rng, at + 60, 5, 8)):
         url = f"/product?id=1+union+select+{number},password"
         yield IDS.log(time - 1, tcp(rng, src, dst, 443), 2006446, url=url)
         yield apache.log(time, tcp(rng, src, dst, 443), 500, url=url)
 
 
 def password_spraying(at: float, rng: Random) -> Iterator[Event]:
-    """1013: one password against 16 mailboxes; the seventeenth opens."""
+    """1013: failed logins to 16 mailboxes, then a login to another."""
     names = rng.sample(co.USERS, 17)
-    for user, time in zip(names[:16], beats(rng, at, 16, 25), strict=True):
+    for user, time in zip(names[:16], spaced_times(rng, at, 16, 25), strict=True):
         yield _mail_logon(rng, time, 4625, user)
     yield _mail_logon(rng, at + 540, 4624, names[16])
 
 
 def password_forgotten(at: float, rng: Random) -> Iterator[Event]:
-    """1013, hardly: one person, one mailbox, six tries from home."""
-    for time in beats(rng, at, 6, 9):
+    """1013, incomplete: six failed logins to one mailbox."""
+    for time in spaced_times(rng, at, 6, 9):
         flow = tcp(rng, co.TRAVELLER_AT_HOME, co.MAIL, 443)
         yield WINDOWS.at("mail01").log(time, flow, 4625, user="v.kumar")
 
@@ -110,7 +114,7 @@ def _mail_logon(rng: Random, time: float, sid: int, user: str) -> Event:
 
 
 def impossible_travel(at: float, rng: Random) -> Iterator[Event]:
-    """1014: at home and abroad within half an hour, then on the jump host."""
+    """1014: VPN logins at home and abroad within half an hour, then one to the jump host."""
     home = udp(rng, co.TRAVELLER_AT_HOME, co.VPN, 1194)
     abroad = udp(rng, co.TRAVELLER_ABROAD, co.VPN, 1194)
     yield OPENVPN.log(at, home, 1, user=co.TRAVELLER, country="DE")

@@ -1,4 +1,4 @@
-"""The example's log sources, and the catalogue of what each of them can say.
+"""The log sources of the example, and the messages that each of them can log.
 
 A sensor's number for a message is its plugin_sid: the signature of an IDS, the event id of Windows,
 the status of a web server, the record type of a DNS query.
@@ -12,7 +12,7 @@ from scenario.event import Event, Fields, Flow
 
 
 class Message(NamedTuple):
-    """A kind of log line; the title may name custom data in braces."""
+    """A kind of log message; the title may contain custom data, by label in braces."""
 
     title: str
     category: str
@@ -21,16 +21,16 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sensor:
-    """One log source. `plugin_id` 0: it is normalized by taxonomy only."""
+    """A log source. `plugin_id` 0: its events have a taxonomy only, no plugin_id and plugin_sid."""
 
     name: str
     product: str
     plugin_id: int
-    catalogue: Mapping[int, Message]
+    messages: Mapping[int, Message]
 
     def log(self, at: float, flow: Flow, sid: int, **custom: str) -> Event:
-        """The event that this sensor writes; at most three custom data, by label, in order."""
-        message = self.catalogue[sid]
+        """An event of this sensor, with up to three custom data, by label."""
+        message = self.messages[sid]
         fields: Fields = {
             "title": message.title.format(**custom),
             "sensor": self.name,
@@ -58,7 +58,7 @@ def _flow_fields(flow: Flow) -> Fields:
 
 
 def _custom_fields(custom: Mapping[str, str]) -> Fields:
-    """Number the custom data; an empty text keeps its number and is left out."""
+    """The fields of custom data, numbered in order; an empty text is left out, with its number."""
     fields: Fields = {}
     for number, (label, text) in enumerate(custom.items(), 1):
         if text:

@@ -1,4 +1,4 @@
-"""Makes the Grafana dashboard: `python deploy/kubernetes/components/monitoring/dashboard.py`.
+"""Generates the Grafana dashboard: `python deploy/kubernetes/components/monitoring/dashboard.py`.
 
 It writes the JSON file beside it. A test checks that the file is up to date, and that the program
 has each metric of a panel.
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 FILE = Path(__file__).with_name("dsiem.json")
-_COLUMNS, _WIDTH, _HEIGHT = 3, 8, 8
+_COLUMNS, _PANEL_WIDTH, _PANEL_HEIGHT = 3, 8, 8
 
 PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (
     (
@@ -19,7 +19,7 @@ PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (
         {"{{pod}}": "sum by (pod) (rate(dsiem_events_received_total[$__rate_interval]))"},
     ),
     (
-        "What became of them",
+        "Events by outcome",
         "reqps",
         {
             "{{outcome}}": "sum by (outcome) (rate(dsiem_events_total[$__rate_interval]))",
@@ -57,7 +57,7 @@ PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (
         },
     ),
     (
-        "Queues, of what they hold",
+        "Fill level of queues",
         "percentunit",
         {"{{pod}} {{worker}}": "dsiem_queue_depth / (dsiem_queue_capacity > 0)"},
     ),
@@ -86,7 +86,7 @@ PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (
         },
     ),
     (
-        "Running: 1 is yes",
+        "Up (1) or down (0)",
         "short",
         {
             "{{pod}} worker {{worker}}": "dsiem_worker_up",
@@ -101,11 +101,11 @@ PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (
         {"{{pod}}": "time() - dsiem_checkpoint_last_timestamp_seconds"},
     ),
 )
-"""Title, unit, and queries by their legend."""
+"""Title, unit, and queries by legend."""
 
 
 def dashboard() -> dict[str, Any]:
-    """The dashboard as Grafana takes it."""
+    """The dashboard in the JSON model of Grafana."""
     return {
         "title": "Dsiem backend",
         "uid": "dsiem-backend",
@@ -130,7 +130,12 @@ def _panel(number: int, title: str, unit: str, queries: dict[str, str]) -> dict[
         "title": title,
         "type": "timeseries",
         "datasource": {"type": "prometheus", "uid": "${datasource}"},
-        "gridPos": {"x": column * _WIDTH, "y": row * _HEIGHT, "w": _WIDTH, "h": _HEIGHT},
+        "gridPos": {
+            "x": column * _PANEL_WIDTH,
+            "y": row * _PANEL_HEIGHT,
+            "w": _PANEL_WIDTH,
+            "h": _PANEL_HEIGHT,
+        },
         "fieldConfig": {"defaults": {"unit": unit, "min": 0}, "overrides": []},
         "targets": [
             {"refId": chr(next(letters)), "expr": query, "legendFormat": legend}
@@ -140,7 +145,7 @@ def _panel(number: int, title: str, unit: str, queries: dict[str, str]) -> dict[
 
 
 def text() -> str:
-    """The file."""
+    """The content of the file."""
     return json.dumps(dashboard(), indent=2) + "\n"
 
 

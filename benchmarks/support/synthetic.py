@@ -15,12 +15,14 @@ import msgspec
 
 PLUGIN_ID = 1001
 FIRST_SID = 2_010_000
-"""Directive 1 is for this signature, each next directive for the next one."""
+"""The signature of directive 1; directive N has `FIRST_SID + N - 1`."""
 UNKNOWN_SID = 1_000_000
-"""No directive is for this signature, or for those that follow it."""
+"""This signature and the 499 after it match no directive."""
+STAY_AT_STAGE_2 = (1, 1_000_000, 1_000_000)
+"""Occurrences of the stages of a directive whose backlogs never finish stage 2."""
 _EVENTS_PER_SECOND = 1000
 _START = 1_709_542_800_000
-"""When the first event is received, in milliseconds; each next one comes a millisecond later."""
+"""Reception time of the first event in milliseconds; each next event comes 1 ms later."""
 _TITLES = (
     "ET SCAN Potential SSH Scan OUTBOUND",
     "ET POLICY Suspicious inbound to mySQL port 3306",
@@ -34,12 +36,12 @@ _CATEGORIES = (
     "Web Application Attack",
     "Attempted Administrator Privilege Gain",
 )
-Pair = tuple[str, str]
-"""A src_ip and a dst_ip."""
+AddressPair = tuple[str, str]
+"""src_ip and dst_ip."""
 
 
 def assets() -> bytes:
-    """Three home networks, forty hosts with names, and a scanner that is whitelisted."""
+    """An assets document: three home networks, forty named hosts and a whitelisted scanner."""
     networks = [("lan", "10.0.0.0/8", 2), ("dmz", "172.16.0.0/12", 3), ("lab", "192.168.0.0/16", 1)]
     hosts = [(f"server-{number}", f"10.0.1.{number}", 4) for number in range(1, 41)]
     entries: list[dict[str, Any]] = [
@@ -52,12 +54,12 @@ def assets() -> bytes:
 def directives(
     count: int, occurrences: Sequence[int] = (1, 10, 10_000), tokens: bool = True
 ) -> bytes:
-    """A document of directives, one per signature, as Dsiem's generator makes them.
+    """A directives document with one directive per signature, as Dsiem's generator writes it.
 
-    `occurrences`: of each stage. `tokens`: SRC_IP and DST_IP in the names.
+    `occurrences`: one number for each stage. `tokens`: names contain SRC_IP and DST_IP.
     """
-    made = [_directive(number, occurrences, tokens) for number in range(1, count + 1)]
-    return msgspec.json.encode({"directives": made})
+    documents = [_directive(number, occurrences, tokens) for number in range(1, count + 1)]
+    return msgspec.json.encode({"directives": documents})
 
 
 def _directive(number: int, occurrences: Sequence[int], tokens: bool) -> dict[str, Any]:
@@ -91,8 +93,8 @@ def _rule(title: str, number: int, stage: int, occurrence: int) -> dict[str, Any
     }
 
 
-def pairs(count: int, first: int = 0) -> list[Pair]:
-    """So many pairs: each src_ip, a public one, once; dst_ip one of 256 hosts at home."""
+def address_pairs(count: int, first: int = 0) -> list[AddressPair]:
+    """`count` pairs: each src_ip is public and unique; dst_ip is one of 256 home hosts."""
     base = int(IPv4Address("100.0.0.0")) + first
     return [
         (str(IPv4Address(base + number)), f"10.0.{number // 64 % 4}.{number % 64 + 1}")
@@ -101,27 +103,27 @@ def pairs(count: int, first: int = 0) -> list[Pair]:
 
 
 @cache
-def _clock(second: int) -> str:
-    """So many seconds after the start, six hours behind UTC, as Suricata writes it."""
+def _timestamp(second: int) -> str:
+    """The time `second` seconds after the start, six hours behind UTC, as Suricata writes it."""
     moment = datetime(2024, 3, 4, 3, tzinfo=UTC) + timedelta(seconds=second)
     return moment.strftime("%Y-%m-%dT%H:%M:%S")
 
 
-class EventMaker:
-    """Makes events one after the other; the same seed makes the same ones."""
+class EventGenerator:
+    """Generates events in sequence; the same seed gives the same events."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        self._made = 0
+        self._count = 0
 
-    def event(self, sid: int, pair: Pair, **more: Any) -> bytes:
-        """One event, some 560 bytes and 18 fields; `more` fields come on top."""
-        self._made += 1
-        second, millis = divmod(self._made, _EVENTS_PER_SECOND)
+    def event(self, sid: int, pair: AddressPair, **more: Any) -> bytes:
+        """One event of about 560 bytes and 18 fields; `more` adds or replaces fields."""
+        self._count += 1
+        second, millis = divmod(self._count, _EVENTS_PER_SECOND)
         pick = self.random.random
         record = {
             "event_id": str(UUID(int=self.random.getrandbits(128), version=4)),
-            "timestamp": f"{_clock(second)}.{millis:03}{int(pick() * 1000):03}-0600",
+            "timestamp": f"{_timestamp(second)}.{millis:03}{int(pick() * 1000):03}-0600",
             "title": _TITLES[sid % len(_TITLES)],
             "sensor": "suricata-1",
             "product": "Network Intrusion Detection System",
@@ -135,27 +137,43 @@ class EventMaker:
             "conn_id": int(pick() * 2**50),
             "plugin_id": PLUGIN_ID,
             "plugin_sid": sid,
-            "rcvd_time": (_START + self._made) * 1_000_000,
+            "rcvd_time": (_START + self._count) * 1_000_000,
             "src_index_pattern": "suricata-*",
             "host": "collector-1.example.org",
         }
         return msgspec.json.encode(record | more)
 
-    def draw_all(self, count: int, drawn_from: Sequence[Pair], sids: Sequence[int]) -> list[bytes]:
-        """So many events, each with a pair and a signature drawn at random."""
+    def random_events(
+        self, count: int, pairs: Sequence[AddressPair], sids: Sequence[int]
+    ) -> list[bytes]:
+        """`count` events, each with a random pair and a random signature of these."""
         choice = self.random.choice
-        return [self.event(choice(sids), choice(drawn_from)) for _ in range(count)]
+        return [self.event(choice(sids), choice(pairs)) for _ in range(count)]
 
-    def one_each(self, drawn_from: Sequence[Pair], sid: int = FIRST_SID) -> list[bytes]:
+    def one_per_pair(self, pairs: Sequence[AddressPair], sid: int = FIRST_SID) -> list[bytes]:
         """One event for each pair."""
-        return [self.event(sid, pair) for pair in drawn_from]
+        return [self.event(sid, pair) for pair in pairs]
 
     def stream(self, count: int, share: float) -> Iterator[bytes]:
-        """Events of 400 pairs; a share of them concern one of four directives, the pair's own."""
-        drawn_from = pairs(400)
+        """`count` events of 400 pairs. `share` of them match, each pair one of four directives."""
+        pairs = address_pairs(400)
         pick = self.random.random
         for _ in range(count):
             number = int(pick() * 400)
-            known = pick() < share
-            sid = FIRST_SID + number % 4 if known else UNKNOWN_SID + int(pick() * 500)
-            yield self.event(sid, drawn_from[number])
+            matching = pick() < share
+            sid = FIRST_SID + number % 4 if matching else UNKNOWN_SID + int(pick() * 500)
+            yield self.event(sid, pairs[number])
+
+
+class CurrentEventGenerator(EventGenerator):
+    """Generates events with the current time, so that a service does not treat them as expired."""
+
+    def event(self, sid: int, pair: AddressPair, **more: Any) -> bytes:
+        """One event, as EventGenerator makes it, with a timestamp of now."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f+0000")
+        return super().event(sid, pair, timestamp=now, **more)
+
+
+def matching_events(events: Sequence[bytes]) -> list[bytes]:
+    """Those of generated events that match a directive; each becomes one alarm event."""
+    return [event for event in events if b'"plugin_sid":20' in event]

@@ -17,51 +17,56 @@ Alarm = dict[str, Any]
 """A line of siem_alarms.json."""
 
 
-class Board:
-    """The alarms so far, each as its last line says, and how far the day has come."""
+class AlarmScreen:
+    """The latest line of each alarm, and the progress of the demo.
+
+    `hour`: the hour of the events being posted; `posted`: number of events posted.
+    """
 
     def __init__(self) -> None:
         self.alarms: dict[str, Alarm] = {}
-        self.day = ""
+        self.hour = ""
         self.posted = 0
 
-    def note(self, alarm: Alarm) -> bool:
-        """Take a line; whether it shows more than the one before."""
+    def update(self, alarm: Alarm) -> bool:
+        """Add a line of an alarm; returns whether risk, stages or lookup hits have changed."""
         before = self.alarms.get(alarm["alarm_id"])
         self.alarms[alarm["alarm_id"]] = alarm
         return before is None or _state(before) != _state(alarm)
 
     def live(self, height: int) -> Group:
-        """As many alarms as fit, the newest ones; and a line about the day."""
+        """The newest alarms that fit into this height, and a line with the progress."""
         fitting = list(self.alarms.values())[-max(1, height - 6) :]
-        progress = f" {self.day}  {self.posted:,} events posted, {len(self.alarms)} alarms"
+        progress = f" {self.hour}  {self.posted:,} events posted, {len(self.alarms)} alarms"
         return Group(_alarm_table(fitting, wrap=False), Text(progress, style="dim"))
 
     def final(self) -> Table:
-        """All alarms, those of the highest risk first."""
+        """All alarms, by descending risk."""
         return _alarm_table(sorted(self.alarms.values(), key=lambda a: -a["risk"]), wrap=True)
 
-    def seen_through(self) -> set[tuple[str, ...]]:
-        """The directives, by the names of their rules, all of whose stages an alarm finished."""
+    def completed_directives(self) -> set[tuple[str, ...]]:
+        """The directives with an alarm that finished all stages, by the names of their rules."""
         finished = [a for a in self.alarms.values() if _finished(a) == len(a["rules"])]
         return {rule_names(alarm) for alarm in finished}
 
 
 def _finished(alarm: Alarm) -> int:
+    """Number of finished stages."""
     return sum(rule.get("status") == "finished" for rule in alarm["rules"])
 
 
 def _state(alarm: Alarm) -> tuple[int, int, int]:
-    return alarm["risk"], _finished(alarm), len(hits(alarm))
+    return alarm["risk"], _finished(alarm), len(lookup_hits(alarm))
 
 
-def hits(alarm: Alarm) -> list[str]:
-    """What lookups have found."""
-    found = alarm.get("intel_hits", []) + alarm.get("vulnerabilities", [])
-    return [f"{hit['provider']}, {hit['term']}: {hit['result']}" for hit in found]
+def lookup_hits(alarm: Alarm) -> list[str]:
+    """The results of lookups, as texts."""
+    results = alarm.get("intel_hits", []) + alarm.get("vulnerabilities", [])
+    return [f"{hit['provider']}, {hit['term']}: {hit['result']}" for hit in results]
 
 
 def rule_names(directive: dict[str, Any]) -> tuple[str, ...]:
+    """The names of the rules of a directive or alarm, in order of stages."""
     rules = sorted(directive["rules"], key=lambda rule: rule["stage"])
     return tuple(rule["name"] for rule in rules)
 
@@ -74,8 +79,8 @@ def _risk(alarm: Alarm) -> str:
     return f"{alarm['risk']} {alarm['risk_class']}"
 
 
-def _clock(alarm: Alarm) -> str:
-    """When its last event took place, which is not when it came: the end of its last stage."""
+def _end_time(alarm: Alarm) -> str:
+    """The end time of its last stage, which is the timestamp of its last event."""
     ended = max(rule.get("end_time", 0) for rule in alarm["rules"])
     return f"{datetime.fromtimestamp(ended, UTC):%H:%M:%S}"
 
@@ -87,23 +92,24 @@ def _alarm_table(alarms: Sequence[Alarm], *, wrap: bool) -> Table:
     table.add_column("alarm", ratio=1)
     for alarm in alarms:
         risk = Text(_risk(alarm), STYLES[alarm["risk_class"]])
-        look: dict[str, Any] = {"no_wrap": not wrap, "overflow": "fold" if wrap else "ellipsis"}
-        title = Text(alarm["title"], **look)
-        found = hits(alarm)
-        if found and not wrap:
-            title = Text.assemble((f"{len(found)} found  ", "cyan"), title, **look)
-        for hit in found if wrap else ():
+        style: dict[str, Any] = {"no_wrap": not wrap, "overflow": "fold" if wrap else "ellipsis"}
+        title = Text(alarm["title"], **style)
+        results = lookup_hits(alarm)
+        if results and not wrap:
+            title = Text.assemble((f"{len(results)} found  ", "cyan"), title, **style)
+        for hit in results if wrap else ():
             title.append(f"\n{hit}", "cyan")
-        table.add_row(_clock(alarm), risk, _stages(alarm), title)
+        table.add_row(_end_time(alarm), risk, _stages(alarm), title)
     return table
 
 
 def _table(title: str, *, show_header: bool) -> Table:
-    look: dict[str, Any] = {"title_justify": "left", "title_style": "bold", "box": SIMPLE_HEAD}
-    return Table(title=title, show_header=show_header, **look)
+    style: dict[str, Any] = {"title_justify": "left", "title_style": "bold", "box": SIMPLE_HEAD}
+    return Table(title=title, show_header=show_header, **style)
 
 
 def ledger_table(ledger: dict[str, Any]) -> Table:
+    """The ledger of a service as a table."""
     table = _table("Ledger", show_header=False)
     for label, prefix, total in (
         ("events received", "events_", "received"),
@@ -121,7 +127,7 @@ def ledger_table(ledger: dict[str, Any]) -> Table:
     return table
 
 
-def one_line(alarm: Alarm) -> str:
-    """An alarm as one line, with the last thing that lookups have found."""
+def alarm_line(alarm: Alarm) -> str:
+    """An alarm as one line of text, with the last result of lookups."""
     about = f"{_risk(alarm):<8}  {_stages(alarm)}  {alarm['title']}"
-    return "; ".join((f"{_clock(alarm)}  {about}", *hits(alarm)[-1:]))
+    return "; ".join((f"{_end_time(alarm)}  {about}", *lookup_hits(alarm)[-1:]))
