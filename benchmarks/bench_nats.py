@@ -1,4 +1,4 @@
-"""The speed of the service stopped NATS, against targets: `python benchmarks/bench_nats.py`.
+"""The speed of the service over NATS, against targets: `python benchmarks/bench_nats.py`.
 
 A publisher, a nats-server and all processes of a service in cluster-backend mode with two workers
 and checkpoints share two cores. At the end of each run every event must be accounted for, in the
