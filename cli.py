@@ -11,6 +11,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import NoReturn
 
+from shards.exit_codes import BROKEN_PIPE, INTERRUPTED, USAGE
 from shards.settings.command_line import (
     PROG,
     Command,
@@ -20,11 +21,8 @@ from shards.settings.command_line import (
     canonical_arguments,
     parse_command,
 )
-from shards.settings.schema import USAGE, UsageError
+from shards.settings.schema import UsageError
 from shards.settings.settings import SETTINGS_TABLE
-
-INTERRUPTED = 130  # as a shell reports SIGINT
-BROKEN_PIPE = 141  # as a shell reports SIGPIPE
 
 
 def _validate(parsed: ParsedCommand) -> int:

@@ -14,7 +14,7 @@ InvalidReason = Literal[
 INVALID_REASONS: tuple[InvalidReason, ...] = get_args(InvalidReason)
 """The reasons for which an event can be invalid, as the ledger counts them."""
 
-Path = tuple[str | int, ...]
+DocumentPath = tuple[str | int, ...]
 """Keys and list positions from the top of a JSON document."""
 
 
@@ -36,7 +36,7 @@ class Finding(Struct, frozen=True):
 
     code: str
     message: str
-    path: Path = ()
+    path: DocumentPath = ()
     offset: int = 0
     directive: int | None = None
     stage: int | None = None

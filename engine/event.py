@@ -115,7 +115,7 @@ def decode_routing_key(raw: bytes) -> RoutingKey:
 
 def decode_timed_routing_key(raw: bytes) -> TimedRoutingKey:
     """As decode_routing_key, with the timestamp, which is not validated."""
-    return _decode_key(_timed_key_decoder, raw)
+    return _checked_key(_decode(_timed_key_decoder, raw))
 
 
 def decode_event(raw: bytes) -> NormalizedEvent:
@@ -124,7 +124,7 @@ def decode_event(raw: bytes) -> NormalizedEvent:
     if not raw.isascii():
         _check_utf8(raw)
     _check_fields(raw_event)
-    time = event_time(raw_event.timestamp)
+    time = parse_timestamp(raw_event.timestamp)
     try:
         src_ip, dst_ip = canonical_ip(raw_event.src_ip), canonical_ip(raw_event.dst_ip)
     except ValueError:
@@ -152,7 +152,7 @@ def decode_event(raw: bytes) -> NormalizedEvent:
     )
 
 
-def event_time(timestamp: Any) -> int:
+def parse_timestamp(timestamp: Any) -> int:
     """An ISO 8601 timestamp as whole seconds since the epoch; UTC if it has no offset.
 
     InvalidEventError if it is not ISO 8601.
@@ -185,19 +185,6 @@ def _decode_slowly(kind: type[T], raw: bytes) -> T:
         raise InvalidEventError("bad_type", str(error)) from None
     except Exception as error:
         raise InvalidEventError("bad_json", str(error)) from None
-
-
-def _decode_key(decoder: "msgspec.json.Decoder[K]", raw: bytes) -> K:
-    """Decode a key in one step if possible; rare and invalid ones take the slow path."""
-    if len(raw) <= MAX_EVENT_BYTES:
-        try:
-            key = decoder.decode(raw)
-            canonical_ip(key.src_ip)
-            if key.plugin_id and key.plugin_sid:
-                return key
-        except Exception:  # the slow path finds the reason
-            pass
-    return _checked_key(_decode(decoder, raw))
 
 
 def _members(raw: bytes) -> dict[str, msgspec.Raw]:

@@ -12,6 +12,7 @@ from loguru import logger
 
 import cli
 import shards
+from shards.exit_codes import BROKEN_PIPE
 from shards.settings.command_line import ParsedCommand
 from shards.settings.settings import Settings
 from tests.support.paths import ROOT
@@ -246,7 +247,7 @@ def test_a_reader_of_stdout_that_went_away_is_no_traceback(unbuffered: str) -> N
         timeout=60,
     )
     os.close(write)
-    assert (done.returncode, done.stderr) == (cli.BROKEN_PIPE, b"")
+    assert (done.returncode, done.stderr) == (BROKEN_PIPE, b"")
 
 
 @pytest.mark.integration

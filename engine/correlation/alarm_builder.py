@@ -44,13 +44,13 @@ def _lookup_request(backlog: Backlog) -> LookupRequest:
     return LookupRequest(known, backlog.pairs)
 
 
-def build_alarm(backlog: Backlog, form: type[A], rules: tuple[RuleRecord, ...]) -> A:
+def build_alarm(backlog: Backlog, record_type: type[A], rules: tuple[RuleRecord, ...]) -> A:
     """The present alarm record of a backlog with these rules, even if it was never published.
 
-    `form`: AlarmRecord, or a subclass of it.
+    `record_type`: AlarmRecord, or a subclass of it.
     """
     directive, options = backlog.compiled.directive, backlog.compiled.options
-    return form(
+    return record_type(
         alarm_id=backlog.alarm_id,
         title=backlog.title,
         status=options.status,

@@ -66,10 +66,8 @@ class Correlator:
         consumed = False
         concerned = self._index.find(event)
         if concerned:
-            src, dst = (
-                self._assets.address_info(event.src_ip),
-                self._assets.address_info(event.dst_ip),
-            )
+            src = self._assets.address_info(event.src_ip)
+            dst = self._assets.address_info(event.dst_ip)
             for directive in concerned:
                 if self._by_directive[directive].process_event(event, src, dst, now, outputs):
                     consumed = True

@@ -81,7 +81,8 @@ class Stages:
             return self._variants[rules].compiled
         if len(self._variants) >= MAX_VARIANTS:
             raise UnusableBacklogError(
-                "its rules are not those of the directive, as with too many others"
+                "its rules are not those of the directive, and open backlogs have "
+                f"{MAX_VARIANTS} other sets of rules already"
             )
         records, findings = check_rules(rules)
         if findings:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from engine.alarm import RuleRecord
 from engine.directives.json_document import Field, FieldTable, parse_list, parse_object
 from engine.directives.rule_schema import Item, read_fields, read_rules, records_of
-from engine.errors import Finding, Path
+from engine.errors import DocumentPath, Finding
 
 DIRECTIVE_FIELDS = FieldTable(
     Field("id", "int", required=True, low=1),
@@ -41,7 +41,7 @@ class ParsedDirective(Struct, frozen=True):
     `id`: also of a faulty directive, if its id is valid; None for a disabled one.
     """
 
-    path: Path
+    path: DocumentPath
     id: int | None
     directive: Directive | None
     findings: list[Finding]

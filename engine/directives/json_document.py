@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from engine.errors import Finding, Path
+from engine.errors import DocumentPath, Finding
 
 MAX_NUMBER = 2**63 - 1
 """The highest integer in a document: 64 bits, as Dsiem reads it."""
@@ -131,7 +131,7 @@ def _check_list(field: Field, value: Any) -> Sequence[Finding]:
     return found
 
 
-def _check_int(field: Field, value: Any, path: Path) -> Sequence[Finding]:
+def _check_int(field: Field, value: Any, path: DocumentPath) -> Sequence[Finding]:
     if type(value) is not int:
         return _fault("wrong-type", field, value, path)
     if not field.low <= value <= field.high:
@@ -139,7 +139,7 @@ def _check_int(field: Field, value: Any, path: Path) -> Sequence[Finding]:
     return ()
 
 
-def _check_str(field: Field, value: Any, path: Path) -> Sequence[Finding]:
+def _check_str(field: Field, value: Any, path: DocumentPath) -> Sequence[Finding]:
     if type(value) is not str:
         return _fault("wrong-type", field, value, path)
     if field.choices and value not in field.choices:
@@ -149,7 +149,7 @@ def _check_str(field: Field, value: Any, path: Path) -> Sequence[Finding]:
     return ()
 
 
-def _fault(code: str, field: Field, value: Any, path: Path) -> Sequence[Finding]:
+def _fault(code: str, field: Field, value: Any, path: DocumentPath) -> Sequence[Finding]:
     shown = "empty" if code == "empty" else describe_value(value)
     right = describe_field(field, in_list=len(path) > 1)
     return (Finding(code, f"is {shown}, must be {right}", path, field=field.name),)

@@ -11,7 +11,7 @@ from bisect import bisect_left
 import msgspec
 from msgspec import Struct
 
-from engine.errors import Path
+from engine.errors import DocumentPath
 
 _BETWEEN = re.compile(rb"[\s,:]*")
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -33,14 +33,14 @@ class JsonLocator:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._ascii = data.isascii()
-        self._spans: dict[Path, _Span] = {(): _Span(self._skip(0), len(data))}
+        self._spans: dict[DocumentPath, _Span] = {(): _Span(self._skip(0), len(data))}
         self._items: dict[int, list[_Span]] = {}
         """The items of the lists on requested paths, by the offset of the list."""
         self._line_ends: array[int] | None = None
         self._last = (0, 1)
         """An offset and its column: the next one is often close behind."""
 
-    def locate(self, path: Path, offset: int = 0) -> tuple[int, int]:
+    def locate(self, path: DocumentPath, offset: int = 0) -> tuple[int, int]:
         """Line and column, both from 1, of the place `offset` bytes behind a path's value.
 
         Columns count characters. A path without a value gives the last value on its way.
@@ -48,7 +48,7 @@ class JsonLocator:
         start = self._span(path).start if path or not offset else 0
         return self._line_and_column(start + offset)
 
-    def _span(self, path: Path) -> _Span:
+    def _span(self, path: DocumentPath) -> _Span:
         """The place of a path's value; cached, since faults often share paths."""
         if path not in self._spans:
             above = self._span(path[:-1])

@@ -151,8 +151,8 @@ def _starts(alarm: SavedAlarm, begun: Sequence[SavedRule]) -> Iterator[int]:
         ended = rule.end_time
 
 
-def _only(canonical_addresses: tuple[str, ...]) -> str | None:
-    return canonical_addresses[0] if len(canonical_addresses) == 1 else None
+def _only(addresses: tuple[str, ...]) -> str | None:
+    return addresses[0] if len(addresses) == 1 else None
 
 
 def _values_of(sticky: StickyValues | None) -> tuple[int | str, ...]:

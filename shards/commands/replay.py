@@ -11,19 +11,19 @@ from engine.correlation.correlator import Correlator
 from engine.correlation.outputs import Outputs
 from engine.directives.index import DirectiveIndex, routing_keys_of
 from engine.errors import InvalidEventError
-from engine.event import TimedRoutingKey, decode_event, decode_timed_routing_key, event_time
+from engine.event import TimedRoutingKey, decode_event, decode_timed_routing_key, parse_timestamp
 from shards.alarm_files import AlarmFiles
 from shards.commands.replay_summary import AlarmTally, Summary, print_summary
-from shards.commands.terminal import print_error, print_line, progress
+from shards.commands.terminal import print_error, print_json, progress
 from shards.config.config_folder import Config, engine_options, load_config
 from shards.errors import PathError
+from shards.exit_codes import INTERRUPTED, INVALID, NO_PATH
 from shards.ipc.memory import tune_memory
 from shards.ledger import Ledger
 from shards.logs import InvalidEventLog
 from shards.settings.settings import Settings
 from shards.sources.recorded_file import RecordedFile
 
-INVALID, NO_PATH, INTERRUPTED = 1, 2, 130
 _BEFORE_ALL_EVENTS = -(2**62)
 _UNSORTED_SECONDS = 60
 """An event that is behind the clock by more shows that the input is not sorted by time."""
@@ -102,7 +102,7 @@ class Replay:
     def _advance_clock(self, key: TimedRoutingKey) -> Outputs:
         """Advance the clock by an event that is not correlated; a bad timestamp is ignored."""
         try:
-            now = self.clock.advance(event_time(key.timestamp))
+            now = self.clock.advance(parse_timestamp(key.timestamp))
         except InvalidEventError:
             return _NOTHING
         return self._count_outputs(self._correlator.advance_time(now))
@@ -213,7 +213,7 @@ class Session:
         ledger.backlogs["open"] = self._replay.open_backlogs
         summary = Summary(ledger, self._alarms, self._seconds, self._files.paths)
         if settings.format == "json":
-            print_line(summary.json())
+            print_json(summary.as_document())
         else:
             print_summary(summary)
         self._warn_if_unsorted()

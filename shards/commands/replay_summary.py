@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict
 from rich.console import Console
@@ -71,9 +71,9 @@ class Summary(Struct, frozen=True):
         """Events per second."""
         return self.ledger.events.received / self.seconds if self.seconds else 0.0
 
-    def json(self) -> str:
+    def as_document(self) -> dict[str, Any]:
         """The summary for programs."""
-        document = {
+        return {
             "ledger": self.ledger,
             "adds_up": self.ledger.adds_up,
             "alarms": self.alarms.by_class,
@@ -81,7 +81,6 @@ class Summary(Struct, frozen=True):
             "events_per_second": round(self.rate),
             "files": [str(path) for path in self.files],
         }
-        return msgspec.json.format(msgspec.json.encode(document)).decode()
 
 
 def print_summary(summary: Summary) -> None:

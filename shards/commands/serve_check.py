@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
-from shards.commands.terminal import print_line
+from shards.commands.terminal import print_json, print_line
 from shards.commands.validate import ValidationResult, validate_paths
 from shards.safe_text import escape_control
 from shards.settings.command_line import ParsedCommand
@@ -49,7 +48,7 @@ def run(parsed: ParsedCommand, environ: Mapping[str, str]) -> int:
             "warnings": warnings,
             "config": config.as_document(),
         }
-        print_line(msgspec.json.format(msgspec.json.encode(document)).decode())
+        print_json(document)
     else:
         for setting in effective:
             print_line(str(setting))

@@ -6,7 +6,9 @@ A file of its own, since every command uses it.
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -16,6 +18,11 @@ from shards.safe_text import escape_control
 def print_line(text: str) -> None:
     """Print a line of the requested output to stdout."""
     sys.stdout.write(f"{text}\n")
+
+
+def print_json(document: Any) -> None:
+    """Print a document as indented JSON to stdout, for programs."""
+    print_line(msgspec.json.format(msgspec.json.encode(document)).decode())
 
 
 def print_error(text: str) -> None:

@@ -5,12 +5,12 @@ and a document of another form is an error.
 """
 
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-import requests
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -25,18 +25,19 @@ from shards.commands.tables import (
     nonzero_parts,
     with_spaces,
 )
-from shards.commands.terminal import print_error, print_line
+from shards.commands.terminal import print_error, print_json
+from shards.exit_codes import INVALID
+from shards.http_client import HttpClient, HttpClientError, parse_server_url
 from shards.safe_text import escape_control
 from shards.settings.settings import Settings
 
-UNREACHABLE = 1
 _REFRESH_SECONDS = 1.0
 _TIMEOUT = 5.0
 _MAX_BYTES = 1 << 26
 _WIDE_COLUMNS = 120
 _ALARMS_ONCE = 10
 """Number of alarms when the screen does not limit it."""
-_OTHER_DOCUMENT = "the response is not the status of a dsiem-backend"
+_OTHER_DOCUMENT = "the response is no status of a dsiem-backend"
 Status = dict[str, Any]
 
 
@@ -51,14 +52,14 @@ def run(settings: Settings) -> int:
             return _once(settings)
         return _live(settings)
     except _NoStatusError as error:
-        print_error(f"no status from {_status_url(settings.url)}: {error}")
-        return UNREACHABLE
+        print_error(str(error))
+        return INVALID
 
 
 def _once(settings: Settings) -> int:
     status = fetch(settings.url)
     if settings.format == "json":
-        print_line(msgspec.json.format(msgspec.json.encode(status)).decode())
+        print_json(status)
     else:
         console = Console()
         console.print(_checked_view(status, console.width, _ALARMS_ONCE))
@@ -81,7 +82,7 @@ def _live(settings: Settings) -> int:
             try:
                 status, error_text = fetch(settings.url), ""
             except _NoStatusError as error:
-                error_text = f"no status from {_status_url(settings.url)}: {error}"
+                error_text = str(error)
 
 
 def _alarms_that_fit(status: Status, console: Console) -> int:
@@ -93,32 +94,16 @@ def _alarms_that_fit(status: Status, console: Console) -> int:
 def fetch(url: str) -> Status:
     """The status of the service at a URL; _NoStatusError if there is none."""
     try:
-        with requests.Session() as session:
-            session.trust_env = False
-            response = session.get(
-                _status_url(url), timeout=_TIMEOUT, allow_redirects=False, stream=True
-            )
-            body = response.raw.read(_MAX_BYTES, decode_content=True)
-    except (requests.RequestException, OSError, ValueError) as error:
-        raise _NoStatusError(f"{_root_cause(error)}; is --ops-port on?") from error
-    if response.status_code != requests.codes.ok:
-        raise _NoStatusError(f"the response has the status code {response.status_code}")
+        with HttpClient(parse_server_url(url), threading.Event()) as client:
+            body = client.get("/status", _MAX_BYTES, _TIMEOUT)
+    except HttpClientError as error:
+        hint = "; is --ops-port on?" if error.code == "connection" else ""
+        raise _NoStatusError(f"{error.reason}{hint}") from error
     try:
         status: Status = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _NoStatusError(_OTHER_DOCUMENT) from error
     return status
-
-
-def _status_url(url: str) -> str:
-    return f"{url.rstrip('/')}/status"
-
-
-def _root_cause(error: BaseException) -> str:
-    """The text of the error that led to this one: requests and urllib3 wrap it several times."""
-    while cause := error.__cause__ or error.__context__:
-        error = cause
-    return escape_control(getattr(error, "strerror", None) or str(error))
 
 
 def _checked_view(status: Status, width: int, alarms: int) -> RenderableType:

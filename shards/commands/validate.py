@@ -4,15 +4,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
-from shards.commands.terminal import print_error, print_line
+from shards.commands.terminal import print_error, print_json, print_line
 from shards.config.config_folder import ConfigReader
 from shards.config.problem import Problem
 from shards.errors import PathError
-
-INVALID, NO_PATH = 1, 2
+from shards.exit_codes import INVALID, NO_PATH
 
 
 class ValidationResult(Struct, frozen=True):
@@ -59,7 +57,7 @@ def run(paths: list[Path], lenient: bool, output_format: str) -> int:
     """Check files and folders, print the result, and return the exit code."""
     result = validate_paths(paths, lenient)
     if output_format == "json":
-        print_line(msgspec.json.format(msgspec.json.encode(result.as_document())).decode())
+        print_json(result.as_document())
     else:
         result.print_text()
     return result.exit_code

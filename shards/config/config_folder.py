@@ -13,8 +13,7 @@ from engine.asset import Asset
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import Directive, ParsedDirective, parse_directives
 from engine.directives.json_position import JsonLocator
-from engine.errors import Finding
-from engine.errors import Path as DocumentPath
+from engine.errors import DocumentPath, Finding
 from engine.options import Options
 from shards.config.problem import Problem
 from shards.errors import PathError

@@ -55,7 +55,7 @@ def download_config(
 ) -> bool:
     """Download the configuration into config_dir; False if `stop` was set before.
 
-    Retries for ever if there is no earlier download; otherwise that one is used after
+    Retries without limit if there is no earlier download; otherwise that one is used after
     `wait_seconds`. PathError if the disk fails. `stop` may be set by another thread.
     """
     downloaded = DownloadedFiles(settings.config_dir)

@@ -15,16 +15,15 @@ class SharedSetup:
     """Pickled set-up in a memfd that all children share; pass it as an argument of a child.
 
     Large plain arguments go through a pipe instead. The parent holds both of its ends, so that its
-    write blocks for ever if the child dies before reading.
+    write blocks forever if the child dies before reading.
     """
 
     def __init__(self, content: object) -> None:
         descriptor = os.memfd_create("setup")
         with os.fdopen(os.dup(descriptor), "wb") as file:
             pickle.dump(content, file, protocol=pickle.HIGHEST_PROTOCOL)
-        self._handle = Connection(
-            descriptor, writable=False
-        )  # a Connection can be passed to a child
+        # A Connection can be passed to a child.
+        self._handle = Connection(descriptor, writable=False)
 
     def load(self) -> Any:
         """Unpickle the set-up in the child, and release the memory there; call it once."""

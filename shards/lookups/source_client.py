@@ -196,6 +196,6 @@ class SourceClient:
         bound = logger.bind(source=self.source.name)
         if self._breaker.state == "open":
             seconds = self._limits.breaker_open_seconds
-            bound.bind(seconds=seconds).warning("lookups are put off: it keeps failing")
+            bound.bind(seconds=seconds).warning("lookups are suspended: the source keeps failing")
         else:
-            bound.info("lookups go on: it answers again")
+            bound.info("lookups resume: the source answers again")

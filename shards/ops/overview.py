@@ -85,7 +85,7 @@ class Overview(Struct, frozen=True, kw_only=True):
         if self.output_trouble:
             return []
         return [
-            f"{process.name} has said nothing for {process.seconds_since_report:.0f} s"
+            f"{process.name} has not reported for {process.seconds_since_report:.0f} s"
             for process in (self.router, *self.workers)
             if process.up and process.ready and process.seconds_since_report > STALLED_SECONDS
         ]

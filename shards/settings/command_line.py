@@ -14,9 +14,9 @@ from typing import Any, NoReturn, TextIO
 import configargparse
 from msgspec import Struct
 
+from shards.exit_codes import NO_PATH
 from shards.settings.schema import (
     BOOLEANS,
-    MISSING,
     Origin,
     Setting,
     UsageError,
@@ -92,7 +92,7 @@ class _Parser(configargparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         cause = sys.exception()
         if isinstance(cause, OSError):
-            raise UsageError(f"{SETTINGS_FILE} {cause.filename}: {cause.strerror}", MISSING)
+            raise UsageError(f"{SETTINGS_FILE} {cause.filename}: {cause.strerror}", NO_PATH)
         raise UsageError(message)
 
 

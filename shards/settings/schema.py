@@ -9,10 +9,9 @@ from typing import Any, Literal, get_args, get_origin
 from msgspec import Struct
 from msgspec.structs import fields
 
+from shards.exit_codes import USAGE
 from shards.safe_text import redact_url
 
-USAGE, MISSING = 3, 2
-"""Exit codes: a wrong command line; a path that is missing or unreadable."""
 REPLAY = frozenset({"replay"})
 SERVE = frozenset({"serve"})
 CORRELATING = REPLAY | SERVE

@@ -29,8 +29,9 @@ _SERVER_HEADER = {"Server": "dsiem-shards"}
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _RETRY_HEADER: Mapping[str, str] = MappingProxyType({"Retry-After": "1"})
 
-_SLICE_BYTES = 1 << 20  # bytes of events between two turns of the event loop,
-_EVENT_OVERHEAD_BYTES = 1 << 11  # with this overhead added for each: at most 512 events
+_SLICE_BYTES = 1 << 20
+_EVENT_OVERHEAD_BYTES = 1 << 11
+"""Between two turns of the event loop: bytes of events, each with this overhead (512 at most)."""
 _CLOSE_SECONDS = 0.2  # seconds for a response that nobody reads, at a stop
 _CONNECTION_OPTIONS: dict[str, Any] = {
     "keepalive_timeout": 60.0,  # seconds, for an idle connection and for the head of a request

@@ -1,4 +1,4 @@
-"""Connections to NATS, made from the settings: they retry for ever and log little."""
+"""Connections to NATS, made from the settings; they retry without limit and log little."""
 
 import asyncio
 import ssl
@@ -45,7 +45,7 @@ async def connect(
     on_connected: Callable[[], None] = lambda: None,
     on_disconnected: Callable[[], None] = lambda: None,
 ) -> tuple[Client, asyncio.Event]:
-    """Connect, with retries for ever; returns the client and an event that its end sets.
+    """Connect, with retries without limit; returns the client and an event that its end sets.
 
     `on_connected` is called after each reconnection, `on_disconnected` after each loss.
     """

@@ -44,5 +44,5 @@ def connection_end(monitor: str, client_id: int, stop: threading.Event) -> Conne
     for connection in found.connections:
         if connection.cid == client_id:
             return ConnectionEnd(connection.reason, connection.out_msgs)
-    logger.warning("the NATS server knows nothing of the connection before: was it started anew?")
+    logger.warning("the NATS server does not know the previous connection: was it restarted?")
     return None

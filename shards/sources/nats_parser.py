@@ -119,7 +119,7 @@ class EventParser(Parser):
             self._take(events)
         except Exception as error:
             # The client would log it and stop reading, unnoticed.
-            logger.exception("an event has broken the router")
+            logger.exception("the router failed on an event")
             raise SystemExit(1) from error
 
     async def _parse_by_client(self, frame: bytes) -> None:

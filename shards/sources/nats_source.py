@@ -102,7 +102,7 @@ class NatsSource:
 
     async def start(self) -> None:
         """Start to connect, without waiting for the connection."""
-        self._running = asyncio.create_task(self._run_for_ever())
+        self._running = asyncio.create_task(self._run_or_exit())
 
     @property
     def feed(self) -> Feed:
@@ -114,10 +114,10 @@ class NatsSource:
         """Whether events can arrive."""
         return self._tracker.is_connected
 
-    async def _run_for_ever(self) -> None:
+    async def _run_or_exit(self) -> None:
         try:
             await self._run()
-        except Exception as error:  # nobody awaits this task, and events would stop unnoticed
+        except Exception as error:  # no task awaits this one: events would stop unnoticed
             logger.exception("the source of events has failed")
             raise SystemExit(1) from error
 
@@ -173,7 +173,9 @@ class NatsSource:
         if end is None:
             return
         discarded = self._tracker.add_discarded(end.sent - ended.received)
-        logger.bind(reason=end.reason, events=discarded).warning("the NATS server has cut events")
+        logger.bind(reason=end.reason, events=discarded).warning(
+            "the NATS server has discarded events"
+        )
 
     async def stop(self) -> None:
         """Take the events that the server has sent until now, and close."""

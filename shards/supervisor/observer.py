@@ -145,8 +145,10 @@ class Observer:
             alarms_written=self._alarms,
             matches=self._matches if settings.metrics_per_directive else None,
             events_per_second=self._rate(None),
-            router=_view(ROUTER, self._router),
-            workers=[_view(worker_name(n), process) for n, process in enumerate(self._workers)],
+            router=_process_status(ROUTER, self._router),
+            workers=[
+                _process_status(worker_name(n), process) for n, process in enumerate(self._workers)
+            ],
             shards=[self._shard(number) for number in range(len(self._directive_counts))],
             uses_nats=settings.mode == "cluster-backend",
             source_connected=self._aggregator.connected,
@@ -186,7 +188,7 @@ class Observer:
         return max(0.0, number / (last.at - first.at))
 
 
-def _view(name: str, process: _Process) -> ProcessStatus:
+def _process_status(name: str, process: _Process) -> ProcessStatus:
     return ProcessStatus(
         name=name,
         up=process.up,

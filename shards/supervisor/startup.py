@@ -15,10 +15,10 @@ from shards.checkpoint.checkpointer import checkpoint_path
 from shards.checkpoint.database_file import CheckpointError
 from shards.config.config_folder import Config, load_config
 from shards.errors import PathError
+from shards.exit_codes import INVALID, NO_PATH, USAGE
 from shards.settings.settings import Settings
 from shards.supervisor.supervisor import Supervisor
 
-INVALID, NO_PATH, USAGE = 1, 2, 3
 _POLL_SECONDS = 0.05
 
 

@@ -46,7 +46,7 @@ class Watchdog:
                 "events wait, and one takes too long for max-eps"
             )
         if trouble:
-            logger.error(f"the alarm files are still in trouble: {trouble}")
+            logger.error(f"alarms still cannot be written: {trouble}")
         self._before = totals
 
 

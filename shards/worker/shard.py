@@ -79,11 +79,8 @@ class Shard:
     def process_batch(self, pipe: int, events: Sequence[bytes], now: int) -> None:
         """Correlate a batch of raw events from a data pipe; `now` in seconds since the epoch."""
         started = time.perf_counter()
-        correlate, latest, outputs = (
-            self.correlator.process_event_into,
-            now + self._max_future,
-            self._outputs,
-        )
+        correlate, outputs = self.correlator.process_event_into, self._outputs
+        latest = now + self._max_future
         late_before = (now - self._max_delay) * NANOSECONDS if self._max_delay else 0
         consumed = invalid = received = 0
         for raw in events:

@@ -15,7 +15,7 @@ from engine.event import (
     decode_event,
     decode_routing_key,
     decode_timed_routing_key,
-    event_time,
+    parse_timestamp,
 )
 
 GOOD: dict[str, Any] = {
@@ -356,7 +356,7 @@ def test_of_duplicate_keys_a_wrong_last_one_is_wrong() -> None:
     ],
 )
 def test_a_timestamp(timestamp: str, time: int) -> None:
-    assert event_time(timestamp) == time
+    assert parse_timestamp(timestamp) == time
     assert decode_event(event(timestamp=timestamp)).time == time
 
 
@@ -395,7 +395,7 @@ def test_no_timestamp(timestamp: str) -> None:
 @pytest.mark.parametrize("timestamp", [None, 1521805907, 1.5, True, [], {}])
 def test_what_is_no_text_is_no_time(timestamp: Any) -> None:
     with pytest.raises(InvalidEventError, match="bad_timestamp"):
-        event_time(timestamp)
+        parse_timestamp(timestamp)
 
 
 @pytest.mark.parametrize(

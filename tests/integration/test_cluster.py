@@ -220,7 +220,7 @@ def test_events_that_nats_cuts_from_a_slow_consumer_are_counted(
             wait_until(lambda: nats.subscribers(EVENTS) == 0, "the server cuts the router off")
             os.kill(service.router, signal.SIGCONT)
             service.wait_for_log(CONNECTED, 2)
-            said = service.wait_for_log("the NATS server has cut events")
+            said = service.wait_for_log("the NATS server has discarded events")
             closed = nats.monitor("connz?state=closed")["connections"]
             sent = next(c["out_msgs"] for c in closed if "Slow Consumer" in c.get("reason", ""))
             assert publish(nats, events.take(50)) == 50

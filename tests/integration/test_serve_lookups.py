@@ -304,7 +304,7 @@ def test_failures_are_counted_and_open_the_breaker(
     addresses = [f"203.0.113.{number}" for number in range(FAILURES + 3)]
     service.post([step(1, f"f{ip}-", ip) for ip in addresses[:FAILURES]])
     wait_until(lambda: len(service.alarms()) == FAILURES, "a line for each alarm")
-    service.wait_for_log("lookups are put off")
+    service.wait_for_log("lookups are suspended")
     service.post([step(1, f"f{ip}-", ip) for ip in addresses[FAILURES:]])
     wait_until(lambda: len(service.alarms()) == len(addresses), "a line for each alarm")
     ended = service.stop()

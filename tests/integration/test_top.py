@@ -12,6 +12,7 @@ import pytest
 
 import cli
 from shards.commands.top import fetch
+from shards.exit_codes import INTERRUPTED
 from tests.support.nats_server import free_port
 from tests.support.serving import (
     COMMAND,
@@ -80,6 +81,6 @@ def test_the_live_view_is_refreshed_until_an_interrupt(url: str) -> None:
         except OSError:  # the process has closed the other end
             break
     os.close(master)
-    assert process.wait(10) == cli.INTERRUPTED
+    assert process.wait(10) == INTERRUPTED
     assert b"Traceback" not in seen
     assert b"Ctrl-C ends it" in seen

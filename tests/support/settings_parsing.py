@@ -2,8 +2,9 @@
 
 import pytest
 
+from shards.exit_codes import USAGE
 from shards.settings.command_line import Command, canonical_arguments, parse_command
-from shards.settings.schema import USAGE, UsageError
+from shards.settings.schema import UsageError
 from shards.settings.settings import Settings, settings_of
 
 REPLAY = Command("replay", "help", "EVENTS", "help")

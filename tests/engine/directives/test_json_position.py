@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.directives.json_position import JsonLocator
-from engine.errors import Path
+from engine.errors import DocumentPath
 
 
 class Members(NamedTuple):
@@ -63,7 +63,7 @@ def plain(value: Any) -> Any:
     return [plain(item) for item in value] if isinstance(value, list) else value
 
 
-def paths(value: Any, above: Path = ()) -> Iterator[tuple[Path, Any]]:
+def paths(value: Any, above: DocumentPath = ()) -> Iterator[tuple[DocumentPath, Any]]:
     """Every path into a decoded value, and what it leads to."""
     yield above, value
     steps = enumerate(value) if isinstance(value, list) else ()
@@ -116,7 +116,7 @@ def test_the_last_of_equal_keys_counts_though_an_earlier_value_begins_like_it() 
     ],
 )
 def test_a_path_that_leads_nowhere_gives_the_last_value_on_its_way(
-    path: Path, place: tuple[int, int]
+    path: DocumentPath, place: tuple[int, int]
 ) -> None:
     assert JsonLocator(b'{"a": [1]}').locate(path) == place
 

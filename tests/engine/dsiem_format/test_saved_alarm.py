@@ -393,7 +393,10 @@ def test_there_may_be_many_other_rules_but_not_any_number() -> None:
     correlator = correlator_of(EDITED)
     dropped = correlator.restore(state_of(item, EDITED) for item in items)
     assert [one.reason for one in dropped] == [
-        "its rules are not those of the directive, as with too many others"
+        (
+            "its rules are not those of the directive, and open backlogs have "
+            f"{MAX_VARIANTS} other sets of rules already"
+        )
     ] * 3
     correlator.advance_time(T0 + 9999)
     assert correlator.restore([state_of(items[-1], EDITED)]) == []

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -48,7 +49,7 @@ def test_the_rate_is_that_of_the_events_received() -> None:
 def test_json_has_counts_and_files() -> None:
     tally = AlarmTally(keep=False)
     tally.add([published("a", 2, "Low")])
-    document = json.loads(summary(tally).json())
+    document = json.loads(msgspec.json.encode(summary(tally).as_document()))
     assert document["alarms"] == {"High": 0, "Medium": 0, "Low": 1}
     assert document["ledger"]["events"]["unmatched"] == 100
     assert (document["events_per_second"], document["files"]) == (50, ["logs/siem_alarms.json"])

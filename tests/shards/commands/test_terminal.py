@@ -2,13 +2,18 @@
 
 import pytest
 
-from shards.commands.terminal import print_error, print_line, progress
+from shards.commands.terminal import print_error, print_json, print_line, progress
 
 
 def test_lines_go_to_stdout_and_errors_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     print_line("a result")
     print_error("two\nlines")
     assert capsys.readouterr() == ("a result\n", "two\nlines\n")
+
+
+def test_a_document_is_indented_json(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"a": [1]})
+    assert capsys.readouterr() == ('{\n  "a": [\n    1\n  ]\n}\n', "")
 
 
 def test_an_error_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

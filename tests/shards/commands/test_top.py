@@ -133,19 +133,22 @@ def test_without_a_service_it_prints_the_reason(capsys: pytest.CaptureFixture[st
     assert cli.main(["top", "--once", "--url", f"{url}/"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == f"no status from {url}/status: Connection refused; is --ops-port on?\n"
+    assert err == f"{url}/status cannot be read: Connection refused; is --ops-port on?\n"
 
 
-NO_STATUS = "the response is not the status of a dsiem-backend"
+NO_STATUS = "the response is no status of a dsiem-backend"
 HOSTILE = {
     "not JSON": (Reply(body=b"<html>"), NO_STATUS),
     "another document": (Reply(body=b'{"shards": 1}'), NO_STATUS),
     "an empty document": (Reply(body=b"{}"), NO_STATUS),
     "a list": (Reply(body=b"[]"), NO_STATUS),
-    "not found": (Reply(404, b""), "the response has the status code 404"),
+    "not found": (Reply(404, b""), "{url}/status is answered with status 404, must be 200"),
     "a redirect": (
         Reply(302, headers={"Location": "http://169.254.169.254/"}),
-        "the response has the status code 302",
+        (
+            "{url}/status is redirected to http://169.254.169.254/, "
+            "must be answered by the server itself"
+        ),
     ),
 }
 
@@ -157,4 +160,4 @@ def test_a_response_that_is_no_status_is_an_error(
     with Frontend() as server:
         server.replies["/status"], reason = HOSTILE[kind]
         assert cli.main(["top", "--once", "--url", server.url]) == 1
-        assert capsys.readouterr().err == f"no status from {server.url}/status: {reason}\n"
+        assert capsys.readouterr().err == reason.format(url=server.url) + "\n"

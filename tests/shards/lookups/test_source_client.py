@@ -42,7 +42,10 @@ async def test_failures_open_the_breaker_and_a_trial_closes_it(
         expected = {"asked": 14, "found": 1, "errors": {"status_500": 4}, "rejected_breaker": 9}
         assert harness.counts() == {"breaker": "closed", "opened": 1, **expected}
     states = [record["message"] for record in log_records if "reason" not in record]
-    assert states == ["lookups are put off: it keeps failing", "lookups go on: it answers again"]
+    assert states == [
+        "lookups are suspended: the source keeps failing",
+        "lookups resume: the source answers again",
+    ]
 
 
 @in_loop

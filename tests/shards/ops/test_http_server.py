@@ -62,7 +62,7 @@ def test_health_is_503_with_a_line_for_each_problem() -> None:
     livez, readyz = answers(
         overview(workers=[stalled], stopping=True, source_connected=False), "/livez", "/readyz"
     )
-    assert (livez[0], livez[2]) == (503, "worker-0 has said nothing for 40 s\n")
+    assert (livez[0], livez[2]) == (503, "worker-0 has not reported for 40 s\n")
     assert (readyz[0], readyz[2]) == (503, "it is stopping\nit is not listening\n")
 
 

@@ -24,8 +24,8 @@ def test_processes_without_a_report_for_longer_than_the_limit_are_stalled() -> N
         ],
     )
     assert stalled.liveness_problems == [
-        "router has said nothing for 31 s",
-        "worker-1 has said nothing for 31 s",
+        "router has not reported for 31 s",
+        "worker-1 has not reported for 31 s",
     ]
     assert stalled.readiness_problems == []
 

@@ -48,7 +48,7 @@ def test_problems_are_in_it() -> None:
     )
     assert stopping["ready"] is False
     assert stopping["missing"] == ["it is stopping"]
-    assert stopping["stuck"] == ["router has said nothing for 40 s"]
+    assert stopping["stuck"] == ["router has not reported for 40 s"]
 
 
 def test_a_shard_has_its_load_and_the_state_of_its_process() -> None:

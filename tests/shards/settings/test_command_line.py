@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from shards.exit_codes import NO_PATH
 from shards.settings.command_line import canonical_arguments, parse_command
-from shards.settings.schema import MISSING, Origin, UsageError
+from shards.settings.schema import Origin, UsageError
 from shards.settings.settings import SETTINGS_TABLE, Settings
 from tests.support.settings_parsing import REPLAY, SERVE, VALIDATE, fault, origins, serve, settings
 
@@ -115,7 +116,7 @@ def test_a_file_that_is_not_utf8_is_a_usage_error(tmp_path: Path) -> None:
 def test_a_missing_file_is_a_missing_path(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file") as caught:
         settings("--settings", str(tmp_path / "none"))
-    assert caught.value.exit_code == MISSING
+    assert caught.value.exit_code == NO_PATH
 
 
 def test_a_wrong_value_is_named_with_where_it_came_from(tmp_path: Path) -> None:

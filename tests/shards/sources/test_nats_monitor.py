@@ -42,7 +42,7 @@ def test_the_reason_and_the_number_of_messages_of_this_connection(
 
 def test_an_unknown_connection_is_logged(server: Frontend, log: list[str]) -> None:
     assert end_of(server, b'{"connections": []}') is None
-    assert "knows nothing of the connection" in log[0]
+    assert "does not know the previous connection" in log[0]
 
 
 @pytest.mark.parametrize(
