@@ -32,11 +32,11 @@ Pieces = Sequence[bytes]
 """Parts of NATS frames, which are joined when they are sent."""
 
 
-class BurstPlan(Struct, frozen=True):
-    """The events to publish: `rate` per second in slices of `SLICE_SECONDS`.
+class Plan(Struct, frozen=True):
+    """The events to publish at a port of NATS: `rate` per second for `seconds`.
 
-    `share` of the events match, with one of the signatures `sids`, the same for each pair of
-    addresses. `in_order`: the pairs follow each other, else they are random.
+    `run`: part of the event ids. `share` of the events match, with one of the signatures `sids`,
+    the same for each pair of addresses.
     """
 
     port: int
@@ -46,6 +46,14 @@ class BurstPlan(Struct, frozen=True):
     share: float
     sids: tuple[int, ...]
     pairs: int = 400
+
+
+class BurstPlan(Plan, frozen=True):
+    """Events in slices of `SLICE_SECONDS`.
+
+    `in_order`: the pairs of addresses follow each other, else they are random.
+    """
+
     in_order: bool = False
 
     @property

@@ -12,11 +12,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import msgspec
-from msgspec import Struct
 
 from benchmarks.cluster.publisher import (
     POOL_SIZE,
     Pieces,
+    Plan,
     matching_templates,
     run_publisher,
     unmatched_frames,
@@ -26,20 +26,8 @@ TICK_SECONDS = 0.001
 """Seconds between two sends: each sends the events that came due since the last, none earlier."""
 
 
-class PacedPlan(Struct, frozen=True):
-    """The events to publish: event `n` is due `n / rate` seconds after the start.
-
-    `share` of the events match, with one of the signatures `sids`, the same for each pair of
-    addresses.
-    """
-
-    port: int
-    run: int
-    rate: int
-    seconds: float
-    share: float
-    sids: tuple[int, ...]
-    pairs: int = 400
+class PacedPlan(Plan, frozen=True):
+    """Evenly spaced events: event `n` is due `n / rate` seconds after the start."""
 
     @property
     def events(self) -> int:
