@@ -86,7 +86,9 @@ COMMANDS: Mapping[Command, Callable[[ParsedCommand], int]] = {
         "file of events, one JSON object per line, plain or gzipped; - is standard input",
     ): _replay,
     Command("top", "Show the state of a running service: shards, ledger, latest alarms."): _top,
-    Command("serve", "Correlate events as they arrive, in one process per worker, until stopped."): _serve,
+    Command(
+        "serve", "Correlate events as they arrive, one process per worker, until stopped."
+    ): _serve,
 }
 
 
