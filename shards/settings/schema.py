@@ -25,6 +25,9 @@ BOOLEANS: Mapping[str, bool] = {
     "f": False,
     "0": False,
 }
+URL = r"https?://\S+"
+OPTIONAL_URL = rf"({URL})?"
+"""Patterns of settings."""
 REDACTED = "***"
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 
@@ -62,6 +65,12 @@ class Spec(Struct, frozen=True):
         if not (self.secret and value):
             return value
         return REDACTED if self.secret == "all" else redact_url(value)
+
+
+def url_spec(group: str, text: str, example: str, **more: Any) -> Spec:
+    """The Spec of a URL whose login is secret."""
+    spec = {"pattern": URL, "secret": "login", "expected": f"a URL like {example}", **more}
+    return Spec(group, text, **spec)
 
 
 class Setting(Struct, frozen=True, kw_only=True):

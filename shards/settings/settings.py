@@ -14,21 +14,15 @@ from msgspec.structs import fields
 from shards.settings.schema import (
     CORRELATING,
     EVERY_COMMAND,
+    OPTIONAL_URL,
     REPLAY,
     TOP,
+    URL,
     Setting,
     Spec,
     read_settings,
+    url_spec,
 )
-
-_URL = r"https?://\S+"
-_OPTIONAL_URL = rf"({_URL})?"
-
-
-def _url(group: str, text: str, example: str, **more: Any) -> Spec:
-    """The Spec of a URL whose login is secret."""
-    spec = {"pattern": _URL, "secret": "login", "expected": f"a URL like {example}", **more}
-    return Spec(group, text, **spec)
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -56,7 +50,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = ""
     frontend: Annotated[
         str,
-        _url(
+        url_spec(
             "cluster",
             "URL of the frontend, where the configuration files come from",
             "http://frontend:8080",
@@ -65,7 +59,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = "http://frontend:8080"
     msq: Annotated[
         str,
-        _url(
+        url_spec(
             "cluster",
             "URL of the NATS server, where the events come from",
             "nats://dsiem-nats:4222",
@@ -98,11 +92,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = ""
     nats_monitor: Annotated[
         str,
-        _url(
+        url_spec(
             "cluster",
             "URL of the NATS server's monitoring, to count the events that the server dropped",
             "http://dsiem-nats:8222",
-            pattern=_OPTIONAL_URL,
+            pattern=OPTIONAL_URL,
         ),
     ] = ""
 
@@ -220,11 +214,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = False
     lookup_proxy: Annotated[
         str,
-        _url(
+        url_spec(
             "lookups",
             "URL of the proxy for lookups, such as http://proxy:3128",
             "http://proxy:3128",
-            pattern=_OPTIONAL_URL,
+            pattern=OPTIONAL_URL,
         ),
     ] = ""
     lookup_ca: Annotated[
@@ -259,7 +253,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             "output",
             "URL of the service's status, see --ops-port",
             TOP,
-            pattern=_URL,
+            pattern=URL,
             expected="a URL like http://127.0.0.1:9090",
         ),
     ] = "http://127.0.0.1:9090"
