@@ -60,11 +60,15 @@ class Deliveries(Struct):
     in_flight: int = 0
 
     @property
+    def processed(self) -> int:
+        """Number of deliveries that their shard has finished with."""
+        return self.consumed + self.unmatched + self.invalid.total()
+
+    @property
     def missing(self) -> int:
         """Number of deliveries that are not accounted for."""
-        known = self.consumed + self.unmatched + self.in_flight
-        gone = self.invalid.total() + self.dropped.total() + self.lost.total()
-        return self.sent - known - gone
+        gone = self.dropped.total() + self.lost.total()
+        return self.sent - self.processed - self.in_flight - gone
 
 
 class Feed(Struct):

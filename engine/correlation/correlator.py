@@ -28,17 +28,16 @@ class Correlator:
     def __init__(
         self, directives: Iterable[Directive], assets: NetworkAssets, options: Options
     ) -> None:
-        directives = tuple(directives)
-        self._index = DirectiveIndex(map(routing_keys_of, directives))
         self._assets = assets
         self._expiry = ExpiryQueue()
         self._matches: Counter[int] | None = Counter() if options.count_matches else None
-        self._by_directive = {
-            directive.id: DirectiveBacklogs(
-                CompiledDirective(directive, assets, options), self._expiry
-            )
-            for directive in directives
-        }
+        self._by_directive: dict[int, DirectiveBacklogs] = {}
+        keys = []
+        for directive in directives:
+            keys.append(routing_keys_of(directive))
+            compiled = CompiledDirective(directive, assets, options)
+            self._by_directive[directive.id] = DirectiveBacklogs(compiled, self._expiry)
+        self._index = DirectiveIndex(keys)
 
     def __len__(self) -> int:
         """Number of open backlogs; visits every directive."""

@@ -1,11 +1,13 @@
 """A child's side of its control pipe, and its main function."""
 
+import faulthandler
 import os
 import select
 import signal
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Any
+import time
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import Any, TypeVar
 
 import msgspec
 import uvloop
@@ -14,15 +16,21 @@ from multiprocess import reduction
 from multiprocess.connection import Connection
 
 from shards.ipc.framing import decode_to_child
-from shards.ipc.messages import AttachPipe, FromChild, ToChild
+from shards.ipc.messages import AttachPipe, FromChild, Progress, ToChild
 from shards.ipc.pipes import PIPE_LOST, watch_pipe
 from shards.logs import configure_logging
 from shards.settings.settings import Settings
 
-ORPHANED = 1
-"""Exit code of a child whose supervisor is gone."""
+T = TypeVar("T")
+
+FAILED = 1
+"""Exit code of a child that has failed, or whose supervisor is gone."""
 SUPERVISOR_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that children ignore: the supervisor handles them."""
+TRACEBACK_SIGNAL = signal.SIGUSR2
+"""Signal at which a child writes the tracebacks of its threads, also while it hangs."""
+PROGRESS_SECONDS = 1.0
+"""Shortest interval between two reports of progress during the start."""
 
 
 class ControlChannel:
@@ -36,17 +44,29 @@ class ControlChannel:
         try:
             self._pipe.send_bytes(msgspec.msgpack.encode(message))
         except PIPE_LOST:
-            os._exit(ORPHANED)
+            os._exit(FAILED)
 
     def send_if_room(self, message: FromChild) -> None:
         """Send a message unless the pipe is full; the next report makes up for it."""
-        if select.select([], [self._pipe], [], 0)[1]:
+        writable = select.poll()  # select() fails for descriptors from 1024 up
+        writable.register(self._pipe, select.POLLOUT)
+        if writable.poll(0):
             self.send(message)
+
+    def track_progress(self, items: Iterable[T], /) -> Iterator[T]:
+        """The items of a long start; reports progress whenever one is taken, once a second."""
+        next_report = 0.0
+        for item in items:
+            if time.monotonic() >= next_report:
+                self.send_if_room(Progress())
+                next_report = time.monotonic() + PROGRESS_SECONDS
+            yield item
 
     def set_handler(self, handle: Callable[[ToChild, int | None], None]) -> None:
         """Call `handle` with each message, and the file descriptor that came with it.
 
-        Ends this process if the supervisor is gone: nobody would read its output.
+        Ends this process if the supervisor is gone: nobody would read its output. Also if a
+        descriptor does not arrive: without its data pipe the process would get no events.
         """
         watch_pipe(self._pipe, self._receive, handle)
 
@@ -56,8 +76,23 @@ class ControlChannel:
             with_descriptor = isinstance(message, AttachPipe)
             descriptor = int(reduction.recv_handle(self._pipe)) if with_descriptor else None
         except PIPE_LOST:
-            os._exit(ORPHANED)
+            os._exit(FAILED)
+        except RuntimeError:  # of recv_handle: this process may open no more files
+            logger.error("a data pipe was not received")
+            os._exit(FAILED)
         handle(message, descriptor)
+
+
+def start_child(
+    control: Connection, tracebacks: Connection, target: Callable[..., None], *arguments: Any
+) -> None:
+    """The main function of every child: call its target with the control pipe and the arguments.
+
+    `tracebacks`: a file that gets the tracebacks of all threads at TRACEBACK_SIGNAL.
+    """
+    faulthandler.register(TRACEBACK_SIGNAL, file=os.dup(tracebacks.fileno()))
+    tracebacks.close()
+    target(control, *arguments)
 
 
 def run_child(settings: Settings, main: Callable[[], Coroutine[Any, Any, None]]) -> None:

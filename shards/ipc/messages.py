@@ -15,13 +15,14 @@ class RouterReport(Struct, frozen=True, tag=True):
     """The state of the router.
 
     `queued`: events in the send queue of each worker; `written`: events written by data pipe;
-    `connected`: whether events can arrive.
+    `connected`: whether events can arrive; `without_pipe`: workers that it has no data pipe to.
     """
 
     ledger: Ledger
     queued: dict[int, int]
     written: dict[int, int]
     connected: bool = False
+    without_pipe: list[int] = []
 
 
 class WorkerDetails(Struct, frozen=True, array_like=True):
@@ -62,6 +63,10 @@ class Ready(Struct, frozen=True, tag=True):
     listening: tuple[str, int] | None = None
 
 
+class Progress(Struct, frozen=True, tag=True):
+    """A child that is still starting has done a part of that."""
+
+
 class AttachPipe(Struct, frozen=True, tag=True):
     """A new data pipe from the router to a worker; the receiver's end follows as a descriptor."""
 
@@ -73,5 +78,5 @@ class Stop(Struct, frozen=True, tag=True):
     """Finish the work at hand, report it, and exit."""
 
 
-FromChild = Ready | RouterReport
+FromChild = Ready | Progress | RouterReport
 ToChild = AttachPipe | Stop

@@ -8,29 +8,43 @@ from msgspec import Struct
 from shards.histograms import Timings
 from shards.ledger import Ledger
 
-STALLED_SECONDS = 30.0
-"""Time without a report after which a process counts as stalled; it reports twice a second."""
+STALLED_SECONDS = 10.0
+"""Time without progress after which a process is not ready; it reports twice a second."""
+STUCK_SECONDS = 30.0
+"""Time without progress, after the hang timeout, after which only a restart can help."""
 
 
 class ProcessStatus(Struct, frozen=True, kw_only=True):
     """State of the router or a worker.
 
-    `restarts`: number of starts after the first one. `seconds_since_report`: since its last report,
-    or since its start if it has not reported yet.
+    `restarts`: number of starts after the first one. `silent_seconds`: without a message;
+    `idle_seconds`: without a processed event while events wait for it.
     """
 
     name: str
     up: bool
     ready: bool
     restarts: int
-    seconds_since_report: float
+    silent_seconds: float
+    idle_seconds: float
+
+    def stalled_for(self, seconds: float) -> str:
+        """What is wrong if it runs and has made no progress for that long; "" otherwise."""
+        if not self.up:
+            return ""
+        if self.silent_seconds > seconds:
+            return f"{self.name} has not reported for {self.silent_seconds:.0f} s"
+        if self.idle_seconds > seconds:
+            return f"events wait for {self.name}, which took none for {self.idle_seconds:.0f} s"
+        return ""
 
 
 class ShardStatus(Struct, frozen=True, kw_only=True):
     """Directives and load of a worker; the field names are keys of the status document.
 
     `directives`: number of loaded ones; `active_directives`: those with open backlogs; `backlogs`:
-    number of open ones; `queue`: events that wait for the worker; `queue_capacity`: 0 is unbounded.
+    number of open ones; `queue`: events that wait for the worker; `queue_capacity`: 0 is unbounded;
+    `has_pipe`: whether the router has a data pipe to it.
     """
 
     worker: int
@@ -40,6 +54,7 @@ class ShardStatus(Struct, frozen=True, kw_only=True):
     queue: int
     queue_capacity: int
     events_per_second: float
+    has_pipe: bool
 
 
 class Overview(Struct, frozen=True, kw_only=True):
@@ -56,6 +71,7 @@ class Overview(Struct, frozen=True, kw_only=True):
     now: float
     uptime: float
     settings: Mapping[str, Any]
+    hang_timeout: int
     config_hash: str
     directives: int
     rejected_directives: int
@@ -79,16 +95,13 @@ class Overview(Struct, frozen=True, kw_only=True):
     def liveness_problems(self) -> list[str]:
         """Processes that make no progress, which only a restart of the service can end.
 
-        While alarms cannot be written, workers wait and do not report: that is not a problem of
-        liveness. Nor is a lost connection to NATS.
+        A process that hangs is killed after the hang timeout, so these could not be. While alarms
+        cannot be written, workers wait: that is no problem of liveness. Nor is a lost connection
+        to NATS.
         """
-        if self.output_trouble:
-            return []
-        return [
-            f"{process.name} has not reported for {process.seconds_since_report:.0f} s"
-            for process in (self.router, *self.workers)
-            if process.up and process.ready and process.seconds_since_report > STALLED_SECONDS
-        ]
+        limit = self.hang_timeout + STUCK_SECONDS
+        processes = (self.router, *self.workers)
+        return [problem for process in processes if (problem := process.stalled_for(limit))]
 
     @property
     def readiness_problems(self) -> list[str]:
@@ -99,10 +112,18 @@ class Overview(Struct, frozen=True, kw_only=True):
                 problems.append(f"{process.name} is not running")
             elif not process.ready:
                 problems.append(f"{process.name} is still starting")
-        if self.router.up and self.router.ready and not self.source_connected:
-            problems.append(
-                "there is no connection to NATS" if self.uses_nats else "it is not listening"
-            )
+            if problem := process.stalled_for(STALLED_SECONDS):
+                problems.append(problem)
+        if self.router.up and self.router.ready:
+            if not self.source_connected:
+                problems.append(
+                    "there is no connection to NATS" if self.uses_nats else "it is not listening"
+                )
+            problems += [
+                f"the router has no data pipe to worker-{shard.worker}"
+                for shard in self.shards
+                if not shard.has_pipe
+            ]
         if self.output_trouble:
             problems.append(f"alarms cannot be written: {self.output_trouble}")
         return problems

@@ -16,7 +16,7 @@ def status_document(overview: Overview) -> dict[str, Any]:
     shards = []
     for shard in overview.shards:
         process = overview.workers[shard.worker]
-        silent = {"silent_seconds": round(process.seconds_since_report, 1)}
+        silent = {"silent_seconds": round(process.silent_seconds, 1)}
         shards.append(msgspec.to_builtins(shard) | _process_fields(process) | silent)
     return {
         "version": overview.version,

@@ -36,7 +36,7 @@ class _RouterProcess:
         self._stopping = asyncio.Event()
         workers = range(self._settings.workers)
         self._send_queues = [SendQueue(self._settings.max_queue) for _ in workers]
-        self._router = Router(setup, self._send_queues)
+        self._router = Router(setup, self._send_queues, control.track_progress)
 
     async def run(self, port: int) -> None:
         """Run until the supervisor sends Stop: then stop the source, and write what is queued."""

@@ -19,6 +19,7 @@ from shards.ipc.messages import RouterReport
 from shards.ledger import Ledger, add_counts
 from shards.logs import InvalidEventLog
 from shards.placement import shard_of_directive
+from shards.progress import TrackProgress, untracked
 from shards.router.send_queue import SendQueue
 from shards.settings.settings import Settings
 from shards.sources.event_source import QUEUE_FULL, EventSource, Refusal
@@ -37,12 +38,18 @@ class RouterSetup(Struct, frozen=True):
 class Router:
     """Counts every event, and puts the matching ones on the send queues of their workers."""
 
-    def __init__(self, setup: RouterSetup, send_queues: Sequence[SendQueue]) -> None:
+    def __init__(
+        self,
+        setup: RouterSetup,
+        send_queues: Sequence[SendQueue],
+        track_progress: TrackProgress = untracked,
+    ) -> None:
         """`send_queues`: one for each worker, by worker number."""
         self._ledger = Ledger()
         self._events = self._ledger.events
-        self._assets = NetworkAssets(setup.assets)
-        self._find_directives = DirectiveIndex(_decode_routing_keys(setup.routing_keys)).find
+        self._assets = NetworkAssets(track_progress(setup.assets))
+        keys = _decode_routing_keys(setup.routing_keys)
+        self._find_directives = DirectiveIndex(track_progress(keys)).find
         self._send_queues = send_queues
         self._cluster = setup.settings.cluster_size, setup.settings.cluster_part
         self._queues_by_directives: dict[DirectiveIds, tuple[SendQueue, ...]] = {}
@@ -133,4 +140,5 @@ class Router:
             queued={worker: queue.queued for worker, queue in enumerate(self._send_queues)},
             written={pipe: n for queue in self._send_queues for pipe, n in queue.written.items()},
             connected=source.connected,
+            without_pipe=[w for w, queue in enumerate(self._send_queues) if not queue.has_pipe],
         )

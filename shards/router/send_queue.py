@@ -2,15 +2,20 @@
 
 import asyncio
 import os
+import sys
 from collections import deque
 from contextlib import suppress
 from typing import BinaryIO
+
+from loguru import logger
 
 from shards.ipc.framing import encode_frame
 from shards.ipc.pipes import BATCH_DELAY_SECONDS, open_writer
 
 BATCH_BYTES = 3 << 16
 """Size of a complete batch: less than a pipe holds, some milliseconds of a worker's time."""
+MAX_COUNTED_PIPES = 16
+"""Data pipes whose written events are reported; a worker has fewer between two reports."""
 
 
 class SendQueue:
@@ -40,7 +45,12 @@ class SendQueue:
         self.queued = 0
         """Events that wait to be written."""
         self.written: dict[int, int] = {}
-        """Events written, by data pipe."""
+        """Events written, by data pipe; of the latest MAX_COUNTED_PIPES."""
+
+    @property
+    def has_pipe(self) -> bool:
+        """Whether there is a data pipe that is not broken."""
+        return self._writing is not None and not self._writing.done()
 
     def put(self, raw: bytes) -> bool:
         """Add an event, to be written after the next flush; False if the queue is full."""
@@ -74,6 +84,8 @@ class SendQueue:
         if self._writing is not None:
             self._writing.cancel()
         self.written[pipe] = 0
+        if len(self.written) > MAX_COUNTED_PIPES:
+            del self.written[min(self.written)]
         file = os.fdopen(descriptor, "wb", 0)
         self._writing = asyncio.create_task(self._write_batches(pipe, file))
         # A task that is cancelled before its first step closes nothing.
@@ -87,7 +99,12 @@ class SendQueue:
             await self._writing
 
     async def _write_batches(self, pipe: int, file: BinaryIO) -> None:
-        writer = await open_writer(os.dup(file.fileno()))
+        try:
+            writer = await open_writer(os.dup(file.fileno()))
+        except OSError as error:
+            # Without its pipe the queue would never drain: a new router gets new pipes.
+            logger.error(f"a data pipe cannot be opened: {error.strerror}")
+            sys.exit(1)
         file.close()
         try:
             while batch := await self._next_batch():

@@ -41,6 +41,10 @@ class Settings(Struct, frozen=True, kw_only=True):
         int, Spec("service", "seconds for an orderly stop before it is forced", low=1)
     ] = 8
 
+    hang_timeout: Annotated[
+        int, Spec("service", "seconds without progress until a process is restarted, 0 is never")
+    ] = 30
+
     mode: Annotated[
         Literal["standalone", "cluster-backend"],
         Spec("cluster", "by default cluster-backend if --frontend, --node or --msq is given"),

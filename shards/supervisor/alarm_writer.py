@@ -29,11 +29,12 @@ class AlarmWriter:
         """Why lines cannot be written, or new files cannot be opened; "" if they can."""
         return self._full or self._stuck
 
-    async def write(self, report: WorkerReport) -> None:
-        """Write the lines of a report; retries until the disk has room, or `give_up`."""
+    async def write(self, report: WorkerReport) -> bool:
+        """Write the lines of a report; retries until the disk has room; False after `give_up`."""
         self._files.add(report.alarm_events, report.alarms)
         while not self._flush() and not self._gave_up:
             await asyncio.sleep(RETRY_SECONDS)
+        return not self._gave_up
 
     def _flush(self) -> bool:
         try:

@@ -8,16 +8,16 @@ import asyncio
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
 from shards.ipc.child import ChildProcess
 from shards.ipc.framing import read_report
-from shards.ipc.messages import AttachPipe, FromChild, Ready, RouterReport, Stop
+from shards.ipc.messages import AttachPipe, FromChild, Progress, Ready, RouterReport, Stop
 from shards.ipc.pipes import make_pipe, open_reader
 from shards.ipc.shared_setup import SharedSetup
 from shards.router import process as router_process
@@ -25,7 +25,7 @@ from shards.router.router import RouterSetup
 from shards.supervisor.alarm_writer import AlarmWriter
 from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.observer import ROUTER, Observer, worker_name
-from shards.supervisor.restart_policy import RestartPolicy
+from shards.supervisor.restart_policy import START_RETRY_SECONDS, RestartPolicy
 from shards.supervisor.shutdown import Shutdown
 from shards.worker import process as worker_process
 from shards.worker.shard import WorkerSetup
@@ -60,6 +60,11 @@ class Children:
         self._workers: dict[int, ChildProcess] = {}
         """The running workers, by number."""
         self._router: ChildProcess | None = None
+        self._writing: set[int | None] = set()
+        """Workers that wait until their lines are written."""
+        self._hang_timeout = router_setup.settings.hang_timeout
+        self._hung: dict[ChildProcess, asyncio.Task[None]] = {}
+        """Processes that are being killed because they hang."""
         self._pipe_numbers = count(1)
         self._ready: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
@@ -81,30 +86,48 @@ class Children:
         """Run a worker, and restart it when it dies, until the shutdown."""
         name, restarts = worker_name(number), RestartPolicy()
         while not self._shutdown.is_requested:
-            reader, writer = make_pipe()
-            first_start = not self._ready[name].is_set()
-            setup = self._worker_setups[number]
-            child = _start_child(name, worker_process.main, setup, writer, first_start)
-            writer.close()
-            if child is None:
-                reader.close()
-                await self._wait_for_restart(name, None, restarts)
+            try:
+                child, reports = self._start_worker(number)
+            except OSError as error:
+                await self._wait_for_start(name, error)
                 continue
             self._workers[number] = child
             self._observer.started(number)
             self._connect(number)
-            collecting = asyncio.create_task(self._collect_reports(number, os.dup(reader.fileno())))
-            reader.close()
-            code = await child.handle_until_exit(lambda _: self._on_worker_ready(number))
+            collecting = asyncio.create_task(self._collect_reports(number, reports))
+            code = await child.handle_until_exit(lambda m: self._on_worker_message(number, m))
             await collecting  # its last reports
             del self._workers[number]
+            self._hung.pop(child, None)
             self._observer.ended(number)
             self._aggregator.worker_ended(number, clean=code == 0)
             await self._wait_for_restart(name, code, restarts)
 
-    def _on_worker_ready(self, number: int) -> None:
-        self._ready[worker_name(number)].set()
-        self._observer.ready(number)
+    def _start_worker(self, number: int) -> tuple[ChildProcess, int]:
+        """Start a worker; returns it and the descriptor of its report pipe. OSError if it fails."""
+        name = worker_name(number)
+        reader, writer = make_pipe()
+        with reader, writer:
+            reports = os.dup(reader.fileno())
+            try:
+                child = ChildProcess(
+                    name,
+                    worker_process.main,
+                    self._worker_setups[number],
+                    writer,
+                    not self._ready[name].is_set(),
+                )
+            except BaseException:
+                os.close(reports)
+                raise
+        return child, reports
+
+    def _on_worker_message(self, number: int, message: FromChild) -> None:
+        if isinstance(message, Ready):
+            self._ready[worker_name(number)].set()
+            self._observer.ready(number)
+        else:
+            self._observer.heard(number)
 
     async def _collect_reports(self, number: int, descriptor: int) -> None:
         """Take all reports of a worker; it waits while its lines cannot be written."""
@@ -113,22 +136,28 @@ class Children:
                 took_late = self._aggregator.worker_reported(number, report)
                 if took_late and self._overload_signals is not None:
                     self._overload_signals.report_late()
-                self._observer.reported(number, report)
-                await self._alarm_writer.write(report)
+                self._observer.heard(number)
+                self._writing.add(number)
+                if await self._alarm_writer.write(report):
+                    self._observer.wrote(number, report)
+                self._writing.discard(number)
 
     async def run_router(self) -> None:
         """Run the router, and restart it when it dies, until the shutdown."""
         restarts = RestartPolicy()
         while not self._shutdown.is_requested:
-            self._router = _start_child(ROUTER, router_process.main, self._router_setup, self.port)
-            if self._router is None:
-                await self._wait_for_restart(ROUTER, None, restarts)
+            try:
+                child = ChildProcess(ROUTER, router_process.main, self._router_setup, self.port)
+            except OSError as error:
+                await self._wait_for_start(ROUTER, error)
                 continue
+            self._router = child
             self._observer.started(None)
             for number in self._workers:
                 self._connect(number)
-            code = await self._router.handle_until_exit(self._on_router_message)
+            code = await child.handle_until_exit(self._on_router_message)
             self._router = None
+            self._hung.pop(child, None)
             self._observer.ended(None)
             unreported = self._observer.seconds_silent(None)
             self._aggregator.router_ended(None if code == 0 else unreported)
@@ -144,22 +173,71 @@ class Children:
             case RouterReport():
                 self._aggregator.router_reported(message)
                 self._observer.heard(None)
+            case Progress():
+                self._observer.heard(None)
 
     def _connect(self, number: int) -> None:
-        """Make a data pipe from the router to a worker, if both are running."""
+        """Make a data pipe from the router to a worker, if both are running.
+
+        If that fails, the worker is killed, and its next start tries again: without a pipe it would
+        get no events.
+        """
         child = self._workers.get(number)
         if child is None or self._router is None:
             return
-        reader, writer = make_pipe()
-        attach = AttachPipe(next(self._pipe_numbers), number)
-        self._aggregator.pipe_opened(attach.pipe, number)
-        child.send_descriptor(attach, reader.fileno())
-        self._router.send_descriptor(attach, writer.fileno())
-        reader.close()
-        writer.close()
+        try:
+            reader, writer = make_pipe()
+        except OSError as error:
+            logger.bind(process=child.name, why=error.strerror).error("a data pipe was not made")
+            child.kill()
+            return
+        with reader, writer:
+            attach = AttachPipe(next(self._pipe_numbers), number)
+            self._aggregator.pipe_opened(attach.pipe, number)
+            child.send_descriptor(attach, reader.fileno())
+            self._router.send_descriptor(attach, writer.fileno())
 
-    async def _wait_for_restart(self, name: str, code: int | None, restarts: RestartPolicy) -> None:
-        """Wait before the next start, or give up; `code` is None if the child never started."""
+    def check_progress(self) -> None:
+        """Kill the processes that have made no progress for the hang timeout; call it often.
+
+        Not while the service stops: then the shutdown timeout ends them.
+        """
+        for number, child in self._running():
+            waits = number in self._writing
+            stalled = self._observer.sample_progress(number, waits_for_supervisor=waits)
+            hangs = self._hang_timeout and stalled >= self._hang_timeout
+            if hangs and not self._shutdown.is_requested and child not in self._hung:
+                self._hung[child] = asyncio.create_task(self._end_hung(child, stalled))
+
+    def _running(self) -> Iterator[tuple[int | None, ChildProcess]]:
+        """The running workers by number, and the router (None)."""
+        yield from self._workers.items()
+        if self._router is not None:
+            yield None, self._router
+
+    async def _end_hung(self, child: ChildProcess, seconds: float) -> None:
+        """Log where a process hangs, and kill it."""
+        position = await child.find_position()
+        about = {"process": child.name, "seconds": round(seconds), "position": position}
+        logger.bind(**about).error("a process makes no progress, and is killed")
+        child.kill()
+
+    async def _wait_for_start(self, name: str, error: OSError) -> None:
+        """Wait before a start is tried again that failed for want of resources."""
+        reason = f"{name} cannot be started: {error.strerror}"
+        if not self._ready[name].is_set():
+            self._shutdown.give_up(reason)
+            return
+        logger.error(reason)
+        await self._wait(START_RETRY_SECONDS)
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait, but not beyond the request to stop."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._shutdown.requested.wait(), seconds)
+
+    async def _wait_for_restart(self, name: str, code: int, restarts: RestartPolicy) -> None:
+        """Wait before the next start, or give up."""
         if self._shutdown.is_requested:
             return
         delay = restarts.next_delay(time.monotonic())
@@ -169,8 +247,7 @@ class Children:
             self._shutdown.give_up(f"{name} has ended too often, now with {code}")
         else:
             logger.bind(process=name, code=code, restart_in=delay).error("a process has died")
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._shutdown.requested.wait(), delay)
+            await self._wait(delay)
 
     def stop_router(self) -> None:
         """Tell the router to finish and exit."""
@@ -184,15 +261,5 @@ class Children:
 
     def kill_all(self) -> None:
         """Kill all children; what they had not done is lost, and counted."""
-        for child in (self._router, *self._workers.values()):
-            if child is not None:
-                child.kill()
-
-
-def _start_child(name: str, *arguments: Any) -> ChildProcess | None:
-    """A new child; None if the system has no memory, descriptors or processes left."""
-    try:
-        return ChildProcess(name, *arguments)
-    except OSError as error:
-        logger.error(f"{name} cannot be started: {error.strerror}")
-        return None
+        for _, child in self._running():
+            child.kill()

@@ -124,6 +124,15 @@ class LedgerAggregator:
         """Events in the router's send queue of a worker."""
         return self._router.queued.get(worker, 0)
 
+    def has_waiting_events(self, worker: int) -> bool:
+        """Whether events wait for a worker, in its send queue or in its data pipes."""
+        pipes = (pipe for pipe in self._pipes.values() if pipe.worker == worker)
+        return self.queue_length(worker) > 0 or any(pipe.unprocessed > 0 for pipe in pipes)
+
+    def has_pipe(self, worker: int) -> bool:
+        """Whether the router has a data pipe to a worker."""
+        return worker not in self._router.without_pipe
+
     @property
     def queued(self) -> int:
         """Events in all send queues of the router."""

@@ -7,7 +7,7 @@ import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from shards.config.config_folder import Config
 from shards.histograms import Timings
@@ -16,6 +16,7 @@ from shards.ops.overview import Overview, ProcessStatus, ShardStatus
 from shards.settings.settings import Settings, settings_of
 from shards.supervisor.alarm_writer import AlarmWriter
 from shards.supervisor.ledger_aggregator import LedgerAggregator
+from shards.supervisor.progress_monitor import ProgressMonitor
 from shards.version import version
 
 ROUTER = "router"
@@ -37,7 +38,9 @@ class _Process(Struct):
     up: bool = False
     ready: bool = False
     starts: int = 0
+    messages: int = 0
     heard_at: float = 0.0
+    progress: ProgressMonitor = field(default_factory=lambda: ProgressMonitor(0.0))
 
 
 class _Sample(Struct, frozen=True):
@@ -78,8 +81,9 @@ class Observer:
 
     def started(self, worker: int | None) -> None:
         """A worker, or the router (None), has been started."""
-        process = self._process(worker)
-        process.up, process.ready, process.heard_at = True, False, time.monotonic()
+        process, now = self._process(worker), time.monotonic()
+        process.up, process.ready, process.heard_at = True, False, now
+        process.progress = ProgressMonitor(now)
         process.starts += 1
 
     def ready(self, worker: int | None) -> None:
@@ -88,8 +92,10 @@ class Observer:
         self.heard(worker)
 
     def heard(self, worker: int | None) -> None:
-        """The process has sent a report."""
-        self._process(worker).heard_at = time.monotonic()
+        """The process has sent a message."""
+        process = self._process(worker)
+        process.messages += 1
+        process.heard_at = time.monotonic()
 
     def ended(self, worker: int | None) -> None:
         """The process has ended."""
@@ -100,9 +106,22 @@ class Observer:
         """Seconds since its last report, or since its start."""
         return time.monotonic() - self._process(worker).heard_at
 
-    def reported(self, worker: int, report: WorkerReport) -> None:
-        """A worker has sent a report; its counts are in the aggregator."""
-        self.heard(worker)
+    def sample_progress(self, worker: int | None, *, waits_for_supervisor: bool = False) -> float:
+        """Record the progress of a process; returns the seconds for which it has made none."""
+        process, now = self._process(worker), time.monotonic()
+        if waits_for_supervisor:
+            process.progress.excuse(now)
+        else:
+            processed, waiting = 0, False
+            if worker is not None and process.ready:
+                report = self._aggregator.workers.get(worker)
+                processed = report.ledger.deliveries.processed if report else 0
+                waiting = self._aggregator.has_waiting_events(worker)
+            process.progress.sample(now, process.messages, processed, waiting=waiting)
+        return process.progress.stalled_seconds
+
+    def wrote(self, worker: int, report: WorkerReport) -> None:
+        """The lines of a worker's report are in the alarm files."""
         if report.alarms:
             self._keep_latest(report.alarms)
         if (details := report.details) is not None:
@@ -124,7 +143,7 @@ class Observer:
     def sample(self) -> None:
         """Record the totals for the rates; to be called every SAMPLE_SECONDS."""
         workers = self._aggregator.workers.items()
-        processed = {worker: sum(r.processed.values()) for worker, r in workers}
+        processed = {worker: report.ledger.deliveries.processed for worker, report in workers}
         received = self._aggregator.total().events.received
         self._samples.append(_Sample(time.monotonic(), received, processed))
 
@@ -138,6 +157,7 @@ class Observer:
             uptime=time.monotonic() - self._started_at,
             settings={name: settings.redacted(name) for name in names},
             config_hash=self._config_hash,
+            hang_timeout=settings.hang_timeout,
             directives=sum(self._directive_counts),
             rejected_directives=self._rejected,
             ledger=self._aggregator.total(),
@@ -173,6 +193,7 @@ class Observer:
             backlogs=report.ledger.backlogs["open"] if report else 0,
             queue=self._aggregator.queue_length(number),
             queue_capacity=self._settings.max_queue,
+            has_pipe=self._aggregator.has_pipe(number),
             events_per_second=self._rate(number),
         )
 
@@ -194,5 +215,6 @@ def _process_status(name: str, process: _Process) -> ProcessStatus:
         up=process.up,
         ready=process.ready,
         restarts=max(0, process.starts - 1),
-        seconds_since_report=time.monotonic() - process.heard_at,
+        silent_seconds=process.progress.silent_seconds,
+        idle_seconds=process.progress.idle_seconds,
     )

@@ -8,6 +8,8 @@ from collections import deque
 MAX_DEATHS = 5
 WINDOW_SECONDS = 60.0
 FIRST_DELAY_SECONDS = 0.1
+START_RETRY_SECONDS = 2.0
+"""Delay after a start that failed since the system had no descriptors, memory or processes left."""
 
 
 class RestartPolicy:

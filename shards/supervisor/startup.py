@@ -1,9 +1,11 @@
 """The start of `serve`: configuration, alarm files and checkpoint, before any child process."""
 
+import resource
 import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 
 import uvloop
 from loguru import logger
@@ -35,12 +37,20 @@ def run(settings: Settings) -> int:
 
     StartInterrupted for a signal during the start.
     """
+    _raise_descriptor_limit()
     try:
         return uvloop.run(_make_supervisor(settings).serve())
     except _StartError as error:
         if text := str(error):
             logger.error(text)
         return error.exit_code
+
+
+def _raise_descriptor_limit() -> None:
+    """Allow as many open files as the system permits; the usual limit of 1024 is for select()."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # a sandbox may forbid it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _make_supervisor(settings: Settings) -> Supervisor:

@@ -27,8 +27,8 @@ from shards.supervisor.watchdog import WATCHDOG_SECONDS, Watchdog
 if TYPE_CHECKING:
     from shards.supervisor.overload_signals import OverloadSignals
 
-START_SECONDS = 60.0
-"""Longest time until the workers, and then the router, are ready."""
+PROGRESS_SECONDS = 1.0
+"""Interval of checks whether all processes make progress."""
 
 
 class Supervisor:
@@ -88,7 +88,10 @@ class Supervisor:
     async def _run_children(self) -> None:
         """Start the workers, then the router; serve; stop the router, then the workers."""
         children = self._children
-        async with asyncio.TaskGroup() as group:
+        async with (
+            run_every(PROGRESS_SECONDS, children.check_progress),
+            asyncio.TaskGroup() as group,
+        ):
             workers = [
                 group.create_task(children.run_worker(number))
                 for number in range(children.worker_count)
@@ -104,15 +107,14 @@ class Supervisor:
                 publishing.cancel()
 
     async def _become_ready(self, ready: Coroutine[Any, Any, None]) -> bool:
-        """Wait for readiness; False if the shutdown comes first, or START_SECONDS pass."""
+        """Wait for readiness; False if the shutdown comes first.
+
+        A start has no time limit, as a large configuration may take long; a hang ends it.
+        """
         tasks = asyncio.create_task(ready), asyncio.create_task(self._shutdown.requested.wait())
-        done, waiting = await asyncio.wait(
-            tasks, timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED
-        )
+        done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
-        if not done:
-            self._shutdown.give_up(f"not all processes were ready within {START_SECONDS:.0f} s")
         return tasks[0] in done and not self._shutdown.is_requested
 
     async def _serve_until_shutdown(self) -> None:

@@ -52,9 +52,8 @@ class Watchdog:
 
 def _totals(aggregator: LedgerAggregator) -> _Totals:
     ledger = aggregator.total()
-    deliveries = ledger.deliveries
     return _Totals(
         received=ledger.events.received,
-        processed=deliveries.consumed + deliveries.unmatched + deliveries.invalid.total(),
+        processed=ledger.deliveries.processed,
         busy_seconds=sum(report.busy_seconds for report in aggregator.workers.values()),
     )

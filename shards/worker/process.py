@@ -64,7 +64,7 @@ class _WorkerProcess:
         self._control = control
         self._setup = setup
         self._reports = reports
-        self._shard = Shard(setup)
+        self._shard = Shard(setup, control.track_progress)
         self._checkpointer = Checkpointer(
             self._shard.correlator,
             self._shard.directives,
@@ -173,9 +173,8 @@ class _WorkerProcess:
             self._next_report.cancel()
             self._next_report = None
         self._reported_at = asyncio.get_running_loop().time()
-        report = self._shard.make_report(
-            self._ended_pipes, self._checkpointer.stats, details=details
-        )
+        ended_pipes, self._ended_pipes = self._ended_pipes, []
+        report = self._shard.make_report(ended_pipes, self._checkpointer.stats, details=details)
         self._reports.write(encode_frame(report))
 
     def _clock(self) -> int:

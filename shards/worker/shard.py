@@ -26,6 +26,7 @@ from shards.histograms import LAG_BOUNDS, PROCESSING_BOUNDS, Timings, observe
 from shards.ipc.messages import WorkerDetails, WorkerReport
 from shards.ledger import Ledger
 from shards.logs import InvalidEventLog
+from shards.progress import TrackProgress, untracked
 from shards.settings.settings import Settings
 
 if TYPE_CHECKING:  # places without lookups do without their libraries
@@ -48,10 +49,11 @@ class WorkerSetup(Struct, frozen=True):
 class Shard:
     """Correlates the events of one worker, and counts the results."""
 
-    def __init__(self, setup: WorkerSetup) -> None:
+    def __init__(self, setup: WorkerSetup, track_progress: TrackProgress = untracked) -> None:
         directives = msgspec.msgpack.decode(setup.directives, type=list[Directive])
         self.directives = {directive.id: directive for directive in directives}
-        self.correlator = Correlator(directives, NetworkAssets(setup.assets), setup.options)
+        assets = NetworkAssets(track_progress(setup.assets))
+        self.correlator = Correlator(track_progress(directives), assets, setup.options)
         self._max_future = setup.settings.max_future or sys.maxsize
         self._max_delay = setup.settings.max_delay
         self._invalid_log = InvalidEventLog()
@@ -161,7 +163,7 @@ class Shard:
         backlogs["open"] = begun - backlogs["finished"] - backlogs["expired"]
         if self.enrichment is not None:
             ledger.lookups = self.enrichment.counts
-        return WorkerReport(
+        report = WorkerReport(
             alarm_events=self._encoder.encode_lines(outputs.alarm_events),
             alarms=self._encoder.encode_lines([publish.alarm for publish in outputs.published]),
             processed=dict(self._processed),
@@ -172,6 +174,9 @@ class Shard:
             active_directives=self._active_directives,
             details=self._take_details(checkpoints) if details else None,
         )
+        for pipe in ended_pipes:
+            self._processed.pop(pipe, None)  # nothing more comes from it
+        return report
 
     def _take_details(self, checkpoints: CheckpointStats) -> WorkerDetails:
         timings, self._timings = self._timings, Timings()

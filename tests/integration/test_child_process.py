@@ -2,14 +2,17 @@
 
 import asyncio
 import os
+import re
+import resource
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shards.ipc.child import ChildProcess
-from shards.ipc.messages import AttachPipe, FromChild, Ready, Stop
+from shards.ipc.messages import AttachPipe, FromChild, Progress, Ready, Stop
 from shards.ipc.shared_setup import SharedSetup
 from tests.support import child_targets
 
@@ -90,6 +93,70 @@ def test_a_killed_child_has_the_signal_as_its_code_and_is_no_error_to_send_to() 
         return code
 
     assert asyncio.run(run()) == -signal.SIGKILL
+
+
+def test_the_position_of_a_child_that_hangs_is_found() -> None:
+    async def run() -> str:
+        child = ChildProcess("child", child_targets.hanging)
+        ready, positions = asyncio.Event(), []
+
+        async def find() -> None:
+            await ready.wait()
+            positions.append(await child.find_position())
+            child.kill()
+
+        async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
+            group.create_task(find())
+            await child.handle_until_exit(lambda _: ready.set())
+        assert await child.find_position() == ""  # it is gone
+        return positions[0]
+
+    position = asyncio.run(run())
+    assert re.match(r"child_targets\.py:\d+ _hang < child_targets\.py:\d+ run < ", position)
+
+
+def test_a_stopped_child_has_no_position() -> None:
+    async def run() -> str:
+        child = ChildProcess("child", child_targets.silent)
+        os.kill(child._process.pid, signal.SIGSTOP)
+        position = await child.find_position()
+        child.kill()
+        async with asyncio.timeout(SECONDS):
+            await child.handle_until_exit(lambda _: None)
+        return position
+
+    assert asyncio.run(run()) == ""
+
+
+def test_a_start_reports_its_progress_once_a_second_at_most() -> None:
+    code, messages = run_child(child_targets.starting_slowly, 100_000, on_message=lambda _: None)
+    assert code == 0
+    assert messages[-1] == Ready()
+    assert 1 <= messages.count(Progress()) < 50
+
+
+def test_a_child_that_cannot_receive_a_descriptor_ends() -> None:
+    reader, writer = os.pipe()
+
+    def hand_over(child: ChildProcess) -> None:
+        pid = child._process.pid
+        used = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, used))
+        for number in range(3):  # there may be gaps
+            child.send_descriptor(AttachPipe(number, 0), writer)
+
+    code, _ = run_child(child_targets.hoarding, on_message=hand_over)
+    os.close(reader)
+    os.close(writer)
+    assert code == 1
+
+
+def test_a_child_that_a_descriptor_cannot_be_sent_to_is_killed() -> None:
+    def hand_over(child: ChildProcess) -> None:
+        child.send_descriptor(AttachPipe(1, 0), -1)
+
+    code, _ = run_child(child_targets.obedient, SharedSetup(1), on_message=hand_over)
+    assert code == -signal.SIGKILL
 
 
 def test_a_child_ends_with_its_supervisor() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 
 from multiprocess.connection import Connection
 
@@ -32,11 +33,51 @@ def obedient(control: Connection, setup: SharedSetup) -> None:
     run_child(Settings(), run)
 
 
+def hoarding(control: Connection) -> None:
+    """Keep every descriptor that arrives, and never exit."""
+
+    async def run() -> None:
+        channel = ControlChannel(control)
+        channel.set_handler(lambda message, descriptor: None)
+        channel.send(Ready())
+        await asyncio.Event().wait()
+
+    run_child(Settings(), run)
+
+
 def failing(control: Connection) -> None:  # noqa: ARG001 - every target gets it
     """Fail after the start."""
 
     async def run() -> None:
         raise ValueError("a test")
+
+    run_child(Settings(), run)
+
+
+def hanging(control: Connection) -> None:
+    """Report readiness, and never return to the event loop."""
+
+    async def run() -> None:
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+        ControlChannel(control).send(Ready())
+        _hang()
+
+    run_child(Settings(), run)
+
+
+def _hang() -> None:
+    while True:
+        pass
+
+
+def starting_slowly(control: Connection, items: int) -> None:
+    """Take that many items in a start that reports progress, then be ready and exit."""
+
+    async def run() -> None:
+        channel = ControlChannel(control)
+        for _ in channel.track_progress(range(items)):
+            pass
+        channel.send(Ready())
 
     run_child(Settings(), run)
 

@@ -10,7 +10,13 @@ from shards.ops.overview import Overview, ProcessStatus, ShardStatus
 
 def process_status(name: str, **fields: Any) -> ProcessStatus:
     """A process that runs and has just reported, unless `fields` says otherwise."""
-    defaults = {"up": True, "ready": True, "restarts": 0, "seconds_since_report": 0.1}
+    defaults = {
+        "up": True,
+        "ready": True,
+        "restarts": 0,
+        "silent_seconds": 0.0,
+        "idle_seconds": 0.0,
+    }
     return ProcessStatus(name=name, **defaults | fields)
 
 
@@ -23,6 +29,7 @@ def shard_status(worker: int, **fields: Any) -> ShardStatus:
         "queue": 0,
         "queue_capacity": 100,
         "events_per_second": 0.0,
+        "has_pipe": True,
     }
     return ShardStatus(worker=worker, **defaults | fields)
 
@@ -34,6 +41,7 @@ def overview(**fields: Any) -> Overview:
         "now": 1_700_000_060.0,
         "uptime": 60.0,
         "settings": {},
+        "hang_timeout": 30,
         "config_hash": "abc",
         "directives": 3,
         "rejected_directives": 0,

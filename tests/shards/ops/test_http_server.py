@@ -58,12 +58,15 @@ def test_health_is_200_and_ok_without_problems() -> None:
 
 
 def test_health_is_503_with_a_line_for_each_problem() -> None:
-    stalled = process_status("worker-0", seconds_since_report=40.0)
+    stalled = process_status("worker-0", silent_seconds=70.0)
     livez, readyz = answers(
         overview(workers=[stalled], stopping=True, source_connected=False), "/livez", "/readyz"
     )
-    assert (livez[0], livez[2]) == (503, "worker-0 has not reported for 40 s\n")
-    assert (readyz[0], readyz[2]) == (503, "it is stopping\nit is not listening\n")
+    assert (livez[0], livez[2]) == (503, "worker-0 has not reported for 70 s\n")
+    assert (readyz[0], readyz[2]) == (
+        503,
+        "it is stopping\nworker-0 has not reported for 70 s\nit is not listening\n",
+    )
 
 
 def test_metrics_and_status_have_their_content_types() -> None:

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from shards.ops.overview import STALLED_SECONDS
-from tests.support.overviews import overview, process_status
+from shards.ops.overview import STALLED_SECONDS, STUCK_SECONDS
+from tests.support.overviews import overview, process_status, shard_status
 
-STALLED = {"seconds_since_report": STALLED_SECONDS + 1}
+HANG_TIMEOUT = 30
+STUCK = {"silent_seconds": HANG_TIMEOUT + STUCK_SECONDS + 1}
 
 
 def test_a_healthy_service_has_no_problems() -> None:
@@ -15,30 +16,29 @@ def test_a_healthy_service_has_no_problems() -> None:
     assert healthy.liveness_problems == healthy.readiness_problems == []
 
 
-def test_processes_without_a_report_for_longer_than_the_limit_are_stalled() -> None:
-    stalled = overview(
-        router=process_status("router", **STALLED),
+def test_processes_without_progress_long_after_the_hang_timeout_need_a_restart() -> None:
+    stuck = overview(
+        hang_timeout=HANG_TIMEOUT,
+        router=process_status("router", **STUCK),
         workers=[
-            process_status("worker-0", seconds_since_report=STALLED_SECONDS),
-            process_status("worker-1", **STALLED),
+            process_status("worker-0", silent_seconds=HANG_TIMEOUT + STUCK_SECONDS),
+            process_status("worker-1", ready=False, **STUCK),
+            process_status("worker-2", idle_seconds=61.4),
+            process_status("worker-3", up=False, **STUCK),
         ],
     )
-    assert stalled.liveness_problems == [
-        "router has not reported for 31 s",
-        "worker-1 has not reported for 31 s",
+    assert stuck.liveness_problems == [
+        "router has not reported for 61 s",
+        "worker-1 has not reported for 61 s",
+        "events wait for worker-2, which took none for 61 s",
     ]
-    assert stalled.readiness_problems == []
 
 
-@pytest.mark.parametrize("state", [{"up": False, "ready": False}, {"ready": False}])
-def test_a_process_that_is_down_or_starting_is_not_stalled(state: dict[str, bool]) -> None:
-    starting = process_status("worker-0", **STALLED, **state)
-    assert overview(workers=[starting]).liveness_problems == []
-
-
-def test_no_process_is_stalled_while_alarms_cannot_be_written() -> None:
-    stalled = process_status("worker-0", **STALLED)
-    assert overview(workers=[stalled], output_trouble="disk full").liveness_problems == []
+def test_without_a_hang_timeout_a_process_without_progress_needs_a_restart_sooner() -> None:
+    silent = process_status("router", silent_seconds=STUCK_SECONDS + 1)
+    assert overview(hang_timeout=0, router=silent).liveness_problems == [
+        "router has not reported for 31 s"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,15 @@ def test_no_process_is_stalled_while_alarms_cannot_be_written() -> None:
         ({"workers": [process_status("worker-0", ready=False)]}, "worker-0 is still starting"),
         ({"router": process_status("router", up=False)}, "router is not running"),
         ({"router": process_status("router", ready=False)}, "router is still starting"),
+        (
+            {"router": process_status("router", silent_seconds=STALLED_SECONDS + 1)},
+            "router has not reported for 11 s",
+        ),
+        (
+            {"workers": [process_status("worker-0", idle_seconds=STALLED_SECONDS + 1)]},
+            "events wait for worker-0, which took none for 11 s",
+        ),
+        ({"shards": [shard_status(0, has_pipe=False)]}, "the router has no data pipe to worker-0"),
         ({"source_connected": False}, "it is not listening"),
         ({"source_connected": False, "uses_nats": True}, "there is no connection to NATS"),
         ({"output_trouble": "disk full"}, "alarms cannot be written: disk full"),

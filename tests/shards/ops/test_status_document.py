@@ -44,11 +44,11 @@ def test_problems_are_in_it() -> None:
     healthy = document(overview())
     assert (healthy["ready"], healthy["missing"], healthy["stuck"]) == (True, [], [])
     stopping = document(
-        overview(stopping=True, router=process_status("router", seconds_since_report=40.0))
+        overview(stopping=True, router=process_status("router", silent_seconds=70.0))
     )
     assert stopping["ready"] is False
-    assert stopping["missing"] == ["it is stopping"]
-    assert stopping["stuck"] == ["router has not reported for 40 s"]
+    assert stopping["missing"] == ["it is stopping", "router has not reported for 70 s"]
+    assert stopping["stuck"] == ["router has not reported for 70 s"]
 
 
 def test_a_shard_has_its_load_and_the_state_of_its_process() -> None:
@@ -56,7 +56,7 @@ def test_a_shard_has_its_load_and_the_state_of_its_process() -> None:
         overview(
             workers=[
                 process_status("worker-0"),
-                process_status("worker-1", ready=False, restarts=2, seconds_since_report=1.26),
+                process_status("worker-1", ready=False, restarts=2, silent_seconds=1.26),
             ],
             shards=[shard_status(0), shard_status(1, queue=7, events_per_second=1.5)],
         )
@@ -71,6 +71,7 @@ def test_a_shard_has_its_load_and_the_state_of_its_process() -> None:
         "queue": 7,
         "queue_capacity": 100,
         "events_per_second": 1.5,
+        "has_pipe": True,
         "up": True,
         "ready": False,
         "restarts": 2,

@@ -107,6 +107,7 @@ VARIABLES_OF_SERVE: list[Variable] = [
     ("DSIEM_MAX_FUTURE", "max_future", "0", 0),
     ("DSIEM_EXPIRY_GRACE", "expiry_grace", "0", 0),
     ("DSIEM_SHUTDOWN_TIMEOUT", "shutdown_timeout", "1", 1),
+    ("DSIEM_HANG_TIMEOUT", "hang_timeout", "0", 0),
     ("DSIEM_API_TOKEN", "api_token", "t0k=n", "t0k=n"),
     ("DSIEM_CHECK", "check", "true", True),
     ("DSIEM_LOOKUP_PROXY", "lookup_proxy", "http://p:3128", "http://p:3128"),

@@ -97,8 +97,8 @@ def test_shards_have_what_was_reported_of_them(watch: Watch) -> None:
 
 
 def test_an_alarm_that_is_written_again_is_the_latest(watch: Watch) -> None:
-    watch.observer.reported(0, report("aaaaaaaaa", "bbbbbbbbb"))
-    watch.observer.reported(1, report("aaaaaaaaa"))
+    watch.observer.wrote(0, report("aaaaaaaaa", "bbbbbbbbb"))
+    watch.observer.wrote(1, report("aaaaaaaaa"))
     ids = [line[13:22].decode() for line in watch.overview().latest_alarms]
     assert ids == ["bbbbbbbbb", "aaaaaaaaa"]
 
@@ -108,8 +108,8 @@ def test_details_add_up_over_workers_and_restarts(watch: Watch) -> None:
         timings = Timings()
         timings.lag.buckets[0] = 2
         details = WorkerDetails(timings, {"High": 1}, {7: 3}, at)
-        watch.observer.reported(worker, report(details=details))
-        watch.observer.reported(worker, report())
+        watch.observer.wrote(worker, report(details=details))
+        watch.observer.wrote(worker, report())
     overview = watch.overview()
     assert overview.timings.lag.count == 6
     assert overview.alarms_written == {"Low": 0, "Medium": 0, "High": 3}
@@ -118,7 +118,7 @@ def test_details_add_up_over_workers_and_restarts(watch: Watch) -> None:
 
 
 def test_the_age_of_a_checkpoint_is_not_known_before_each_worker_has_one(watch: Watch) -> None:
-    watch.observer.reported(0, report(details=WorkerDetails(Timings(), {}, {}, 50.0)))
+    watch.observer.wrote(0, report(details=WorkerDetails(Timings(), {}, {}, 50.0)))
     assert watch.overview().oldest_checkpoint_at == 0.0
 
 
