@@ -74,9 +74,10 @@ class Deliveries(Struct):
 class Feed(Struct):
     """Counts of events that did not arrive because the connection to NATS failed.
 
-    `lost`: number of lost connections; `seconds_without`: time without a connection, the time
-    before the first one included; `cut`: events that the server discarded for this client, as far
-    as its monitoring was asked.
+    `lost`: number of lost connections; `seconds_without`: time without a subscription, the time
+    before the first one and after the death of a router included; if the router had stalled before
+    its connection ended, the time of the stall too. `cut`: events that the server discarded for
+    this client, as far as its monitoring was asked.
     """
 
     lost: int = 0

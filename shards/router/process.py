@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 
 from loguru import logger
 from multiprocess.connection import Connection
@@ -18,13 +19,18 @@ from shards.sources.event_source import EventSource
 REPORT_SECONDS = 0.5
 
 
-def main(control: Connection, shared_setup: SharedSetup, port: int) -> None:
+def main(
+    control: Connection, shared_setup: SharedSetup, port: int, down_since: float | None
+) -> None:
     """The target of the router process; its data pipes arrive as AttachPipe messages.
 
-    `shared_setup` holds a RouterSetup; `port` is the one to listen on, 0 for any free one.
+    `shared_setup` holds a RouterSetup; `port` is the one to listen on, 0 for any free one;
+    `down_since`: when the router before this one died, in monotonic seconds.
     """
+    started = time.monotonic() if down_since is None else down_since
     setup: RouterSetup = shared_setup.load()
-    run_child(setup.settings, lambda: _RouterProcess(ControlChannel(control), setup).run(port))
+    channel = ControlChannel(control)
+    run_child(setup.settings, lambda: _RouterProcess(channel, setup).run(port, started))
 
 
 class _RouterProcess:
@@ -38,10 +44,10 @@ class _RouterProcess:
         self._send_queues = [SendQueue(self._settings.max_queue) for _ in workers]
         self._router = Router(setup, self._send_queues, control.track_progress)
 
-    async def run(self, port: int) -> None:
+    async def run(self, port: int, down_since: float) -> None:
         """Run until the supervisor sends Stop: then stop the source, and write what is queued."""
         self._control.set_handler(self._on_message)
-        source = self._make_source(port)
+        source = self._make_source(port, down_since)
         try:
             self._control.send(Ready(await source.start()))
         except OSError as error:
@@ -59,13 +65,13 @@ class _RouterProcess:
             await self._close_send_queues()
         self._control.send(self._router.make_report(source))
 
-    def _make_source(self, port: int) -> EventSource:
+    def _make_source(self, port: int, down_since: float) -> EventSource:
         """The event source of the mode; the libraries of the other one are not imported."""
         settings = self._settings
         if settings.mode == "cluster-backend":
             from shards.sources.nats_source import NatsSource  # noqa: PLC0415
 
-            return NatsSource(self._router.route, settings)
+            return NatsSource(self._router.route, settings, down_since)
         from shards.sources.http_source import HttpSource  # noqa: PLC0415
 
         return HttpSource(self._router, settings.address, port, settings.api_token)

@@ -4,6 +4,7 @@ A client cannot know how many messages the server discarded for it; the server c
 """
 
 import threading
+from datetime import datetime
 
 import msgspec
 from loguru import logger
@@ -16,20 +17,26 @@ _LONGEST = 4 << 20
 
 
 class ConnectionEnd(Struct, frozen=True):
-    """Why the server closed a connection, and the number of messages that it had for it."""
+    """Why the server closed a connection, and the number of messages that it had for it.
+
+    `seconds_ago`: the time since then, by the server's clock; None if it does not say.
+    """
 
     reason: str
     sent: int
+    seconds_ago: float | None = None
 
 
 class _Closed(Struct):
     cid: int
     out_msgs: int
     reason: str = ""
+    stop: datetime | None = None
 
 
 class _Connz(Struct):
     connections: list[_Closed]
+    now: datetime | None = None
 
 
 def connection_end(monitor: str, client_id: int, stop: threading.Event) -> ConnectionEnd | None:
@@ -43,6 +50,9 @@ def connection_end(monitor: str, client_id: int, stop: threading.Event) -> Conne
         return None
     for connection in found.connections:
         if connection.cid == client_id:
-            return ConnectionEnd(connection.reason, connection.out_msgs)
+            ago = None
+            if found.now and connection.stop:
+                ago = max(0.0, (found.now - connection.stop).total_seconds())
+            return ConnectionEnd(connection.reason, connection.out_msgs, ago)
     logger.warning("the NATS server does not know the previous connection: was it restarted?")
     return None

@@ -5,12 +5,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 import nats.aio.client
 import nats.errors
 from loguru import logger
-from msgspec.structs import replace
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 
@@ -18,6 +16,7 @@ from shards.ipc.pipes import READ_BYTES
 from shards.ledger import Feed
 from shards.settings.settings import Settings
 from shards.sources import nats_connection, nats_monitor
+from shards.sources.connection_tracker import ConnectionTracker, EndedConnection
 from shards.sources.nats_connection import EVENTS_SUBJECT, RETRY_SECONDS
 from shards.sources.nats_parser import EventParser
 
@@ -27,73 +26,19 @@ _STOP_SECONDS = 2
 nats.aio.client.DEFAULT_BUFFER_SIZE = READ_BYTES
 
 
-class EndedConnection(NamedTuple):
-    """A connection that has ended: the server's id of it, and the events received over it."""
-
-    client_id: int
-    received: int
-
-
-class _ConnectionTracker:
-    """Counts lost connections and the time without one; times in monotonic seconds."""
-
-    def __init__(self, now: float) -> None:
-        self.parser: EventParser | None = None
-        self._feed = Feed()
-        self._ended: EndedConnection | None = None
-        self._disconnected_since: float | None = now
-        self._counted = 0
-        """Events of the parser that came over ended connections."""
-
-    def use_parser(self, parser: EventParser) -> None:
-        """Count the events of a new client, which has its own parser."""
-        self.parser, self._counted = parser, 0
-
-    def connected(self, now: float) -> EndedConnection | None:
-        """A connection is established; returns the one that ended before, if any."""
-        if self._disconnected_since is not None:
-            self._feed.seconds_without += now - self._disconnected_since
-            self._disconnected_since = None
-        ended, self._ended = self._ended, None
-        return ended
-
-    def disconnected(self, now: float, client_id: int | None) -> bool:
-        """The connection has ended; False if that is known, since nats-py may report it twice."""
-        if self._disconnected_since is not None or self.parser is None:
-            return False
-        self._disconnected_since = now
-        self._feed.lost += 1
-        received = self.parser.received
-        if client_id is not None:
-            self._ended = EndedConnection(client_id, received - self._counted)
-        self._counted = received
-        return True
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether there is a connection, and with it the subscription."""
-        return self._disconnected_since is None
-
-    def add_discarded(self, events: int) -> int:
-        """Count events that the server discarded; returns their number, at least 0."""
-        self._feed.cut += max(0, events)
-        return max(0, events)
-
-    def feed(self, now: float) -> Feed:
-        """The counts, the present time without a connection included."""
-        since = self._disconnected_since
-        without = 0.0 if since is None else now - since
-        return replace(self._feed, seconds_without=self._feed.seconds_without + without)
-
-
 class NatsSource:
     """An event source: a subscription to the events, renewed whenever the connection breaks."""
 
-    def __init__(self, take: Callable[[Sequence[bytes]], None], settings: Settings) -> None:
-        """`take` is called with the events of each read."""
+    def __init__(
+        self, take: Callable[[Sequence[bytes]], None], settings: Settings, down_since: float
+    ) -> None:
+        """`take` is called with the events of each read.
+
+        `down_since`: from this time on, in monotonic seconds, no source has received events.
+        """
         self._take = take
         self._settings = settings
-        self._tracker = _ConnectionTracker(time.monotonic())
+        self._tracker = ConnectionTracker(down_since)
         self._client: Client | None = None
         self._subscription: Subscription | None = None
         self._running: asyncio.Task[None] | None = None
@@ -172,7 +117,7 @@ class NatsSource:
         )
         if end is None:
             return
-        discarded = self._tracker.add_discarded(end.sent - ended.received)
+        discarded = self._tracker.add_end(ended, end, time.monotonic())
         logger.bind(reason=end.reason, events=discarded).warning(
             "the NATS server has discarded events"
         )

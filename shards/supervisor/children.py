@@ -145,9 +145,12 @@ class Children:
     async def run_router(self) -> None:
         """Run the router, and restart it when it dies, until the shutdown."""
         restarts = RestartPolicy()
+        down_since: float | None = None
         while not self._shutdown.is_requested:
             try:
-                child = ChildProcess(ROUTER, router_process.main, self._router_setup, self.port)
+                child = ChildProcess(
+                    ROUTER, router_process.main, self._router_setup, self.port, down_since
+                )
             except OSError as error:
                 await self._wait_for_start(ROUTER, error)
                 continue
@@ -156,6 +159,7 @@ class Children:
             for number in self._workers:
                 self._connect(number)
             code = await child.handle_until_exit(self._on_router_message)
+            down_since = time.monotonic()
             self._router = None
             self._hung.pop(child, None)
             self._observer.ended(None)

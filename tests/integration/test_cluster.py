@@ -4,9 +4,11 @@ import json
 import os
 import signal
 import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -24,6 +26,7 @@ from tests.support.frontend import Frontend, Reply
 from tests.support.nats_server import Certificates, Credentials, NatsServer, TcpProxy, free_port
 from tests.support.replaying import event
 from tests.support.serving import (
+    Ledger,
     NumberedEvents,
     Service,
     ServiceExit,
@@ -234,6 +237,103 @@ def test_events_that_nats_cuts_from_a_slow_consumer_are_counted(
             assert 0 < said["events"] == ledger["feed_cut"] < sent
             assert said["reason"].startswith("Slow Consumer")
             assert len(service.event_ids()) == ledger.lines == ledger["events_received"]
+
+
+class Ticker:
+    """Publishes an event every few milliseconds while the context is active."""
+
+    def __init__(self, server: NatsServer) -> None:
+        self._server = server
+        self.published: dict[str, float] = {}
+        """When each event was published, by its id, in monotonic seconds."""
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        events = NumberedEvents(*DIRECTIVES, name="tick")
+        with self._server.publisher() as publisher:
+            while not self._ended.wait(0.005):
+                (event,) = events.take(1)
+                publisher.publish(EVENTS, raws([event]))
+                publisher.flush()
+                self.published[event["event_id"]] = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        """Publish no more."""
+        self._ended.set()
+        self._thread.join()
+
+    def seconds_missing(self, received: Iterable[str]) -> float:
+        """The time between the first and the last event that was not received."""
+        known = set(received)
+        missing = [at for id_, at in self.published.items() if id_ not in known]
+        return max(missing) - min(missing) if missing else 0.0
+
+
+def wait_for_new_events(service: Service, ticker: Ticker) -> None:
+    """Wait until an event that was published after now has arrived."""
+    before = len(ticker.published)
+    wait_until(
+        lambda: any(f"tick{n}" in service.event_ids() for n in range(before + 1, before + 50)),
+        "new events",
+    )
+
+
+def admitted_gap(ledger: Ledger) -> float:
+    """The seconds in which the service says that it may have missed events."""
+    return ledger["unreported_seconds"] + ledger["feed_seconds_without"]
+
+
+def test_the_gap_of_a_router_that_died_lasts_until_the_new_subscription(
+    tmp_path: Path, nats: NatsServer, frontend: Frontend
+) -> None:
+    with backend(tmp_path, frontend, nats.url) as service, Ticker(nats) as ticker:
+        wait_for_new_events(service, ticker)
+        os.kill(service.router, signal.SIGKILL)
+        service.wait_for_log(CONNECTED, 2)
+        wait_for_new_events(service, ticker)
+        ticker.finish()
+        ended = service.stop()
+        missing = ticker.seconds_missing(service.event_ids())
+        ended.ledger.check()
+        assert 0.1 < missing <= admitted_gap(ended.ledger) < missing + 3
+
+
+@pytest.mark.parametrize("monitored", [False, True])
+def test_the_gap_of_a_router_that_stalled_begins_when_the_server_cut_it_off(
+    monitored: bool, tmp_path: Path, frontend: Frontend
+) -> None:
+    with NatsServer(tmp_path / "nats", "max_pending: 2mb", 'write_deadline: "1s"') as nats:
+        options = ("--nats-monitor", nats.monitor_url) if monitored else ()
+        with (
+            backend(tmp_path, frontend, nats.url, "--max-queue", "0", *options) as service,
+            Ticker(nats) as ticker,
+        ):
+            wait_for_new_events(service, ticker)
+            os.kill(service.router, signal.SIGSTOP)
+            publish(nats, NumberedEvents(*DIRECTIVES).take(60_000))
+            wait_until(lambda: nats.subscribers(EVENTS) == 0, "the server cuts it off")
+            before = len(ticker.published)
+            wait_until(lambda: len(ticker.published) > before + 500, "a long stall")
+            os.kill(service.router, signal.SIGCONT)
+            service.wait_for_log(CONNECTED, 2)
+            if monitored:
+                service.wait_for_log("the NATS server has discarded events")
+            wait_for_new_events(service, ticker)
+            ticker.finish()
+            ended = service.stop()
+            missing = ticker.seconds_missing(service.event_ids())
+            ended.ledger.check()
+            assert missing > 2
+            # Events that the server had discarded for the router are counted as such.
+            assert missing - 2 < admitted_gap(ended.ledger) < missing + 4
 
 
 def test_a_monitor_that_does_not_answer_is_logged_and_does_no_harm(

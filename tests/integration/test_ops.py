@@ -161,9 +161,11 @@ def test_health_metrics_and_status_from_start_to_stop(  # noqa: PLR0915 - it is 
         assert ops.metric("nats_disconnected_seconds_total") > 0
 
         # The disk is full, and has room again.
+        written = ops.metric('alarms_written_total{risk_class="High"}')
         limit_files(service, (service.logs / "siem_alarm_events.json").stat().st_size + 5)
         publish(server, events.take(40))
         until(lambda: "alarms cannot be written: " in ops.missing, "a full disk")
+        assert ops.metric('alarms_written_total{risk_class="High"}') == written
         assert ops.live
         assert ops.metric("output_writable") == 0
         assert ops.metric("output_errors_total") > 0
@@ -171,6 +173,7 @@ def test_health_metrics_and_status_from_start_to_stop(  # noqa: PLR0915 - it is 
         limit_files(service, resource.RLIM_INFINITY)
         until(lambda: ops.ready, "room again")
         until(lambda: service.lines() == 2044, "all lines")
+        until(lambda: ops.metric('alarms_written_total{risk_class="High"}') > written, "alarms")
         assert ops.metric("output_writable") == 1
 
         # A stuck process makes it not alive; nothing else does.

@@ -40,6 +40,14 @@ def test_the_reason_and_the_number_of_messages_of_this_connection(
     assert log == []
 
 
+def test_the_time_since_the_end_is_by_the_clock_of_the_server(server: Frontend) -> None:
+    body = b"""{"now": "2018-03-23T11:51:47.123456789Z", "connections": [
+        {"cid": 7, "out_msgs": 12, "stop": "2018-03-23T11:51:17.123456789Z"}]}"""
+    assert end_of(server, body) == ConnectionEnd("", 12, seconds_ago=30.0)
+    later = body.replace(b"11:51:17", b"11:52:17")
+    assert end_of(server, later) == ConnectionEnd("", 12, seconds_ago=0.0)
+
+
 def test_an_unknown_connection_is_logged(server: Frontend, log: list[str]) -> None:
     assert end_of(server, b'{"connections": []}') is None
     assert "does not know the previous connection" in log[0]
