@@ -3,7 +3,6 @@
 Flag, environment variable, key in a settings file and help text follow from the field.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Struct
 from msgspec.structs import fields
 
+from shards.settings.cpu_limit import usable_cpus
 from shards.settings.schema import (
     CORRELATING,
     EVERY_COMMAND,
@@ -29,8 +29,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """The settings of one process."""
 
     workers: Annotated[
-        int, Spec("service", "worker processes; by default one less than the CPUs", low=1)
-    ] = max(1, len(os.sched_getaffinity(0)) - 1)
+        int, Spec("service", "worker processes; by default one less than the usable CPUs", low=1)
+    ] = max(1, usable_cpus() - 1)
     reload_backlogs: Annotated[
         bool, Spec("service", "at the start, restore the backlogs that were open at the last stop")
     ] = True
@@ -148,7 +148,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_future: Annotated[
         int,
         Spec("correlation", "seconds that an event may be ahead of the clock, 0 is without limit"),
-    ] = 3600
+    ] = 60
 
     med_risk_min: Annotated[
         int,

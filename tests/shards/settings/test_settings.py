@@ -1,12 +1,12 @@
 """The settings: defaults, variables, and secrets that are not shown."""
 
-import os
 import pickle
 from pathlib import Path
 
 import pytest
 
 from shards.settings.command_line import canonical_arguments, parse_command
+from shards.settings.cpu_limit import usable_cpus
 from shards.settings.schema import Setting
 from shards.settings.settings import SETTINGS_TABLE, Settings, settings_of
 from tests.support.settings_parsing import REPLAY, SERVE, serve, settings
@@ -45,8 +45,8 @@ def test_defaults_are_those_of_the_peers() -> None:
         mode="standalone",
         address="127.0.0.1",
         port=8080,
-        workers=max(1, len(os.sched_getaffinity(0)) - 1),
-        max_future=3600,
+        workers=max(1, usable_cpus() - 1),
+        max_future=60,
         expiry_grace=10,
         shutdown_timeout=8,
         api_token="",

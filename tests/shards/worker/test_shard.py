@@ -30,8 +30,8 @@ RULE = {
 DIRECTIVE = {"id": 1, "name": "n", "kingdom": "k", "category": "c", "priority": 5}
 
 
-def shard(max_future: int) -> Shard:
-    rules = [RULE | {"stage": stage} for stage in (1, 2)]
+def shard(max_future: int, stages: int = 2) -> Shard:
+    rules = [RULE | {"stage": stage} for stage in range(1, stages + 1)]
     document = msgspec.json.encode({"directives": [DIRECTIVE | {"rules": rules}]})
     directives = [item.directive for item in parse_directives(document)]
     assets, _ = parse_assets(b'{"assets":[{"name":"lan","cidr":"10.0.0.0/8","value":5}]}')
@@ -40,7 +40,7 @@ def shard(max_future: int) -> Shard:
     return Shard(WorkerSetup(settings, Options(), packed, tuple(assets)))
 
 
-def event(seconds_ahead: int, **more: int) -> bytes:
+def event(seconds_ahead: int, **more: int | str) -> bytes:
     time = datetime.fromtimestamp(NOW + seconds_ahead, UTC).isoformat()
     addresses = {"src_ip": "10.0.0.1", "dst_ip": "10.0.0.2"}
     body = {"event_id": "e", "timestamp": time, "sensor": "s", "plugin_id": 1, "plugin_sid": 1}
@@ -66,6 +66,17 @@ def test_an_event_too_far_ahead_is_taken_as_of_now_and_counted(
     report, start = run_with_future_event(max_future, ahead)
     assert (start, report.ledger.from_future) == (taken_as, counted)
     assert (report.ledger.deliveries.consumed, report.ledger.deliveries.unmatched) == (1, 0)
+
+
+def test_an_event_an_hour_ahead_does_not_put_all_later_ones_out_of_order() -> None:
+    """Anyone who can send one event could otherwise switch off a detection."""
+    worker = shard(Settings().max_future, stages=3)
+    ahead = (0, 59 * 60, *range(1, 20))
+    worker.process_batch(1, [event(s, event_id=f"e{i}") for i, s in enumerate(ahead)], NOW)
+    report = worker.make_report([], CheckpointStats())
+    assert report.ledger.from_future == 1
+    assert report.ledger.outcomes["out_of_order"] == 0
+    assert report.ledger.backlogs["finished"] == len(ahead) // 3
 
 
 @pytest.mark.parametrize(
