@@ -99,6 +99,9 @@ def _login(parts: SplitResult) -> HTTPBasicAuth | None:
 _DIRECT = TransportOptions()
 
 
+_NO_DEADLINE = "is not read: the installed urllib3 takes no deadline, use the pinned version"
+
+
 class HttpClient:
     """Requests to one server, one at a time; for one thread."""
 
@@ -148,7 +151,7 @@ class HttpClient:
             raise HttpClientError(shown, STOPPING, code="stopping")
         with Deadline(seconds, self._stop) as deadline:
             try:
-                response = self._receive(path, shown, most, statuses)
+                response = self._receive(path, shown, most, statuses, deadline)
             except (HTTPError, OSError, ValueError) as error:  # those of requests are OSErrors
                 raise self._deadline_error(deadline, shown) or self._read_error(
                     shown, error
@@ -157,7 +160,9 @@ class HttpClient:
             raise late  # a body without length ends like this when its connection is shut down
         return response
 
-    def _receive(self, path: str, shown: str, most: int, statuses: Container[int]) -> HttpResponse:
+    def _receive(
+        self, path: str, shown: str, most: int, statuses: Container[int], deadline: Deadline
+    ) -> HttpResponse:
         body = bytearray()
         with self._session.get(
             self._server.url + path,
@@ -166,6 +171,8 @@ class HttpClient:
             allow_redirects=False,
             timeout=(SOCKET_SECONDS, self._read_timeout),
         ) as response:
+            if not deadline.holds_connection:
+                raise HttpClientError(shown, _NO_DEADLINE, code="no_deadline")
             _check_head(response, shown, statuses)
             for chunk in response.iter_content(_CHUNK_BYTES):
                 body += chunk

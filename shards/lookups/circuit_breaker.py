@@ -21,11 +21,15 @@ class CircuitBreaker:
         self._generation = 0
         """Number of changes of the state."""
 
-    def admit(self, now: float) -> int | None:
-        """Return the generation to pass to `record`; None if the lookup is not admitted."""
+    def admit(self, now: float, *, at_once: bool = True) -> int | None:
+        """Return the generation to pass to `record`; None if the lookup is not admitted.
+
+        `at_once`: whether the lookup would start now. Otherwise it is no trial: while it waited
+        behind lookups that hang, the breaker would stay half open.
+        """
         if self.state == "closed":
             return self._generation
-        if self.state == "half_open" or now < self._open_until:
+        if self.state == "half_open" or now < self._open_until or not at_once:
             return None
         self._change_state("half_open")
         return self._generation

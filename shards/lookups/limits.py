@@ -13,6 +13,8 @@ class LookupLimits(Struct, frozen=True):
     """Threads; as many failures as open the breaker must be possible at the same time."""
     queued_terms: int = 4096
     """Terms that wait for a thread."""
+    queued_requests: int = 16_384
+    """Requests of alarms, for all sources together, whose terms are not started yet."""
     waiters: int = 65_536
     """Pairs of a term and a backlog that waits for it."""
     cached_answers: int = 65_536

@@ -73,24 +73,31 @@ class LookupService:
         self._limits = limits
         self._clock = clock
         self._stop = threading.Event()
-        self._requests: asyncio.Queue[tuple[BacklogKey, LookupRequest]] = asyncio.Queue()
+        self._requests: asyncio.Queue[tuple[BacklogKey, LookupRequest]] = asyncio.Queue(
+            limits.queued_requests
+        )
         self._settled: asyncio.Queue[SettledTerm] = asyncio.Queue()
         self._outstanding: dict[BacklogKey, _Outstanding] = {}
         self._clients = [self._create_client(source) for source in sources]
         self._names = list(_source_names(client.source for client in self._clients))
 
-    def request(self, backlog: BacklogKey, request: LookupRequest) -> None:
-        """Look up all terms of a request; does nothing after `close`.
+    def request(self, backlog: BacklogKey, request: LookupRequest) -> bool:
+        """Look up all terms of a request; False after `close`, or if too many requests wait.
 
         Each source that has hits for a term puts LookupHits on `results`. LookupsDone follows when
         all terms of all requests for this backlog are answered, have failed, or are rejected.
         """
         if self._stop.is_set():
-            return
+            return False
+        if self._requests.full():
+            for client in self._clients:
+                client.reject(len(requested_terms(client.source.kind, request)))
+            return False
         outstanding = self._outstanding.setdefault(backlog, _Outstanding())
         outstanding.requests += 1
         outstanding.lookups += 1
         self._requests.put_nowait((backlog, request))
+        return True
 
     async def run(self) -> None:
         """Work on requests, until cancelled; raise the exception if anything fails.

@@ -100,7 +100,7 @@ class SourceClient:
                 return True
         elif len(self._queue) >= self._limits.queued_terms:
             self._counts.rejected_full += 1
-        elif (generation := self._breaker.admit(self._clock())) is None:
+        elif (generation := self._admit()) is None:
             self._counts.rejected_breaker += 1
         else:
             self._jobs[term] = job = LookupJob(term, generation, waiter)
@@ -109,6 +109,16 @@ class SourceClient:
             self._submit_queued()
             return True
         return False
+
+    def _admit(self) -> int | None:
+        """The breaker's generation; None if it does not admit a lookup."""
+        at_once = not self._queue and self._pool.has_free_thread()
+        return self._breaker.admit(self._clock(), at_once=at_once)
+
+    def reject(self, terms: int) -> None:
+        """Count terms that are asked for and not looked up, since too many requests wait."""
+        self._counts.asked += terms
+        self._counts.rejected_full += terms
 
     async def run(self) -> None:
         """Wait until cancelled; raise the exception if settling an answer fails."""

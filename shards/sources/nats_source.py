@@ -11,6 +11,7 @@ import nats.errors
 from loguru import logger
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
+from nats.protocol.parser import Parser
 
 from shards.ipc.pipes import READ_BYTES
 from shards.ledger import Feed
@@ -86,6 +87,8 @@ class NatsSource:
     def _make_client(self) -> Client:
         """A client whose parser passes on all events of a read at once."""
         self._client = client = Client()
+        if not isinstance(getattr(client, "_ps", None), Parser):  # not public; versions are pinned
+            raise RuntimeError("this version of nats-py takes no parser: use the pinned one")
         parser = client._ps = EventParser(client, EVENTS_SUBJECT, self._take)
         self._tracker.use_parser(parser)
         return client

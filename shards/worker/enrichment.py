@@ -62,11 +62,10 @@ class Enrichment:
         """
         for publish in published:
             pending = self._pending.get(publish.key)
-            if publish.lookups is not None:
+            if publish.lookups and self._lookups.request(publish.key, publish.lookups):
                 if pending is None:
                     pending = self._pending[publish.key] = _PendingAlarm(publish.alarm)
                 pending.requests += 1
-                self._lookups.request(publish.key, publish.lookups)
             if pending is not None:
                 pending.alarm = publish.alarm
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from shards import http_deadline
 from shards.http_client import HttpClient, HttpClientError, parse_server_url
 from tests.support.frontend import Frontend, Reply
 
@@ -42,6 +43,14 @@ def fault(url: str, most: int = MOST, seconds: float = 5.0) -> str:
 def test_the_body_comes_whole(frontend: Frontend) -> None:
     assert got(frontend.url) == BODY
     assert got(frontend.url, most=len(BODY)) == BODY
+
+
+def test_a_client_whose_deadline_holds_no_connection_reads_nothing(
+    frontend: Frontend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a version of urllib3 that has another method for new connections."""
+    monkeypatch.delattr(http_deadline._Plain, "_new_conn")
+    assert "use the pinned version" in fault(frontend.url)
 
 
 def test_a_slash_at_the_end_of_the_url_is_dropped(frontend: Frontend) -> None:

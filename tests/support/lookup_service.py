@@ -79,8 +79,8 @@ class LookupHarness:
         """Request addresses and pairs for a backlog."""
         addresses = tuple(term for term in terms if isinstance(term, str))
         pairs = tuple(term for term in terms if not isinstance(term, str))
-        self._outstanding[name] += 1
-        self.service.request((DIRECTIVE, name), LookupRequest(addresses, pairs))
+        accepted = self.service.request((DIRECTIVE, name), LookupRequest(addresses, pairs))
+        self._outstanding[name] += accepted
 
     def counts(self) -> dict[str, Any]:
         """The counts of the only source, without those that are 0."""
@@ -88,6 +88,11 @@ class LookupHarness:
         [state] = counted.breakers or [""]
         counts = msgspec.to_builtins(replace(counted, breakers=Counter()))
         return {"breaker": state, **{name: count for name, count in counts.items() if count}}
+
+    def has_free_thread(self) -> bool:
+        """Whether a lookup in the only source would start at once."""
+        [client] = self.service._clients
+        return client._pool.has_free_thread()
 
     async def wait_until(self, condition: Callable[[], object], seconds: float = 5.0) -> None:
         """Let the loop run until a condition holds, or a task of the service fails."""

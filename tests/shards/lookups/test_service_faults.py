@@ -141,5 +141,6 @@ async def test_a_plugin_that_does_not_return_is_given_up(monkeypatch: pytest.Mon
         assert harness.counts() == {"breaker": "open", **expected}
         lookup_plugins.release.set()
         harness.clock.now += limits.breaker_open_seconds
+        await harness.wait_until(harness.has_free_thread)
         await harness.look_up("b", IP)
         assert harness.delivered == [("b", (Hit("late", IP, "x"),), "intel")]

@@ -3,8 +3,10 @@
 import time
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
+from tests.support import lookup_plugins
 from tests.support.frontend import Reply
 from tests.support.lookup_server import (
     IP,
@@ -73,6 +75,44 @@ async def test_terms_are_rejected_when_the_queue_is_full(server: LookupServer) -
         await harness.wait_until_done()
         assert harness.counts() == {"breaker": "closed", "nothing": 5, **expected}
         assert len(server.asked) == 5
+
+
+@in_loop
+async def test_a_breaker_admits_no_trial_while_all_threads_hang(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The trial would wait behind the lookups that hang, and the breaker stay half open."""
+    lookup_plugins.register(monkeypatch, "intel", "Hanging")
+    lookup_plugins.release.clear()
+    limits = replace(
+        LIMITS, threads=2, request_seconds=0.02, grace_seconds=0.02, breaker_failures=2
+    )
+    async with running_lookups(intel("http://x", "Hanging"), limits=limits) as harness:
+        await harness.look_up("a", "1.1.1.1", "1.1.1.2")
+        for trial in range(3):
+            harness.clock.now += limits.breaker_open_seconds
+            await harness.look_up("b", f"2.2.2.{trial}")
+            assert harness.counts()["breaker"] == "open"
+        assert harness.counts()["rejected_breaker"] == 3
+        lookup_plugins.release.set()
+        await harness.wait_until(harness.has_free_thread)
+        await harness.look_up("c", "3.3.3.3")
+        assert harness.counts()["breaker"] == "closed"
+
+
+@in_loop
+async def test_requests_are_rejected_when_too_many_wait(server: LookupServer) -> None:
+    limits = replace(LIMITS, queued_requests=3)
+    async with running_lookups(intel(server.url), limits=limits) as harness:
+        for number in range(10):
+            harness.request("a", f"1.1.1.{number}", f"2.2.2.{number}")
+        await harness.wait_until_done()
+        assert harness.counts() == {
+            "breaker": "closed",
+            "asked": 20,
+            "nothing": 6,
+            "rejected_full": 14,
+        }
 
 
 @in_loop
