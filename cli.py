@@ -28,8 +28,7 @@ from shards.settings.settings import SETTINGS_TABLE
 def _validate(parsed: ParsedCommand) -> int:
     from shards.commands import validate
 
-    settings, paths = parsed.settings, [Path(path) for path in parsed.operands]
-    return validate.run(paths, settings.lenient_directives, settings.format)
+    return validate.run([Path(path) for path in parsed.operands], parsed.settings)
 
 
 def _replay(parsed: ParsedCommand) -> int:

@@ -1,5 +1,6 @@
 """Reads a document of saved alarms: absent and null fields get defaults, faults are reported."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -22,8 +23,12 @@ _RULE = {
 _decode = msgspec.json.Decoder(SavedAlarm).decode
 
 
+MAX_FAULTS = 1000
+"""Items that are no alarms after which the rest of a document is not read."""
+
+
 class SavedDocument(Struct, frozen=True):
-    """The alarms of a document; `faults`: a text for each item that is no alarm."""
+    """The alarms of a document; `faults`: a text for each way in which items are no alarms."""
 
     alarms: tuple[SavedAlarm, ...]
     faults: tuple[str, ...] = ()
@@ -35,13 +40,25 @@ def parse_saved_alarms(data: bytes) -> SavedDocument:
         items = msgspec.json.decode(data, type=list[msgspec.Raw])
     except Exception as error:  # UnicodeDecodeError and RecursionError are not MsgspecErrors
         raise ValueError(str(error)) from None
-    alarms, faults = [], []
+    alarms: list[SavedAlarm] = []
+    numbers: dict[str, list[int]] = {}
     for number, raw in enumerate(items, 1):
         try:
             alarms.append(_alarm(raw))
         except Exception as error:
-            faults.append(f"item {number}: {error}")
-    return SavedDocument(tuple(alarms), tuple(faults))
+            numbers.setdefault(str(error), []).append(number)
+            if number - len(alarms) == MAX_FAULTS:
+                faults = _describe_faults(numbers)
+                return SavedDocument(tuple(alarms), (*faults, f"items after {number} are not read"))
+    return SavedDocument(tuple(alarms), _describe_faults(numbers))
+
+
+def _describe_faults(numbers: Mapping[str, Sequence[int]]) -> tuple[str, ...]:
+    """A text for each error, with the first item that has it, and how many others."""
+    return tuple(
+        f"item {first}: {error}" + (f" (so have {len(others)} other items)" if others else "")
+        for error, (first, *others) in numbers.items()
+    )
 
 
 def _alarm(raw: msgspec.Raw) -> SavedAlarm:

@@ -127,8 +127,10 @@ def _run(settings: Settings, names: list[str], show_alarms: bool, opened: ExitSt
     try:
         recorded_files = [opened.enter_context(closing(RecordedFile(name))) for name in names]
         config, problems = load_config(settings)
-        for problem in problems:
+        for problem in problems.listed:
             print_error(str(problem))
+        if unlisted := problems.unlisted:
+            print_error(unlisted)
         if config is None:
             print_error("nothing was replayed: the config has faults")
             return INVALID

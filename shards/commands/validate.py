@@ -8,22 +8,23 @@ from msgspec import Struct
 
 from shards.commands.terminal import print_error, print_json, print_line
 from shards.config.config_folder import ConfigReader
-from shards.config.problem import Problem
+from shards.config.problem import MAX_LISTED, ProblemList
 from shards.errors import PathError
 from shards.exit_codes import INVALID, NO_PATH
+from shards.settings.settings import Settings
 
 
 class ValidationResult(Struct, frozen=True):
     """The problems found, the number of files and entries by kind, and why paths are unreadable."""
 
-    problems: list[Problem]
+    problems: ProblemList
     counts: Counter[str]
     unreadable: list[str]
 
     @property
     def has_faults(self) -> bool:
         """Whether any problem is more than a warning."""
-        return any(not problem.finding.warning for problem in self.problems)
+        return self.problems.faults > 0
 
     @property
     def exit_code(self) -> int:
@@ -36,51 +37,57 @@ class ValidationResult(Struct, frozen=True):
             "valid": not (self.has_faults or self.unreadable),
             "counts": self.counts,
             "unreadable": self.unreadable,
-            "problems": [problem.as_document() for problem in self.problems],
+            "faults": self.problems.faults,
+            "warnings": self.problems.warnings,
+            "problems": [problem.as_document() for problem in self.problems.listed],
         }
 
     def print_text(self) -> None:
         """Print the problems to stdout; what is unreadable and the totals to stderr."""
-        for problem in self.problems:
+        for problem in self.problems.listed:
             print_line(str(problem))
+        if unlisted := self.problems.unlisted:
+            print_error(unlisted)
         for message in self.unreadable:
             print_error(message)
-        counts = self.counts
-        warnings = sum(problem.finding.warning for problem in self.problems)
+        counts, problems = self.counts, self.problems
         print_error(
             f"{counts['files']} files, {counts['directives']} directives, {counts['assets']} "
-            f"assets: {len(self.problems) - warnings} faults, {warnings} warnings"
+            f"assets: {problems.faults} faults, {problems.warnings} warnings"
         )
 
 
-def run(paths: list[Path], lenient: bool, output_format: str) -> int:
+def run(paths: list[Path], settings: Settings) -> int:
     """Check files and folders, print the result, and return the exit code."""
-    result = validate_paths(paths, lenient)
-    if output_format == "json":
+    limit = None if settings.all else MAX_LISTED
+    result = validate_paths(paths, settings.lenient_directives, limit)
+    if settings.format == "json":
         print_json(result.as_document())
     else:
         result.print_text()
     return result.exit_code
 
 
-def validate_paths(paths: list[Path], lenient: bool) -> ValidationResult:
+def validate_paths(
+    paths: list[Path], lenient: bool, limit: int | None = MAX_LISTED
+) -> ValidationResult:
     """Check files and folders: each folder is a configuration, the single files are one together.
 
-    With `lenient`, what Dsiem (Go) repairs is a warning.
+    With `lenient`, what Dsiem (Go) repairs is a warning. `limit`: number of problems to list.
     """
-    result = ValidationResult([], Counter(), [])
-    files = ConfigReader(lenient=lenient, keep=False)
+    problems = ProblemList(limit)
+    result = ValidationResult(problems, Counter(), [])
+    files = ConfigReader(lenient=lenient, keep=False, problems=problems)
     readers = [files]
     for path in paths:
         try:
             if path.is_dir():
-                readers.append(ConfigReader(lenient=lenient, keep=False))
+                readers.append(ConfigReader(lenient=lenient, keep=False, problems=problems))
                 readers[-1].read_folder(path)
             else:
                 files.read_file(path)
         except PathError as error:
             result.unreadable.append(str(error))
     for reader in readers:
-        result.problems.extend(reader.problems)
         result.counts.update(reader.counts)
     return result

@@ -15,7 +15,7 @@ from engine.directives.directive import Directive, ParsedDirective, parse_direct
 from engine.directives.json_position import JsonLocator
 from engine.errors import DocumentPath, Finding
 from engine.options import Options
-from shards.config.problem import Problem
+from shards.config.problem import Problem, ProblemList
 from shards.errors import PathError
 from shards.settings.settings import Settings
 
@@ -50,7 +50,10 @@ class ConfigReader:
     Without `keep`, directives are only checked, so that files of any size need little memory.
     """
 
-    def __init__(self, *, lenient: bool, keep: bool = True) -> None:
+    def __init__(
+        self, *, lenient: bool, keep: bool = True, problems: ProblemList | None = None
+    ) -> None:
+        """`problems`: a list that several readers share."""
         self._lenient = lenient
         self._keep = keep
         self.directives: list[Directive] = []
@@ -58,7 +61,8 @@ class ConfigReader:
         self.sources: list[LookupSource] = []
         self.rejected = 0
         self._digest = sha256()
-        self.problems: list[Problem] = []
+        self.problems = ProblemList() if problems is None else problems
+        self._faulty_files: set[Path] = set()
         self.counts: Counter[str] = Counter()
         """Number of files, and of valid entries by kind."""
         self._first_position: dict[int, tuple[Path, DocumentPath]] = {}
@@ -74,7 +78,7 @@ class ConfigReader:
     @property
     def faulty(self) -> bool:
         """Whether any problem is more than a warning."""
-        return any(not problem.finding.warning for problem in self.problems)
+        return bool(self._faulty_files)
 
     def read_folder(self, folder: Path) -> None:
         """Read all configuration files of a folder, which must hold assets and directives.
@@ -89,7 +93,7 @@ class ConfigReader:
         if unreadable:
             raise PathError("\n".join(unreadable))
         for kind in ("assets", "directives"):
-            if self.counts[kind] == 0 and not self._has_faults(files[kind]):
+            if self.counts[kind] == 0 and self._faulty_files.isdisjoint(files[kind]):
                 self._report_none(kind, files[kind][0] if files[kind] else folder)
 
     def _read_all(self, kind: str, paths: Iterable[Path]) -> Iterator[str]:
@@ -99,10 +103,6 @@ class ConfigReader:
                 self.read_file(path, kind)
             except PathError as error:
                 yield str(error)
-
-    def _has_faults(self, paths: Iterable[Path]) -> bool:
-        names = {str(path) for path in paths}
-        return any(p.file in names and not p.finding.warning for p in self.problems)
 
     def read_file(self, path: Path, kind: str | None = None) -> None:
         """Read one file; its kind follows from its name, or else from its content."""
@@ -166,13 +166,20 @@ class ConfigReader:
         locator = JsonLocator(data)
         problems = []
         for finding in findings:
-            line, column = locator.locate(finding.path, finding.offset)
-            problems.append(Problem(str(path), line, column, finding))
-        self.problems += sorted(problems, key=lambda problem: (problem.line, problem.column))
+            if not finding.warning:
+                self._faulty_files.add(path)
+            if self.problems.count(finding):
+                line, column = locator.locate(finding.path, finding.offset)
+                problems.append(Problem(str(path), line, column, finding))
+        for problem in sorted(problems, key=lambda problem: (problem.line, problem.column)):
+            self.problems.add(problem)
 
     def _report_none(self, kind: str, place: Path) -> None:
         message = f"there are no {kind} in the folder, must be at least one"
-        self.problems.append(Problem(str(place), 1, 1, Finding(f"no-{kind}", message, field=kind)))
+        finding = Finding(f"no-{kind}", message, field=kind)
+        self._faulty_files.add(place)
+        self.problems.count(finding)
+        self.problems.add(Problem(str(place), 1, 1, finding))
 
 
 def config_files(folder: Path) -> dict[str, list[Path]]:
@@ -197,7 +204,7 @@ def kind_of(path: Path, data: bytes) -> str | None:
     return next((kind for kind, key in LIST_KEYS.items() if key in keys), None)
 
 
-def load_config(settings: Settings) -> tuple[Config | None, list[Problem]]:
+def load_config(settings: Settings) -> tuple[Config | None, ProblemList]:
     """The configuration of the settings' folder, and its problems; None if any is a fault.
 
     PathError if it cannot be read.

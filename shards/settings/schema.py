@@ -16,7 +16,8 @@ REPLAY = frozenset({"replay"})
 SERVE = frozenset({"serve"})
 CORRELATING = REPLAY | SERVE
 TOP = frozenset({"top"})
-EVERY_COMMAND = CORRELATING | TOP | {"validate"}
+VALIDATE = frozenset({"validate"})
+EVERY_COMMAND = CORRELATING | TOP | VALIDATE
 BOOLEANS: Mapping[str, bool] = {
     "true": True,
     "t": True,

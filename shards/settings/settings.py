@@ -18,6 +18,7 @@ from shards.settings.schema import (
     REPLAY,
     TOP,
     URL,
+    VALIDATE,
     Setting,
     Spec,
     read_settings,
@@ -179,10 +180,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = 1000
     max_queue: Annotated[
-        int,
-        Spec(
-            "limits", "queue of each worker in events, 0 is unbounded", short="-q", env="MAXQUEUE"
-        ),
+        int, Spec("limits", "events queued per worker, 0 is unbounded", short="-q", env="MAXQUEUE")
     ] = 25000
     max_delay: Annotated[
         int,
@@ -250,6 +248,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     format: Annotated[
         Literal["text", "json"], Spec("output", "output for people or for programs", EVERY_COMMAND)
     ] = "text"
+    all: Annotated[
+        bool, Spec("output", "list all problems, not only the first 1,000", VALIDATE)
+    ] = False
     alarms: Annotated[bool, Spec("output", "show the alarms as a table at the end", REPLAY)] = False
     url: Annotated[
         str,

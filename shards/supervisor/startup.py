@@ -71,8 +71,10 @@ def _make_supervisor(settings: Settings) -> Supervisor:
 
 def _load_config(settings: Settings) -> Config:
     config, problems = load_config(settings)
-    for problem in problems:
+    for problem in problems.listed:
         (logger.warning if problem.finding.warning else logger.error)(str(problem))
+    if unlisted := problems.unlisted:
+        logger.warning(unlisted)
     if config is None:
         raise _StartError(INVALID)
     return config

@@ -9,7 +9,7 @@ import pytest
 
 from shards.commands import serve_check, validate
 from shards.settings.command_line import Command, ParsedCommand, canonical_arguments, parse_command
-from shards.settings.settings import settings_of
+from shards.settings.settings import Settings, settings_of
 from shards.settings.validation import settings_warnings
 from tests.support.paths import EXAMPLE
 
@@ -83,7 +83,7 @@ def test_no_secret_is_shown(form: str, capsys: Capture) -> None:
 
 
 def test_the_lines_and_the_code_are_those_of_validate(folder: Path, capsys: Capture) -> None:
-    assert validate.run([folder], False, "text") == 1
+    assert validate.run([folder], Settings()) == 1
     alone = capsys.readouterr()
     assert checked("--config-dir", str(folder)) == 1
     both = capsys.readouterr()

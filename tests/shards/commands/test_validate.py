@@ -10,6 +10,7 @@ import pytest
 
 from engine.directives.directive import parse_directives
 from shards.commands import validate as validate_command
+from shards.settings.settings import Settings
 from tests.support.invalid_config import assets, conditions, documents, rules
 from tests.support.invalid_config import directives as broken_directives
 from tests.support.invalid_config.build import (
@@ -84,7 +85,7 @@ def test_places_are_right_in_every_layout(
     for number, case in enumerate(in_this_layout):
         marked = LAYOUTS[layout](case.document)
         file = write(str(tmp_path / f"{case.file.partition('_')[0]}_{number}.json"), marked)
-        validate_command.run([Path(file)], lenient=False, output_format="text")
+        validate_command.run([Path(file)], Settings())
         found = capsys.readouterr().out.splitlines()
         assert found == lines_for(file, marked, case.lines), case.name
     assert len(in_this_layout) > 250

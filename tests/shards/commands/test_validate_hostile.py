@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from engine.directives.json_document import MAX_DEPTH
+from shards.config.problem import MAX_LISTED
 from tests.support.invalid_config.build import (
     GOOD_ASSETS,
     MARK,
@@ -112,11 +113,11 @@ def test_nested_as_deep_as_allowed(validate: Validate) -> None:
 def test_lists_without_end(validate: Validate) -> None:
     endless = [rule(1), rule(2), *(rule(2, stage="§2") for _ in range(3000))]
     marked = directives(directive(*endless))
-    result = validate(write("directives_x.json", marked))
+    result = validate("--all", write("directives_x.json", marked))
     line = "bad-stage 7 2 stage: is 2 a second time, must be there once"
     assert result.lines == lines_for("directives_x.json", marked, [line] * 3000)
     marked = second(plugin_sid="[" + ", ".join(["§0"] * 3000) + "]")
-    result = validate(write("directives_x.json", marked))
+    result = validate("--all", write("directives_x.json", marked))
     line = f"out-of-range 7 2 plugin_sid: is 0, {WHOLE} from 1 up"
     assert result.lines == lines_for("directives_x.json", marked, [line] * 3000)
 
@@ -257,7 +258,7 @@ def test_the_time_for_repeated_ids_is_linear(validate: Validate) -> None:
         text = with_ids(*map(str, range(1, number + 1)))
         write("c/directives_a.json", text)
         write("c/directives_a_old.json", text)
-        result = validate("c")
+        result = validate("--all", "c")
         assert (result.codes, result.code) == (["duplicate-id"] * number, 1)
 
     check_linear(work, 1600)
@@ -267,7 +268,7 @@ def test_the_time_for_faults_on_one_long_line_is_linear(validate: Validate) -> N
     def work(number: int) -> None:
         one = directive(name='"é"', priority="§0").replace("\n", "")
         marked = f'{{"directives": [{",".join([one] * number)}]}}'.replace('"id": 7', '"id": null')
-        result = validate(write("directives_x.json", marked))
+        result = validate("--all", write("directives_x.json", marked))
         assert len(result.lines) == 2 * number
         at = [line for line in result.lines if " out-of-range " in line]
         line = f"out-of-range - - priority: is 0, {WHOLE} from 1 to 5"
@@ -282,3 +283,16 @@ def test_a_large_file_with_a_fault_at_its_end(validate: Validate) -> None:
     result = validate(write("directives_x.json", marked))
     line = f"out-of-range 9000 - priority: is 0, {WHOLE} from 1 to 5"
     assert result.lines == lines_for("directives_x.json", marked, [line])
+
+
+def test_at_most_a_thousand_problems_are_listed_unless_all_are_wanted(validate: Validate) -> None:
+    Path("assets_a.json").write_text(GOOD_ASSETS)
+    Path("directives_a.json").write_text('{"directives": [' + ",".join(["{}"] * 5000) + "]}")
+    result = validate(".")
+    assert result.code == 1
+    assert len(result.lines) == MAX_LISTED
+    assert "29000 more problems are not listed here; validate --all lists all" in result.err
+    assert "30000 faults, 0 warnings" in result.err
+    document = json.loads(validate("--format", "json", ".").out)
+    assert (document["faults"], len(document["problems"])) == (30_000, MAX_LISTED)
+    assert len(validate("--all", ".").lines) == 30_000

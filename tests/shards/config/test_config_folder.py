@@ -1,10 +1,12 @@
 """The configuration folder: its files, its hash, its options. Faults in files: test_validate.py."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from shards.config.config_folder import config_files, engine_options, kind_of, load_config
+from shards.config.problem import MAX_LISTED
 from shards.errors import PathError
 from shards.settings.settings import Settings
 from tests.support.serving import counting_directive, write_config
@@ -19,7 +21,7 @@ def settings(tmp_path: Path) -> Settings:
 def test_a_valid_folder_gives_its_configuration(settings: Settings) -> None:
     config, problems = load_config(settings)
     assert config is not None
-    assert problems == []
+    assert problems.listed == []
     assert [directive.id for directive in config.directives] == [1, 2]
     assert config.assets
     assert config.rejected == 0
@@ -44,7 +46,7 @@ def test_a_fault_leaves_no_configuration(settings: Settings) -> None:
     (settings.config_dir / "directives_faulty.json").write_text('{"directives": [{}]}')
     config, problems = load_config(settings)
     assert config is None
-    assert any(not problem.finding.warning for problem in problems)
+    assert any(not problem.finding.warning for problem in problems.listed)
 
 
 def test_of_two_directives_with_one_id_the_second_is_a_fault_that_names_the_first(
@@ -54,8 +56,8 @@ def test_of_two_directives_with_one_id_the_second_is_a_fault_that_names_the_firs
     (settings.config_dir / "directives_zz.json").write_bytes(file.read_bytes())
     config, problems = load_config(settings)
     assert config is None
-    assert {problem.finding.code for problem in problems} == {"duplicate-id"}
-    assert all(str(file) in problem.finding.message for problem in problems)
+    assert {problem.finding.code for problem in problems.listed} == {"duplicate-id"}
+    assert all(str(file) in problem.finding.message for problem in problems.listed)
 
 
 def test_lenient_it_is_left_out_and_counted(settings: Settings) -> None:
@@ -66,6 +68,22 @@ def test_lenient_it_is_left_out_and_counted(settings: Settings) -> None:
     )
     assert config is not None
     assert (len(config.directives), config.rejected, len(problems)) == (2, 2, 2)
+
+
+def test_of_many_problems_the_first_are_kept_and_all_are_counted(settings: Settings) -> None:
+    """Faults come before warnings: they are why it does not start."""
+    high = {"name": "a", "cidr": "10.0.0.0/8", "value": 9}
+    many = {"assets": [high] * (2 * MAX_LISTED)}
+    (settings.config_dir / "assets_many.json").write_text(json.dumps(many))
+    faulty = settings.config_dir / "directives_faulty.json"
+    faulty.write_text('{"directives": [' + ",".join(["{}"] * 100) + "]}")
+    config, problems = load_config(settings)
+    assert config is None
+    assert (problems.faults, problems.warnings) == (600, 2 * MAX_LISTED)
+    assert len(problems.listed) == MAX_LISTED
+    assert sum(not problem.finding.warning for problem in problems.listed) == 600
+    assert problems.listed[0].finding.warning
+    assert problems.unlisted.startswith("1600 more problems are not listed")
 
 
 def test_a_missing_an_empty_and_a_false_folder_are_errors(tmp_path: Path) -> None:
