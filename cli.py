@@ -32,8 +32,10 @@ def _validate(parsed: ParsedCommand) -> int:
 
 
 def _replay(parsed: ParsedCommand) -> int:
+    from shards.bootstrap import keep_new_files_from_others
     from shards.commands import replay
 
+    keep_new_files_from_others()
     return replay.run(parsed.settings, parsed.operands, parsed.settings.alarms)
 
 
@@ -52,6 +54,7 @@ def _serve(parsed: ParsedCommand) -> int:
 
     try:
         bootstrap.interrupt_start_on_signal()
+        bootstrap.keep_new_files_from_others()
         return _start_service(parsed)
     except bootstrap.StartInterrupted:
         return 0

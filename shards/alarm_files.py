@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from engine.correlation.outputs import Outputs
+from shards.file_lock import lock_file
 
 ALARMS = "siem_alarms.json"
 ALARM_EVENTS = "siem_alarm_events.json"
@@ -32,10 +33,28 @@ class LineFile:
         self._open()
 
     def _open(self) -> None:
-        self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        fcntl.flock(self._fd, fcntl.LOCK_SH)
+        """Open the file in place of the one that is open, which stays open if that fails."""
+        fd, torn = self._fd, self._torn
+        self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         self._torn = False
-        self._repair_last_line()
+        try:
+            with self._named_errors():
+                lock_file(self._fd, fcntl.LOCK_SH, self.path)
+                self._repair_last_line()
+        except OSError:
+            os.close(self._fd)
+            self._fd, self._torn = fd, torn
+            raise
+        if fd >= 0:
+            os.close(fd)
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        """Add the name of the file to errors of its descriptor."""
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     def _repair_last_line(self) -> None:
         """Cut off a torn last line; if others use the file, end it with the next write."""
@@ -56,13 +75,11 @@ class LineFile:
 
         OSError if not all could be written: the rest stays in `lines`, to be retried.
         """
-        try:
+        with self._named_errors():
             if self._torn:
                 self._write(bytearray(b"\n"))
                 self._torn = False
             self._write(lines)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     def _write(self, lines: bytearray) -> None:
         """Write until all is written or an error occurs; a short write gives no reason."""
@@ -90,12 +107,12 @@ class LineFile:
     def _exclusive(self) -> Iterator[bool]:
         """Try to get the exclusive lock; yields whether no other writer has the file open."""
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, self.path)
             yield True
         except BlockingIOError:
             yield False
         finally:
-            fcntl.flock(self._fd, fcntl.LOCK_SH)
+            lock_file(self._fd, fcntl.LOCK_SH, self.path)
 
     def reopen_if_renamed(self) -> None:
         """Open a new file if rotation has renamed or removed the open one."""
@@ -105,9 +122,7 @@ class LineFile:
                 return
         except FileNotFoundError:
             pass
-        old = self._fd
         self._open()
-        os.close(old)
 
     def close(self) -> None:
         """Close the file."""

@@ -1,4 +1,4 @@
-"""Preparations of `serve` before its large imports: stop signals and a temporary folder.
+"""Preparations before large imports: modes of new files, stop signals and a temporary folder.
 
 It imports nothing that takes time, since a signal may arrive at once.
 """
@@ -31,6 +31,14 @@ def interrupt_start_on_signal() -> None:
 
     for number in STOP_SIGNALS:
         signal.signal(number, stop)
+
+
+def keep_new_files_from_others() -> None:
+    """Let all files that this process and its children create have mode 0640, folders 0750.
+
+    They hold alarms and events. Less is left as it is; files that exist keep their modes.
+    """
+    os.umask(os.umask(0o027) | 0o027)
 
 
 def ensure_temporary_folder(folder: Path) -> None:

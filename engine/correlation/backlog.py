@@ -30,7 +30,7 @@ class LookupData:
 
     def __init__(self) -> None:
         self.pairs: CompactSet[tuple[str, int]] = None
-        self.hits: CompactSet[tuple[LookupKind, Hit]] = None
+        self.hits: dict[LookupKind, CompactSet[Hit]] = {}
 
 
 class Backlog:
@@ -188,16 +188,18 @@ class Backlog:
     def enrich(self, kind: LookupKind, hits: Iterable[Hit]) -> bool:
         """Add the hits of a lookup; returns whether any of them is new."""
         data = self.lookup_data = self.lookup_data or LookupData()
-        known = compact_set.size(data.hits)
+        found = data.hits.get(kind)
+        known = compact_set.size(found)
         for hit in hits:
-            data.hits = compact_set.add(data.hits, (kind, hit))
-        return compact_set.size(data.hits) > known
+            found = compact_set.add(found, hit)
+        data.hits[kind] = found
+        return compact_set.size(found) > known
 
     def hits_of_kind(self, kind: LookupKind) -> tuple[Hit, ...]:
         """The hits of one kind of lookup, in the order in which they were found."""
-        if self.lookup_data is None or self.lookup_data.hits is None:  # the usual case
+        if self.lookup_data is None:  # the usual case
             return ()
-        return tuple(hit for of, hit in compact_set.items(self.lookup_data.hits) if of == kind)
+        return tuple(compact_set.items(self.lookup_data.hits.get(kind)))
 
     def add_pairs(self, pairs: Iterable[tuple[str, int]]) -> None:
         """Add addresses with ports, to be looked up."""

@@ -5,6 +5,7 @@ set of one item is the item itself, and only larger ones are dicts. Items are ne
 """
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import TypeAlias, TypeVar
 
 T = TypeVar("T")
@@ -48,6 +49,14 @@ def items(items_: CompactSet[T]) -> Iterable[T]:
     if items_ is None:
         return ()
     return items_ if isinstance(items_, dict) else (items_,)
+
+
+def items_after(items_: CompactSet[T], number: int) -> tuple[T, ...]:
+    """The items after the first `number`; takes time for these only."""
+    if isinstance(items_, dict) and number:
+        last = tuple(islice(reversed(items_), max(0, len(items_) - number)))
+        return last[::-1]
+    return tuple(items(items_))[number:]
 
 
 def from_items(items_in: Iterable[T]) -> CompactSet[T]:

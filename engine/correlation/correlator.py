@@ -5,17 +5,23 @@ caller chooses the clock (wall time, or the highest event time).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain, repeat
 
 from engine.alarm import BacklogKey, Hit, LookupKind, PublishedAlarm
 from engine.asset import NetworkAssets
+from engine.correlation.activity import Activity
 from engine.correlation.backlog import Backlog
 from engine.correlation.compiled_directive import CompiledDirective
 from engine.correlation.directive_backlogs import DirectiveBacklogs
 from engine.correlation.expiry import ExpiryQueue
 from engine.correlation.outputs import Outputs
-from engine.correlation.snapshot import BacklogSnapshot, DroppedBacklog, UnusableBacklogError
+from engine.correlation.snapshot import (
+    BacklogSnapshot,
+    DroppedBacklog,
+    HeldItems,
+    UnusableBacklogError,
+)
 from engine.directives.directive import Directive
 from engine.directives.index import DirectiveIndex, routing_keys_of
 from engine.event import NormalizedEvent
@@ -30,23 +36,25 @@ class Correlator:
     ) -> None:
         self._assets = assets
         self._expiry = ExpiryQueue()
+        self._activity = Activity(track_changes=options.track_changes)
         self._matches: Counter[int] | None = Counter() if options.count_matches else None
         self._by_directive: dict[int, DirectiveBacklogs] = {}
         keys = []
         for directive in directives:
             keys.append(routing_keys_of(directive))
             compiled = CompiledDirective(directive, assets, options)
-            self._by_directive[directive.id] = DirectiveBacklogs(compiled, self._expiry)
+            backlogs = DirectiveBacklogs(compiled, self._expiry, self._activity)
+            self._by_directive[directive.id] = backlogs
         self._index = DirectiveIndex(keys)
 
     def __len__(self) -> int:
-        """Number of open backlogs; visits every directive."""
-        return sum(map(len, self._by_directive.values()))
+        """Number of open backlogs; visits every directive that has some."""
+        return sum(len(self._by_directive[directive]) for directive in self._activity.active)
 
     @property
     def active_directives(self) -> int:
-        """Number of directives with open backlogs; visits every directive."""
-        return sum(1 for backlogs in self._by_directive.values() if len(backlogs))
+        """Number of directives with open backlogs."""
+        return len(self._activity.active)
 
     def process_event(self, event: NormalizedEvent, now: int) -> Outputs:
         """Close what has expired by `now`, then correlate the event with the matching directives.
@@ -131,20 +139,29 @@ class Correlator:
         Empty without `Options.track_changes`. The set is fixed at the call; the keys are made
         lazily, since there may be many.
         """
-        taken = {key: backlogs.take_changed() for key, backlogs in self._by_directive.items()}
-        by_directive = [
-            zip(repeat(key), opened_by) for key, opened_by in taken.items() if opened_by
-        ]
-        return chain.from_iterable(by_directive)
+        return _keys(self._activity.take_changed().items())
 
-    def snapshot_of(self, key: BacklogKey) -> BacklogSnapshot | None:
-        """The snapshot of a backlog; None if it is not open."""
+    def open_keys(self) -> Iterator[BacklogKey]:
+        """The keys of all open backlogs; like those of `take_changed`."""
+        opened_by = [(id_, self._by_directive[id_].opened_by) for id_ in self._activity.active]
+        return _keys(opened_by)
+
+    def is_open(self, key: BacklogKey) -> bool:
+        """Whether there is an open backlog with this key."""
+        directive, opened_by = key
+        return directive in self._activity.active and opened_by in self._by_directive[directive]
+
+    def snapshot_of(self, key: BacklogKey, held: HeldItems | None = None) -> BacklogSnapshot | None:
+        """The snapshot of a backlog, without the items held already; None if it is not open."""
         directive, opened_by = key
         backlogs = self._by_directive.get(directive)
-        return backlogs.snapshot(opened_by) if backlogs is not None else None
+        return backlogs.snapshot(opened_by, held) if backlogs is not None else None
 
-    def open_backlogs(self) -> Iterator[tuple[int, Iterable[Backlog]]]:
-        """Directive ids with their open backlogs, oldest first; not to be changed by the caller."""
-        for directive, backlogs in self._by_directive.items():
-            if len(backlogs):
-                yield directive, backlogs.backlogs()
+    def open_backlogs(self) -> dict[int, Collection[Backlog]]:
+        """By directive: its open backlogs, oldest first; not to be changed by the caller."""
+        return {id_: self._by_directive[id_].backlogs() for id_ in sorted(self._activity.active)}
+
+
+def _keys(by_directive: Iterable[tuple[int, Iterable[str]]]) -> Iterator[BacklogKey]:
+    """The keys of backlogs, from their `opened_by` by directive."""
+    return chain.from_iterable(zip(repeat(id_), opened_by) for id_, opened_by in by_directive)

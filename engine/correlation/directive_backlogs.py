@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from engine.alarm import AlarmEvent, Hit, LookupKind, PublishedAlarm
 from engine.asset import AddressInfo
+from engine.correlation.activity import Activity
 from engine.correlation.alarm_builder import publish
 from engine.correlation.backlog import Backlog
 from engine.correlation.compiled_directive import CompiledDirective
@@ -15,6 +16,7 @@ from engine.correlation.expiry import ExpiryQueue
 from engine.correlation.outputs import Outputs
 from engine.correlation.snapshot import (
     BacklogSnapshot,
+    HeldItems,
     UnusableBacklogError,
     restore_backlog,
     take_snapshot,
@@ -29,20 +31,25 @@ Consumer = tuple[Backlog, int]
 class DirectiveBacklogs:
     """The open backlogs of one directive, oldest first."""
 
-    __slots__ = ("_backlogs", "_changed", "_compiled", "_expiry", "_next_order", "_stages")
+    __slots__ = ("_activity", "_backlogs", "_compiled", "_expiry", "_id", "_next_order", "_stages")
 
-    def __init__(self, compiled: CompiledDirective, expiry: ExpiryQueue) -> None:
+    def __init__(
+        self, compiled: CompiledDirective, expiry: ExpiryQueue, activity: Activity
+    ) -> None:
+        self._id = compiled.directive.id
         self._compiled = compiled
         self._expiry = expiry
+        self._activity = activity
         self._stages = Stages(compiled)
         self._backlogs: dict[str, Backlog] = {}
         """By the id of the opening event, which can have only one open backlog."""
         self._next_order = 0
-        self._changed: set[str] | None = set() if compiled.options.track_changes else None
-        """`opened_by` of the backlogs opened, changed or closed since the last `take_changed`."""
 
     def __len__(self) -> int:
         return len(self._backlogs)
+
+    def __contains__(self, opened_by: str) -> bool:
+        return opened_by in self._backlogs
 
     def process_event(
         self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo, now: int, outputs: Outputs
@@ -88,8 +95,7 @@ class DirectiveBacklogs:
             if outcome == "taken":
                 outputs.published += publish(backlog)
         if outcome in ("taken", "finished"):
-            if self._changed is not None:
-                self._changed.add(backlog.opened_by)
+            self._activity.add_changed(self._id, backlog.opened_by)
             outputs.count("taken")
             outputs.alarm_events.append(AlarmEvent(backlog.alarm_id, stage, event.event_id))
         else:
@@ -127,8 +133,7 @@ class DirectiveBacklogs:
     def expire(self, backlog: Backlog, outputs: Outputs) -> None:
         """Close a backlog whose current stage has timed out; it has left the expiry queue."""
         self._remove(backlog, backlog.stage)
-        if self._changed is not None:
-            self._changed.add(backlog.opened_by)
+        self._activity.add_changed(self._id, backlog.opened_by)
         outputs.count("expired")
         outputs.published += publish(backlog, timed_out=True)
 
@@ -144,11 +149,15 @@ class DirectiveBacklogs:
             return None
         if not backlog.enrich(kind, hits):
             return ()
-        if self._changed is not None:
-            self._changed.add(opened_by)
+        self._activity.add_changed(self._id, opened_by)
         return publish(backlog)
 
-    def backlogs(self) -> Iterable[Backlog]:
+    @property
+    def opened_by(self) -> tuple[str, ...]:
+        """The ids of the events that have opened the open backlogs."""
+        return tuple(self._backlogs)
+
+    def backlogs(self) -> Collection[Backlog]:
         """The open backlogs, oldest first."""
         return self._backlogs.values()
 
@@ -156,17 +165,10 @@ class DirectiveBacklogs:
         """Snapshots of the open backlogs, oldest first."""
         return map(take_snapshot, self._backlogs.values())
 
-    def snapshot(self, opened_by: str) -> BacklogSnapshot | None:
+    def snapshot(self, opened_by: str, held: HeldItems | None) -> BacklogSnapshot | None:
         """The snapshot of the backlog that this event opened; None if it is not open."""
         backlog = self._backlogs.get(opened_by)
-        return None if backlog is None else take_snapshot(backlog)
-
-    def take_changed(self) -> Collection[str]:
-        """`opened_by` of the backlogs that have changed since the last call."""
-        if not self._changed:
-            return ()
-        changed, self._changed = self._changed, set()
-        return changed
+        return None if backlog is None else take_snapshot(backlog, held)
 
     def restore(self, state: BacklogSnapshot) -> None:
         """Restore a backlog as the youngest; UnusableBacklogError if it does not fit."""
@@ -179,14 +181,16 @@ class DirectiveBacklogs:
         """Add a backlog where events and the expiry find it."""
         self._next_order = backlog.order + 1
         self._backlogs[backlog.opened_by] = backlog
-        if self._changed is not None:
-            self._changed.add(backlog.opened_by)
+        self._activity.add_changed(self._id, backlog.opened_by)
+        self._activity.active.add(self._id)
         self._stages.add(backlog)
         self._expiry.add(backlog)
 
     def _remove(self, backlog: Backlog, stage: int) -> None:
         """Remove a closed backlog, which was at this stage; not from the expiry queue."""
         del self._backlogs[backlog.opened_by]
+        if not self._backlogs:
+            self._activity.active.discard(self._id)
         self._stages.remove(backlog, stage)
 
 

@@ -1,13 +1,19 @@
-"""Snapshots of open backlogs: all state as plain data, and the restoration from it."""
+"""Snapshots of open backlogs: all state as plain data, and the restoration from it.
 
-from collections.abc import Iterable
+The sets of a backlog can be large, and only grow. So a snapshot can leave out leading items that
+the caller holds already: then it costs what has changed.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.address import canonical_ip
 from engine.alarm import BacklogKey, CustomData, Hit, RuleRecord
 from engine.correlation import compact_set
-from engine.correlation.backlog import Backlog
+from engine.correlation.backlog import Backlog, LookupData
 from engine.correlation.compact_set import CompactSet
 from engine.correlation.compiled_directive import (
     UNBOUND,
@@ -18,6 +24,7 @@ from engine.correlation.compiled_directive import (
 from engine.directives.json_document import describe_value
 from engine.errors import Finding
 
+T = TypeVar("T")
 BoundValue = int | str
 _INTEGERS = range(-(2**63), 2**64)
 """The integers that MessagePack and JSON decoders of 64 bits accept."""
@@ -29,7 +36,8 @@ class BacklogSnapshot(Struct, frozen=True, omit_defaults=True):
     """The state of an open backlog, as `Backlog` has it; times in seconds since the epoch.
 
     `bound`: (stage, event field, value) of first events. `rules`: those of its rule variant, () if
-    they are the directive's.
+    they are the directive's. `left_out`: by name of a set, the number of leading items that are not
+    in this snapshot.
     """
 
     directive: int
@@ -53,11 +61,52 @@ class BacklogSnapshot(Struct, frozen=True, omit_defaults=True):
     rules: tuple[RuleRecord, ...] = ()
     intel_hits: tuple[Hit, ...] = ()
     vulnerabilities: tuple[Hit, ...] = ()
+    left_out: dict[str, int] = {}
 
     @property
     def key(self) -> BacklogKey:
         """The key that is unique among all open backlogs."""
         return self.directive, self.opened_by
+
+    @property
+    def sets(self) -> dict[str, tuple[Any, ...]]:
+        """The items of each set by its name; `ids` and `sticky` have a name for each stage."""
+        earlier = enumerate(self.earlier_ids, 1)
+        return {
+            **{f"ids.{stage}": ids for stage, ids in earlier},
+            f"ids.{len(self.starts)}": self.ids,
+            f"sticky.{len(self.starts)}": self.sticky,
+            **{name: getattr(self, name) for name in _NAMED_SETS},
+        }
+
+    def with_sets(
+        self, sets: Mapping[str, tuple[Any, ...]], left_out: dict[str, int]
+    ) -> "BacklogSnapshot":
+        """The same snapshot with these items of all sets."""
+        stage = len(self.starts)
+        return replace(
+            self,
+            ids=sets[f"ids.{stage}"],
+            sticky=sets[f"sticky.{stage}"],
+            earlier_ids=tuple(sets[f"ids.{n}"] for n in range(1, len(self.earlier_ids) + 1)),
+            left_out=left_out,
+            **{name: sets[name] for name in _NAMED_SETS},
+        )
+
+
+_NAMED_SETS = ("src_ips", "dst_ips", "custom_data", "pairs", "intel_hits", "vulnerabilities")
+"""The sets that do not belong to a stage; their names are those of their fields."""
+
+
+class HeldItems(Struct, frozen=True):
+    """Leading items of the sets of a backlog that the caller holds already.
+
+    `order`: that of the backlog, to tell it from an earlier one that the same event opened.
+    `numbers`: by name of the set, see `BacklogSnapshot.sets`.
+    """
+
+    order: int
+    numbers: Mapping[str, int]
 
 
 class DroppedBacklog(Struct, frozen=True):
@@ -86,8 +135,14 @@ def describe_invalid_rules(finding: Finding) -> str:
     return f"its rules are not those of the directive, nor valid: {fault}"
 
 
-def take_snapshot(backlog: Backlog) -> BacklogSnapshot:
-    """A snapshot of a backlog."""
+def take_snapshot(backlog: Backlog, held: HeldItems | None = None) -> BacklogSnapshot:
+    """A snapshot of a backlog, without the items that are held already."""
+    left_out = {} if held is None else _left_out(backlog, held)
+
+    def items(name: str, items_: CompactSet[T]) -> tuple[T, ...]:
+        return compact_set.items_after(items_, left_out.get(name, 0))
+
+    stage, data = len(backlog.starts), backlog.lookup_data
     slots = zip(backlog.compiled.slots, backlog.bound, strict=False)
     return BacklogSnapshot(
         directive=backlog.compiled.directive.id,
@@ -99,19 +154,39 @@ def take_snapshot(backlog: Backlog) -> BacklogSnapshot:
         expires_at=backlog.expires_at,
         updated=backlog.updated,
         created=backlog.created,
-        ids=tuple(compact_set.items(backlog.ids)),
-        earlier_ids=tuple(tuple(compact_set.items(ids)) for ids in backlog.earlier_ids),
-        sticky=tuple(compact_set.items(backlog.sticky)),
+        ids=items(f"ids.{stage}", backlog.ids),
+        earlier_ids=tuple(items(f"ids.{n}", ids) for n, ids in enumerate(backlog.earlier_ids, 1)),
+        sticky=items(f"sticky.{stage}", backlog.sticky),
         bound=tuple((slot.stage, slot.field, v) for slot, v in slots if v is not UNBOUND),
-        src_ips=tuple(compact_set.items(backlog.src_ips)),
-        dst_ips=tuple(compact_set.items(backlog.dst_ips)),
-        custom_data=tuple(compact_set.items(backlog.custom_data)),
-        pairs=backlog.pairs,
+        src_ips=items("src_ips", backlog.src_ips),
+        dst_ips=items("dst_ips", backlog.dst_ips),
+        custom_data=items("custom_data", backlog.custom_data),
+        pairs=() if data is None else items("pairs", data.pairs),
         order=backlog.order,
         rules=backlog.compiled.directive.rules if backlog.compiled.variant else (),
-        intel_hits=backlog.hits_of_kind("intel"),
-        vulnerabilities=backlog.hits_of_kind("vuln"),
+        intel_hits=() if data is None else items("intel_hits", data.hits.get("intel")),
+        vulnerabilities=() if data is None else items("vulnerabilities", data.hits.get("vuln")),
+        left_out=left_out,
     )
+
+
+def _left_out(backlog: Backlog, held: HeldItems) -> dict[str, int]:
+    """The held items that are of this backlog, and of sets that it still has."""
+    if held.order != backlog.order:
+        return {}
+    data, stage = backlog.lookup_data or LookupData(), len(backlog.starts)
+    sizes = {f"ids.{n}": compact_set.size(ids) for n, ids in enumerate(backlog.earlier_ids, 1)}
+    sizes |= {
+        f"ids.{stage}": compact_set.size(backlog.ids),
+        f"sticky.{stage}": compact_set.size(backlog.sticky),
+        "src_ips": compact_set.size(backlog.src_ips),
+        "dst_ips": compact_set.size(backlog.dst_ips),
+        "custom_data": compact_set.size(backlog.custom_data),
+        "pairs": compact_set.size(data.pairs),
+        "intel_hits": compact_set.size(data.hits.get("intel")),
+        "vulnerabilities": compact_set.size(data.hits.get("vuln")),
+    }
+    return {name: number for name, number in held.numbers.items() if number <= sizes.get(name, 0)}
 
 
 def restore_backlog(compiled: CompiledDirective, youngest: int, state: BacklogSnapshot) -> Backlog:

@@ -11,7 +11,6 @@ from engine.correlation.alarm_builder import build_alarm, build_rules
 from engine.correlation.backlog import Backlog
 from engine.correlation.compact_set import CompactSet
 from engine.correlation.compiled_directive import CompiledDirective, ReferencePlaces
-from engine.correlation.correlator import Correlator
 from engine.correlation.snapshot import BacklogSnapshot, UnusableBacklogError, canonical_addresses
 from engine.directives.directive import Directive
 from engine.dsiem_format.saved_rules import bound_values, restore_rules
@@ -42,21 +41,15 @@ Printed = tuple[tuple[SavedRule, ReferencePlaces], ...]
 """Like `CompiledDirective.printed_rules`."""
 
 
-def save_backlogs(correlator: Correlator) -> dict[int, list[SavedAlarm]]:
-    """The open backlogs in saved form, by directive, oldest first."""
-    return {id_: _save_all(backlogs) for id_, backlogs in correlator.open_backlogs()}
-
-
-def _save_all(backlogs: Iterable[Backlog]) -> list[SavedAlarm]:
+def saved_alarms(backlogs: Iterable[Backlog]) -> Iterator[SavedAlarm]:
+    """The open backlogs of a directive in saved form; lazily, since there may be many."""
     printed_rules: dict[CompiledDirective, Printed] = {}
-    alarms = []
     for backlog in backlogs:
         if (printed := printed_rules.get(backlog.compiled)) is None:
             rules = ((SavedRule(**asdict(rule)), at) for rule, at in backlog.compiled.printed_rules)
             printed = printed_rules[backlog.compiled] = tuple(rules)
         saved = tuple(_with_saved_events(backlog, rule) for rule in build_rules(backlog, printed))
-        alarms.append(build_alarm(backlog, SavedAlarm, saved))
-    return alarms
+        yield build_alarm(backlog, SavedAlarm, saved)
 
 
 def _with_saved_events(backlog: Backlog, rule: SavedRule) -> SavedRule:

@@ -7,25 +7,26 @@ orderly stop, so that either program can continue.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from urllib.parse import quote
 
-import msgspec
 from loguru import logger
 from msgspec import Struct, field
 
 from engine.alarm import BacklogKey
 from engine.correlation.correlator import Correlator
 from engine.directives.directive import Directive
-from engine.dsiem_format.saved_alarm import SavedAlarm, save_backlogs
+from engine.dsiem_format.saved_alarm import saved_alarms
 from engine.options import Options
-from shards.checkpoint.database_file import CheckpointError
+from shards.checkpoint.backlog_rows import BacklogEncoder
+from shards.checkpoint.database_file import CheckpointError, CheckpointLostError
 from shards.checkpoint.recovery import log_dropped, recover_backlogs
 from shards.checkpoint.saved_folder import SavedFolder
-from shards.checkpoint.store import BacklogRow, CheckpointStore
+from shards.checkpoint.store import CheckpointStore
+from shards.checkpoint.tables import Row
 from shards.histograms import CHECKPOINT_BOUNDS, Histogram, empty_histogram, observe
 from shards.ledger import Ledger
 from shards.settings.settings import Settings
@@ -34,26 +35,33 @@ FOLDER = "backlogs"
 """Folder of the saved files and the checkpoint, in the log folder."""
 _SLICE_SECONDS = 0.003
 """Longest time for which encoding backlogs holds up correlation."""
+_MAX_UNSAVED_CLOSED = 100_000
+"""Closed backlogs whose rows are still to be deleted; above that, all rows are replaced."""
 
 
 def checkpoint_path(settings: Settings) -> Path:
     """The checkpoint file of a service: one for each node and part, which may share a folder."""
-    name = f"checkpoint-{quote(settings.node, safe='')}" if settings.node else "checkpoint"
-    if settings.cluster_part:  # part 0 keeps the name that it had as the only one
-        name += f".{settings.cluster_part}"
-    return settings.log_dir / FOLDER / f"{name}.sqlite"
+    return settings.log_dir / FOLDER / f"checkpoint{service_suffix(settings)}.sqlite"
+
+
+def service_suffix(settings: Settings) -> str:
+    """The node and the part in names of files, since several services may share a log folder."""
+    suffix = f"-{quote(settings.node, safe='')}" if settings.node else ""
+    # part 0 keeps the name that it had as the only one
+    return f"{suffix}.{settings.cluster_part}" if settings.cluster_part else suffix
 
 
 class CheckpointStats(Struct):
     """Results of the checkpoints of one shard.
 
     `consumed`: consumed deliveries whose effect is in the last one; `written_at`: its time in
-    seconds since the epoch, 0 before the first; `durations`: encoding and writing, since last
-    taken.
+    seconds since the epoch, 0 before the first; `trouble`: why the present one cannot be written,
+    or ""; `durations`: encoding and writing, since last taken.
     """
 
     consumed: int = 0
     written_at: float = 0.0
+    trouble: str = ""
     durations: Histogram = field(default_factory=lambda: empty_histogram(CHECKPOINT_BOUNDS))
 
     def take_durations(self) -> Histogram:
@@ -91,15 +99,14 @@ class Checkpointer:
         self._saved_folder = SavedFolder(settings.log_dir / FOLDER)
         self._unsaved: set[BacklogKey] = set()
         """Backlogs that may differ from their row, besides those that the correlator reports."""
-        self._initial_rows: set[BacklogKey] = set()
-        """Backlogs that had a row at the start."""
+        self._is_whole_due = False
+        """Whether the next checkpoint has to write all open backlogs, in place of all rows."""
         self._reclaimed: Collection[int] = directives.keys()
         """Directives whose mark as handed over to another program the next checkpoint removes."""
         self._obsolete_files: Collection[int] = ()
         """Directives whose saved files are removed once a checkpoint holds their backlogs."""
-        self._trouble = ""
         self._ending = asyncio.Event()
-        self._encoder = msgspec.json.Encoder()
+        self._encoder = BacklogEncoder(correlator)
 
     def restore(self) -> None:
         """Restore the backlogs on disk into the correlator; logs and drops what does not fit."""
@@ -114,8 +121,8 @@ class Checkpointer:
         number = len(recovered.states) - len(dropped)
         self._ledger.backlogs["restored"] += number
         self._obsolete_files = recovered.files
-        self._initial_rows = recovered.rows
-        self._unsaved = recovered.rows | {state.key for state in recovered.states}
+        self._encoder.hold({key: held for key, held in recovered.rows.items() if held.numbers})
+        self._unsaved = recovered.rows.keys() | {state.key for state in recovered.states}
         if number:
             logger.bind(backlogs=number, files=len(recovered.files)).info("backlogs restored")
 
@@ -141,39 +148,69 @@ class Checkpointer:
         return self._ending.is_set()
 
     async def write_checkpoint(self) -> None:
-        """Write changed backlogs in a thread; correlation pauses for some milliseconds at most."""
-        consumed, started = self._ledger.deliveries.consumed, time.monotonic()
-        rows, closed = await self._encode_changes()
-        if await asyncio.to_thread(self._write_rows, rows, closed):
-            self.stats.consumed = consumed
-            self.stats.written_at = time.time()
-            observe(self.stats.durations, CHECKPOINT_BOUNDS, time.monotonic() - started)
+        """Write changed backlogs in a thread; correlation pauses for some milliseconds at most.
 
-    async def _encode_changes(self) -> tuple[list[BacklogRow], list[BacklogKey]]:
+        All open backlogs are written if the file was removed, replaced or damaged.
+        """
+        for _ in range(2):  # the first attempt may find out that the file is lost
+            if self.stats.trouble and not await asyncio.to_thread(self._open_store):
+                self._forget_changes()
+                return
+            consumed, started = self._ledger.deliveries.consumed, time.monotonic()
+            rows, closed = await self._encode_changes()
+            if await asyncio.to_thread(self._write_rows, rows, closed):
+                self.stats.consumed = consumed
+                self.stats.written_at = time.time()
+                observe(self.stats.durations, CHECKPOINT_BOUNDS, time.monotonic() - started)
+                return
+
+    def _open_store(self) -> bool:
+        """Whether the file can be opened; all would be encoded in vain otherwise."""
+        try:
+            self._store.open()
+        except CheckpointError as error:
+            self._note_trouble(error)
+            return False
+        return True
+
+    def _forget_changes(self) -> None:
+        """Write all open backlogs next time, so that changes do not pile up meanwhile."""
+        self._is_whole_due = True
+        self._unsaved = set()
+        self._correlator.take_changed()
+
+    async def _encode_changes(self) -> tuple[list[Row], list[BacklogKey]]:
         """The rows of unsaved backlogs that are open, and the keys of those that are closed."""
-        rows: list[BacklogRow] = []
+        rows: list[Row] = []
         closed: list[BacklogKey] = []
-        before, self._unsaved = self._unsaved, set()
         until = time.perf_counter() + _SLICE_SECONDS
-        for key in chain(before, self._correlator.take_changed()):
-            if key in self._unsaved:
-                continue
-            self._unsaved.add(key)
-            if (row := self._encode_row(key)) is None:
+        for key in self._take_unsaved():
+            if not self._correlator.is_open(key):
                 closed.append(key)
-            else:
+            for row in self._encoder.encode(key):
                 rows.append(row)
-            if time.perf_counter() > until:
-                await asyncio.sleep(0)
-                until = time.perf_counter() + _SLICE_SECONDS
+                if time.perf_counter() > until:
+                    await asyncio.sleep(0)
+                    until = time.perf_counter() + _SLICE_SECONDS
         return rows, closed
 
-    def _encode_row(self, key: BacklogKey) -> BacklogRow | None:
-        state = self._correlator.snapshot_of(key)
-        return None if state is None else BacklogRow(*key, state.order, self._encoder.encode(state))
+    def _take_unsaved(self) -> Iterator[BacklogKey]:
+        """The keys of unsaved backlogs, each once; they stay unsaved until they are written."""
+        if len(self._unsaved) > _MAX_UNSAVED_CLOSED + len(self._correlator):
+            self._is_whole_due = True
+        if self._is_whole_due:
+            self._forget_changes()
+            keys = self._correlator.open_keys()
+        else:
+            keys = chain(self._unsaved, self._correlator.take_changed())
+            self._unsaved = set()
+        for key in keys:
+            if key not in self._unsaved:
+                self._unsaved.add(key)
+                yield key
 
     def _write_rows(
-        self, rows: list[BacklogRow], closed: list[BacklogKey], handed_over: Collection[int] = ()
+        self, rows: Iterable[Row], closed: Sequence[BacklogKey], handed_over: Collection[int] = ()
     ) -> bool:
         """Write one checkpoint; on failure its changes stay unsaved, for the next one."""
         try:
@@ -181,25 +218,32 @@ class Checkpointer:
                 rows,
                 closed,
                 time.time_ns(),
+                reset=self._directives.keys() if self._is_whole_due else (),
                 handed_over=handed_over,
                 reclaimed=self._reclaimed,
             )
         except CheckpointError as error:
-            self._log_trouble(str(error))
+            self._note_trouble(error)
             return False
-        self._log_trouble("")
+        if self.stats.trouble:
+            logger.info("crash checkpoints are written again")
+        self.stats.trouble = ""
+        self._encoder.commit(closed)
         self._unsaved = set()
+        self._is_whole_due = False
         self._reclaimed = ()
         self._remove_obsolete_files()
         return True
 
-    def _log_trouble(self, trouble: str) -> None:
-        """Log a new trouble with the checkpoint, or its end."""
-        if trouble and trouble != self._trouble:
+    def _note_trouble(self, error: CheckpointError) -> None:
+        """Log a new trouble with the checkpoint, and note what it costs."""
+        trouble = str(error)
+        if trouble != self.stats.trouble:
             logger.error(f"no crash checkpoint, backlogs are kept in memory only: {trouble}")
-        if self._trouble and not trouble:
-            logger.info("crash checkpoints are written again")
-        self._trouble = trouble
+        self.stats.trouble = trouble
+        if isinstance(error, CheckpointLostError):
+            self._is_whole_due = True
+            self._encoder.hold({})
 
     def _remove_obsolete_files(self) -> None:
         files, self._obsolete_files = self._obsolete_files, ()
@@ -208,28 +252,41 @@ class Checkpointer:
         except OSError as error:
             logger.error(f"saved backlogs cannot be removed: {error.filename}: {error.strerror}")
 
-    def finish(self) -> None:
-        """Write all open backlogs in both forms, and close the checkpoint."""
+    def finish(self, until: float) -> None:
+        """Write a last checkpoint, then the saved files, and close the checkpoint.
+
+        `until`: time.monotonic() from which on no file is begun or continued. What is left out then
+        is in the checkpoint; other programs do not find it.
+        """
         if self._reload:
-            saved = save_backlogs(self._correlator)
-            self._write_final_checkpoint(saved if self._write_saved_files(saved) else ())
+            saved = self._write_final_checkpoint()
+            handed_over = self._write_saved_files(until)
+            if saved and handed_over:
+                self._write_rows((), (), handed_over)
         self._store.close()
 
-    def _write_saved_files(self, saved: Mapping[int, Sequence[SavedAlarm]]) -> bool:
-        """Write the saved files; False if not all of them could be written."""
-        self._obsolete_files = [d for d in self._obsolete_files if d not in saved]
-        try:
-            self._saved_folder.write(saved)
-        except OSError as error:
-            logger.error(f"backlogs are not saved: {error.filename}: {error.strerror}")
-            return False
-        return True
-
-    def _write_final_checkpoint(self, handed_over: Collection[int]) -> None:
-        keys = self._unsaved | self._initial_rows | set(self._correlator.take_changed())
+    def _write_final_checkpoint(self) -> bool:
         if not self._interval:  # then the correlator does not track changes
-            keys.update(state.key for state in self._correlator.snapshots())
-        rows_by_key = {key: self._encode_row(key) for key in keys}
-        rows = [row for row in rows_by_key.values() if row is not None]
-        closed = [key for key, row in rows_by_key.items() if row is None]
-        self._write_rows(rows, closed, handed_over)
+            self._is_whole_due = True
+        for _ in range(2):  # the first attempt may find out that the file is lost
+            keys = list(self._take_unsaved())
+            closed = [key for key in keys if not self._correlator.is_open(key)]
+            rows = chain.from_iterable(map(self._encoder.encode, keys))
+            if self._write_rows(rows, closed):
+                return True
+        return False
+
+    def _write_saved_files(self, until: float) -> list[int]:
+        """Write the saved files, the smallest first; returns the directives of complete ones."""
+        backlogs = self._correlator.open_backlogs()
+        smallest_first = sorted(backlogs, key=lambda id_: len(backlogs[id_]))
+        saved = {id_: saved_alarms(backlogs[id_]) for id_ in smallest_first}
+        written = self._saved_folder.write(saved, until)
+        left_out = backlogs.keys() - set(written.directives)
+        number = sum(len(backlogs[id_]) for id_ in left_out)
+        log = logger.bind(directives=len(left_out), backlogs=number)
+        if written.fault:
+            log.error(f"backlogs are not saved: {written.fault}")
+        elif left_out:
+            log.warning("no time was left to save all backlogs: the others are in the checkpoint")
+        return written.directives

@@ -1,15 +1,20 @@
 """Creates, opens and checks the SQLite file of the checkpoint, and renames an unusable one."""
 
+import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from loguru import logger
 
-SCHEMA_VERSION = 1
-"""Version of the tables; a file of another version is not used."""
+from shards.checkpoint.file_identity import DATABASE_MAGIC
+from shards.file_lock import lock_file
+
+SCHEMA_VERSION = 2
+"""Version of the tables; a file of version 1 lacks a table, which is added."""
+_UPGRADED_VERSION = 1
 _APPLICATION_ID = 0x44534843  # "DSHC"
 BUSY_SECONDS = 10
 """Longest wait for a lock that another process holds."""
@@ -36,6 +41,14 @@ CREATE TABLE IF NOT EXISTS backlog (
     state BLOB NOT NULL,
     UNIQUE (directive, opened_by)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS block (
+    directive INTEGER NOT NULL,
+    opened_by TEXT NOT NULL,
+    name TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    items BLOB NOT NULL,
+    UNIQUE (directive, opened_by, name, number)
+) STRICT;
 CREATE TABLE IF NOT EXISTS handed_over (
     directive INTEGER PRIMARY KEY,
     at INTEGER NOT NULL
@@ -56,18 +69,25 @@ class CheckpointError(Exception):
     """The checkpoint cannot be read or written; the text names the file and the reason."""
 
 
-def prepare_database(path: Path, *, reuse: bool = True) -> None:
-    """Create the file, or check the existing one; for the supervisor, before it starts workers.
+class CheckpointLostError(CheckpointError):
+    """The file was removed, replaced or damaged since it was opened: what was saved is lost."""
 
-    An unusable file is renamed to `<name>.bad`; without `reuse`, any existing file is renamed to
-    `<name>.old`; either replaces an earlier file of that name. Raises CheckpointError if it fails,
-    or if the file cannot be opened at the moment (full disk, lock); then it stays as it is.
+
+def prepare_database(path: Path, *, reuse: bool = True, in_use: bool = False) -> None:
+    """Create the file, or check the existing one; safe in concurrent processes.
+
+    For the supervisor before it starts workers, and for a worker that lost the file (`in_use`).
+    A file of an earlier version is upgraded. An unusable one is renamed to `<name>.bad`; without
+    `reuse`, any existing one is renamed to `<name>.old`; either replaces an earlier file of that
+    name. Raises CheckpointError if it fails, or if the file cannot be opened at the moment (full
+    disk, lock); then it stays as it is.
     """
-    with as_checkpoint_error(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with as_checkpoint_error(path), _locked_folder(path.parent):
+        if not path.exists():
+            _remove_logs(path)
         if not reuse:
             _set_aside(path, ".old")
-        elif reason := _reason_unusable(path):
+        elif reason := (in_use and _reason_overwritten(path)) or _reason_unusable(path):
             _set_aside(path, ".bad")
             logger.bind(file=str(path), reason=reason).error(
                 "the checkpoint cannot be used: it is kept as *.bad, and a new one is made"
@@ -75,11 +95,33 @@ def prepare_database(path: Path, *, reuse: bool = True) -> None:
         open_database(path).close()
 
 
+@contextmanager
+def _locked_folder(folder: Path) -> Iterator[None]:
+    """Make the folder if it is missing, and let one process at a time prepare files in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # where folders cannot be locked, processes get in each other's way
+            lock_file(handle, fcntl.LOCK_EX, folder)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _remove_logs(path: Path) -> None:
+    """Remove the log files of a database that is gone.
+
+    SQLite would use its shared memory for a new one too, although others have the old one open.
+    """
+    for log in _files_of(path)[1:]:
+        _remove(log)
+
+
 def open_database(path: Path) -> sqlite3.Connection:
-    """Open the file; create the tables if it is missing or empty. Safe in concurrent processes."""
+    """Open the file; create missing tables. Safe in concurrent processes."""
     connection = _connect(path, "rwc")
     with _close_on_error(connection):
-        if not _read_schema(connection):
+        if query_int(connection, "PRAGMA user_version") in (0, _UPGRADED_VERSION):
             connection.executescript(_CREATE_SCHEMA)
     return connection
 
@@ -108,6 +150,18 @@ def _close_on_error(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+def _reason_overwritten(path: Path) -> str:
+    """Why a file that others may have open is no database, even if its log could replace it."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return (
+            ""
+            if file.read(len(DATABASE_MAGIC)) == DATABASE_MAGIC
+            else "it was overwritten while it was in use"
+        )
+
+
 def _reason_unusable(path: Path) -> str:
     """Why the file cannot be used; empty if it can be used or does not exist."""
     if not path.exists():
@@ -118,10 +172,15 @@ def _reason_unusable(path: Path) -> str:
         with closing(_connect(path, "rw")) as connection:
             return _reason_invalid(connection)
     except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite quotes undecodable bytes
-        code = getattr(error, "sqlite_errorcode", 0)
-        if not _TRANSIENT_ERROR_CODES.isdisjoint((code, code & 0xFF)):
+        if _is_transient(error):
             raise
         return str(error)
+
+
+def _is_transient(error: Exception) -> bool:
+    """Whether an error of SQLite says nothing about the content of the file."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return not _TRANSIENT_ERROR_CODES.isdisjoint((code, code & 0xFF))
 
 
 def _reason_inaccessible(path: Path) -> str:
@@ -142,12 +201,12 @@ def _reason_invalid(connection: sqlite3.Connection) -> str:
         return ""
     if application_id != _APPLICATION_ID:
         return "it is a database of another program"
-    if version != SCHEMA_VERSION:
+    if version not in (SCHEMA_VERSION, _UPGRADED_VERSION):
         return f"it is of version {version}, not {SCHEMA_VERSION}"
-    if schema != _expected_schema():
+    if schema != _expected_schema(version):
         return "its tables are not those of a checkpoint"
     # Fails if the file cannot be written.
-    connection.executescript(f"BEGIN; PRAGMA user_version = {SCHEMA_VERSION}; ROLLBACK")
+    connection.executescript(f"BEGIN; PRAGMA user_version = {version}; ROLLBACK")
     [check] = connection.execute("PRAGMA integrity_check(1)").fetchone()
     return "" if check == "ok" else str(check)
 
@@ -156,9 +215,11 @@ def _read_schema(connection: sqlite3.Connection) -> list[tuple[str, str | None]]
     return connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
 
 
-def _expected_schema() -> list[tuple[str, str | None]]:
+def _expected_schema(version: int) -> list[tuple[str, str | None]]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.executescript(_CREATE_SCHEMA)
+        if version == _UPGRADED_VERSION:
+            connection.execute("DROP TABLE block")
         return _read_schema(connection)
 
 
@@ -193,12 +254,6 @@ def _files_of(path: Path) -> list[Path]:
     return [append_suffix(path, suffix) for suffix in ("", "-wal", "-shm")]
 
 
-def file_identity(path: Path) -> tuple[int, int]:
-    """Device and inode of a file; raises OSError."""
-    status = path.stat()
-    return status.st_dev, status.st_ino
-
-
 def append_suffix(path: Path, suffix: str) -> Path:
     """The path with a suffix after its whole name."""
     return path.with_name(path.name + suffix)
@@ -211,6 +266,7 @@ def as_checkpoint_error(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.Error, UnicodeDecodeError) as error:
         code = getattr(error, "sqlite_errorname", type(error).__name__)
-        raise CheckpointError(f"{path}: {error} ({code})") from error
+        type_ = CheckpointError if _is_transient(error) else CheckpointLostError
+        raise type_(f"{path}: {error} ({code})") from error
     except OSError as error:
         raise CheckpointError(f"{error.filename or path}: {error.strerror}") from error

@@ -12,26 +12,33 @@ from loguru import logger
 from msgspec import Struct
 
 from engine.alarm import BacklogKey
-from engine.correlation.snapshot import BacklogSnapshot, DroppedBacklog, UnusableBacklogError
+from engine.correlation.snapshot import (
+    BacklogSnapshot,
+    DroppedBacklog,
+    HeldItems,
+    UnusableBacklogError,
+)
 from engine.directives.directive import Directive
 from engine.dsiem_format.saved_alarm import snapshot_from_alarm
 from engine.options import Options
+from shards.checkpoint.backlog_rows import BLOCK_ITEMS, decode_backlog
 from shards.checkpoint.database_file import CheckpointError
 from shards.checkpoint.saved_folder import SavedFile, SavedFolder
 from shards.checkpoint.store import CheckpointStore
 
-_snapshot_decoder = msgspec.json.Decoder(BacklogSnapshot)
+_OF_NO_BACKLOG = -1
+"""The order of items whose backlog is not restored, so that they are deleted."""
 
 
 class RecoveredBacklogs(Struct, frozen=True):
     """Backlogs of some directives that were on disk.
 
-    `states`: those to restore. `rows`: keys of all backlogs in the checkpoint. `files`: directives
-    that have a saved file.
+    `states`: those to restore. `rows`: keys of all backlogs in the checkpoint, with the items that
+    it holds in blocks. `files`: directives that have a saved file.
     """
 
     states: list[BacklogSnapshot]
-    rows: set[BacklogKey]
+    rows: dict[BacklogKey, HeldItems]
     files: list[int]
 
 
@@ -39,6 +46,7 @@ class _CheckpointContent(Struct, frozen=True):
     """Backlogs of some directives in the checkpoint; `last_saved_ns` and `handed_over` of all."""
 
     snapshots: dict[int, list[BacklogSnapshot]]
+    rows: dict[BacklogKey, HeldItems]
     last_saved_ns: Mapping[int, int] = MappingProxyType({})
     handed_over: frozenset[int] = frozenset()
 
@@ -56,13 +64,18 @@ def recover_backlogs(
     checkpoint = _load_checkpoint(store, directives)
     files = {} if folder is None else folder.read(directives)
     states: list[BacklogSnapshot] = []
+    superseded: set[int] = set()
     for id_, directive in directives.items():
         if _is_newer(files.get(id_), checkpoint, id_):
             states += _snapshots_of_file(files[id_], directive, options)
+            superseded.add(id_)
         elif folder is None or id_ in files or id_ not in checkpoint.handed_over:
             states += checkpoint.snapshots.get(id_, ())
         # Else the saved file that was written at the stop is gone: another program continues it.
-    rows = {state.key for snapshots in checkpoint.snapshots.values() for state in snapshots}
+    rows = {
+        key: HeldItems(_OF_NO_BACKLOG, held.numbers) if key[0] in superseded else held
+        for key, held in checkpoint.rows.items()
+    }
     return RecoveredBacklogs(states, rows, list(files))
 
 
@@ -79,19 +92,23 @@ def _load_checkpoint(
     """Read the rows of these directives; logs an unreadable file, and returns no rows."""
     try:
         rows = store.load(directives)
-        content = _CheckpointContent({}, store.last_saved_ns(), store.handed_over_directives())
+        content = _CheckpointContent({}, {}, store.last_saved_ns(), store.handed_over_directives())
     except CheckpointError as error:
         logger.error(f"the crash checkpoint cannot be read: {error}")
-        return _CheckpointContent({})
-    for directive, state in rows:
+        return _CheckpointContent({}, {})
+    for row in rows:
+        key = row.directive, row.opened_by
+        numbers = {name: BLOCK_ITEMS * len(blocks) for name, blocks in row.blocks.items()}
         try:
-            snapshot = _snapshot_decoder.decode(state)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            logger.bind(directive=directive, why=str(error)).error(
+            snapshot = decode_backlog(row.state, row.blocks)
+        except ValueError as error:
+            logger.bind(directive=row.directive, why=str(error)).error(
                 "a backlog in the crash checkpoint cannot be read"
             )
+            content.rows[key] = HeldItems(_OF_NO_BACKLOG, numbers)
         else:
-            content.snapshots.setdefault(directive, []).append(snapshot)
+            content.snapshots.setdefault(row.directive, []).append(snapshot)
+            content.rows[key] = HeldItems(snapshot.order, numbers)
     return content
 
 

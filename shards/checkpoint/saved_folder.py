@@ -5,8 +5,10 @@ Another node can share the folder, so files of directives that are not asked for
 
 import os
 import stat
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -19,6 +21,10 @@ from shards.durable import sync_folder
 
 MAX_FILE_BYTES = 1 << 30
 """A longer file is set aside without reading it."""
+_PART_ALARMS = 200
+"""Alarms that are encoded together; their number bounds memory and the delay of a deadline."""
+_UNSYNCED_BYTES = 8 << 20
+_encode = msgspec.json.Encoder().encode
 
 
 class SavedFile(Struct, frozen=True):
@@ -26,6 +32,13 @@ class SavedFile(Struct, frozen=True):
 
     alarms: tuple[SavedAlarm, ...]
     mtime_ns: int
+
+
+class WrittenFiles(Struct, frozen=True):
+    """Directives whose files are complete; `fault`: why a file could not be written, or ""."""
+
+    directives: list[int]
+    fault: str = ""
 
 
 class SavedFolder:
@@ -44,14 +57,27 @@ class SavedFolder:
         }
         return {directive: file for directive, file in files.items() if file is not None}
 
-    def write(self, saved: Mapping[int, Sequence[SavedAlarm]]) -> None:
-        """Write a file for each directive atomically; raises OSError with the name of the file."""
-        if not saved:
-            return
-        self._folder.mkdir(parents=True, exist_ok=True)
+    def write(self, saved: Mapping[int, Iterable[SavedAlarm]], until: float) -> WrittenFiles:
+        """Write a file for each directive atomically, in this order, as long as there is time.
+
+        `until`: the end of that time, in time.monotonic(). A file that is not complete by then, or
+        that cannot be written, is left out; one that was there before stays.
+        """
+        written: list[int] = []
+        fault = ""
         for directive, alarms in saved.items():
-            _replace_file(self._path(directive), msgspec.json.encode(alarms))
-        sync_folder(self._folder)
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                if _replace_file(self._path(directive), _encode_list(alarms), until):
+                    written.append(directive)
+            except OSError as error:
+                fault = fault or f"{error.filename}: {error.strerror}"
+        try:
+            if written:
+                sync_folder(self._folder)
+        except OSError as error:
+            return WrittenFiles([], f"{error.filename}: {error.strerror}")
+        return WrittenFiles(written, fault)
 
     def remove(self, directives: Iterable[int]) -> None:
         """Remove the existing files of these directives; raises OSError."""
@@ -109,12 +135,36 @@ def _read_regular_file(path: Path) -> tuple[bytes, int]:
         return file.read(MAX_FILE_BYTES), status.st_mtime_ns
 
 
-def _replace_file(path: Path, data: bytes) -> None:
-    """Replace a file atomically; raises OSError with its name, and then leaves it as it was."""
+def _encode_list(alarms: Iterable[SavedAlarm]) -> Iterator[bytes]:
+    """The JSON list of the alarms in parts, each of them not too long."""
+    alarms = iter(alarms)
+    start = b"["
+    while part := list(islice(alarms, _PART_ALARMS)):
+        yield start + _encode(part)[1:-1]
+        start = b","
+    yield b"]" if start == b"," else b"[]"
+
+
+def _replace_file(path: Path, parts: Iterable[bytes], until: float) -> bool:
+    """Replace a file atomically; raises OSError with its name, and then leaves it as it was.
+
+    False if time runs out; then, too. Parts are synced as they are written, so that the time for
+    that is known.
+    """
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(data)
+            unsynced = 0
+            for part in parts:
+                if time.monotonic() >= until:
+                    temporary.unlink()
+                    return False
+                file.write(part)
+                unsynced += len(part)
+                if unsynced > _UNSYNCED_BYTES:
+                    file.flush()
+                    os.fdatasync(file.fileno())
+                    unsynced = 0
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -122,6 +172,7 @@ def _replace_file(path: Path, data: bytes) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise OSError(error.errno, error.strerror, str(path)) from error
+    return True
 
 
 def _log_faults(path: Path, document: SavedDocument) -> None:

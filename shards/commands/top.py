@@ -133,7 +133,7 @@ def _header(status: Status) -> Text:
         f"  {status['events_per_second']:,.0f} events/s",
         f"\n {config['directives']:,} directives, config {escape_control(config['hash'][:12])}",
     )
-    for problem in (*status["missing"], *status["stuck"]):
+    for problem in (*status["missing"], *status["stuck"], *status.get("warnings", ())):
         text.append(f"\n   {escape_control(problem)}", "red")
     return text
 

@@ -29,13 +29,15 @@ class WorkerDetails(Struct, frozen=True, array_like=True):
     """Measurements of a worker since its last details, which it sends twice a second.
 
     `alarms`: lines by risk class; `matches`: events by directive; `checkpoint_at`: time of the last
-    checkpoint in seconds since the epoch, 0 when there was none.
+    checkpoint in seconds since the epoch, 0 when there was none; `checkpoint_trouble`: why
+    checkpoints cannot be written, or "".
     """
 
     timings: Timings
     alarms: dict[str, int]
     matches: dict[int, int]
     checkpoint_at: float
+    checkpoint_trouble: str = ""
 
 
 class WorkerReport(Struct, frozen=True, array_like=True):
@@ -75,7 +77,9 @@ class AttachPipe(Struct, frozen=True, tag=True):
 
 
 class Stop(Struct, frozen=True, tag=True):
-    """Finish the work at hand, report it, and exit."""
+    """Finish the work at hand, report it, and exit; `seconds` until a worker is killed."""
+
+    seconds: float = 0.0
 
 
 FromChild = Ready | Progress | RouterReport

@@ -4,7 +4,7 @@ It has no login and shows alarms, so it listens on the loopback address by defau
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import msgspec
@@ -67,7 +67,8 @@ def _create_application(get_overview: Callable[[], Overview]) -> web.Application
         return _health_response(get_overview().liveness_problems)
 
     async def readyz(_: web.Request) -> web.Response:
-        return _health_response(get_overview().readiness_problems)
+        overview = get_overview()
+        return _health_response(overview.readiness_problems, overview.warnings)
 
     async def metrics(_: web.Request) -> web.Response:
         body = prometheus_text(get_overview())
@@ -85,7 +86,7 @@ def _create_application(get_overview: Callable[[], Overview]) -> web.Application
     return application
 
 
-def _health_response(problems: list[str]) -> web.Response:
-    """200 and `ok`, or 503 and a line for each problem."""
-    text = "".join(f"{line}\n" for line in problems or ["ok"])
+def _health_response(problems: list[str], warnings: Sequence[str] = ()) -> web.Response:
+    """200 and `ok`, or 503 and a line for each problem; then a line for each warning."""
+    text = "".join(f"{line}\n" for line in (*(problems or ["ok"]), *warnings))
     return web.Response(status=503 if problems else 200, text=text)

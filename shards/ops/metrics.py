@@ -248,6 +248,11 @@ METRICS: tuple[Metric, ...] = (
         lambda o: HistogramSample(CHECKPOINT_BOUNDS, o.timings.checkpoints),
     ),
     _gauge(
+        "checkpoint_writable",
+        "Whether all workers can write crash checkpoints.",
+        single(lambda o: not o.checkpoint_troubles),
+    ),
+    _gauge(
         "checkpoint_last_timestamp_seconds",
         "Time of the last crash checkpoint, of the worker where it is longest ago.",
         lambda o: {(): o.oldest_checkpoint_at} if o.oldest_checkpoint_at else None,

@@ -63,8 +63,9 @@ class Overview(Struct, frozen=True, kw_only=True):
     `settings`: by name, without secrets. `alarms_written`: lines of the alarms file by risk class.
     `matches`: consumed events by directive; None if they are not counted. `output_trouble`: why
     alarms cannot be written, or empty. `oldest_checkpoint_at`: time of the last checkpoint, of the
-    worker where it is longest ago; 0 until every worker has written one. `latest_alarms`: lines of
-    the alarms file, the newest last.
+    worker where it is longest ago; 0 until every worker has written one. `checkpoint_troubles`: why
+    checkpoints cannot be written, by the name of the worker. `latest_alarms`: lines of the alarms
+    file, the newest last.
     """
 
     version: str
@@ -88,6 +89,7 @@ class Overview(Struct, frozen=True, kw_only=True):
     output_trouble: str
     output_errors: int
     oldest_checkpoint_at: float
+    checkpoint_troubles: Mapping[str, str]
     stopping: bool
     latest_alarms: Sequence[bytes]
 
@@ -127,3 +129,15 @@ class Overview(Struct, frozen=True, kw_only=True):
         if self.output_trouble:
             problems.append(f"alarms cannot be written: {self.output_trouble}")
         return problems
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is wrong although the service takes events; it stays ready.
+
+        A service that is not ready gets no events from a load balancer: they would all be lost,
+        where a missing checkpoint loses something only in a crash.
+        """
+        return [
+            f"{worker} writes no crash checkpoint: {trouble}"
+            for worker, trouble in self.checkpoint_troubles.items()
+        ]

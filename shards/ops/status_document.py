@@ -25,6 +25,7 @@ def status_document(overview: Overview) -> dict[str, Any]:
         "ready": not overview.readiness_problems,
         "missing": overview.readiness_problems,
         "stuck": overview.liveness_problems,
+        "warnings": overview.warnings,
         "events_per_second": round(overview.events_per_second, 1),
         "config": {
             "hash": overview.config_hash,

@@ -258,10 +258,10 @@ class Children:
         if self._router is not None:
             self._router.send(Stop())
 
-    def stop_workers(self) -> None:
-        """Tell the workers to finish and exit."""
+    def stop_workers(self, seconds: float) -> None:
+        """Tell the workers to finish and exit within this time."""
         for child in self._workers.values():
-            child.send(Stop())
+            child.send(Stop(seconds))
 
     def kill_all(self) -> None:
         """Kill all children; what they had not done is lost, and counted."""

@@ -72,6 +72,8 @@ class Observer:
         self._alarms: Counter[str] = Counter(Low=0, Medium=0, High=0)
         self._matches: Counter[int] = Counter()
         self._checkpoints: dict[int, float] = {}
+        self._checkpoint_troubles: dict[int, str] = {}
+        """By worker, of those that cannot write checkpoints."""
         self._latest: OrderedDict[bytes, bytes] = OrderedDict()
         self._samples: deque[_Sample] = deque(maxlen=_RATE_SAMPLES)
 
@@ -101,6 +103,8 @@ class Observer:
         """The process has ended."""
         process = self._process(worker)
         process.up = process.ready = False
+        if worker is not None:
+            self._checkpoint_troubles.pop(worker, None)
 
     def seconds_silent(self, worker: int | None) -> float:
         """Seconds since its last report, or since its start."""
@@ -130,6 +134,9 @@ class Observer:
             self._matches.update(details.matches)
             if details.checkpoint_at:
                 self._checkpoints[worker] = details.checkpoint_at
+            self._checkpoint_troubles.pop(worker, None)
+            if details.checkpoint_trouble:
+                self._checkpoint_troubles[worker] = details.checkpoint_trouble
 
     def _keep_latest(self, lines: bytes) -> None:
         """Keep the last line of each of the latest alarms."""
@@ -175,6 +182,10 @@ class Observer:
             output_trouble=alarm_writer.trouble,
             output_errors=alarm_writer.errors,
             oldest_checkpoint_at=self._oldest_checkpoint(),
+            checkpoint_troubles={
+                worker_name(number): trouble
+                for number, trouble in sorted(self._checkpoint_troubles.items())
+            },
             stopping=stopping,
             latest_alarms=tuple(self._latest.values()),
         )

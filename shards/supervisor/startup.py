@@ -3,9 +3,9 @@
 import resource
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import uvloop
 from loguru import logger
@@ -19,6 +19,7 @@ from shards.config.config_folder import Config, load_config
 from shards.errors import PathError
 from shards.exit_codes import INVALID, NO_PATH, USAGE
 from shards.settings.settings import Settings
+from shards.supervisor.service_lock import LockedError, service_lock
 from shards.supervisor.supervisor import Supervisor
 
 _POLL_SECONDS = 0.05
@@ -39,7 +40,8 @@ def run(settings: Settings) -> int:
     """
     _raise_descriptor_limit()
     try:
-        return uvloop.run(_make_supervisor(settings).serve())
+        with _service_lock(settings):
+            return uvloop.run(_make_supervisor(settings).serve())
     except _StartError as error:
         if text := str(error):
             logger.error(text)
@@ -51,6 +53,19 @@ def _raise_descriptor_limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):  # a sandbox may forbid it
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@contextmanager
+def _service_lock(settings: Settings) -> Iterator[None]:
+    """Hold the lock of the service, before anything in a folder is changed."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(service_lock(settings))
+        except LockedError as error:
+            raise _StartError(INVALID, str(error)) from error
+        except OSError as error:
+            raise _StartError(NO_PATH, f"{error.filename}: {error.strerror}") from error
+        yield
 
 
 def _make_supervisor(settings: Settings) -> Supervisor:

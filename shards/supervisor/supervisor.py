@@ -145,11 +145,13 @@ class Supervisor:
         self, routers: list[asyncio.Task[None]], workers: list[asyncio.Task[None]]
     ) -> None:
         """Stop the router, then the workers; by force after the shutdown timeout."""
+        seconds = self._settings.shutdown_timeout
+        until = asyncio.get_running_loop().time() + seconds
         try:
-            async with asyncio.timeout(self._settings.shutdown_timeout):
+            async with asyncio.timeout_at(until):
                 self._children.stop_router()
                 await asyncio.wait(routers) if routers else None
-                self._children.stop_workers()
+                self._children.stop_workers(until - asyncio.get_running_loop().time())
                 await asyncio.wait(workers)
         except TimeoutError:
             self._force_stop(f"not all was done within {self._settings.shutdown_timeout} s")

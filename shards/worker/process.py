@@ -26,6 +26,9 @@ if TYPE_CHECKING:  # most services have no lookups, and its libraries are large
 TICK_SECONDS = 0.5
 """Interval at which an idle shard closes expired backlogs and reports."""
 
+SAVE_SHARE = 0.75
+"""Share of the time of a stop in which saved files are written; the rest is for the exit."""
+
 RESULTS_PER_TURN = 64
 """Lookup results applied per turn of the event loop; each may build an alarm."""
 
@@ -76,6 +79,8 @@ class _WorkerProcess:
         self._data_pipes: asyncio.Queue[tuple[int, int] | None] = asyncio.Queue()
         """Data pipes with their descriptors, to be read one after the other; None is the end."""
         self._ended_pipes: list[int] = []
+        self._save_until = 0.0
+        """The end of the time for the saved files, in time.monotonic()."""
         self._now = 0
         self._reported_at = 0.0
         self._next_report: asyncio.TimerHandle | None = None
@@ -94,7 +99,7 @@ class _WorkerProcess:
         self._report(details=True)
         self._reports.close()
         await self._reports.wait_closed()
-        self._checkpointer.finish()
+        self._checkpointer.finish(self._save_until)
 
     @asynccontextmanager
     async def _enrichment(self) -> AsyncIterator[None]:
@@ -135,7 +140,8 @@ class _WorkerProcess:
         match message:
             case AttachPipe(pipe) if descriptor is not None:
                 self._data_pipes.put_nowait((pipe, descriptor))
-            case Stop():
+            case Stop(seconds):
+                self._save_until = time.monotonic() + seconds * SAVE_SHARE
                 self._data_pipes.put_nowait(None)
 
     async def _read_pipe(self, pipe: int, descriptor: int) -> None:

@@ -183,7 +183,9 @@ class Shard:
         timings.checkpoints = checkpoints.take_durations()
         alarms, self._alarms = self._alarms, Counter()
         matches = dict(self.correlator.take_matches())
-        return WorkerDetails(timings, dict(alarms), matches, checkpoints.written_at)
+        return WorkerDetails(
+            timings, dict(alarms), matches, checkpoints.written_at, checkpoints.trouble
+        )
 
     def close(self, now: int) -> None:
         """Close what has expired by `now`, and log the number of suppressed log lines."""

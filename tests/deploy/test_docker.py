@@ -111,6 +111,9 @@ def test_filebeat_reads_what_the_backend_writes(services: dict[str, Any]) -> Non
     assert paths == ["/dsiem/logs/siem_alarms.json", "/dsiem/logs/siem_alarm_events.json"]
     assert "logs:/dsiem/logs" in services["backend"]["volumes"]
     assert "logs:/dsiem/logs:ro" in services["filebeat"]["volumes"]
+    group = re.search(r"^USER \d+:(\d+)$", (DOCKER / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    assert group
+    assert services["filebeat"]["group_add"] == [group[1]]
 
 
 def test_later_lines_of_an_alarm_replace_its_document_in_their_order() -> None:

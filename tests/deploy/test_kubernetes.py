@@ -244,6 +244,12 @@ def test_what_has_to_outlive_a_pod_is_on_its_volume(objects: list[Object], overl
     assert mounts(objects, "filebeat") == logs | {"/data": "filebeat"}
 
 
+def test_filebeat_may_read_what_the_backend_writes_for_its_group(objects: list[Object]) -> None:
+    pod = of_kind(objects, "StatefulSet")["spec"]["template"]["spec"]
+    security = pod["securityContext"]
+    assert security["fsGroup"] == security["runAsGroup"]  # of every container, that of Filebeat too
+
+
 def test_a_kubelet_that_gives_out_whole_cpus_does_so(objects: list[Object]) -> None:
     """It wants of every container of the pod as much as at most."""
     pod = of_kind(objects, "StatefulSet")["spec"]["template"]["spec"]

@@ -13,7 +13,7 @@ from random import Random
 import pytest
 
 from shards.checkpoint.database_file import prepare_database
-from tests.support.checkpoint_files import load_rows, open_store
+from tests.support.checkpoint_files import load_rows, open_store, states
 from tests.support.paths import ROOT
 
 
@@ -28,7 +28,8 @@ def path(tmp_path: Path) -> Path:
 SAVER = """
 import sys
 from pathlib import Path
-from shards.checkpoint.store import BacklogRow, CheckpointStore
+from shards.checkpoint.store import CheckpointStore
+from shards.checkpoint.tables import BacklogRow
 
 path, directive, generations = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 store = CheckpointStore(path)
@@ -71,11 +72,11 @@ def start_saving(child: subprocess.Popen[str]) -> None:
 def saved_generation(path: Path) -> int:
     """The generation of all rows; checks that the file holds exactly what belongs to it."""
     with open_store(path) as store:
-        states = [state for _, state in store.load()]
+        found = [state for _, state in states(store)]
         marks, saved_at = store.handed_over_directives(), store.last_saved_ns()
-    [generation] = {int(state.split()[0]) for state in states} or {0}
+    [generation] = {int(state.split()[0]) for state in found} or {0}
     odd = generation % 2 == 1
-    assert (len(states), len(marks)) == ((400, 1) if odd else (300 if generation else 0, 0))
+    assert (len(found), len(marks)) == ((400, 1) if odd else (300 if generation else 0, 0))
     assert set(saved_at.values()) == ({generation} if generation else set())
     return generation
 

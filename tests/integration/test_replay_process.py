@@ -65,6 +65,16 @@ def replay(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[b
     return python(str(ROOT / "cli.py"), "replay", *FOLDERS, *arguments, stdin=stdin)
 
 
+def test_its_alarm_files_are_not_readable_by_all() -> None:
+    before = os.umask(0o022)
+    try:
+        assert replay("-", stdin=STORY).returncode == 0
+    finally:
+        os.umask(before)
+    assert [oct(path.stat().st_mode & 0o777) for path in Path("logs").iterdir()] == ["0o640"] * 2
+    assert Path("logs").stat().st_mode & 0o777 == 0o750
+
+
 def test_standard_input_beside_files() -> None:
     first, *rest = STORY.splitlines(keepends=True)
     Path("first.gz").write_bytes(gzip.compress(first))

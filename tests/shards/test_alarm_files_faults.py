@@ -1,6 +1,7 @@
 """The alarm files on a full disk or without a folder: whole lines, each of them once."""
 
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -185,3 +186,77 @@ def test_while_the_folder_is_gone_the_old_files_stay_open(tmp_path: Path) -> Non
         files.add(LINES[1], LINES[1])
         files.flush()
     assert (folder / ALARMS).read_bytes() == (folder / ALARM_EVENTS).read_bytes() == LINES[1]
+
+
+# Locks.
+
+
+def open_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - only their number counts
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EIO])
+def test_rotations_that_cannot_be_locked_leave_no_descriptors_and_the_old_files(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Growth: a rotation is tried again every second, for as long as it fails."""
+
+    def flock(*_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with opened(tmp_path) as files:
+        for name in (ALARMS, ALARM_EVENTS):
+            (tmp_path / name).rename(tmp_path / f"old {name}")
+        before = open_descriptors()
+        with monkeypatch.context() as patched:
+            patched.setattr(fcntl, "flock", flock)
+            for _ in range(2000):
+                with pytest.raises(OSError, match=os.strerror(number)) as caught:
+                    files.reopen_if_renamed()
+        assert open_descriptors() == before
+        assert caught.value.filename == str(tmp_path / ALARM_EVENTS)
+        files.add(LINES[0], LINES[0])
+        files.flush()
+        assert (tmp_path / f"old {ALARMS}").read_bytes() == LINES[0]
+        files.reopen_if_renamed()
+        files.add(LINES[1], LINES[1])
+    assert (tmp_path / ALARMS).read_bytes() == LINES[1]
+    assert open_descriptors() == before - 2
+
+
+def test_a_torn_line_that_cannot_be_read_names_the_file_and_leaves_no_descriptor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pread(*_: int) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    (tmp_path / ALARMS).write_bytes(b"{")
+    before = open_descriptors()
+    monkeypatch.setattr(os, "pread", pread)
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        AlarmFiles(tmp_path)
+    assert caught.value.filename == str(tmp_path / ALARMS)
+    assert open_descriptors() == before
+
+
+def test_a_file_system_without_locks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(OSError, match="files cannot be locked there") as caught:
+        AlarmFiles(tmp_path)
+    assert caught.value.filename == str(tmp_path / ALARMS)
+
+
+# Modes.
+
+
+def test_new_files_are_not_readable_by_all_and_others_keep_their_modes(tmp_path: Path) -> None:
+    (tmp_path / ALARMS).touch()
+    (tmp_path / ALARMS).chmod(0o604)
+    with opened(tmp_path):
+        modes = {name: (tmp_path / name).stat().st_mode & 0o777 for name in (ALARMS, ALARM_EVENTS)}
+    assert modes == {ALARMS: 0o604, ALARM_EVENTS: 0o640}

@@ -1,10 +1,11 @@
 """Checkpoint files for tests, with any rows in them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from shards.checkpoint.store import BacklogRow, CheckpointStore
+from shards.checkpoint.store import CheckpointStore
+from shards.checkpoint.tables import BacklogRow
 
 NOW = 1741075200 * 10**9
 """A time in ns since the epoch."""
@@ -17,10 +18,17 @@ def open_store(path: Path) -> Iterator[CheckpointStore]:
         yield store
 
 
+def states(
+    store: CheckpointStore, directives: Collection[int] | None = None
+) -> tuple[tuple[int, bytes], ...]:
+    """Directive and state of all backlogs, or of those of some directives."""
+    return tuple((row.directive, row.state) for row in store.load(directives))
+
+
 def load_rows(path: Path) -> tuple[tuple[int, bytes], ...]:
-    """Directive and state of all rows."""
+    """Directive and state of all backlogs."""
     with open_store(path) as store:
-        return store.load()
+        return states(store)
 
 
 def rows_of(number: int, size: int, fill: bytes = b"x") -> list[BacklogRow]:

@@ -18,11 +18,12 @@ from engine.correlation.outputs import Outputs
 from engine.correlation.snapshot import BacklogSnapshot
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import parse_directives
-from engine.dsiem_format.saved_alarm import save_backlogs, snapshot_from_alarm
+from engine.dsiem_format.saved_alarm import snapshot_from_alarm
 from engine.dsiem_format.saved_document import parse_saved_alarms
 from engine.event import decode_event
 from engine.options import Options as EngineOptions
 from tests.support.oracle import Options, Output
+from tests.support.saved_backlogs import save_backlogs
 
 Json = dict[str, Any]
 

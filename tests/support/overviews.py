@@ -58,6 +58,7 @@ def overview(**fields: Any) -> Overview:
         "output_trouble": "",
         "output_errors": 0,
         "oldest_checkpoint_at": 0.0,
+        "checkpoint_troubles": {},
         "stopping": False,
         "latest_alarms": (),
     }

@@ -33,6 +33,12 @@ def test_collecting_is_adding_one_after_the_other(things: list[int | str]) -> No
     assert list(compact_set.items(compact_set.from_items(things))) == list(dict.fromkeys(things))
 
 
+@given(st.lists(items), st.integers(0, 5))
+def test_the_items_after_some_are_the_others_in_order(things: list[int | str], number: int) -> None:
+    filled = compact_set.from_items(things)
+    assert compact_set.items_after(filled, number) == tuple(dict.fromkeys(things))[number:]
+
+
 def test_zero_and_the_empty_text_are_items() -> None:
     assert list(compact_set.items(compact_set.add(compact_set.add(None, 0), ""))) == [0, ""]
     assert compact_set.contains(0, 0)

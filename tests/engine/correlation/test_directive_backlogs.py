@@ -1,10 +1,10 @@
 """The backlogs of one directive: which of them take an event, and what follows."""
 
+from engine.correlation.activity import Activity
 from engine.correlation.directive_backlogs import DirectiveBacklogs
 from engine.correlation.expiry import ExpiryQueue
 from engine.correlation.outputs import Outputs
 from engine.event import NormalizedEvent
-from engine.options import Options
 from tests.support.directives import ASSETS, compiled, event, rule
 
 NOW = 2000
@@ -15,8 +15,8 @@ class Directive:
 
     def __init__(self, *rules, **more) -> None:  # type: ignore[no-untyped-def]
         self.expiry = ExpiryQueue()
-        options = Options(track_changes=True)
-        self.backlogs = DirectiveBacklogs(compiled(*rules, options=options, **more), self.expiry)
+        self.activity = Activity(track_changes=True)
+        self.backlogs = DirectiveBacklogs(compiled(*rules, **more), self.expiry, self.activity)
 
     def process(self, event: NormalizedEvent) -> Outputs:
         outputs = Outputs()
@@ -62,10 +62,24 @@ def test_an_event_cannot_open_two_backlogs() -> None:
 def test_changes_are_reported_once() -> None:
     directive = Directive(rule(1), rule(2, occurrence=2))
     directive.process(event(1, "a"))
-    assert set(directive.backlogs.take_changed()) == {"a"}
-    assert set(directive.backlogs.take_changed()) == set()
+    [(id_, changed)] = directive.activity.take_changed().items()
+    assert changed == {"a"}
+    assert directive.activity.take_changed() == {}
     directive.process(event(2, "b"))
-    assert set(directive.backlogs.take_changed()) == {"a"}
+    assert directive.activity.take_changed() == {id_: {"a"}}
+
+
+def test_a_directive_is_active_while_it_has_an_open_backlog() -> None:
+    directive = Directive()
+    assert directive.activity.active == set()
+    directive.process(event(1, "a"))
+    assert len(directive.activity.active) == 1
+    directive.process(event(2, "b"))
+    assert directive.activity.active == set()
+    directive.process(event(1, "c"))
+    [backlog] = directive.expiry.pop_expired(10_000)
+    directive.backlogs.expire(backlog, Outputs())
+    assert directive.activity.active == set()
 
 
 def test_an_expired_backlog_is_published_as_timed_out_and_leaves_no_trace() -> None:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from engine.alarm import CustomData
 from engine.correlation.snapshot import BacklogSnapshot
 from engine.correlation.stages import MAX_VARIANTS
-from engine.dsiem_format.saved_alarm import save_backlogs, snapshot_from_alarm
+from engine.dsiem_format.saved_alarm import snapshot_from_alarm
 from engine.dsiem_format.saved_document import parse_saved_alarms
 from engine.options import Options
 from tests.support.correlation_cases import Case, load_cases
@@ -40,6 +40,7 @@ from tests.support.saved_alarms import (
     state_of,
     take,
 )
+from tests.support.saved_backlogs import save_backlogs
 from tests.support.strategies import MOMENTS, Moment, Scenario, scenarios
 
 # Saved and read again, nothing is different.

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from engine.correlation.correlator import Correlator
 from engine.correlation.snapshot import BacklogSnapshot, UnusableBacklogError
-from engine.dsiem_format.saved_alarm import save_backlogs, snapshot_from_alarm
+from engine.dsiem_format.saved_alarm import snapshot_from_alarm
 from engine.dsiem_format.saved_document import parse_saved_alarms
 from engine.options import Options
 from tests.support.examples import examples
@@ -38,6 +38,7 @@ from tests.support.saved_alarms import (
     state_of,
     take,
 )
+from tests.support.saved_backlogs import save_backlogs
 
 # What cannot be taken up.
 

@@ -1,7 +1,11 @@
 """Restoring, checkpointing and saving the backlogs of one correlator."""
 
 import asyncio
+import math
+import shutil
+import time
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,13 +17,17 @@ from engine.correlation.correlator import Correlator
 from engine.options import Options
 from shards.checkpoint.checkpointer import FOLDER, Checkpointer, checkpoint_path
 from shards.checkpoint.database_file import prepare_database
+from shards.checkpoint.saved_folder import SavedFolder, WrittenFiles
 from shards.checkpoint.store import CheckpointStore
+from shards.checkpoint.tables import BacklogRow
 from shards.ledger import Ledger
 from shards.settings.settings import Settings
 from tests.support.cluster import ENDS, GOES_ON, OPENS
 from tests.support.disk import no_file_longer_than
 from tests.support.pair_backlogs import PAIR_DIRECTIVES, pair_correlator, take
 
+LATER = math.inf
+"""A deadline that never comes."""
 FILES = ["1.json", "2.json"]
 """Names of the saved files of both directives."""
 
@@ -58,7 +66,7 @@ class Disk:
     def rows(self) -> Counter[int]:
         """Number of rows in the checkpoint by directive."""
         with self.store() as store:
-            return Counter(directive for directive, _ in store.load())
+            return Counter(row.directive for row in store.load())
 
 
 @pytest.fixture
@@ -155,7 +163,7 @@ def test_changes_of_a_checkpoint_that_failed_are_written_by_the_next_one(
 
 
 def test_a_stop_saves_all_backlogs_in_both_forms(disk: Disk) -> None:
-    disk.checkpointer(pair_correlator(3, track_changes=True)).finish()
+    disk.checkpointer(pair_correlator(3, track_changes=True)).finish(LATER)
     assert disk.saved_files == FILES
     assert disk.rows() == {1: 3, 2: 3}
     with disk.store() as store:
@@ -164,7 +172,7 @@ def test_a_stop_saves_all_backlogs_in_both_forms(disk: Disk) -> None:
 
 
 def test_backlogs_that_another_program_continues_are_not_restored(disk: Disk) -> None:
-    disk.checkpointer(pair_correlator(3, track_changes=True)).finish()
+    disk.checkpointer(pair_correlator(3, track_changes=True)).finish(LATER)
     (disk.settings.log_dir / FOLDER / "1.json").unlink()
     assert disk.restored(first_start=True) == 3
 
@@ -172,7 +180,7 @@ def test_backlogs_that_another_program_continues_are_not_restored(disk: Disk) ->
 def test_a_checkpoint_of_restored_backlogs_removes_their_files_and_reclaims_them(
     disk: Disk,
 ) -> None:
-    disk.checkpointer(pair_correlator(3, track_changes=True)).finish()
+    disk.checkpointer(pair_correlator(3, track_changes=True)).finish(LATER)
     checkpointer = disk.checkpointer(pair_correlator(0, track_changes=True))
     checkpointer.restore()
     assert disk.saved_files == FILES
@@ -184,7 +192,7 @@ def test_a_checkpoint_of_restored_backlogs_removes_their_files_and_reclaims_them
 
 
 def test_files_of_restored_backlogs_stay_while_no_checkpoint_can_be_written(disk: Disk) -> None:
-    disk.checkpointer(pair_correlator(3, track_changes=True)).finish()
+    disk.checkpointer(pair_correlator(3, track_changes=True)).finish(LATER)
     checkpointer = disk.checkpointer(pair_correlator(0, track_changes=True))
     checkpointer.restore()
     with no_file_longer_than(0):
@@ -192,14 +200,14 @@ def test_files_of_restored_backlogs_stay_while_no_checkpoint_can_be_written(disk
     assert disk.saved_files == FILES
 
 
-def test_directives_are_not_handed_over_if_their_files_cannot_be_written(
+def test_a_directive_is_not_handed_over_if_its_file_cannot_be_written(
     disk: Disk, logged: list[dict[str, Any]]
 ) -> None:
     (disk.settings.log_dir / FOLDER / "2.json").mkdir()
-    disk.checkpointer(pair_correlator(3, track_changes=True)).finish()
+    disk.checkpointer(pair_correlator(3, track_changes=True)).finish(LATER)
     assert disk.rows() == {1: 3, 2: 3}
     with disk.store() as store:
-        assert store.handed_over_directives() == frozenset()
+        assert store.handed_over_directives() == {1}
     assert "2.json" in logged[0]["message"]
     assert logged[0]["message"].startswith("backlogs are not saved: ")
 
@@ -209,20 +217,20 @@ def test_rows_of_backlogs_that_closed_since_the_start_are_deleted_at_the_stop(
     tmp_path: Path, interval: int
 ) -> None:
     disk = Disk(tmp_path, checkpoint_interval=interval)
-    disk.checkpointer(pair_correlator(2, track_changes=interval > 0)).finish()
+    disk.checkpointer(pair_correlator(2, track_changes=interval > 0)).finish(LATER)
     correlator = pair_correlator(0, track_changes=interval > 0)
     checkpointer = disk.checkpointer(correlator)
     checkpointer.restore()
     write(checkpointer)  # of what was restored
     for action in (GOES_ON, GOES_ON, ENDS):
         take(correlator, 2, action, 0)
-    checkpointer.finish()
+    checkpointer.finish(LATER)
     assert disk.rows() == {1: 2, 2: 1}
 
 
 def test_without_checkpoints_a_stop_still_saves_all_backlogs(tmp_path: Path) -> None:
     disk = Disk(tmp_path, checkpoint_interval=0)
-    disk.checkpointer(pair_correlator(3)).finish()
+    disk.checkpointer(pair_correlator(3)).finish(LATER)
     assert disk.rows() == {1: 3, 2: 3}
     assert disk.restored(first_start=False) == 0
     assert disk.restored(first_start=True) == 6
@@ -232,14 +240,14 @@ def test_without_reload_a_stop_saves_nothing_and_only_a_restart_restores(tmp_pat
     disk = Disk(tmp_path, reload_backlogs=False)
     checkpointer = disk.checkpointer(pair_correlator(3, track_changes=True))
     write(checkpointer)
-    checkpointer.finish()
+    checkpointer.finish(LATER)
     assert disk.saved_files == []
     assert disk.restored(first_start=True) == 0
     assert disk.restored(first_start=False) == 6
 
 
 def test_restored_backlogs_are_written_as_soon_as_it_runs(disk: Disk) -> None:
-    disk.checkpointer(pair_correlator(3, track_changes=True)).finish()
+    disk.checkpointer(pair_correlator(3, track_changes=True)).finish(LATER)
 
     async def restore_and_run() -> None:
         checkpointer = disk.checkpointer(pair_correlator(0, track_changes=True))
@@ -263,3 +271,153 @@ def test_checkpoints_are_written_at_the_interval(tmp_path: Path) -> None:
 
     asyncio.run(asyncio.wait_for(run(), 20))
     assert disk.rows() == {1: 3, 2: 3}
+
+
+# A file that is lost while in use.
+
+
+def test_all_open_backlogs_are_written_again_after_the_file_was_lost(
+    disk: Disk, logged: list[dict[str, Any]]
+) -> None:
+    correlator = pair_correlator(3, track_changes=True)
+    checkpointer = disk.checkpointer(correlator)
+    write(checkpointer)
+    for action in (GOES_ON, GOES_ON, ENDS):
+        take(correlator, 2, action, 0)
+    checkpoint_path(disk.settings).unlink()
+    write(checkpointer)  # notices it, and makes it good
+    assert disk.rows() == {1: 3, 2: 2}
+    assert checkpointer.stats.trouble == ""
+    lost, again = [record["message"] for record in logged]
+    assert lost.endswith("checkpoint.sqlite: the file was removed while it was in use")
+    assert again == "crash checkpoints are written again"
+    restored = pair_correlator(0)
+    disk.checkpointer(restored, first_start=False).restore()
+    assert restored.snapshots() == correlator.snapshots()
+
+
+def test_rows_of_closed_backlogs_in_a_file_that_came_back_are_deleted(disk: Disk) -> None:
+    path = checkpoint_path(disk.settings)
+    correlator = pair_correlator(3, track_changes=True)
+    checkpointer = disk.checkpointer(correlator)
+    write(checkpointer)
+    with disk.store() as store:
+        store.save([BacklogRow(9, "of another worker", 0, b"{}")], [], 1)
+    checkpointer.finish(LATER)  # closes it
+    backup = path.read_bytes()
+    for action in (GOES_ON, GOES_ON, ENDS):
+        take(correlator, 2, action, 0)
+    write(checkpointer)
+    path.unlink()
+    path.write_bytes(backup)
+    write(checkpointer)
+    assert disk.rows() == {1: 3, 2: 2, 9: 1}
+
+
+def test_trouble_is_noted_while_it_lasts_and_changes_do_not_pile_up(
+    disk: Disk, logged: list[dict[str, Any]]
+) -> None:
+    folder = checkpoint_path(disk.settings).parent
+    correlator = pair_correlator(1, track_changes=True)
+    checkpointer = disk.checkpointer(correlator)
+    write(checkpointer)
+    shutil.rmtree(folder)
+    folder.touch()
+    for number in range(1, 4):
+        take(correlator, 1, OPENS, number)
+        write(checkpointer)
+        assert checkpointer.stats.trouble == f"{folder}: File exists"
+    assert list(correlator.take_changed()) == []
+    assert len(logged) == 2  # that it was lost, and why there is no new one
+    folder.unlink()
+    write(checkpointer)
+    assert checkpointer.stats.trouble == ""
+    assert disk.rows() == {1: 4, 2: 1}
+
+
+def test_rows_to_delete_do_not_pile_up_while_the_disk_is_full(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shards.checkpoint.checkpointer._MAX_UNSAVED_CLOSED", 5)
+    correlator = pair_correlator(1, track_changes=True)
+    checkpointer = disk.checkpointer(correlator)
+    write(checkpointer)
+    with no_file_longer_than(0):
+        for number in range(1, 30):
+            for action in (OPENS, GOES_ON, GOES_ON, ENDS):
+                take(correlator, 1, action, number)
+            write(checkpointer)
+            assert len(checkpointer._unsaved) <= 5 + 2
+    write(checkpointer)
+    assert disk.rows() == {1: 1, 2: 1}
+
+
+def test_the_last_checkpoint_makes_a_lost_file_good_too(disk: Disk) -> None:
+    checkpointer = disk.checkpointer(pair_correlator(3, track_changes=True))
+    write(checkpointer)
+    shutil.rmtree(checkpoint_path(disk.settings).parent)
+    checkpointer.finish(LATER)
+    assert disk.rows() == {1: 3, 2: 3}
+    assert disk.saved_files == FILES
+
+
+# A stop without time.
+
+
+def test_without_time_the_saved_files_are_left_out_and_the_checkpoint_has_all(
+    disk: Disk, logged: list[dict[str, Any]]
+) -> None:
+    correlator = pair_correlator(3, track_changes=True)
+    disk.checkpointer(correlator).finish(time.monotonic())
+    assert disk.saved_files == []
+    assert list((disk.settings.log_dir / FOLDER).glob("*.tmp")) == []
+    with disk.store() as store:
+        assert store.handed_over_directives() == frozenset()
+    [record] = logged
+    assert record == {
+        "level": "WARNING",
+        "message": "no time was left to save all backlogs: the others are in the checkpoint",
+        "directives": 2,
+        "backlogs": 6,
+    }
+    restored = pair_correlator(0)
+    disk.checkpointer(restored).restore()
+    assert restored.snapshots() == correlator.snapshots()
+
+
+def test_the_directives_with_few_backlogs_are_saved_first(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[int] = []
+
+    def write(_: SavedFolder, saved: Mapping[int, object], __: float) -> WrittenFiles:
+        order.extend(saved)
+        return WrittenFiles(list(saved))
+
+    monkeypatch.setattr(SavedFolder, "write", write)
+    correlator = pair_correlator(3, track_changes=True)
+    take(correlator, 1, OPENS, 3)
+    disk.checkpointer(correlator).finish(LATER)
+    assert order == [2, 1]
+
+
+def test_a_stop_writes_only_what_has_changed_since_the_last_checkpoint(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk.checkpointer(pair_correlator(50, track_changes=True)).finish(LATER)
+    correlator = pair_correlator(0, track_changes=True)
+    checkpointer = disk.checkpointer(correlator)
+    checkpointer.restore()
+    write(checkpointer)
+    take(correlator, 1, GOES_ON, 7)
+    written: list[int] = []
+    save = CheckpointStore.save
+
+    def recorded_save(store: CheckpointStore, rows: Any, *args: Any, **kw: Any) -> None:
+        rows = list(rows)
+        written.append(len(rows))
+        save(store, rows, *args, **kw)
+
+    monkeypatch.setattr(CheckpointStore, "save", recorded_save)
+    checkpointer.finish(LATER)
+    assert written == [1, 0]

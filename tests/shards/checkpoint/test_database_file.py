@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from shards.checkpoint.database_file import CheckpointError, prepare_database
-from shards.checkpoint.store import BacklogRow
-from tests.support.checkpoint_files import NOW, load_rows, open_store, rows_of
+from shards.checkpoint.tables import BacklogRow, BlockRow
+from tests.support.checkpoint_files import NOW, load_rows, open_store, rows_of, states
 from tests.support.disk import no_file_longer_than
 
 
@@ -123,7 +123,7 @@ def test_an_unusable_file_is_set_aside_and_replaced(
     assert logged[0]["file"] == str(path)
     assert logged[0]["reason"]
     with open_store(path) as store:
-        assert store.load() == ()
+        assert states(store) == ()
         store.save(rows_of(3, 10), [], NOW)
     prepare_database(path)
     assert len(load_rows(path)) == 3
@@ -212,9 +212,9 @@ def test_a_file_with_a_few_wrong_bytes_can_be_prepared_and_used(seed: int, tmp_p
     path.write_bytes(content)
     prepare_database(path)
     with open_store(path) as store:
-        assert len(store.load()) in (0, 100)
+        assert len(states(store)) in (0, 100)
         store.save(rows_of(200, 3000), [], NOW)
-        assert len(store.load()) == 200
+        assert len(states(store)) == 200
 
 
 def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
@@ -236,3 +236,40 @@ def test_without_reuse_an_existing_file_is_set_aside(path: Path, logged: list[An
 def test_without_reuse_a_missing_file_is_created(tmp_path: Path) -> None:
     prepare_database(tmp_path / "backlogs.db", reuse=False)
     assert [file.name for file in tmp_path.iterdir()] == ["backlogs.db"]
+
+
+VERSION_1 = """
+PRAGMA page_size = 16384;
+PRAGMA auto_vacuum = INCREMENTAL;
+PRAGMA journal_mode = WAL;
+CREATE TABLE IF NOT EXISTS backlog (
+    directive INTEGER NOT NULL,
+    opened_by TEXT NOT NULL,
+    age INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    state BLOB NOT NULL,
+    UNIQUE (directive, opened_by)
+) STRICT;
+CREATE TABLE IF NOT EXISTS handed_over (
+    directive INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL
+) STRICT;
+PRAGMA application_id = 1146308675;
+PRAGMA user_version = 1;
+INSERT INTO backlog VALUES (1, 'a', 0, 1, x'61');
+"""
+"""The database as the first version made it; never to be changed."""
+
+
+def test_a_file_of_version_1_is_upgraded_with_its_rows(tmp_path: Path, logged: list[Any]) -> None:
+    path = tmp_path / "backlogs.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(VERSION_1)
+    prepare_database(path)
+    with open_store(path) as store:
+        store.save([BacklogRow(2, "b", 0, b"b"), BlockRow(2, "b", "ids.2", 0, b"[]")], [], NOW)
+        assert [(row.state, row.blocks) for row in store.load()] == [
+            (b"a", {}),
+            (b"b", {"ids.2": [b"[]"]}),
+        ]
+    assert logged == []

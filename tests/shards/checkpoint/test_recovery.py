@@ -1,5 +1,6 @@
 """The choice between checkpoint and saved file for each directive, with files of both."""
 
+import math
 import os
 from collections import Counter
 from collections.abc import Collection
@@ -10,13 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.dsiem_format.saved_alarm import save_backlogs
 from engine.options import Options
 from shards.checkpoint.database_file import prepare_database
 from shards.checkpoint.recovery import recover_backlogs
 from shards.checkpoint.saved_folder import SavedFolder
-from shards.checkpoint.store import BacklogRow, CheckpointStore
+from shards.checkpoint.store import CheckpointStore
+from shards.checkpoint.tables import BacklogRow
 from tests.support.pair_backlogs import PAIR_DIRECTIVES, pair_correlator
+from tests.support.saved_backlogs import save_backlogs
 
 BEFORE, SAVED, AFTER = (1_700_000_000_000_000_000 + seconds * 10**9 for seconds in (0, 10, 20))
 IN_ROWS, IN_FILE = 5, 2
@@ -41,7 +43,8 @@ class Disk:
 
     def write_saved_file(self, id_: int, at: int) -> None:
         """Write the saved file of a directive, with this time in ns."""
-        SavedFolder(self.folder).write({id_: save_backlogs(pair_correlator(IN_FILE))[id_]})
+        saved = save_backlogs(pair_correlator(IN_FILE))[id_]
+        SavedFolder(self.folder).write({id_: saved}, math.inf)
         os.utime(self.folder / f"{id_}.json", ns=(at, at))
 
     def recovered(self, id_: int, *, files: bool = True) -> int:

@@ -2,18 +2,21 @@
 
 import errno
 import json
+import math
 import os
-import resource
-import signal
+import time
+from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
 
 import pytest
 
-from engine.dsiem_format.saved_alarm import SavedAlarm, save_backlogs, snapshot_from_alarm
+from engine.dsiem_format.saved_alarm import SavedAlarm, snapshot_from_alarm
 from engine.dsiem_format.saved_document import parse_saved_alarms
 from engine.options import Options
 from shards.checkpoint import saved_folder
-from shards.checkpoint.saved_folder import SavedFolder
+from shards.checkpoint.saved_folder import SavedFolder, WrittenFiles
+from tests.support.disk import no_file_longer_than
 from tests.support.saved_alarms import (
     AT_STAGE_2,
     AT_STAGE_3,
@@ -24,7 +27,10 @@ from tests.support.saved_alarms import (
     directive_of,
     take,
 )
+from tests.support.saved_backlogs import save_backlogs
 
+LATER = math.inf
+"""A deadline that never comes."""
 ALARMS = parse_saved_alarms(json.dumps([AT_STAGE_2, AT_STAGE_3]).encode()).alarms
 
 
@@ -174,7 +180,7 @@ def test_a_file_that_may_not_be_read_is_set_aside(folder: Path, logged: list[Jso
 
 def test_written_files_are_read_again(tmp_path: Path) -> None:
     saved = SavedFolder(tmp_path / "logs" / "backlogs")
-    saved.write({5: ALARMS, 6: ALARMS[:1]})
+    saved.write({5: ALARMS, 6: ALARMS[:1]}, LATER)
     read = saved.read([5, 6, 7])
     assert {directive: file.alarms for directive, file in read.items()} == {
         5: ALARMS,
@@ -184,12 +190,12 @@ def test_written_files_are_read_again(tmp_path: Path) -> None:
 
 
 def test_writing_no_files_creates_no_folder(tmp_path: Path) -> None:
-    SavedFolder(tmp_path / "backlogs").write({})
+    SavedFolder(tmp_path / "backlogs").write({}, LATER)
     assert names(tmp_path) == []
 
 
 def test_files_have_the_members_that_dsiem_backend_reads(folder: Path) -> None:
-    SavedFolder(folder).write({5: ALARMS})
+    SavedFolder(folder).write({5: ALARMS}, LATER)
     first, second = json.loads((folder / "5.json").read_bytes())
     assert first["created_time"] == 0
     assert first["risk"] == 0
@@ -221,20 +227,33 @@ def test_event_ids_are_saved_of_the_same_stages_as_in_dsiem_backend() -> None:
 
 def test_a_file_that_cannot_be_written_stays_as_it_was(folder: Path) -> None:
     saved = SavedFolder(folder)
-    saved.write({5: ALARMS[:1]})
+    saved.write({5: ALARMS[:1]}, LATER)
     before = (folder / "5.json").read_bytes()
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (500, limit[1]))
-    try:
-        with pytest.raises(OSError, match="too large") as caught:
-            saved.write({5: ALARMS})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-        signal.signal(signal.SIGXFSZ, ignored)
-    assert caught.value.filename == str(folder / "5.json")
+    with no_file_longer_than(500):
+        written = saved.write({5: ALARMS, 6: ALARMS[:0]}, LATER)
+    assert written == WrittenFiles([6], f"{folder}/5.json: File too large")
     assert (folder / "5.json").read_bytes() == before
+    assert names(folder) == ["5.json", "6.json"]
+
+
+def test_a_file_that_is_not_complete_in_time_is_left_out(folder: Path) -> None:
+    """Each part of a long list looks at the clock."""
+    now = time.monotonic()
+
+    def endless() -> Iterator[SavedAlarm]:
+        yield from repeat(ALARMS[0])
+
+    saved = {5: ALARMS, 6: endless(), 7: ALARMS}
+    assert SavedFolder(folder).write(saved, now + 0.2) == WrittenFiles([5])
     assert names(folder) == ["5.json"]
+
+
+def test_a_long_list_is_written_in_parts_and_is_one_document(folder: Path) -> None:
+    number = 1001  # some full parts, and one that is not full
+    written = SavedFolder(folder).write({5: repeat(ALARMS[0], number)}, LATER)
+    assert written == WrittenFiles([5])
+    assert json.loads((folder / "5.json").read_bytes())[number - 1]["rules"]
+    assert SavedFolder(folder).read([5])[5].alarms == (ALARMS[0],) * number
 
 
 def test_files_are_synced_before_they_are_renamed_and_the_folder_after_that(
@@ -253,7 +272,7 @@ def test_files_are_synced_before_they_are_renamed_and_the_folder_after_that(
 
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(Path, "replace", renamed)
-    SavedFolder(folder).write({5: ALARMS, 6: ALARMS})
+    SavedFolder(folder).write({5: ALARMS, 6: ALARMS}, LATER)
     both = [step for n in (5, 6) for step in (f"sync {n}.json.tmp", f"rename {n}.json.tmp")]
     assert done == [*both, "sync backlogs"]
 
@@ -266,16 +285,13 @@ def test_a_folder_that_cannot_be_synced_is_an_error_with_its_name(
             raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(os, "fsync", broken)
-    with pytest.raises(OSError, match="Input/output error") as caught:
-        SavedFolder(folder).write({5: ALARMS})
-    assert caught.value.filename == str(folder)
+    written = SavedFolder(folder).write({5: ALARMS}, LATER)
+    assert written == WrittenFiles([], f"{folder}: Input/output error")
 
 
 def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     path = write_file(tmp_path, "backlogs", b"")
-    with pytest.raises(OSError, match="exists") as caught:
-        SavedFolder(path).write({5: ALARMS})
-    assert caught.value.filename == str(path)
+    assert SavedFolder(path).write({5: ALARMS}, LATER) == WrittenFiles([], f"{path}: File exists")
 
 
 # Removing.

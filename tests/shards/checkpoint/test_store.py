@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from shards.checkpoint.database_file import prepare_database
-from shards.checkpoint.store import BacklogRow
-from tests.support.checkpoint_files import NOW, load_rows, open_store, rows_of
+from shards.checkpoint.tables import BacklogRow, BlockRow, StaleSet
+from tests.support.checkpoint_files import NOW, load_rows, open_store, rows_of, states
 
 
 def test_a_new_file_holds_nothing(path: Path) -> None:
     with open_store(path) as store:
-        assert store.load() == ()
+        assert states(store) == ()
         assert store.last_saved_ns() == {}
         assert store.handed_over_directives() == frozenset()
 
@@ -57,24 +57,59 @@ def test_any_event_id_is_a_key_of_its_own(path: Path, opened_by: str) -> None:
     with open_store(path) as store:
         store.save([other, BacklogRow(1, opened_by, 2, b"old")], [], NOW)
         store.save([BacklogRow(1, opened_by, 2, b"new")], [], NOW)
-        assert store.load() == ((1, b"other"), (1, b"new"))
+        assert states(store) == ((1, b"other"), (1, b"new"))
         store.save([], [(1, opened_by)], NOW)
-        assert store.load() == ((1, b"other"),)
+        assert states(store) == ((1, b"other"),)
+
+
+def blocks_of(path: Path) -> dict[str, dict[str, list[bytes]]]:
+    """The blocks of each backlog, by `opened_by` and set."""
+    with open_store(path) as store:
+        return {row.opened_by: row.blocks for row in store.load()}
+
+
+def test_blocks_come_back_in_order_with_their_backlog(path: Path) -> None:
+    blocks = [BlockRow(1, "a", "ids.2", number, b"%d" % number) for number in (11, 2, 0, 1)]
+    more = BlockRow(1, "a", "src_ips", 0, b"s")
+    with open_store(path) as store:
+        store.save([*blocks, BacklogRow(1, "a", 1, b"a"), BacklogRow(1, "b", 1, b"b")], [], NOW)
+        store.save([more, BlockRow(1, "a", "ids.2", 11, b"new")], [], NOW)
+    ids = [b"0", b"1", b"2", b"new"]
+    assert blocks_of(path) == {"a": {"ids.2": ids, "src_ips": [b"s"]}, "b": {}}
+
+
+def test_the_blocks_of_a_stale_set_are_deleted_before_others_follow(path: Path) -> None:
+    backlogs = [BacklogRow(1, opened_by, 1, b"") for opened_by in "ab"]
+    blocks = [BlockRow(1, o, name, n, b"old") for o in "ab" for name in "xy" for n in range(3)]
+    with open_store(path) as store:
+        store.save([*backlogs, *blocks], [], NOW)
+        store.save([StaleSet(1, "a", "x"), BlockRow(1, "a", "x", 0, b"new")], [], NOW)
+    old = [b"old"] * 3
+    assert blocks_of(path) == {"a": {"x": [b"new"], "y": old}, "b": {"x": old, "y": old}}
+
+
+def test_a_reset_deletes_all_rows_of_its_directives_first(path: Path) -> None:
+    with open_store(path) as store:
+        rows = [BacklogRow(d, o, 1, o.encode()) for d in (1, 2) for o in "ab"]
+        store.save([*rows, BlockRow(1, "a", "x", 0, b"")], [], NOW)
+        store.save([BacklogRow(1, "a", 1, b"new")], [], NOW, reset=[1, 3])
+    assert load_rows(path) == ((1, b"new"), (2, b"a"), (2, b"b"))
+    assert blocks_of(path)["a"] == {}
 
 
 def test_the_highest_directive_id_and_any_bytes_are_stored(path: Path) -> None:
     state = bytes(range(256))
     with open_store(path) as store:
         store.save([BacklogRow(2**63 - 1, "a", 1, state), BacklogRow(1, "a", 1, b"")], [], NOW)
-        assert store.load([2**63 - 1]) == ((2**63 - 1, state),)
-        assert store.load() == ((1, b""), (2**63 - 1, state))
+        assert states(store, [2**63 - 1]) == ((2**63 - 1, state),)
+        assert states(store) == ((1, b""), (2**63 - 1, state))
 
 
 def test_only_rows_of_the_given_directives_are_loaded(path: Path) -> None:
     with open_store(path) as store:
         store.save([BacklogRow(d, "a", 1, b"%d" % d) for d in range(1, 6)], [], NOW)
-        assert store.load({4, 2, 9}) == ((2, b"2"), (4, b"4"))
-        assert store.load([]) == ()
+        assert states(store, {4, 2, 9}) == ((2, b"2"), (4, b"4"))
+        assert states(store, []) == ()
 
 
 def test_each_directive_has_the_time_of_its_own_last_save(path: Path) -> None:
@@ -123,7 +158,7 @@ def test_a_closed_store_opens_its_file_again(path: Path) -> None:
         store.save([BacklogRow(1, "a", 1, b"a")], [], NOW)
         store.close()
         store.close()
-        assert store.load() == ((1, b"a"),)
+        assert states(store) == ((1, b"a"),)
 
 
 class CountingConnection(sqlite3.Connection):
@@ -151,8 +186,8 @@ def test_a_save_takes_few_statements(path: Path, counting: type[CountingConnecti
     with open_store(path) as store:
         store.save(rows, [], NOW)
         store.save([], [row[:2] for row in rows], NOW)
-        assert store.load() == ()
-    assert counting.statements <= 20
+        assert states(store) == ()
+    assert counting.statements <= 25
 
 
 @pytest.mark.parametrize(("size", "most"), [(15_000, 8 << 20), (9_000_000, 9_000_100)])
@@ -162,7 +197,7 @@ def test_the_data_of_one_statement_is_bounded(
     rows = rows_of(27_000_000 // size, size)
     with open_store(path) as store:
         store.save(rows, [], NOW)
-        assert len(store.load()) == len(rows)
+        assert len(states(store)) == len(rows)
     assert 0 < counting.largest <= most
 
 
@@ -175,4 +210,4 @@ def test_a_save_in_a_thread_ends_while_the_main_thread_is_busy(path: Path) -> No
         while thread.is_alive():
             sum(range(10_000))
         assert time.monotonic() - start < 5
-        assert len(store.load()) == 5000
+        assert len(states(store)) == 5000

@@ -1,7 +1,9 @@
 """The checkpoint on a full disk, and with a locked, damaged or deleted file."""
 
+import os
+import shutil
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,15 @@ from typing import Any
 import pytest
 
 from engine.alarm import BacklogKey
-from shards.checkpoint.database_file import CheckpointError, prepare_database
-from shards.checkpoint.store import BacklogRow, CheckpointStore
-from tests.support.checkpoint_files import NOW, load_rows, open_store, rows_of
+from shards.checkpoint import tables
+from shards.checkpoint.database_file import (
+    CheckpointError,
+    CheckpointLostError,
+    prepare_database,
+)
+from shards.checkpoint.store import CheckpointStore
+from shards.checkpoint.tables import BacklogRow
+from tests.support.checkpoint_files import NOW, load_rows, open_store, rows_of, states
 from tests.support.disk import no_file_longer_than
 
 pytestmark = pytest.mark.integration  # large files, and locks with time limits
@@ -53,7 +61,7 @@ def test_the_file_shrinks_after_most_backlogs_have_closed(path: Path) -> None:
         store.save([], [row[:2] for row in rows[:-10]], NOW)
         for _ in range(10):
             store.save([], [], NOW)
-        assert len(store.load()) == 10
+        assert len(states(store)) == 10
     assert total_length(path) < 10_000_000
 
 
@@ -71,16 +79,16 @@ def test_a_full_disk_keeps_the_last_save_and_a_later_save_succeeds(kib: int, pat
     old, new = rows_of(100, 10_000, b"a"), rows_of(1000, 10_000, b"b")
     with open_store(path) as store:
         store.save(old, [], NOW)
-        before = store.load()
+        before = states(store)
         for _ in range(3):
             with no_file_longer_than(kib << 10):
                 error = failed_save(store, new, [(1, "event-5")])
             assert error.startswith(f"{path}: ")
-            assert store.load() == before
+            assert states(store) == before
             assert store.last_saved_ns() == {1: NOW}
             assert store.handed_over_directives() == frozenset()
         store.save(new, [], NOW + 2)
-        assert store.load() == tuple((1, row.state) for row in new)
+        assert states(store) == tuple((1, row.state) for row in new)
     prepare_database(path)
     assert len(load_rows(path)) == 1000
 
@@ -96,7 +104,7 @@ def test_a_file_that_has_reached_the_limit_of_sqlite_is_an_error(
         )
         error = failed_save(store, rows_of(100, 10_000))
         assert error == f"{path}: database or disk is full (SQLITE_FULL)"
-        assert len(store.load()) == 5
+        assert len(states(store)) == 5
 
 
 def test_a_locked_file_is_an_error_and_is_not_set_aside(
@@ -120,18 +128,20 @@ def test_a_locked_file_is_an_error_and_is_not_set_aside(
 
 def test_a_missing_file_is_created_by_the_first_save_that_can(tmp_path: Path) -> None:
     folder = tmp_path / "later"
+    folder.touch()
     path = folder / "backlogs.db"
     with open_store(path) as store:
         for use in (
+            CheckpointStore.open,
             CheckpointStore.load,
             CheckpointStore.last_saved_ns,
             CheckpointStore.handed_over_directives,
         ):
-            with pytest.raises(CheckpointError, match=f"{path}: unable to open"):
+            with pytest.raises(CheckpointError, match=f"{folder}.*: (File exists|Not a directory)"):
                 use(store)
-        folder.mkdir()
+        folder.unlink()
         store.save(rows_of(3, 10), [], NOW)
-        assert len(store.load()) == 3
+        assert len(states(store)) == 3
     prepare_database(path)
     assert len(load_rows(path)) == 3
 
@@ -144,33 +154,115 @@ def test_a_disk_that_is_full_at_the_start_is_used_once_it_has_room(tmp_path: Pat
         with no_file_longer_than(5000):
             failed_save(store, rows_of(3, 10))
         store.save(rows_of(3, 10), [], NOW)
-        assert len(store.load()) == 3
+        assert len(states(store)) == 3
 
 
-@pytest.mark.parametrize("replaced", [True, False])
-def test_a_file_that_is_removed_or_replaced_while_in_use_is_an_error(
-    replaced: bool, path: Path
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def remove_folder(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+def replace(path: Path) -> None:
+    path.rename(path.with_name("elsewhere.db"))
+    prepare_database(path)
+
+
+def put_a_folder_there(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def overwrite(path: Path) -> None:
+    path.write_bytes(b"garbage" * 10_000)
+
+
+def overwrite_the_start(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(bytes(50_000))
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def replace_by_another_program(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("CREATE TABLE notes (text); INSERT INTO notes VALUES ('mine')")
+
+
+LOSSES: list[Callable[[Path], None]] = [
+    remove,
+    remove_folder,
+    replace,
+    put_a_folder_there,
+    overwrite,
+    overwrite_the_start,
+    truncate,
+    replace_by_another_program,
+]
+
+
+@pytest.mark.parametrize("lose", LOSSES)
+def test_a_file_that_is_lost_while_in_use_is_an_error_once_and_then_a_new_one(
+    lose: Callable[[Path], None], path: Path
 ) -> None:
-    """Saves into the open file would succeed, and nobody could read them."""
+    """Saves into a file that was removed would succeed, and nobody could read them."""
+    path.parent.joinpath("folder").mkdir()
+    path = path.parent / "folder" / path.name
+    with open_store(path) as one, open_store(path) as other:
+        one.save(rows_of(3, 10), [], NOW)
+        other.save([BacklogRow(2, "a", 1, b"a")], [], NOW)
+        lose(path)
+        for store in (one, other):
+            with pytest.raises(CheckpointLostError, match=f"{path}: "):
+                store.save([], [], NOW)
+        one.save(rows_of(2, 10), [], NOW)
+        other.save([BacklogRow(2, "b", 1, b"b")], [], NOW)
+        one.save(rows_of(1, 10, b"y"), [], NOW)
+        expected = ((1, b"y" * 10), (1, b"x" * 10), (2, b"b"))
+        assert states(one) == states(other) == expected
+    prepare_database(path)
+    assert load_rows(path) == expected
+
+
+def test_a_file_that_is_removed_during_a_save_is_an_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with open_store(path) as store:
         store.save(rows_of(1, 1), [], NOW)
-        path.rename(path.with_name("elsewhere.db"))
-        if replaced:
-            prepare_database(path)
-        for _ in range(2):
-            error = failed_save(store, rows_of(1, 1))
-            assert error.startswith(f"{path}: ")
-    assert path.exists() == replaced
+        monkeypatch.setattr(tables, "write_rows", lambda *_: path.unlink())
+        with pytest.raises(CheckpointLostError, match="the file was removed while it was in use"):
+            store.save(rows_of(1, 1), [], NOW)
 
 
-def test_a_file_that_is_overwritten_while_in_use_is_an_error(path: Path) -> None:
+def test_a_lost_file_can_be_prepared_only_once_its_folder_can(path: Path) -> None:
     with open_store(path) as store:
-        store.save(rows_of(100, 3000), [], NOW)
+        store.save(rows_of(1, 1), [], NOW)
+        away = path.parent.rename(path.parent.with_name("away"))
+        path.parent.touch()
+        with pytest.raises(CheckpointLostError):
+            store.save(rows_of(1, 1), [], NOW)
+        for _ in range(2):
+            with pytest.raises(CheckpointError, match=f"{path.parent}: File exists"):
+                store.save(rows_of(1, 1), [], NOW)
+        path.parent.unlink()
+        away.rename(path.parent)
+        store.save(rows_of(2, 1), [], NOW)
+        assert len(states(store)) == 2
+
+
+def test_failed_attempts_leave_no_open_descriptors(path: Path) -> None:
+    with open_store(path) as store:
+        store.save(rows_of(1, 1), [], NOW)
         store.close()
-        with path.open("r+b") as file:
-            file.write(bytes(50_000))
-        with pytest.raises(CheckpointError, match=f"{path}: .*not a database"):
-            store.load()
-        failed_save(store, rows_of(1, 1))
-    prepare_database(path)
-    assert load_rows(path) == ()
+        before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - only their number counts
+        path.parent.rename(path.parent.with_name("away"))
+        path.parent.touch()
+        for _ in range(2000):
+            with pytest.raises(CheckpointError):
+                store.save(rows_of(1, 1), [], NOW)
+        assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from loguru import logger
+from msgspec.structs import replace
 
 from shards.ops import http_server
 from shards.ops.http_server import run_ops_server
@@ -67,6 +68,16 @@ def test_health_is_503_with_a_line_for_each_problem() -> None:
         503,
         "it is stopping\nworker-0 has not reported for 70 s\nit is not listening\n",
     )
+
+
+def test_what_is_wrong_without_stopping_events_is_named_by_readyz_and_leaves_it_ready() -> None:
+    of = overview(checkpoint_troubles={"worker-0": "/logs/c.sqlite: the disk is full"})
+    livez, readyz = answers(of, "/livez", "/readyz")
+    assert (livez[0], livez[2]) == (200, "ok\n")
+    line = "worker-0 writes no crash checkpoint: /logs/c.sqlite: the disk is full\n"
+    assert (readyz[0], readyz[2]) == (200, f"ok\n{line}")
+    [stopping] = answers(replace(of, stopping=True), "/readyz")
+    assert (stopping[0], stopping[2]) == (503, f"it is stopping\n{line}")
 
 
 def test_metrics_and_status_have_their_content_types() -> None:

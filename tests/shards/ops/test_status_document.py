@@ -25,6 +25,7 @@ def test_the_keys_are_those_that_programs_rely_on() -> None:
         "ready",
         "missing",
         "stuck",
+        "warnings",
         "events_per_second",
         "config",
         "router",

@@ -122,6 +122,24 @@ def test_the_age_of_a_checkpoint_is_not_known_before_each_worker_has_one(watch: 
     assert watch.overview().oldest_checkpoint_at == 0.0
 
 
+def test_the_trouble_of_a_worker_with_its_checkpoint_is_known_while_it_lasts(watch: Watch) -> None:
+    def reported(worker: int, trouble: str) -> None:
+        details = WorkerDetails(Timings(), {}, {}, 0.0, trouble)
+        watch.observer.reported(worker, report(details=details))
+
+    watch.all_up()
+    for worker in (1, 0):
+        reported(worker, f"{worker} is full")
+        watch.observer.reported(worker, report())
+    assert watch.overview().checkpoint_troubles == {
+        "worker-0": "0 is full",
+        "worker-1": "1 is full",
+    }
+    reported(0, "")
+    watch.observer.ended(1)  # the next one has no trouble yet
+    assert watch.overview().checkpoint_troubles == {}
+
+
 def test_rates_are_those_of_late(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("shards.supervisor.observer.time.monotonic", lambda: now)
