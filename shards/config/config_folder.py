@@ -1,7 +1,7 @@
 """The configuration folder: reads its files, and reports every fault with its position."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,12 +29,15 @@ LIST_KEYS = {
     "vuln": "vuln_sources",
 }
 """The key of the list in a file, by the prefix of its name."""
+FilesByKind = Mapping[str, Sequence[Path]]
+"""Configuration files by kind, in reading order."""
 
 
 class Config(Struct, frozen=True):
     """The valid configuration of a folder.
 
     `rejected`: directives left out for their faults. `hash`: SHA-256 of all its files, in hex.
+    `trouble`: why it is not the newest one, or "".
     """
 
     directives: tuple[Directive, ...]
@@ -42,6 +45,7 @@ class Config(Struct, frozen=True):
     sources: "tuple[LookupSource, ...]" = ()
     rejected: int = 0
     hash: str = ""
+    trouble: str = ""
 
 
 class ConfigReader:
@@ -85,7 +89,10 @@ class ConfigReader:
 
         PathError if files cannot be read, or there are none.
         """
-        files = config_files(folder)
+        self.read_files(config_files(folder), folder)
+
+    def read_files(self, files: FilesByKind, folder: Path) -> None:
+        """As `read_folder`, with these files by kind for those of the folder."""
         if not any(files.values()):
             names = ", ".join(f"{kind}_*.json" for kind in LIST_KEYS)
             raise PathError(f"{folder} holds no config, must hold {names}")

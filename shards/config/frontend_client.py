@@ -13,8 +13,8 @@ from loguru import logger
 from msgspec import Struct
 
 from engine.directives.json_document import parse_list
-from shards.config.config_folder import LIST_KEYS
-from shards.config.downloaded_files import DownloadedFiles, Manifest
+from shards.config.config_folder import LIST_KEYS, ConfigReader, FilesByKind
+from shards.config.downloaded_files import DownloadedFiles, FaultyConfigError, Manifest
 from shards.errors import PathError
 from shards.http_client import HttpClient, HttpClientError, ServerUrl, parse_server_url
 from shards.safe_text import escape_control
@@ -52,11 +52,12 @@ def download_config(
     wait_seconds: float,
     stop: threading.Event,
     limits: DownloadLimits | None = None,
-) -> bool:
-    """Download the configuration into config_dir; False if `stop` was set before.
+) -> str | None:
+    """Download the configuration into config_dir; None if `stop` was set before.
 
-    Retries without limit if there is no earlier download; otherwise that one is used after
-    `wait_seconds`. PathError if the disk fails. `stop` may be set by another thread.
+    Retries without limit if there is no earlier download. Otherwise that one is used, after
+    `wait_seconds`, or at once if the new one is faulty: returns the reason, or "". PathError if the
+    disk fails. `stop` may be set by another thread.
     """
     downloaded = DownloadedFiles(settings.config_dir)
     try:
@@ -68,8 +69,7 @@ def download_config(
             last = downloaded.last_good()
             if last is None:
                 raise
-            _log_last_download(last, _describe_disk_error(error, settings.config_dir))
-            return True
+            return _use_last_download(last, _describe_disk_error(error, settings.config_dir))
     except OSError as error:
         raise PathError(_describe_disk_error(error, settings.config_dir)) from error
 
@@ -92,23 +92,29 @@ class _Downloader:
         """Time at which a running attempt ends; the list of files always has its full time."""
         self._logged: dict[str, str] = {}
 
-    def run_until(self, enough: float) -> bool:
-        """Retry until there is a new set or a stop; from `enough` on the last download is used."""
+    def run_until(self, enough: float) -> str | None:
+        """Retry until there is a new set or a stop; from `enough` on the last download is used.
+
+        Returns why it is used; "" for a new set, None after a stop.
+        """
         last = self._downloaded.last_good()
         enough = enough if last else float("inf")
         delay = self._limits.first_delay
         while not self._stop.is_set():
             self._deadline = max(enough, time.monotonic() + self._limits.list_seconds)
-            reason = self._try_download()
+            try:
+                reason = self._try_download()
+            except FaultyConfigError as faulty:
+                faulty.problems.log()
+                reason, enough = str(faulty), 0.0
             if not reason:
-                return True
+                return ""
             left = enough - time.monotonic()
             if last and left <= 0 and not self._stop.is_set():
-                _log_last_download(last, reason)
-                return True
+                return _use_last_download(last, reason)
             self._stop.wait(max(0.0, min(left, delay * random.uniform(0.8, 1.2))))
             delay = min(delay * 2, self._limits.max_delay)
-        return False
+        return None
 
     def _try_download(self) -> str:
         """Download once; returns the reason of a failure, or ""."""
@@ -125,9 +131,16 @@ class _Downloader:
         with HttpClient(to, self._stop) as client:
             names = self._names(client, to)
             files = ((name, self._file(client, to, name)) for name in names)
-            manifest = self._downloaded.replace(files, to.shown)
+            manifest = self._downloaded.replace(files, to.shown, self._check_config)
         about = {"files": len(manifest.files), "source": manifest.source}
         logger.bind(**about).info("configuration downloaded")
+
+    def _check_config(self, files: FilesByKind) -> None:
+        """Raise FaultyConfigError if these files are no valid configuration."""
+        reader = ConfigReader(lenient=self._settings.lenient_directives, keep=False)
+        reader.read_files(files, self._settings.config_dir)
+        if reader.faulty:
+            raise FaultyConfigError(reader.problems)
 
     def _names(self, client: HttpClient, to: ServerUrl) -> list[str]:
         """The names of the files for this node; HttpClientError if some are missing."""
@@ -220,13 +233,13 @@ def _shorten_list(names: Sequence[str]) -> str:
     return f"{first} and {more} more" if more > 0 else first
 
 
-def _log_last_download(last: Manifest, reason: str) -> None:
-    """Log that the last download is used."""
+def _use_last_download(last: Manifest, reason: str) -> str:
+    """Log that the last download is used, and why; returns that."""
     age = datetime.now(UTC) - last.when
     about = f"of {last.when:%Y-%m-%d %H:%M:%S} UTC, {age.total_seconds() / 3600:.1f} hours old"
-    logger.bind(files=len(last.files), source=last.source).warning(
-        f"starting with the configuration that was downloaded before ({about}): {reason}"
-    )
+    text = f"starting with the configuration that was downloaded before ({about}): {reason}"
+    logger.bind(files=len(last.files), source=last.source).warning(text)
+    return text
 
 
 def _describe_disk_error(error: OSError, folder: Path) -> str:

@@ -3,6 +3,7 @@
 from operator import itemgetter
 from typing import Any
 
+from loguru import logger
 from msgspec import Struct
 
 from engine.errors import Finding
@@ -86,3 +87,10 @@ class ProblemList:
         """A line about the problems that are not listed; "" if all are."""
         more = len(self) - len(self.listed)
         return f"{more} more problems are not listed here; validate --all lists all" if more else ""
+
+    def log(self) -> None:
+        """Log the problems to list, and how many there are more."""
+        for problem in self.listed:
+            (logger.warning if problem.finding.warning else logger.error)(str(problem))
+        if unlisted := self.unlisted:
+            logger.warning(unlisted)

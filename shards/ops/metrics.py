@@ -248,6 +248,11 @@ METRICS: tuple[Metric, ...] = (
         lambda o: HistogramSample(CHECKPOINT_BOUNDS, o.timings.checkpoints),
     ),
     _gauge(
+        "config_last_reload_successful",
+        "Whether the configuration is the newest one; 0 if an earlier download is used.",
+        single(lambda o: not o.config_trouble),
+    ),
+    _gauge(
         "checkpoint_writable",
         "Whether all workers can write crash checkpoints.",
         single(lambda o: not o.checkpoint_troubles),

@@ -60,12 +60,12 @@ class ShardStatus(Struct, frozen=True, kw_only=True):
 class Overview(Struct, frozen=True, kw_only=True):
     """State of the service. Times are in seconds since the epoch, durations in seconds.
 
-    `settings`: by name, without secrets. `alarms_written`: lines of the alarms file by risk class.
-    `matches`: consumed events by directive; None if they are not counted. `output_trouble`: why
-    alarms cannot be written, or empty. `oldest_checkpoint_at`: time of the last checkpoint, of the
-    worker where it is longest ago; 0 until every worker has written one. `checkpoint_troubles`: why
-    checkpoints cannot be written, by the name of the worker. `latest_alarms`: lines of the alarms
-    file, the newest last.
+    `settings`: by name, without secrets. `config_trouble`: why it is not the newest configuration.
+    `alarms_written`: lines of the alarms file by risk class. `matches`: consumed events by
+    directive; None if they are not counted. `output_trouble`: why alarms cannot be written, or
+    empty. `oldest_checkpoint_at`: time of the last checkpoint, of the worker where it is longest
+    ago; 0 until every worker has written one. `checkpoint_troubles`: why checkpoints cannot be
+    written, by the name of the worker. `latest_alarms`: lines of the alarms file, the newest last.
     """
 
     version: str
@@ -74,6 +74,7 @@ class Overview(Struct, frozen=True, kw_only=True):
     settings: Mapping[str, Any]
     hang_timeout: int
     config_hash: str
+    config_trouble: str
     directives: int
     rejected_directives: int
     ledger: Ledger
@@ -137,7 +138,9 @@ class Overview(Struct, frozen=True, kw_only=True):
         A service that is not ready gets no events from a load balancer: they would all be lost,
         where a missing checkpoint loses something only in a crash.
         """
-        return [
+        warnings = [self.config_trouble] if self.config_trouble else []
+        warnings += [
             f"{worker} writes no crash checkpoint: {trouble}"
             for worker, trouble in self.checkpoint_troubles.items()
         ]
+        return warnings

@@ -63,6 +63,7 @@ class Observer:
         """`directive_counts`: number of directives of each worker."""
         self._settings = settings
         self._config_hash, self._rejected = config.hash, config.rejected  # config itself is large
+        self._config_trouble = config.trouble
         self._directive_counts = list(directive_counts)
         self._aggregator = aggregator
         self._started_at = time.monotonic()
@@ -164,6 +165,7 @@ class Observer:
             uptime=time.monotonic() - self._started_at,
             settings={name: settings.redacted(name) for name in names},
             config_hash=self._config_hash,
+            config_trouble=self._config_trouble,
             hang_timeout=settings.hang_timeout,
             directives=sum(self._directive_counts),
             rejected_directives=self._rejected,

@@ -6,9 +6,11 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
+from typing import TypeVar
 
 import uvloop
 from loguru import logger
+from msgspec.structs import replace
 
 from shards.alarm_files import AlarmFiles
 from shards.bootstrap import STOP_SIGNALS, StartInterrupted, interrupt_start_on_signal
@@ -21,6 +23,8 @@ from shards.exit_codes import INVALID, NO_PATH, USAGE
 from shards.settings.settings import Settings
 from shards.supervisor.service_lock import LockedError, service_lock
 from shards.supervisor.supervisor import Supervisor
+
+T = TypeVar("T")
 
 _POLL_SECONDS = 0.05
 
@@ -69,11 +73,12 @@ def _service_lock(settings: Settings) -> Iterator[None]:
 
 
 def _make_supervisor(settings: Settings) -> Supervisor:
+    trouble = ""
     if settings.mode == "cluster-backend":
         _check_nats(settings)
-        _download_config(settings)
+        trouble = _download_config(settings)
     try:
-        config = _load_config(settings)
+        config = replace(_load_config(settings), trouble=trouble)
         files = AlarmFiles(settings.log_dir)
     except PathError as error:
         raise _StartError(NO_PATH, str(error)) from error
@@ -86,10 +91,7 @@ def _make_supervisor(settings: Settings) -> Supervisor:
 
 def _load_config(settings: Settings) -> Config:
     config, problems = load_config(settings)
-    for problem in problems.listed:
-        (logger.warning if problem.finding.warning else logger.error)(str(problem))
-    if unlisted := problems.unlisted:
-        logger.warning(unlisted)
+    problems.log()
     if config is None:
         raise _StartError(INVALID)
     return config
@@ -115,28 +117,32 @@ def _check_lookup_transport(settings: Settings, config: Config) -> None:
         raise _StartError(USAGE, fault)
 
 
-def _download_config(settings: Settings) -> None:
-    """Download the configuration from the frontend; StartInterrupted on a signal meanwhile."""
+def _download_config(settings: Settings) -> str:
+    """Download the configuration from the frontend; StartInterrupted on a signal meanwhile.
+
+    Returns why the last download is used instead, or "".
+    """
     from shards.config import frontend_client  # noqa: PLC0415 - standalone has none
 
     stop = threading.Event()
     try:
-        complete = _run_interruptibly(
+        trouble = _run_interruptibly(
             lambda: frontend_client.download_config(settings, settings.frontend_wait, stop),
             stop.set,
         )
     except PathError as error:
         raise _StartError(NO_PATH, str(error)) from error
-    if not complete:
+    if trouble is None:
         raise StartInterrupted
+    return trouble
 
 
-def _run_interruptibly(work: Callable[[], bool], stop: Callable[[], None]) -> bool:
-    """Run `work` in a daemon thread; on a signal, call `stop` and return False at once."""
+def _run_interruptibly(work: Callable[[], T | None], stop: Callable[[], None]) -> T | None:
+    """Run `work` in a daemon thread; on a signal, call `stop` and return None at once."""
     received: list[int] = []
     for number in STOP_SIGNALS:
         signal.signal(number, lambda number, _: received.append(number))
-    result: Future[bool] = Future()
+    result: Future[T | None] = Future()
 
     def run_work() -> None:
         try:
@@ -150,7 +156,7 @@ def _run_interruptibly(work: Callable[[], bool], stop: Callable[[], None]) -> bo
         thread.join(_POLL_SECONDS)
     if received:
         stop()
-        return False
+        return None
     interrupt_start_on_signal()
     return result.result()
 

@@ -6,6 +6,8 @@ import signal
 import socket
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
@@ -540,6 +542,41 @@ def test_it_can_be_stopped_while_it_waits_for_the_frontend(
         ended = service.stop()
         assert ended.code == 0
         assert ended.seconds < 3
+
+
+def ready_lines(port: int) -> list[str]:
+    """The lines of /readyz once it is ready."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz") as answer:
+            return bytes(answer.read()).decode().splitlines()
+    except urllib.error.HTTPError:
+        return []
+
+
+def test_a_faulty_download_is_not_used_and_the_service_says_so(
+    tmp_path: Path, nats: NatsServer, frontend: Frontend
+) -> None:
+    events = NumberedEvents(*DIRECTIVES)
+    with backend(tmp_path, frontend, nats.url) as service:
+        assert service.stop().code == 0
+    faulty = [counting_directive(id_) | {"priority": 9} for id_ in DIRECTIVES]
+    frontend.put(f"directives_{NODE}_a.json", {"directives": faulty})
+    options = (f"--ops-port={(port := free_port())}",)
+    with backend(tmp_path, frontend, nats.url, *options) as service:
+        service.wait_for_log("starting with the configuration that was downloaded before")
+        assert len([line for line in service.log() if "priority: is 9" in line["message"]]) == 4
+        number = publish(nats, events.take(100))
+        service.wait_for_lines(number)
+        first, second = wait_until(lambda: ready_lines(port), "a service that is ready")
+        assert first == "ok"
+        assert second.endswith(f"the downloaded configuration has {len(faulty)} faults")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            assert b"\ndsiem_config_last_reload_successful 0.0\n" in answer.read()
+        assert service.stop().code == 0
+    frontend.stop()
+    with backend(tmp_path, frontend, nats.url, "--frontend-wait", "0") as service:
+        number += publish(nats, events.take(100))
+        service.wait_for_lines(number)
 
 
 def test_a_faulty_directive_of_the_frontend_is_named_and_nothing_starts(

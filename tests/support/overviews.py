@@ -43,6 +43,7 @@ def overview(**fields: Any) -> Overview:
         "settings": {},
         "hang_timeout": 30,
         "config_hash": "abc",
+        "config_trouble": "",
         "directives": 3,
         "rejected_directives": 0,
         "ledger": Ledger(),

@@ -248,7 +248,7 @@ def test_a_first_download_that_crashes_leaves_no_set(tmp_path: Path) -> None:
 
 def test_what_is_left_of_a_download_without_its_end_is_removed(tmp_path: Path) -> None:
     exchange(tmp_path, OLD)
-    for leftover in (".downloading", ".arrived"):  # this one as after its manifest was moved
+    for leftover in (".incoming", ".arrived"):  # this one as after its manifest was moved
         (tmp_path / leftover).mkdir()
         (tmp_path / leftover / A).write_text("half")
     DownloadedFiles(tmp_path).recover()

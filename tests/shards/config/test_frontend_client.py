@@ -12,19 +12,23 @@ from typing import Any
 
 import pytest
 from loguru import logger
+from msgspec.structs import replace
 
 from shards.config.downloaded_files import MANIFEST
 from shards.config.frontend_client import DownloadLimits, download_config
 from shards.errors import PathError
 from shards.settings.settings import Settings
 from tests.support.frontend import LIST, Frontend, Reply, list_of
+from tests.support.serving import counting_directive
 
 pytestmark = pytest.mark.integration  # real servers, and time limits
 
 NODE = "n1"
 FAST = DownloadLimits(first_delay=0.01, max_delay=0.05)
 ASSETS = {"assets": [{"name": "lan", "cidr": "10.0.0.0/8", "value": 1}]}
-DIRECTIVES: dict[str, Any] = {"directives": []}
+OTHER_ASSETS = {"assets": [{"name": "lan", "cidr": "10.0.0.0/8", "value": 2}]}
+DIRECTIVES = {"directives": [counting_directive(1)]}
+OTHER_DIRECTIVES = {"directives": [counting_directive(2)]}
 A, D = "assets_a.json", f"directives_{NODE}.json"
 ENOUGH = 5.0
 """Seconds that no test takes unless it fails."""
@@ -68,7 +72,9 @@ def settings(frontend: Frontend | str, folder: Path, node: str = NODE) -> Settin
 def fetched(
     frontend: Frontend | str, folder: Path, wait: float = ENOUGH, limits: DownloadLimits = FAST
 ) -> bool:
-    return download_config(settings(frontend, folder), wait, threading.Event(), limits)
+    """Download; returns whether there is a configuration."""
+    trouble = download_config(settings(frontend, folder), wait, threading.Event(), limits)
+    return trouble is not None
 
 
 def failure(frontend: Frontend, folder: Path, limits: DownloadLimits = FAST) -> str:
@@ -84,7 +90,7 @@ def failure(frontend: Frontend, folder: Path, limits: DownloadLimits = FAST) -> 
     guard = threading.Timer(ENOUGH, stop.set)
     guard.start()
     try:
-        assert download_config(settings(frontend, folder), 0, stop, limits) is False
+        assert download_config(settings(frontend, folder), 0, stop, limits) is None
     finally:
         guard.cancel()
         logger.remove(sink)
@@ -98,7 +104,7 @@ class Fetching:
 
     def __init__(self, wanted: Settings, limits: DownloadLimits = FAST) -> None:
         self.stop = threading.Event()
-        self.results: list[bool] = []
+        self.results: list[str | None] = []
         self._thread = threading.Thread(
             target=lambda: self.results.append(download_config(wanted, 60, self.stop, limits))
         )
@@ -188,7 +194,8 @@ def test_what_only_begins_like_its_directives_is_warned_of(
 def test_the_name_of_a_node_is_no_pattern(frontend: Frontend, folder: Path, log: list[str]) -> None:
     frontend.put("directives_n.1.json", DIRECTIVES)
     frontend.put("directives_nx1.json", DIRECTIVES)
-    assert download_config(settings(frontend, folder, node="n.1"), ENOUGH, threading.Event(), FAST)
+    node = settings(frontend, folder, node="n.1")
+    assert download_config(node, ENOUGH, threading.Event(), FAST) == ""
     assert content(folder).keys() == {A, "directives_n.1.json"}
     assert len(log) == 1
 
@@ -342,18 +349,97 @@ def test_a_frontend_that_was_emptied_does_not_empty_the_node(
 
 
 def test_until_all_has_come_the_old_set_stays(frontend: Frontend, folder: Path) -> None:
-    write(folder, "assets_own.json", "mine")
+    mine = json.dumps(ASSETS)
+    write(folder, "assets_own.json", mine)
     assert fetched(frontend, folder)
     before = content(folder)
     frontend.put("assets_new.json", ASSETS)
-    frontend.put(D, {"directives": [1]})
+    frontend.put(D, OTHER_DIRECTIVES)
     del frontend.files[A]
     frontend.files[f"directives_{NODE}_z.json"] = b"broken"
     assert fetched(frontend, folder, wait=0)
     assert content(folder) == before
     del frontend.files[f"directives_{NODE}_z.json"]
     assert fetched(frontend, folder)
-    assert content(folder) == {"assets_own.json": b"mine", **frontend.files}
+    assert content(folder) == {"assets_own.json": mine.encode(), **frontend.files}
+
+
+# A set that has arrived and is faulty.
+
+
+def trouble_of(frontend: Frontend, folder: Path, *, lenient: bool = False) -> str | None:
+    """Why the last download is used; "" for a new one."""
+    wanted = replace(settings(frontend, folder), lenient_directives=lenient)
+    return download_config(wanted, ENOUGH, threading.Event(), FAST)
+
+
+def visible(folder: Path) -> dict[str, bytes]:
+    """All files of a folder, without the hidden ones and their folders."""
+    return {path.name: path.read_bytes() for path in folder.glob("[!.]*")}
+
+
+FAULTY = {"directives": [counting_directive(3) | {"priority": 9}]}
+
+
+def test_a_faulty_set_does_not_replace_the_last_good_one(
+    frontend: Frontend, folder: Path, log: list[str]
+) -> None:
+    assert trouble_of(frontend, folder) == ""
+    before = visible(folder)
+    frontend.put(D, FAULTY)
+    frontend.put("assets_b.json", OTHER_ASSETS)
+    log.clear()
+    began = time.monotonic()
+    trouble = trouble_of(frontend, folder)
+    assert time.monotonic() - began < ENOUGH  # it does not wait for a better one
+    assert trouble is not None
+    assert trouble.endswith("the downloaded configuration has 1 faults")
+    assert visible(folder) == before
+    fault, used = log
+    assert fault.startswith(f"ERROR {folder}/.incoming/{D}:1:")
+    assert "priority: is 9, must be a whole number from 1 to 5" in fault
+    assert used.startswith("WARNING starting with the configuration that was downloaded before")
+    frontend.put(D, OTHER_DIRECTIVES)
+    assert trouble_of(frontend, folder) == ""
+    assert content(folder) == frontend.files
+
+
+def test_after_a_faulty_set_the_next_start_without_the_frontend_has_the_last_good_one(
+    frontend: Frontend, folder: Path
+) -> None:
+    trouble_of(frontend, folder)
+    before = visible(folder)
+    frontend.put(D, FAULTY)
+    trouble_of(frontend, folder)
+    frontend.replies[LIST] = Reply(503)
+    assert fetched(frontend, folder, wait=0)
+    assert visible(folder) == before
+
+
+def test_a_set_that_is_faulty_only_with_a_file_put_there_by_hand_is_refused(
+    frontend: Frontend, folder: Path
+) -> None:
+    trouble_of(frontend, folder)
+    before = visible(folder)
+    own = f"directives_{NODE}_own.json"
+    write(folder, own, json.dumps(OTHER_DIRECTIVES))
+    frontend.put(D, OTHER_DIRECTIVES)  # with the same id
+    assert trouble_of(frontend, folder)
+    assert visible(folder).items() >= before.items()
+
+
+def test_what_is_repaired_is_no_fault(frontend: Frontend, folder: Path) -> None:
+    trouble_of(frontend, folder)
+    frontend.put(D, FAULTY)
+    assert trouble_of(frontend, folder, lenient=True) == ""
+    assert content(folder) == frontend.files
+
+
+def test_the_first_set_is_installed_in_any_case(frontend: Frontend, folder: Path) -> None:
+    """There is none to be replaced; the start reports its faults."""
+    frontend.put(D, FAULTY)
+    assert trouble_of(frontend, folder) == ""
+    assert content(folder) == frontend.files
 
 
 # Again and again.
@@ -422,7 +508,7 @@ def test_even_without_time_to_wait_the_frontend_is_asked_and_may_take_some(
     frontend: Frontend, folder: Path
 ) -> None:
     assert fetched(frontend, folder)
-    frontend.put(A, {"assets": []})
+    frontend.put(A, OTHER_ASSETS)
     frontend.replies[LIST] = frontend.reply_to(LIST)._replace(drip=0.005)
     assert fetched(frontend, folder, wait=0)
     assert content(folder) == frontend.files
@@ -480,7 +566,7 @@ def test_a_stop_ends_the_waiting(
     frontend.wait_for(path)
     fetching.stop.set()
     assert fetching.ends_within(1)
-    assert fetching.results == [False]
+    assert fetching.results == [None]
     assert content(folder) == (frontend.files if older else {})
     assert all("status 503" in line for line in log)  # a stop is nothing to complain of
 
@@ -488,7 +574,7 @@ def test_a_stop_ends_the_waiting(
 def test_a_stop_before_anything(frontend: Frontend, folder: Path) -> None:
     stop = threading.Event()
     stop.set()
-    assert download_config(settings(frontend, folder), 0, stop) is False
+    assert download_config(settings(frontend, folder), 0, stop) is None
     assert frontend.asked == []
 
 
@@ -499,7 +585,7 @@ def test_a_stop_between_two_of_many_files(frontend: Frontend, folder: Path) -> N
     frontend.wait_for(LIST + "assets_5.json")
     fetching.stop.set()
     assert fetching.ends_within(1)
-    assert fetching.results == [False]
+    assert fetching.results == [None]
 
 
 # The disk.
@@ -552,7 +638,7 @@ def test_a_disk_that_will_not_have_a_new_set_leaves_the_old_one(
 ) -> None:
     assert fetched(frontend, folder)
     before = content(folder)
-    frontend.put(A, {"assets": []})
+    frontend.put(A, OTHER_ASSETS)
     fail(monkeypatch, call, code)
     log.clear()
     assert fetched(frontend, folder)

@@ -125,12 +125,12 @@ def test_the_age_of_a_checkpoint_is_not_known_before_each_worker_has_one(watch: 
 def test_the_trouble_of_a_worker_with_its_checkpoint_is_known_while_it_lasts(watch: Watch) -> None:
     def reported(worker: int, trouble: str) -> None:
         details = WorkerDetails(Timings(), {}, {}, 0.0, trouble)
-        watch.observer.reported(worker, report(details=details))
+        watch.observer.wrote(worker, report(details=details))
 
     watch.all_up()
     for worker in (1, 0):
         reported(worker, f"{worker} is full")
-        watch.observer.reported(worker, report())
+        watch.observer.wrote(worker, report())
     assert watch.overview().checkpoint_troubles == {
         "worker-0": "0 is full",
         "worker-1": "1 is full",
