@@ -5,18 +5,19 @@ import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from engine.alarm import BacklogKey
 from engine.correlation.correlator import Correlator
 from engine.options import Options
-from shards.checkpoint.checkpointer import FOLDER, Checkpointer, checkpoint_path
+from shards.checkpoint.checkpointer import Checkpointer
 from shards.checkpoint.database_file import prepare_database
+from shards.checkpoint.paths import FOLDER, checkpoint_path
 from shards.checkpoint.saved_folder import SavedFolder, WrittenFiles
 from shards.checkpoint.store import CheckpointStore
 from shards.checkpoint.tables import BacklogRow
@@ -26,6 +27,7 @@ from tests.support.cluster import ENDS, GOES_ON, OPENS
 from tests.support.disk import no_file_longer_than
 from tests.support.pair_backlogs import PAIR_DIRECTIVES, pair_correlator, take
 
+T = TypeVar("T")
 LATER = math.inf
 """A deadline that never comes."""
 FILES = ["1.json", "2.json"]
@@ -273,6 +275,23 @@ def test_checkpoints_are_written_at_the_interval(tmp_path: Path) -> None:
     assert disk.rows() == {1: 3, 2: 3}
 
 
+def test_a_restoration_tells_of_its_progress(disk: Disk) -> None:
+    """A worker that is silent for too long would be killed, and begin anew."""
+    disk.checkpointer(pair_correlator(50, track_changes=True)).finish(LATER)
+    taken = 0
+
+    def counted(items: Iterable[T], /) -> Iterator[T]:
+        nonlocal taken
+        for item in items:
+            taken += 1
+            yield item
+
+    correlator = pair_correlator(0)
+    disk.checkpointer(correlator).restore(counted)
+    assert len(correlator) == 100
+    assert taken == 200  # each backlog when it is read, and when it is restored
+
+
 # A file that is lost while in use.
 
 
@@ -289,7 +308,7 @@ def test_all_open_backlogs_are_written_again_after_the_file_was_lost(
     assert disk.rows() == {1: 3, 2: 2}
     assert checkpointer.stats.trouble == ""
     lost, again = [record["message"] for record in logged]
-    assert lost.endswith("checkpoint.sqlite: the file was removed while it was in use")
+    assert lost.endswith("checkpoint.sqlite was removed while it was in use")
     assert again == "crash checkpoints are written again"
     restored = pair_correlator(0)
     disk.checkpointer(restored, first_start=False).restore()
