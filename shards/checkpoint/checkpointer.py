@@ -85,6 +85,8 @@ class Checkpointer:
         self._saved_folder = SavedFolder(settings.log_dir / FOLDER)
         self._unsaved: set[BacklogKey] = set()
         """Backlogs that may differ from their row, besides those that the correlator reports."""
+        self._is_first_due = False
+        """Whether backlogs were restored, which the first checkpoint takes over at once."""
         self._is_whole_due = False
         """Whether the next checkpoint has to write all open backlogs, in place of all rows."""
         self._reclaimed: Collection[int] = directives.keys()
@@ -112,7 +114,11 @@ class Checkpointer:
         self._ledger.backlogs["restored"] += number
         self._obsolete_files = recovered.files
         self._encoder.hold({key: held for key, held in recovered.rows.items() if held.numbers})
-        self._unsaved = recovered.rows.keys() | {state.key for state in recovered.states}
+        restored = recovered.rows.keys() | {state.key for state in recovered.states}
+        is_open = self._correlator.is_open
+        self._unsaved = restored - {key for key in recovered.current_rows if is_open(key)}
+        self._correlator.take_changed()  # all that were restored
+        self._is_first_due = bool(restored)
         if number:
             logger.bind(backlogs=number, files=len(recovered.files)).info("backlogs restored")
 
@@ -127,7 +133,7 @@ class Checkpointer:
                 self._ending.set()
 
     async def _write_periodically(self) -> None:
-        if self._unsaved:
+        if self._is_first_due:
             await self.write_checkpoint()
         while not await self._ends_within(self._interval or None):
             await self.write_checkpoint()
@@ -209,6 +215,7 @@ class Checkpointer:
                 closed,
                 time.time_ns(),
                 reset=self._directives.keys() if self._is_whole_due else (),
+                confirmed=self._obsolete_files,
                 handed_over=handed_over,
                 reclaimed=self._reclaimed,
             )

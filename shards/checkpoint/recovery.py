@@ -42,6 +42,11 @@ class RecoveredBacklogs(Struct, frozen=True):
     rows: dict[BacklogKey, HeldItems]
     files: list[int]
 
+    @property
+    def current_rows(self) -> Iterator[BacklogKey]:
+        """The keys of the rows that are as they would be written again, if they are restored."""
+        return (key for key, held in self.rows.items() if held.order != _OF_NO_BACKLOG)
+
 
 class _CheckpointContent(Struct, frozen=True):
     """Backlogs of some directives in the checkpoint; `last_saved_ns` and `handed_over` of all."""

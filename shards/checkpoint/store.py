@@ -98,21 +98,24 @@ class CheckpointStore:
         now_ns: int,
         *,
         reset: Collection[int] = (),
+        confirmed: Collection[int] = (),
         handed_over: Collection[int] = (),
         reclaimed: Collection[int] = (),
     ) -> None:
         """Delete the rows of `closed`, then insert or replace `rows`, in one transaction.
 
-        `reset`: directives of which all rows are deleted before. `handed_over`: directives whose
-        backlogs are also in saved files now, where another program can continue them; the mark
-        stays until the directives are `reclaimed`. After a CheckpointError the same save can be
-        tried again, after a CheckpointLostError only with all backlogs.
+        `reset`: directives of which all rows are deleted before. `confirmed`: directives whose
+        other rows count as saved now, too. `handed_over`: directives whose backlogs are also in
+        saved files now, where another program can continue them; the mark stays until the
+        directives are `reclaimed`. After a CheckpointError the same save can be tried again, after
+        a CheckpointLostError only with all backlogs.
         """
         with self._connected() as connection:
             with _transaction(connection, "BEGIN IMMEDIATE"):
                 tables.delete_directives(connection, reset)
                 tables.delete_backlogs(connection, closed)
                 tables.write_rows(connection, rows, now_ns)
+                tables.confirm_directives(connection, confirmed, now_ns)
                 tables.mark_directives(connection, handed_over, reclaimed, now_ns)
             self._check_identity()  # what was saved into a removed file is lost, too
             self._shrink_files(connection)
