@@ -68,16 +68,17 @@ class Deliveries(Struct):
 
 
 class Feed(Struct):
-    """Counts of events that did not arrive because the connection to NATS failed.
+    """Counts of what did not arrive, and so is in no other count.
 
-    `lost`: number of lost connections; `seconds_without`: time without a connection, the time
+    NATS: `lost`: number of lost connections; `seconds_without`: time without a connection, the time
     before the first one included; `cut`: events that the server discarded for this client, as far
-    as its monitoring was asked.
+    as its monitoring was asked. HTTP: `bodies_cut`: requests whose rest was refused.
     """
 
     lost: int = 0
     seconds_without: float = 0.0
     cut: int = 0
+    bodies_cut: int = 0
 
 
 class LookupCounts(Struct):

@@ -42,10 +42,15 @@ class SendQueue:
         self.written: dict[int, int] = {}
         """Events written, by data pipe."""
 
+    @property
+    def full(self) -> bool:
+        """Whether the next event would be refused."""
+        return bool(self._max_queue) and self.queued >= self._max_queue
+
     def put(self, raw: bytes) -> bool:
         """Add an event, to be written after the next flush; False if the queue is full."""
         self.sent += 1
-        if self._max_queue and self.queued >= self._max_queue:
+        if self.full:
             self.dropped += 1
             return False
         self.queued += 1

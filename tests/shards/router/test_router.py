@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import Directive, parse_directives
-from engine.directives.index import routing_keys_of
+from engine.directives.index import DirectiveRoutingKeys, RuleRoutingKeys, routing_keys_of
 from shards.ledger import Events, Feed
 from shards.placement import shard_of_directive
 from shards.router.router import Router, RouterSetup
@@ -127,8 +128,60 @@ def test_a_sender_that_waits_learns_why_an_event_is_refused() -> None:
     assert invalid is not None
     assert invalid.reason == "bad_timestamp"
     report = routed.router.make_report(Source())
-    assert report.ledger.deliveries.dropped == {QUEUE_FULL: 1}
-    assert report.ledger.events.missing == 0
+    assert report.ledger.events.dropped == {QUEUE_FULL: 1}
+    assert report.ledger.deliveries.dropped == {}
+    assert (report.ledger.events.missing, report.ledger.deliveries.sent) == (0, 1)
+
+
+def test_an_event_whose_sender_waits_goes_to_all_of_its_workers_or_to_none() -> None:
+    routed = Routed(max_queue=1)
+    assert routed.router.take(event(1)) is None
+    before = routed.queued
+    assert sorted(before) == [0, 1]
+    assert routed.router.take(event(99)) is not None
+    assert routed.queued == before
+    assert routed.events.dropped == {QUEUE_FULL: 1}
+
+
+def test_an_event_whose_sender_does_not_wait_goes_to_the_workers_that_have_room() -> None:
+    routed = Routed(max_queue=1)
+    routed.router.route([event(1), event(99)])
+    ledger = routed.router.make_report(Source()).ledger
+    assert routed.queued == [1, 1]
+    assert (ledger.events.routed, ledger.events.dropped) == (2, {})
+    assert (ledger.deliveries.sent, ledger.deliveries.dropped) == (3, {QUEUE_FULL: 1})
+
+
+def test_the_memory_of_the_router_does_not_grow_with_the_kinds_of_events() -> None:
+    """Every pair of a plugin and a category is a different set of directives."""
+    number = 100
+    plugins = [
+        DirectiveRoutingKeys(n, (RuleRoutingKeys(n, (1,), "", ()),)) for n in range(1, number + 1)
+    ]
+    taxonomies = [
+        DirectiveRoutingKeys(number + n, (RuleRoutingKeys(0, (), f"c{n}", ("p",)),))
+        for n in range(1, number + 1)
+    ]
+    keys = msgspec.msgpack.encode(plugins + taxonomies)
+    router = Router(RouterSetup(Settings(workers=2), keys, ()), [SendQueue(1) for _ in range(2)])
+
+    def route_all() -> None:
+        for plugin in range(1, number + 1):
+            router.route(
+                [event(plugin, category=f"c{n}", product="p") for n in range(1, number + 1)]
+            )
+
+    router.route([event(1, category="c1", product="p")])
+    tracemalloc.start()
+    try:
+        before = tracemalloc.take_snapshot()
+        route_all()
+        after = tracemalloc.take_snapshot()
+    finally:
+        tracemalloc.stop()
+    grown = sum(stat.size_diff for stat in after.compare_to(before, "filename"))
+    assert grown < 200_000, grown  # a map of 10,000 pairs takes more than a megabyte
+    assert router.make_report(Source()).ledger.events.routed == number * number + 1
 
 
 def test_events_of_other_services_of_the_node_are_elsewhere() -> None:
