@@ -11,6 +11,10 @@ from shards.ipc.pipes import BATCH_DELAY_SECONDS, open_writer
 
 BATCH_BYTES = 3 << 16
 """Size of a complete batch: less than a pipe holds, some milliseconds of a worker's time."""
+_MAX_PIPES = 64
+"""A pipe is reported until 64 newer ones exist, each after a death of the worker; a report is sent
+twice a second.
+"""
 
 
 class SendQueue:
@@ -40,7 +44,7 @@ class SendQueue:
         self.queued = 0
         """Events that wait to be written."""
         self.written: dict[int, int] = {}
-        """Events written, by data pipe."""
+        """Events written, by data pipe; of the last _MAX_PIPES pipes."""
 
     @property
     def full(self) -> bool:
@@ -79,6 +83,8 @@ class SendQueue:
         if self._writing is not None:
             self._writing.cancel()
         self.written[pipe] = 0
+        while len(self.written) > _MAX_PIPES:
+            del self.written[next(iter(self.written))]
         file = os.fdopen(descriptor, "wb", 0)
         self._writing = asyncio.create_task(self._write_batches(pipe, file))
         # A task that is cancelled before its first step closes nothing.
