@@ -91,6 +91,15 @@ class Correlator:
             self._by_directive[backlog.compiled.directive.id].expire(backlog, outputs)
         return outputs
 
+    def follow_clock_back(self, now: int, latest: int) -> None:
+        """Correct the open backlogs after the clock was set back to `now`, or after a restore.
+
+        Stages that began later than `latest` began at `now`, and no stage has been current since
+        later than `now`: otherwise they would not expire before the clock is there again.
+        """
+        for backlogs in self._by_directive.values():
+            backlogs.follow_clock_back(now, latest)
+
     def enrich(
         self, key: BacklogKey, kind: LookupKind, hits: Iterable[Hit]
     ) -> Iterable[PublishedAlarm] | None:

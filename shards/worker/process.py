@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from multiprocess.connection import Connection
 
 from shards.checkpoint.checkpointer import Checkpointer
+from shards.clock import WallClock
 from shards.ipc.control import ControlChannel, run_child
 from shards.ipc.framing import encode_frame, read_batch
 from shards.ipc.memory import tune_memory
@@ -76,7 +76,7 @@ class _WorkerProcess:
         self._data_pipes: asyncio.Queue[tuple[int, int] | None] = asyncio.Queue()
         """Data pipes with their descriptors, to be read one after the other; None is the end."""
         self._ended_pipes: list[int] = []
-        self._now = 0
+        self._clock = WallClock()
         self._reported_at = 0.0
         self._next_report: asyncio.TimerHandle | None = None
 
@@ -90,7 +90,7 @@ class _WorkerProcess:
             self._control.send(Ready())
             while (pipe := await self._data_pipes.get()) is not None:
                 await self._read_pipe(*pipe)
-        self._shard.close(self._clock())
+        self._shard.close(self._clock.now())
         self._report(details=True)
         self._reports.close()
         await self._reports.wait_closed()
@@ -142,7 +142,7 @@ class _WorkerProcess:
         """Process all batches of a data pipe; waits while the supervisor cannot write lines."""
         async with open_reader(descriptor) as reader:
             while (batch := await read_batch(reader)) is not None:
-                self._shard.process_batch(pipe, batch, self._clock())
+                self._shard.process_batch(pipe, batch, self._clock.now())
                 if self._shard.has_lines:
                     self._report_soon()
                     await self._reports.drain()
@@ -150,7 +150,7 @@ class _WorkerProcess:
         self._report()
 
     def _tick(self) -> None:
-        self._shard.tick(self._clock())
+        self._shard.tick(self._clock.now())
         if self._has_room:
             self._report(details=True)
 
@@ -176,8 +176,3 @@ class _WorkerProcess:
         ended_pipes, self._ended_pipes = self._ended_pipes, []
         report = self._shard.make_report(ended_pipes, self._checkpointer.stats, details=details)
         self._reports.write(encode_frame(report))
-
-    def _clock(self) -> int:
-        """Whole seconds since the epoch, monotonic."""
-        self._now = max(self._now, int(time.time()))
-        return self._now

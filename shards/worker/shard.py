@@ -56,6 +56,8 @@ class Shard:
         self.correlator = Correlator(track_progress(directives), assets, setup.options)
         self._max_future = setup.settings.max_future or sys.maxsize
         self._max_delay = setup.settings.max_delay
+        self._now = sys.maxsize
+        """The latest `now`; the first one corrects restored backlogs like a clock set back."""
         self._invalid_log = InvalidEventLog()
         self._encoder = msgspec.json.Encoder()
         self.ledger = Ledger()
@@ -81,6 +83,7 @@ class Shard:
     def process_batch(self, pipe: int, events: Sequence[bytes], now: int) -> None:
         """Correlate a batch of raw events from a data pipe; `now` in seconds since the epoch."""
         started = time.perf_counter()
+        self._follow_clock(now)
         correlate, outputs = self.correlator.process_event_into, self._outputs
         latest = now + self._max_future
         late_before = (now - self._max_delay) * NANOSECONDS if self._max_delay else 0
@@ -127,8 +130,15 @@ class Shard:
         self.ledger.from_future += 1
         return replace(event, time=now)
 
+    def _follow_clock(self, now: int) -> None:
+        """Note `now`; correct the backlogs if it is earlier than before."""
+        if now < self._now:
+            self.correlator.follow_clock_back(now, now + self._max_future)
+        self._now = now
+
     def tick(self, now: int) -> None:
         """Close what has expired by `now`."""
+        self._follow_clock(now)
         self.correlator.advance_time(now, self._outputs)
         self._active_directives = self.correlator.active_directives
         self._request_lookups()
