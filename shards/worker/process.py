@@ -11,7 +11,7 @@ from multiprocess.connection import Connection
 from shards.checkpoint.checkpointer import Checkpointer
 from shards.clock import WallClock
 from shards.ipc.control import ControlChannel, run_child
-from shards.ipc.framing import encode_frame, read_batch
+from shards.ipc.framing import encode_report, read_batch
 from shards.ipc.memory import tune_memory
 from shards.ipc.messages import AttachPipe, Ready, Stop, ToChild
 from shards.ipc.pipes import BATCH_DELAY_SECONDS, READ_BYTES, open_reader, open_writer
@@ -90,7 +90,8 @@ class _WorkerProcess:
             self._control.send(Ready())
             while (pipe := await self._data_pipes.get()) is not None:
                 await self._read_pipe(*pipe)
-        self._shard.close(self._clock.now())
+        await self._close_expired()
+        self._shard.close()
         self._report(details=True)
         self._reports.close()
         await self._reports.wait_closed()
@@ -142,17 +143,26 @@ class _WorkerProcess:
         """Process all batches of a data pipe; waits while the supervisor cannot write lines."""
         async with open_reader(descriptor) as reader:
             while (batch := await read_batch(reader)) is not None:
-                self._shard.process_batch(pipe, batch, self._clock.now())
+                now = await self._close_expired()
+                self._shard.process_batch(pipe, batch, now)
                 if self._shard.has_lines:
                     self._report_soon()
                     await self._reports.drain()
         self._ended_pipes.append(pipe)
         self._report()
 
-    def _tick(self) -> None:
-        self._shard.tick(self._clock.now())
+    async def _tick(self) -> None:
+        await self._close_expired()
         if self._has_room:
             self._report(details=True)
+
+    async def _close_expired(self) -> int:
+        """Close all that has expired, and let other tasks run in between; returns the time."""
+        while not self._shard.close_expired(now := self._clock.now()):
+            self._report_soon()
+            await self._reports.drain()
+            await asyncio.sleep(0)
+        return now
 
     @property
     def _has_room(self) -> bool:
@@ -175,4 +185,5 @@ class _WorkerProcess:
         self._reported_at = asyncio.get_running_loop().time()
         ended_pipes, self._ended_pipes = self._ended_pipes, []
         report = self._shard.make_report(ended_pipes, self._checkpointer.stats, details=details)
-        self._reports.write(encode_frame(report))
+        for frame in encode_report(report):
+            self._reports.write(frame)

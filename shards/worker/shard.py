@@ -34,6 +34,8 @@ if TYPE_CHECKING:  # places without lookups do without their libraries
     from shards.worker.enrichment import Enrichment
 
 NANOSECONDS = 1_000_000_000
+EXPIRED_PER_TURN = 100
+"""Backlogs that are closed per turn of the event loop: some milliseconds."""
 
 
 class WorkerSetup(Struct, frozen=True):
@@ -136,12 +138,16 @@ class Shard:
             self.correlator.follow_clock_back(now, now + self._max_future)
         self._now = now
 
-    def tick(self, now: int) -> None:
-        """Close what has expired by `now`."""
+    def close_expired(self, now: int) -> bool:
+        """Close at most EXPIRED_PER_TURN backlogs that have expired by `now`; False if more have.
+
+        Before a batch it has to be repeated until it returns True: an event must not find a
+        backlog that has expired.
+        """
         self._follow_clock(now)
-        self.correlator.advance_time(now, self._outputs)
-        self._active_directives = self.correlator.active_directives
+        self.correlator.advance_time(now, self._outputs, EXPIRED_PER_TURN)
         self._request_lookups()
+        return not self.correlator.is_due(now)
 
     def _request_lookups(self) -> None:
         """Pass new published alarms to enrichment."""
@@ -171,6 +177,8 @@ class Shard:
         backlogs = ledger.backlogs
         begun = backlogs["opened"] + backlogs["restored"]
         backlogs["open"] = begun - backlogs["finished"] - backlogs["expired"]
+        if details:
+            self._active_directives = self.correlator.active_directives
         if self.enrichment is not None:
             ledger.lookups = self.enrichment.counts
         report = WorkerReport(
@@ -195,7 +203,6 @@ class Shard:
         matches = dict(self.correlator.take_matches())
         return WorkerDetails(timings, dict(alarms), matches, checkpoints.written_at)
 
-    def close(self, now: int) -> None:
-        """Close what has expired by `now`, and log the number of suppressed log lines."""
-        self.tick(now)
+    def close(self) -> None:
+        """Log the number of suppressed log lines."""
         self._invalid_log.close()

@@ -116,10 +116,10 @@ def test_a_backlog_opened_while_the_clock_was_ahead_expires_by_the_clock_set_bac
 ) -> None:
     worker = shard(60, expiry_grace=10)
     worker.process_batch(1, [event(event_ahead)], NOW + DAY)
-    worker.tick(NOW)
-    worker.tick(NOW + 9)
+    worker.close_expired(NOW)
+    worker.close_expired(NOW + 9)
     assert expired(worker) == 0
-    worker.tick(NOW + 61)
+    worker.close_expired(NOW + 61)
     assert expired(worker) == 1
 
 
@@ -133,7 +133,7 @@ def test_a_backlog_follows_the_clock_a_day_forwards_and_back() -> None:
     counts = worker.make_report([], CheckpointStats()).ledger
     assert (counts.backlogs["finished"], counts.outcomes["out_of_order"]) == (1, 0)
     assert counts.outcomes["opened"] == 3
-    worker.tick(NOW + 63)
+    worker.close_expired(NOW + 63)
     assert expired(worker) == 2
 
 
@@ -141,8 +141,8 @@ def test_restored_backlogs_that_were_saved_while_the_clock_was_ahead_expire_by_t
     worker, restored = shard(60, expiry_grace=10), shard(60, expiry_grace=10)
     worker.process_batch(1, [event(DAY)], NOW + DAY)
     assert restored.correlator.restore(worker.correlator.snapshots()) == []
-    restored.tick(NOW)
-    restored.tick(NOW + 61)
+    restored.close_expired(NOW)
+    restored.close_expired(NOW + 61)
     assert expired(restored) == 1
 
 
@@ -151,5 +151,5 @@ def test_a_clock_that_was_not_set_changes_no_restored_backlog() -> None:
     worker.process_batch(1, [event(60)], NOW)
     saved = worker.correlator.snapshots()
     assert restored.correlator.restore(saved) == []
-    restored.tick(NOW)
+    restored.close_expired(NOW)
     assert restored.correlator.snapshots() == saved
