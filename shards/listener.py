@@ -5,6 +5,7 @@ import errno
 import socket
 import time
 from collections.abc import Callable
+from typing import Any
 
 from loguru import logger
 
@@ -41,10 +42,7 @@ class Listener:
 
     async def start(self, address: str, port: int) -> tuple[str, int]:
         """Listen; returns the first address and port. OSError if that fails; port 0 is any."""
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(
-            address or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
+        found = await _resolve(address or None, port)
         try:
             for family, *_, place in dict.fromkeys(found):
                 self._sockets.append(socket.create_server(place, family=family, backlog=_BACKLOG))
@@ -108,3 +106,14 @@ class Listener:
             connection.setblocking(False)
             self._connect(connection)
         return None
+
+
+async def _resolve(address: str | None, port: int) -> list[tuple[Any, ...]]:
+    """What getaddrinfo finds; only names take a thread."""
+    passive, kind = socket.AI_PASSIVE, socket.SOCK_STREAM
+    try:
+        numeric = passive | socket.AI_NUMERICHOST
+        return list(socket.getaddrinfo(address, port, type=kind, flags=numeric))
+    except socket.gaierror:
+        loop = asyncio.get_running_loop()
+        return list(await loop.getaddrinfo(address, port, type=kind, flags=passive))
