@@ -34,7 +34,7 @@ from tests.support.serving import (
 _WORKERS = 2
 _HANG_TIMEOUT = 5
 _RECOVERY_SECONDS = 60.0
-_PAUSE_SECONDS = 13.0
+_PAUSE_SECONDS = 20.0
 """Between two attacks: a process that dies five times within a minute ends the service."""
 
 
@@ -70,6 +70,9 @@ def run_attacks(folder: Path, seconds: float, seed: int) -> ChaosResult:
                 result.faults.append(f"no recovery from: {name}")
             time.sleep(max(0.0, min(begun + _PAUSE_SECONDS, end) - time.monotonic()))
         prober.finish()
+        if service.process.poll() is not None:
+            reason = service.logged("giving up")
+            result.faults.append(f"the service has ended: {reason and reason[-1]['message']}")
         ended = service.stop()
         prober.read_lines()
     ledger = ended.ledger
