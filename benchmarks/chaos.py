@@ -10,6 +10,7 @@ import argparse
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -25,6 +26,7 @@ from benchmarks.attacks.prober import Prober
 from tests.support.nats_server import free_port
 from tests.support.serving import (
     NEVER_EXPIRE,
+    ServiceExit,
     counting_directive,
     directives_of,
     serving,
@@ -75,19 +77,22 @@ def run_attacks(folder: Path, seconds: float, seed: int) -> ChaosResult:
             result.faults.append(f"the service has ended: {reason and reason[-1]['message']}")
         ended = service.stop()
         prober.read_lines()
-    ledger = ended.ledger
-    if prober.standstills:
-        result.faults.append(f"{prober.standstills} times ready, and nothing moved")
-    if ended.code != 0:
-        result.faults.append(f"exit code {ended.code}")
-    if not ledger["adds_up"]:
-        result.faults.append("the ledger does not add up")
-    if prober.accepted - prober.written > ledger.lost:
-        missing = prober.accepted - prober.written
-        result.faults.append(f"{missing} accepted events are missing, {ledger.lost} are admitted")
-    if prober.written != ledger.lines:
-        result.faults.append(f"{prober.written} lines written, {ledger.lines} in the ledger")
+    result.faults += _faults_at_the_end(prober, ended)
     return result
+
+
+def _faults_at_the_end(prober: Prober, ended: ServiceExit) -> Iterator[str]:
+    ledger, missing = ended.ledger, prober.accepted - prober.written
+    if prober.standstills:
+        yield f"{prober.standstills} times ready, and nothing moved"
+    if ended.code != 0:
+        yield f"exit code {ended.code}"
+    if not ledger["adds_up"]:
+        yield "the ledger does not add up"
+    if missing > ledger.lost:
+        yield f"{missing} accepted events are missing, {ledger.lost} are admitted"
+    if prober.written != ledger.lines:
+        yield f"{prober.written} lines written, {ledger.lines} in the ledger"
 
 
 def _wait_for_recovery(prober: Prober) -> bool:
