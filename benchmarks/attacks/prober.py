@@ -11,6 +11,7 @@ from shards.alarm_files import ALARM_EVENTS
 from tests.support.serving import NumberedEvents, Service
 
 _INTERVAL = 0.1
+_EVENTS_PER_POST = 2
 STANDSTILL_SECONDS = 10.0
 """A service that is ready for that long, and writes no line of a worker, stands still."""
 
@@ -37,6 +38,11 @@ class Prober:
         self.accepted = 0
         self.written = 0
 
+    @property
+    def events_per_second(self) -> float:
+        """The rate at which it posts events, at most."""
+        return len(self._events) * _EVENTS_PER_POST / _INTERVAL
+
     def start(self) -> None:
         """Begin in a thread."""
         self._thread.start()
@@ -58,7 +64,7 @@ class Prober:
                 self._ready_since = now
 
     def _post(self) -> None:
-        batch = [one for events in self._events for one in events.take(2)]
+        batch = [one for events in self._events for one in events.take(_EVENTS_PER_POST)]
         with suppress(OSError, ValueError):
             self.accepted += self._service.post(batch).accepted
 
