@@ -26,10 +26,8 @@ CACHED_ADDRESSES = 16384
 def _canonical(text: str) -> str:
     if _IPV4.fullmatch(text):
         return text
-    address = ip_address(text)
+    address = ip_address(text.strip().partition("%")[0])
     if address.version == 6:
-        if address.scope_id is not None:
-            raise ValueError(f"{text!r} has a zone")
         address = address.ipv4_mapped or address
     return str(address)
 
@@ -37,7 +35,7 @@ def _canonical(text: str) -> str:
 canonical_ip = FunctionCache(_canonical, CACHED_ADDRESSES).__getitem__
 """The canonical text of an IP address; ValueError if it is not one.
 
-A zone (`fe80::1%eth0`) is refused: it names an interface of the sensor.
+Outer blanks and a zone (`fe80::1%eth0`) are cut off: it names an interface of the sensor.
 """
 
 

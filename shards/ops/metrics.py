@@ -72,6 +72,19 @@ METRICS: tuple[Metric, ...] = (
         "reason",
     ),
     _counter(
+        "invalid_fields_total",
+        "Invalid events and deliveries by the field that is wrong, if one is.",
+        by_two_labels(lambda o: o.ledger.invalid_fields),
+        "reason",
+        "field",
+    ),
+    _counter(
+        "repaired_total",
+        "Deliveries of events with a field that was damaged or could not be used.",
+        by_label(lambda o: o.ledger.repaired),
+        "field",
+    ),
+    _counter(
         "events_dropped_total",
         "Valid events that were dropped.",
         by_label(lambda o: o.ledger.events.dropped),

@@ -17,7 +17,7 @@ from engine.errors import InvalidEventError
 from engine.event import decode_event, decode_routing_key
 from shards.ipc.messages import RouterReport
 from shards.ledger import Ledger, add_counts
-from shards.logs import InvalidEventLog
+from shards.logs import EventLog
 from shards.placement import shard_of_directive
 from shards.progress import TrackProgress, untracked
 from shards.router.send_queue import SendQueue
@@ -54,7 +54,7 @@ class Router:
         self._cluster = setup.settings.cluster_size, setup.settings.cluster_part
         self._queues_by_directives: dict[DirectiveIds, tuple[SendQueue, ...]] = {}
         """For each result of the index, the send queues of its directives' workers, each once."""
-        self._invalid_log = InvalidEventLog()
+        self._event_log = EventLog()
 
     def route(self, raws: Sequence[bytes]) -> None:
         """Route the events of one read, and flush. Their sender does not wait for an answer."""
@@ -91,8 +91,8 @@ class Router:
         return Refusal(QUEUE_FULL, "a worker has more events waiting than max-queue")
 
     def _count_invalid(self, error: InvalidEventError, raw: bytes) -> None:
-        self._events.invalid[error.reason] += 1
-        self._invalid_log.log(error.reason, raw, time.monotonic())
+        self._ledger.count_invalid(self._events.invalid, error)
+        self._event_log.log_invalid(error, raw, time.monotonic())
 
     def _send(self, ids: DirectiveIds, src_ip: str, raw: bytes) -> bool:
         """Put an event on the send queues of these directives; False if one of them is full."""
@@ -125,7 +125,7 @@ class Router:
 
     def close(self) -> None:
         """Log the number of suppressed log lines."""
-        self._invalid_log.close()
+        self._event_log.close()
 
     def make_report(self, source: EventSource) -> RouterReport:
         """The counts so far, including those of the event source."""
