@@ -183,9 +183,18 @@ class AlarmFiles:
                 file.append(buffer)
 
     def reopen_if_renamed(self) -> None:
-        """Open new files after a rotation. OSError if that fails; the old ones stay in use."""
+        """Open new files after a rotation. OSError if that fails; the old ones stay in use.
+
+        If it fails for one file, it is done for the other one all the same.
+        """
+        fault: OSError | None = None
         for file in self._buffers:
-            file.reopen_if_renamed()
+            try:
+                file.reopen_if_renamed()
+            except OSError as error:
+                fault = fault or error
+        if fault:
+            raise fault
 
     def close(self) -> None:
         """Flush, and close both files even if the flush fails."""

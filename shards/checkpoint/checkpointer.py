@@ -10,8 +10,6 @@ import time
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import chain
-from pathlib import Path
-from urllib.parse import quote
 
 from loguru import logger
 from msgspec import Struct, field
@@ -23,32 +21,20 @@ from engine.dsiem_format.saved_alarm import saved_alarms
 from engine.options import Options
 from shards.checkpoint.backlog_rows import BacklogEncoder
 from shards.checkpoint.database_file import CheckpointError, CheckpointLostError
+from shards.checkpoint.paths import FOLDER, checkpoint_path
 from shards.checkpoint.recovery import log_dropped, recover_backlogs
 from shards.checkpoint.saved_folder import SavedFolder
 from shards.checkpoint.store import CheckpointStore
 from shards.checkpoint.tables import Row
 from shards.histograms import CHECKPOINT_BOUNDS, Histogram, empty_histogram, observe
 from shards.ledger import Ledger
+from shards.progress import TrackProgress, untracked
 from shards.settings.settings import Settings
 
-FOLDER = "backlogs"
-"""Folder of the saved files and the checkpoint, in the log folder."""
 _SLICE_SECONDS = 0.003
 """Longest time for which encoding backlogs holds up correlation."""
 _MAX_UNSAVED_CLOSED = 100_000
 """Closed backlogs whose rows are still to be deleted; above that, all rows are replaced."""
-
-
-def checkpoint_path(settings: Settings) -> Path:
-    """The checkpoint file of a service: one for each node and part, which may share a folder."""
-    return settings.log_dir / FOLDER / f"checkpoint{service_suffix(settings)}.sqlite"
-
-
-def service_suffix(settings: Settings) -> str:
-    """The node and the part in names of files, since several services may share a log folder."""
-    suffix = f"-{quote(settings.node, safe='')}" if settings.node else ""
-    # part 0 keeps the name that it had as the only one
-    return f"{suffix}.{settings.cluster_part}" if settings.cluster_part else suffix
 
 
 class CheckpointStats(Struct):
@@ -99,6 +85,8 @@ class Checkpointer:
         self._saved_folder = SavedFolder(settings.log_dir / FOLDER)
         self._unsaved: set[BacklogKey] = set()
         """Backlogs that may differ from their row, besides those that the correlator reports."""
+        self._is_first_due = False
+        """Whether backlogs were restored, which the first checkpoint takes over at once."""
         self._is_whole_due = False
         """Whether the next checkpoint has to write all open backlogs, in place of all rows."""
         self._reclaimed: Collection[int] = directives.keys()
@@ -108,21 +96,29 @@ class Checkpointer:
         self._ending = asyncio.Event()
         self._encoder = BacklogEncoder(correlator)
 
-    def restore(self) -> None:
+    def restore(self, track_progress: TrackProgress = untracked) -> None:
         """Restore the backlogs on disk into the correlator; logs and drops what does not fit."""
         wanted = self._reload if self._first_start else self._interval > 0
         if not wanted:
             return
         folder = self._saved_folder if self._reload else None
-        recovered = recover_backlogs(self._store, folder, self._directives, self._options)
-        dropped = self._correlator.restore(recovered.states)
-        for backlog in dropped:
-            log_dropped(backlog)
-        number = len(recovered.states) - len(dropped)
+        recovered = recover_backlogs(
+            self._store, folder, self._directives, self._options, track_progress
+        )
+        number = 0
+        for state in track_progress(sorted(recovered.states, key=lambda state: state.order)):
+            dropped = self._correlator.restore((state,))
+            for backlog in dropped:
+                log_dropped(backlog)
+            number += not dropped
         self._ledger.backlogs["restored"] += number
         self._obsolete_files = recovered.files
         self._encoder.hold({key: held for key, held in recovered.rows.items() if held.numbers})
-        self._unsaved = recovered.rows.keys() | {state.key for state in recovered.states}
+        restored = recovered.rows.keys() | {state.key for state in recovered.states}
+        is_open = self._correlator.is_open
+        self._unsaved = restored - {key for key in recovered.current_rows if is_open(key)}
+        self._correlator.take_changed()  # all that were restored
+        self._is_first_due = bool(restored)
         if number:
             logger.bind(backlogs=number, files=len(recovered.files)).info("backlogs restored")
 
@@ -137,7 +133,7 @@ class Checkpointer:
                 self._ending.set()
 
     async def _write_periodically(self) -> None:
-        if self._unsaved:
+        if self._is_first_due:
             await self.write_checkpoint()
         while not await self._ends_within(self._interval or None):
             await self.write_checkpoint()
@@ -219,6 +215,7 @@ class Checkpointer:
                 closed,
                 time.time_ns(),
                 reset=self._directives.keys() if self._is_whole_due else (),
+                confirmed=self._obsolete_files,
                 handed_over=handed_over,
                 reclaimed=self._reclaimed,
             )

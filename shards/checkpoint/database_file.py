@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from shards.checkpoint.file_identity import DATABASE_MAGIC
+from shards.checkpoint.file_identity import FileKey, database_files, key_of
 from shards.file_lock import lock_file
 
 SCHEMA_VERSION = 2
@@ -73,21 +73,22 @@ class CheckpointLostError(CheckpointError):
     """The file was removed, replaced or damaged since it was opened: what was saved is lost."""
 
 
-def prepare_database(path: Path, *, reuse: bool = True, in_use: bool = False) -> None:
+def prepare_database(path: Path, *, reuse: bool = True, lost: FileKey | None = None) -> None:
     """Create the file, or check the existing one; safe in concurrent processes.
 
-    For the supervisor before it starts workers, and for a worker that lost the file (`in_use`).
-    A file of an earlier version is upgraded. An unusable one is renamed to `<name>.bad`; without
-    `reuse`, any existing one is renamed to `<name>.old`; either replaces an earlier file of that
-    name. Raises CheckpointError if it fails, or if the file cannot be opened at the moment (full
-    disk, lock); then it stays as it is.
+    For the supervisor before it starts workers, and for a worker that has lost the file. A file of
+    an earlier version is upgraded. An unusable one is renamed to `<name>.bad`; without `reuse`, any
+    existing one is renamed to `<name>.old`; either replaces an earlier file of that name. `lost`:
+    the file that a worker had open; if it is still there, it is unusable, since others may have its
+    log open, and would write into it. Raises CheckpointError if it fails, or if the file cannot be
+    opened at the moment (full disk, lock); then it stays as it is.
     """
     with as_checkpoint_error(path), _locked_folder(path.parent):
         if not path.exists():
             _remove_logs(path)
         if not reuse:
             _set_aside(path, ".old")
-        elif reason := (in_use and _reason_overwritten(path)) or _reason_unusable(path):
+        elif reason := _reason_lost(path, lost) or _reason_unusable(path):
             _set_aside(path, ".bad")
             logger.bind(file=str(path), reason=reason).error(
                 "the checkpoint cannot be used: it is kept as *.bad, and a new one is made"
@@ -113,7 +114,7 @@ def _remove_logs(path: Path) -> None:
 
     SQLite would use its shared memory for a new one too, although others have the old one open.
     """
-    for log in _files_of(path)[1:]:
+    for log in database_files(path)[1:]:
         _remove(log)
 
 
@@ -150,23 +151,17 @@ def _close_on_error(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _reason_overwritten(path: Path) -> str:
-    """Why a file that others may have open is no database, even if its log could replace it."""
-    if not path.is_file():
+def _reason_lost(path: Path, lost: FileKey | None) -> str:
+    if lost is None or not path.exists() or key_of(path) != lost:
         return ""
-    with path.open("rb") as file:
-        return (
-            ""
-            if file.read(len(DATABASE_MAGIC)) == DATABASE_MAGIC
-            else "it was overwritten while it was in use"
-        )
+    return "it was damaged, or its log was removed, while it was in use"
 
 
 def _reason_unusable(path: Path) -> str:
     """Why the file cannot be used; empty if it can be used or does not exist."""
     if not path.exists():
         return ""
-    if reason := next(filter(None, map(_reason_inaccessible, _files_of(path))), ""):
+    if reason := next(filter(None, map(_reason_inaccessible, database_files(path))), ""):
         return reason
     try:
         with closing(_connect(path, "rw")) as connection:
@@ -234,7 +229,7 @@ def _set_aside(path: Path, suffix: str) -> None:
 
     The log files go first, so that a new database never meets an old log.
     """
-    old, new = _files_of(path), _files_of(append_suffix(path, suffix))
+    old, new = database_files(path), database_files(append_suffix(path, suffix))
     for source, target in reversed([*zip(old, new, strict=True)]):
         _remove(target)
         if source.exists():
@@ -247,11 +242,6 @@ def _remove(path: Path) -> None:
         path.rmdir()
     else:
         path.unlink(missing_ok=True)
-
-
-def _files_of(path: Path) -> list[Path]:
-    """The paths of the database, its write-ahead log, and its shared memory."""
-    return [append_suffix(path, suffix) for suffix in ("", "-wal", "-shm")]
 
 
 def append_suffix(path: Path, suffix: str) -> Path:

@@ -25,6 +25,7 @@ from shards.checkpoint.backlog_rows import BLOCK_ITEMS, decode_backlog
 from shards.checkpoint.database_file import CheckpointError
 from shards.checkpoint.saved_folder import SavedFile, SavedFolder
 from shards.checkpoint.store import CheckpointStore
+from shards.progress import TrackProgress, untracked
 
 _OF_NO_BACKLOG = -1
 """The order of items whose backlog is not restored, so that they are deleted."""
@@ -41,6 +42,11 @@ class RecoveredBacklogs(Struct, frozen=True):
     rows: dict[BacklogKey, HeldItems]
     files: list[int]
 
+    @property
+    def current_rows(self) -> Iterator[BacklogKey]:
+        """The keys of the rows that are as they would be written again, if they are restored."""
+        return (key for key, held in self.rows.items() if held.order != _OF_NO_BACKLOG)
+
 
 class _CheckpointContent(Struct, frozen=True):
     """Backlogs of some directives in the checkpoint; `last_saved_ns` and `handed_over` of all."""
@@ -56,12 +62,13 @@ def recover_backlogs(
     folder: SavedFolder | None,
     directives: Mapping[int, Directive],
     options: Options,
+    track_progress: TrackProgress = untracked,
 ) -> RecoveredBacklogs:
     """Read the backlogs of these directives from the checkpoint and, with a folder, saved files.
 
     Logs backlogs and files that cannot be read or do not fit their directive, and leaves them out.
     """
-    checkpoint = _load_checkpoint(store, directives)
+    checkpoint = _load_checkpoint(store, directives, track_progress)
     files = {} if folder is None else folder.read(directives)
     states: list[BacklogSnapshot] = []
     superseded: set[int] = set()
@@ -87,7 +94,7 @@ def _is_newer(file: SavedFile | None, checkpoint: _CheckpointContent, directive:
 
 
 def _load_checkpoint(
-    store: CheckpointStore, directives: Mapping[int, Directive]
+    store: CheckpointStore, directives: Mapping[int, Directive], track_progress: TrackProgress
 ) -> _CheckpointContent:
     """Read the rows of these directives; logs an unreadable file, and returns no rows."""
     try:
@@ -96,7 +103,7 @@ def _load_checkpoint(
     except CheckpointError as error:
         logger.error(f"the crash checkpoint cannot be read: {error}")
         return _CheckpointContent({}, {})
-    for row in rows:
+    for row in track_progress(rows):
         key = row.directive, row.opened_by
         numbers = {name: BLOCK_ITEMS * len(blocks) for name, blocks in row.blocks.items()}
         try:

@@ -62,6 +62,8 @@ class CheckpointStore:
         self._connection: sqlite3.Connection | None = None
         self._identity: FileIdentity | None = None
         self._is_lost = False
+        self._lost: FileIdentity | None = None
+        """The file that was lost; it stays open, so that no other one gets its inode."""
 
     def load(self, directives: Collection[int] | None = None) -> list[SavedBacklog]:
         """Read all backlogs, or those of some directives.
@@ -96,21 +98,24 @@ class CheckpointStore:
         now_ns: int,
         *,
         reset: Collection[int] = (),
+        confirmed: Collection[int] = (),
         handed_over: Collection[int] = (),
         reclaimed: Collection[int] = (),
     ) -> None:
         """Delete the rows of `closed`, then insert or replace `rows`, in one transaction.
 
-        `reset`: directives of which all rows are deleted before. `handed_over`: directives whose
-        backlogs are also in saved files now, where another program can continue them; the mark
-        stays until the directives are `reclaimed`. After a CheckpointError the same save can be
-        tried again, after a CheckpointLostError only with all backlogs.
+        `reset`: directives of which all rows are deleted before. `confirmed`: directives whose
+        other rows count as saved now, too. `handed_over`: directives whose backlogs are also in
+        saved files now, where another program can continue them; the mark stays until the
+        directives are `reclaimed`. After a CheckpointError the same save can be tried again, after
+        a CheckpointLostError only with all backlogs.
         """
         with self._connected() as connection:
             with _transaction(connection, "BEGIN IMMEDIATE"):
                 tables.delete_directives(connection, reset)
                 tables.delete_backlogs(connection, closed)
                 tables.write_rows(connection, rows, now_ns)
+                tables.confirm_directives(connection, confirmed, now_ns)
                 tables.mark_directives(connection, handed_over, reclaimed, now_ns)
             self._check_identity()  # what was saved into a removed file is lost, too
             self._shrink_files(connection)
@@ -122,12 +127,24 @@ class CheckpointStore:
 
     def close(self) -> None:
         """Close the file; the next call of another method opens it again."""
+        self._close_connection()
+        self._forget_lost()
+
+    def _close_connection(self, *, is_lost: bool = False) -> None:
         connection, self._connection = self._connection, None
         identity, self._identity = self._identity, None
         if connection:
             connection.close()
-        if identity:
+        if connection and identity and is_lost:
+            self._forget_lost()
+            self._lost = identity
+        elif identity:
             identity.close()  # after the connection, whose locks it would release
+
+    def _forget_lost(self) -> None:
+        lost, self._lost = self._lost, None
+        if lost:
+            lost.close()
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
@@ -136,8 +153,9 @@ class CheckpointStore:
             with as_checkpoint_error(self._path):
                 yield self._open_connection()
         except BaseException as error:
-            self._is_lost |= isinstance(error, CheckpointLostError)
-            self.close()
+            is_lost = isinstance(error, CheckpointLostError)
+            self._is_lost |= is_lost
+            self._close_connection(is_lost=is_lost)
             raise
 
     def _open_connection(self) -> sqlite3.Connection:
@@ -149,10 +167,12 @@ class CheckpointStore:
             self._check_identity()
             return self._connection
         if self._is_lost or not self._path.exists():
-            prepare_database(self._path, in_use=self._is_lost)
+            prepare_database(self._path, lost=self._lost.key if self._lost else None)
             self._is_lost = False
+            self._forget_lost()
         self._identity = FileIdentity(self._path)
         self._connection = open_database(self._path)
+        self._identity.note_logs()
         return self._connection
 
     def _check_identity(self) -> None:

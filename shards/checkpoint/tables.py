@@ -61,6 +61,7 @@ FROM (SELECT directive, at FROM backlog UNION ALL SELECT directive, at FROM hand
 GROUP BY directive
 """
 _RECLAIM = f"DELETE FROM handed_over WHERE directive IN ({_DIRECTIVES})"
+_CONFIRM = f"UPDATE backlog SET at = ?2 WHERE directive IN ({_DIRECTIVES})"
 _HAND_OVER = f"REPLACE INTO handed_over (directive, at) SELECT value, ?2 FROM ({_DIRECTIVES})"
 
 
@@ -135,6 +136,14 @@ def mark_directives(
     """Remove the marks of reclaimed directives, then mark others as handed over."""
     connection.execute(_RECLAIM, (_json_array(reclaimed),))
     connection.execute(_HAND_OVER, (_json_array(handed_over), now_ns))
+
+
+def confirm_directives(
+    connection: sqlite3.Connection, directives: Collection[int], now_ns: int
+) -> None:
+    """Set the time of all backlogs of these directives."""
+    if directives:
+        connection.execute(_CONFIRM, (_json_array(directives), now_ns))
 
 
 def delete_directives(connection: sqlite3.Connection, directives: Collection[int]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from shards.checkpoint.checkpointer import service_suffix
+from shards.checkpoint.paths import service_suffix
 from shards.file_lock import lock_file
 from shards.settings.settings import Settings
 

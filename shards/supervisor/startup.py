@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from shards.alarm_files import AlarmFiles
 from shards.bootstrap import STOP_SIGNALS, StartInterrupted, interrupt_start_on_signal
 from shards.checkpoint import database_file
-from shards.checkpoint.checkpointer import checkpoint_path
 from shards.checkpoint.database_file import CheckpointError
+from shards.checkpoint.paths import checkpoint_path
 from shards.config.config_folder import Config, load_config
 from shards.errors import PathError
 from shards.exit_codes import INVALID, NO_PATH, USAGE

@@ -56,6 +56,10 @@ def remove_with_its_log(file: Path) -> None:
         one.unlink()
 
 
+def remove_the_log(file: Path) -> None:
+    file.with_name(f"{file.name}-wal").unlink()
+
+
 def remove_the_folder(file: Path) -> None:
     shutil.rmtree(file.parent)
 
@@ -84,6 +88,7 @@ def put_a_folder_there(file: Path) -> None:
     [
         remove,
         remove_with_its_log,
+        remove_the_log,
         remove_the_folder,
         overwrite,
         truncate,

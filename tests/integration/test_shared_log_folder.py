@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import OPENS, pair_directive, pair_event
+from tests.support.cluster import OPENS, backend, frontend_of, pair_directive, pair_event
 from tests.support.serving import Service, serving, wait_until, write_config
 
 MODES = {stat.S_IFREG | 0o640, stat.S_IFDIR | 0o750}
@@ -42,6 +42,23 @@ def test_services_of_another_node_may_share_the_folder(folder: Path) -> None:
     alone = "--mode=standalone"
     with serving(folder, alone, "--node=n1") as one, serving(folder, alone, "--node=n2") as other:
         assert one.stop().code == other.stop().code == 0
+
+
+def test_downloaded_files_are_not_readable_by_all(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        with (
+            frontend_of([pair_directive(1)]) as frontend,
+            backend(
+                tmp_path, frontend, "nats://127.0.0.1:1", connected=False, ready=False
+            ) as service,
+        ):
+            service.wait_for_log("configuration downloaded")
+            found = modes(tmp_path / "conf")
+        assert {"directives_n1_a.json", ".downloaded.json"} <= set(found), found
+        assert {(tmp_path / "conf").stat().st_mode, *found.values()} == MODES, found
+    finally:
+        os.umask(before)
 
 
 def test_nothing_that_a_service_creates_is_readable_by_all(folder: Path) -> None:

@@ -188,6 +188,19 @@ def test_while_the_folder_is_gone_the_old_files_stay_open(tmp_path: Path) -> Non
     assert (folder / ALARMS).read_bytes() == (folder / ALARM_EVENTS).read_bytes() == LINES[1]
 
 
+def test_a_file_that_cannot_be_opened_anew_is_no_reason_to_keep_the_other(tmp_path: Path) -> None:
+    with opened(tmp_path) as files:
+        for name in (ALARMS, ALARM_EVENTS):
+            (tmp_path / name).rename(tmp_path / f"old {name}")
+        (tmp_path / ALARM_EVENTS).mkdir()  # the one that is opened first
+        with pytest.raises(IsADirectoryError):
+            files.reopen_if_renamed()
+        files.add(LINES[0], LINES[1])
+        files.flush()
+    assert (tmp_path / f"old {ALARM_EVENTS}").read_bytes() == LINES[0]
+    assert (tmp_path / ALARMS).read_bytes() == LINES[1]
+
+
 # Locks.
 
 

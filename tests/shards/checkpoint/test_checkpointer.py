@@ -5,18 +5,19 @@ import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from engine.alarm import BacklogKey
 from engine.correlation.correlator import Correlator
 from engine.options import Options
-from shards.checkpoint.checkpointer import FOLDER, Checkpointer, checkpoint_path
+from shards.checkpoint.checkpointer import Checkpointer
 from shards.checkpoint.database_file import prepare_database
+from shards.checkpoint.paths import FOLDER, checkpoint_path
 from shards.checkpoint.saved_folder import SavedFolder, WrittenFiles
 from shards.checkpoint.store import CheckpointStore
 from shards.checkpoint.tables import BacklogRow
@@ -26,6 +27,7 @@ from tests.support.cluster import ENDS, GOES_ON, OPENS
 from tests.support.disk import no_file_longer_than
 from tests.support.pair_backlogs import PAIR_DIRECTIVES, pair_correlator, take
 
+T = TypeVar("T")
 LATER = math.inf
 """A deadline that never comes."""
 FILES = ["1.json", "2.json"]
@@ -273,6 +275,83 @@ def test_checkpoints_are_written_at_the_interval(tmp_path: Path) -> None:
     assert disk.rows() == {1: 3, 2: 3}
 
 
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of rows of each save."""
+    numbers: list[int] = []
+    save = CheckpointStore.save
+
+    def counted_save(store: CheckpointStore, rows: Any, *args: Any, **kw: Any) -> None:
+        rows = list(rows)
+        numbers.append(len(rows))
+        save(store, rows, *args, **kw)
+
+    monkeypatch.setattr(CheckpointStore, "save", counted_save)
+    return numbers
+
+
+def test_rows_of_restored_backlogs_are_not_written_again(disk: Disk, written: list[int]) -> None:
+    """A stop soon after a start with many backlogs would have to wait for them."""
+    disk.checkpointer(pair_correlator(50, track_changes=True)).finish(LATER)
+    correlator = pair_correlator(0, track_changes=True)
+    checkpointer = disk.checkpointer(correlator)
+    checkpointer.restore()
+    written.clear()
+    write(checkpointer)
+    take(correlator, 1, GOES_ON, 7)
+    write(checkpointer)
+    checkpointer.finish(LATER)
+    assert written == [0, 1, 0, 0]
+    again = pair_correlator(0)
+    disk.checkpointer(again).restore()
+    assert again.snapshots() == correlator.snapshots()
+
+
+def test_restored_rows_are_newer_than_their_files_if_these_could_not_be_removed(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a crash between the first checkpoint and the removal of the files."""
+    disk.checkpointer(pair_correlator(3, track_changes=True)).finish(LATER)
+    monkeypatch.setattr(SavedFolder, "remove", lambda *_: None)
+    checkpointer = disk.checkpointer(pair_correlator(0, track_changes=True))
+    checkpointer.restore()
+    write(checkpointer)
+    with disk.store() as store:
+        saved = store.last_saved_ns()
+    for id_ in (1, 2):
+        file = disk.settings.log_dir / FOLDER / f"{id_}.json"
+        assert saved[id_] > file.stat().st_mtime_ns
+
+
+def test_backlogs_restored_from_files_are_written(disk: Disk, written: list[int]) -> None:
+    disk.checkpointer(pair_correlator(3, track_changes=True)).finish(LATER)
+    checkpoint_path(disk.settings).unlink()
+    checkpointer = disk.checkpointer(pair_correlator(0, track_changes=True))
+    checkpointer.restore()
+    written.clear()
+    write(checkpointer)
+    assert written == [6]
+    assert disk.rows() == {1: 3, 2: 3}
+    assert disk.saved_files == []
+
+
+def test_a_restoration_tells_of_its_progress(disk: Disk) -> None:
+    """A worker that is silent for too long would be killed, and begin anew."""
+    disk.checkpointer(pair_correlator(50, track_changes=True)).finish(LATER)
+    taken = 0
+
+    def counted(items: Iterable[T], /) -> Iterator[T]:
+        nonlocal taken
+        for item in items:
+            taken += 1
+            yield item
+
+    correlator = pair_correlator(0)
+    disk.checkpointer(correlator).restore(counted)
+    assert len(correlator) == 100
+    assert taken == 200  # each backlog when it is read, and when it is restored
+
+
 # A file that is lost while in use.
 
 
@@ -289,7 +368,7 @@ def test_all_open_backlogs_are_written_again_after_the_file_was_lost(
     assert disk.rows() == {1: 3, 2: 2}
     assert checkpointer.stats.trouble == ""
     lost, again = [record["message"] for record in logged]
-    assert lost.endswith("checkpoint.sqlite: the file was removed while it was in use")
+    assert lost.endswith("checkpoint.sqlite was removed while it was in use")
     assert again == "crash checkpoints are written again"
     restored = pair_correlator(0)
     disk.checkpointer(restored, first_start=False).restore()
@@ -399,25 +478,3 @@ def test_the_directives_with_few_backlogs_are_saved_first(
     take(correlator, 1, OPENS, 3)
     disk.checkpointer(correlator).finish(LATER)
     assert order == [2, 1]
-
-
-def test_a_stop_writes_only_what_has_changed_since_the_last_checkpoint(
-    disk: Disk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    disk.checkpointer(pair_correlator(50, track_changes=True)).finish(LATER)
-    correlator = pair_correlator(0, track_changes=True)
-    checkpointer = disk.checkpointer(correlator)
-    checkpointer.restore()
-    write(checkpointer)
-    take(correlator, 1, GOES_ON, 7)
-    written: list[int] = []
-    save = CheckpointStore.save
-
-    def recorded_save(store: CheckpointStore, rows: Any, *args: Any, **kw: Any) -> None:
-        rows = list(rows)
-        written.append(len(rows))
-        save(store, rows, *args, **kw)
-
-    monkeypatch.setattr(CheckpointStore, "save", recorded_save)
-    checkpointer.finish(LATER)
-    assert written == [1, 0]

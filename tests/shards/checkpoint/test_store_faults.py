@@ -194,6 +194,16 @@ def replace_by_another_program(path: Path) -> None:
         connection.executescript("CREATE TABLE notes (text); INSERT INTO notes VALUES ('mine')")
 
 
+def remove_the_logs(path: Path) -> None:
+    """What is not in the database yet is lost with them."""
+    for log in path.parent.glob("*.db-*"):
+        log.unlink()
+
+
+def remove_the_log(path: Path) -> None:
+    path.with_name(f"{path.name}-wal").unlink()
+
+
 LOSSES: list[Callable[[Path], None]] = [
     remove,
     remove_folder,
@@ -203,6 +213,8 @@ LOSSES: list[Callable[[Path], None]] = [
     overwrite_the_start,
     truncate,
     replace_by_another_program,
+    remove_the_logs,
+    remove_the_log,
 ]
 
 
@@ -235,7 +247,7 @@ def test_a_file_that_is_removed_during_a_save_is_an_error(
     with open_store(path) as store:
         store.save(rows_of(1, 1), [], NOW)
         monkeypatch.setattr(tables, "write_rows", lambda *_: path.unlink())
-        with pytest.raises(CheckpointLostError, match="the file was removed while it was in use"):
+        with pytest.raises(CheckpointLostError, match="db was removed while it was in use"):
             store.save(rows_of(1, 1), [], NOW)
 
 
