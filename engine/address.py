@@ -26,8 +26,10 @@ CACHED_ADDRESSES = 16384
 def _canonical(text: str) -> str:
     if _IPV4.fullmatch(text):
         return text
-    address = ip_address(text.strip().partition("%")[0])
+    address = ip_address(text)
     if address.version == 6:
+        if address.scope_id is not None:
+            raise ValueError(f"{text!r} has a zone")
         address = address.ipv4_mapped or address
     return str(address)
 
@@ -35,8 +37,16 @@ def _canonical(text: str) -> str:
 canonical_ip = FunctionCache(_canonical, CACHED_ADDRESSES).__getitem__
 """The canonical text of an IP address; ValueError if it is not one.
 
-Outer blanks and a zone (`fe80::1%eth0`) are cut off: it names an interface of the sensor.
+A zone (`fe80::1%eth0`) is refused: it names an interface of the sensor.
 """
+
+
+def _canonical_of_event(text: str) -> str:
+    return _canonical(text.strip().partition("%")[0])
+
+
+canonical_event_ip = FunctionCache(_canonical_of_event, CACHED_ADDRESSES).__getitem__
+"""As canonical_ip, for the address of an event: outer blanks and a zone are cut off."""
 
 
 def packed_bytes(address: str) -> bytes:

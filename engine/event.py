@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from engine.address import canonical_ip
+from engine.address import canonical_event_ip
 from engine.errors import InvalidEventError
 from engine.event_repair import has_key, repair, wrong_value
 
@@ -110,7 +110,7 @@ def decode_routing_key(raw: bytes) -> RoutingKey:
     if len(raw) <= MAX_EVENT_BYTES:  # one step for most keys
         try:
             key = _quick_key(raw)
-            canonical_ip(key.src_ip)
+            canonical_event_ip(key.src_ip)
             if key.plugin_id and key.plugin_sid:
                 return key
         except Exception:  # the slow path finds the reason
@@ -175,7 +175,7 @@ def parse_timestamp(timestamp: Any) -> int:
 
 def _address(name: str, value: str) -> str:
     try:
-        return canonical_ip(value)
+        return canonical_event_ip(value)
     except ValueError:
         raise wrong_value("bad_address", name, value) from None
 

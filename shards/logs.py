@@ -90,17 +90,16 @@ class EventLog:
     def log_invalid(self, error: InvalidEventError, raw: bytes, now: float) -> None:
         """Log an invalid event and why it is; `now`: monotonic seconds."""
         about = {"reason": error.reason, "why": error.detail}
-        self._log("invalid event", error.reason, error.field, about, raw, now)
+        self._log("invalid event", f"{error.reason} {error.field}", about, raw, now)
 
     def log_repaired(self, fields: Sequence[str], raw: bytes, now: float) -> None:
         """Log an event with fields that were damaged or could not be used."""
         about = {"fields": ", ".join(fields)}
-        self._log("an event was repaired", "repaired", fields[0], about, raw, now)
+        self._log("an event was repaired", f"repaired {fields[0]}", about, raw, now)
 
     def _log(
-        self, message: str, reason: str, field: str, about: Mapping[str, str], raw: bytes, now: float
+        self, message: str, key: str, about: Mapping[str, str], raw: bytes, now: float
     ) -> None:
-        key = f"{reason} {field}"
         if self._limit.allow(key, now):
             self._log_suppressed(key)
             logger.bind(**about, event=excerpt(raw)).warning(message)

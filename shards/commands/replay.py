@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from datetime import timedelta
 
-from engine.address import canonical_ip
+from engine.address import canonical_event_ip
 from engine.asset import NetworkAssets
 from engine.correlation.correlator import Correlator
 from engine.correlation.outputs import Outputs
@@ -77,7 +77,7 @@ class Replay:
         if not self._index.find(key):
             events.unmatched += 1
             return self._advance_clock(key)
-        if self._assets.address_info(canonical_ip(key.src_ip)).whitelisted:
+        if self._assets.address_info(canonical_event_ip(key.src_ip)).whitelisted:
             events.whitelisted += 1
             return self._advance_clock(key)
         events.routed += 1

@@ -14,6 +14,7 @@ from shards.ops.metric_samples import (
     breaker_states,
     by_label,
     by_reason,
+    by_two_labels,
     by_worker,
     closed_backlogs,
     delivery_outcomes,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
-from engine.address import canonical_ip
+from engine.address import canonical_event_ip
 from engine.asset import Asset, NetworkAssets
 from engine.directives.index import DirectiveIds, DirectiveIndex, DirectiveRoutingKeys
 from engine.errors import InvalidEventError
@@ -96,7 +96,7 @@ class Router:
 
     def _send(self, ids: DirectiveIds, src_ip: str, raw: bytes) -> bool:
         """Put an event on the send queues of these directives; False if one of them is full."""
-        if self._assets.address_info(canonical_ip(src_ip)).whitelisted:
+        if self._assets.address_info(canonical_event_ip(src_ip)).whitelisted:
             self._events.whitelisted += 1
             return True
         queues = self._queues_by_directives.get(ids)
