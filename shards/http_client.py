@@ -6,7 +6,7 @@ A response is bounded in bytes and seconds, whatever the server does, and a stop
 import threading
 from collections.abc import Container
 from http import HTTPStatus
-from http.client import IncompleteRead
+from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 from typing import Self
 from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
@@ -24,6 +24,7 @@ _CHUNK_BYTES = 1 << 16
 _OK = frozenset({HTTPStatus.OK.value})
 _NO_COMPRESSION = ("", "identity")
 _INCOMPLETE = "the connection has ended before all of it had come"
+_NO_HTTP = "the response is no valid HTTP"
 _HEADERS = {
     "Accept-Encoding": "identity",  # a compressed body could grow without bound
     "Connection": "close",  # every exchange has its own connection, which can be shut down
@@ -239,5 +240,13 @@ def _root_cause(error: BaseException) -> BaseException:
 def _describe(error: BaseException) -> str:
     if isinstance(error, IncompleteRead):
         return _INCOMPLETE
+    if type(error) is ValueError:  # the size of a chunk, or a URL in a header
+        return _NO_HTTP
+    if isinstance(error, HTTPException) and not isinstance(error, RemoteDisconnected):
+        return f"{_NO_HTTP} ({_text_of(error)})"
+    return _text_of(error)
+
+
+def _text_of(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return excerpt(text.encode("utf-8", "backslashreplace"))

@@ -78,6 +78,41 @@ class RateLimit:
         return True
 
 
+MAX_KINDS = 100
+"""Kinds of records that are logged on their own."""
+
+
+class KindLog:
+    """Logs many records in few lines: the first of each kind, and how many like it there are."""
+
+    def __init__(self, level: str, message: str) -> None:
+        """`level` and `message` of the lines."""
+        self._level = level
+        self._message = message
+        self._first: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self._counts: Counter[tuple[Any, ...]] = Counter()
+        self._others = 0
+
+    def add(self, kind: tuple[Any, ...], about: Mapping[str, Any]) -> None:
+        """Add a record; records of one kind differ only in what does not matter."""
+        if kind in self._first or len(self._first) < MAX_KINDS:
+            self._first.setdefault(kind, dict(about))
+            self._counts[kind] += 1
+        else:
+            self._others += 1
+
+    def flush(self) -> None:
+        """Log what was added."""
+        for kind, about in self._first.items():
+            more = self._counts[kind] - 1
+            logger.bind(**about, **({"more_like_it": more} if more else {})).log(
+                self._level, self._message
+            )
+        if self._others:
+            logger.bind(more=self._others).log(self._level, self._message)
+        self._first, self._counts, self._others = {}, Counter(), 0
+
+
 class EventLog:
     """Logs events that are invalid or were repaired: at most 5 in 10 s for each reason and field.
 

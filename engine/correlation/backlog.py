@@ -214,10 +214,14 @@ class Backlog:
 
     def set_expiry(self, now: int) -> None:
         """Set `expires_at`; the current stage has been current since `now`."""
+        self.expires_at = self.expiry_since(now)
+
+    def expiry_since(self, now: int) -> int:
+        """When the current stage expires if it has been current since `now`."""
         options = self.compiled.options
         timeout = self.compiled.rules[self.stage - 1].record.timeout
         after_timeout = self.starts[-1] + timeout + options.min_alarm_lifetime + 1
-        self.expires_at = max(after_timeout, now + options.expiry_grace)
+        return max(after_timeout, now + options.expiry_grace)
 
     def _max_asset_value(self) -> int:
         """The highest asset value of all addresses so far."""

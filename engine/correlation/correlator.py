@@ -4,6 +4,7 @@ Synchronous and single-threaded. `now` is always an argument, in whole seconds s
 caller chooses the clock (wall time, or the highest event time).
 """
 
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain, repeat
@@ -92,12 +93,30 @@ class Correlator:
         matches, self._matches = self._matches, Counter()
         return matches
 
-    def advance_time(self, now: int, outputs: Outputs | None = None) -> Outputs:
-        """Close what has expired by `now`; adds to these outputs, if given."""
+    def is_due(self, now: int) -> bool:
+        """Whether `advance_time` has something to do."""
+        return self._expiry.is_due(now)
+
+    def advance_time(
+        self, now: int, outputs: Outputs | None = None, limit: int = sys.maxsize
+    ) -> Outputs:
+        """Close what has expired by `now`; adds to these outputs, if given.
+
+        Closes not more than `limit` backlogs: call it again as long as `is_due`.
+        """
         outputs = Outputs() if outputs is None else outputs
-        for backlog in self._expiry.pop_expired(now):
+        for backlog in self._expiry.pop_expired(now, limit):
             self._by_directive[backlog.compiled.directive.id].expire(backlog, outputs)
         return outputs
+
+    def follow_clock_back(self, now: int, latest: int) -> None:
+        """Correct the open backlogs after the clock was set back to `now`, or after a restore.
+
+        Stages that began later than `latest` began at `now`, and no stage has been current since
+        later than `now`: otherwise they would not expire before the clock is there again.
+        """
+        for backlogs in self._by_directive.values():
+            backlogs.follow_clock_back(now, latest)
 
     def enrich(
         self, key: BacklogKey, kind: LookupKind, hits: Iterable[Hit]

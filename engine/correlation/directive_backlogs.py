@@ -137,6 +137,20 @@ class DirectiveBacklogs:
         outputs.count("expired")
         outputs.published += publish(backlog, timed_out=True)
 
+    def follow_clock_back(self, now: int, latest: int) -> None:
+        """As `Correlator.follow_clock_back`."""
+        for backlog in self._backlogs.values():
+            ahead = max(backlog.starts) > latest
+            if ahead:
+                starts = backlog.starts
+                backlog.starts = tuple(now if start > latest else start for start in starts)
+            expires_at = backlog.expiry_since(now)
+            if expires_at < backlog.expires_at:
+                self._expiry.move(backlog, expires_at)
+            elif not ahead:
+                continue
+            self._activity.add_changed(self._id, backlog.opened_by)
+
     def enrich(
         self, opened_by: str, kind: LookupKind, hits: Iterable[Hit]
     ) -> Iterable[PublishedAlarm] | None:

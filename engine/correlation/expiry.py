@@ -3,11 +3,16 @@
 A file of its own, since the backlogs of all directives share one queue.
 """
 
-from heapq import heappop, heappush
+import sys
+from heapq import heapify, heappop, heappush
+from itertools import islice
 
 from engine.correlation import compact_set
 from engine.correlation.backlog import Backlog
-from engine.correlation.compact_set import CompactSet, CompactSetMap
+from engine.correlation.compact_set import CompactSetMap
+
+_SPARE_SECONDS = 64
+"""Length up to which the heap is not cleaned of seconds at which nothing expires any more."""
 
 
 class ExpiryQueue:
@@ -26,17 +31,38 @@ class ExpiryQueue:
         self._by_second.add(backlog.expires_at, backlog)
 
     def remove(self, backlog: Backlog) -> None:
-        """Remove a backlog; its second stays in the heap until it has passed."""
+        """Remove a backlog.
+
+        The heap stays below twice the number of seconds in use, at a constant cost per removal.
+        """
         self._by_second.remove(backlog.expires_at, backlog)
+        if len(self._seconds) > 2 * len(self._by_second) + _SPARE_SECONDS:
+            self._seconds = list(self._by_second)
+            heapify(self._seconds)
+
+    def move(self, backlog: Backlog, expires_at: int) -> None:
+        """Change the `expires_at` of a backlog."""
+        self.remove(backlog)
+        backlog.expires_at = expires_at
+        self.add(backlog)
 
     def is_due(self, now: int) -> bool:
         """Whether a backlog may expire at `now` or before."""
         return bool(self._seconds) and self._seconds[0] <= now
 
-    def pop_expired(self, now: int) -> list[Backlog]:
-        """Remove and return the backlogs that expire at `now` or before, earliest first."""
+    def pop_expired(self, now: int, limit: int = sys.maxsize) -> list[Backlog]:
+        """Remove and return backlogs that expire at `now` or before, earliest first.
+
+        Not more than `limit`; more may be due as long as `is_due`.
+        """
         expired: list[Backlog] = []
-        while self._seconds and self._seconds[0] <= now:
-            backlogs: CompactSet[Backlog] = self._by_second.pop(heappop(self._seconds), None)
-            expired += compact_set.items(backlogs)
+        while self.is_due(now) and len(expired) < limit:
+            second = self._seconds[0]
+            backlogs = compact_set.items(self._by_second.get(second))
+            due = list(islice(backlogs, limit - len(expired)))
+            for backlog in due:
+                self._by_second.remove(second, backlog)
+            expired += due
+            if second not in self._by_second:
+                heappop(self._seconds)
         return expired

@@ -16,6 +16,7 @@ from msgspec import Struct, field
 
 from engine.alarm import BacklogKey
 from engine.correlation.correlator import Correlator
+from engine.correlation.snapshot import DroppedBacklog
 from engine.directives.directive import Directive
 from engine.dsiem_format.saved_alarm import saved_alarms
 from engine.options import Options
@@ -105,12 +106,11 @@ class Checkpointer:
         recovered = recover_backlogs(
             self._store, folder, self._directives, self._options, track_progress
         )
-        number = 0
+        dropped: list[DroppedBacklog] = []
         for state in track_progress(sorted(recovered.states, key=lambda state: state.order)):
-            dropped = self._correlator.restore((state,))
-            for backlog in dropped:
-                log_dropped(backlog)
-            number += not dropped
+            dropped += self._correlator.restore((state,))
+        log_dropped(dropped)
+        number = len(recovered.states) - len(dropped)
         self._ledger.backlogs["restored"] += number
         self._obsolete_files = recovered.files
         self._encoder.hold({key: held for key, held in recovered.rows.items() if held.numbers})

@@ -4,7 +4,7 @@ The checkpoint and the saved files of dsiem-backend can both hold backlogs of a 
 of the two counts.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 import msgspec
@@ -25,6 +25,7 @@ from shards.checkpoint.backlog_rows import BLOCK_ITEMS, decode_backlog
 from shards.checkpoint.database_file import CheckpointError
 from shards.checkpoint.saved_folder import SavedFile, SavedFolder
 from shards.checkpoint.store import CheckpointStore
+from shards.logs import KindLog
 from shards.progress import TrackProgress, untracked
 
 _OF_NO_BACKLOG = -1
@@ -103,19 +104,20 @@ def _load_checkpoint(
     except CheckpointError as error:
         logger.error(f"the crash checkpoint cannot be read: {error}")
         return _CheckpointContent({}, {})
+    unreadable = KindLog("ERROR", "a backlog in the crash checkpoint cannot be read")
     for row in track_progress(rows):
         key = row.directive, row.opened_by
         numbers = {name: BLOCK_ITEMS * len(blocks) for name, blocks in row.blocks.items()}
         try:
             snapshot = decode_backlog(row.state, row.blocks)
         except ValueError as error:
-            logger.bind(directive=row.directive, why=str(error)).error(
-                "a backlog in the crash checkpoint cannot be read"
-            )
+            about = {"directive": row.directive, "why": str(error)}
+            unreadable.add(tuple(about.values()), about)
             content.rows[key] = HeldItems(_OF_NO_BACKLOG, numbers)
         else:
             content.snapshots.setdefault(row.directive, []).append(snapshot)
             content.rows[key] = HeldItems(snapshot.order, numbers)
+    unreadable.flush()
     return content
 
 
@@ -123,15 +125,20 @@ def _snapshots_of_file(
     file: SavedFile, directive: Directive, options: Options
 ) -> Iterator[BacklogSnapshot]:
     """Convert the alarms of a saved file; logs those that do not fit the directive."""
+    dropped: list[DroppedBacklog] = []
     for order, alarm in enumerate(file.alarms):
         try:
             snapshot = snapshot_from_alarm(alarm, directive, options)
         except UnusableBacklogError as error:
-            log_dropped(error.dropped(directive.id, alarm.alarm_id, alarm.title))
+            dropped.append(error.dropped(directive.id, alarm.alarm_id, alarm.title))
         else:
             yield msgspec.structs.replace(snapshot, order=order)
+    log_dropped(dropped)
 
 
-def log_dropped(dropped: DroppedBacklog) -> None:
-    """Log a saved backlog that is not restored, and the reason."""
-    logger.bind(**msgspec.structs.asdict(dropped)).warning("a saved backlog is dropped")
+def log_dropped(dropped: Iterable[DroppedBacklog]) -> None:
+    """Log saved backlogs that are not restored: a line for each directive and reason."""
+    log = KindLog("WARNING", "a saved backlog is dropped")
+    for backlog in dropped:
+        log.add((backlog.directive, backlog.reason), msgspec.structs.asdict(backlog))
+    log.flush()

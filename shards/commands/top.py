@@ -67,27 +67,33 @@ def _once(settings: Settings) -> int:
 
 
 def _live(settings: Settings) -> int:
-    status = fetch(settings.url)
+    """Show the status until an interrupt; a failure is shown below the last status."""
+    status = _fetch_viewable(settings.url)
     with Live(screen=True, auto_refresh=False) as live:
         error_text = ""
         while True:
-            shown = _checked_view(
-                status, live.console.width, _alarms_that_fit(status, live.console)
-            )
+            shown = view(status, live.console.width, _alarms_that_fit(status, live.console))
             footer = Text(" Ctrl-C ends it", "dim")
             if error_text:
                 footer = Text(f" {error_text}", "bold red")
             live.update(Group(shown, footer), refresh=True)
             time.sleep(_REFRESH_SECONDS)
             try:
-                status, error_text = fetch(settings.url), ""
+                status, error_text = _fetch_viewable(settings.url), ""
             except _NoStatusError as error:
                 error_text = str(error)
 
 
+def _fetch_viewable(url: str) -> Status:
+    """The status of the service at a URL, of a form that can be shown; otherwise _NoStatusError."""
+    status = fetch(url)
+    _checked_view(status, _WIDE_COLUMNS, sys.maxsize)
+    return status
+
+
 def _alarms_that_fit(status: Status, console: Console) -> int:
     """Number of alarms that fit below the tables, with a line for the footer."""
-    rest = console.render_lines(_checked_view(status, console.width, 0))
+    rest = console.render_lines(view(status, console.width, 0))
     return max(1, console.height - len(rest) - 1)
 
 

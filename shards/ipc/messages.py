@@ -40,7 +40,14 @@ class WorkerDetails(Struct, frozen=True, array_like=True):
     checkpoint_trouble: str = ""
 
 
-class WorkerReport(Struct, frozen=True, array_like=True):
+class AlarmLines(Struct, frozen=True, array_like=True, tag=True):
+    """Whole lines to write; those of a large report go ahead of it."""
+
+    alarm_events: bytes
+    alarms: bytes
+
+
+class WorkerReport(AlarmLines, frozen=True, array_like=True, tag=True):
     """The state of a worker, and the lines to write since its last report.
 
     `processed`: deliveries by data pipe; `ended_pipes`: data pipes read to their end;
@@ -48,8 +55,6 @@ class WorkerReport(Struct, frozen=True, array_like=True):
     `active_directives`: directives with open backlogs; `details` only twice a second.
     """
 
-    alarm_events: bytes
-    alarms: bytes
     processed: dict[int, int]
     ended_pipes: list[int]
     ledger: Ledger

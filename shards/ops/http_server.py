@@ -7,10 +7,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
-import msgspec
 from aiohttp import web
 from loguru import logger
 
+from shards.http_server import HttpLimits, HttpServer, RequestRefusedError, json_response, response
 from shards.ops.overview import Overview
 from shards.ops.prometheus_text import CONTENT_TYPE, prometheus_text
 from shards.ops.status_document import status_document
@@ -19,36 +19,42 @@ _RETRY_SECONDS = 5.0
 """Interval of attempts to listen on a port that is in use."""
 _SHUTDOWN_SECONDS = 1.0
 """Longest wait for requests that are in progress at the end."""
+_LIMITS = HttpLimits(connections=64)
 
 
 @asynccontextmanager
 async def run_ops_server(
-    address: str, port: int, get_overview: Callable[[], Overview]
+    address: str,
+    port: int,
+    get_overview: Callable[[], Overview],
+    limits: HttpLimits = _LIMITS,
 ) -> AsyncIterator[None]:
     """Run the server while the context is active; each request reads one overview.
 
     If the port cannot be opened, it logs that and retries in the background: the service correlates
     also without health and metrics.
     """
-    application = _create_application(get_overview)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
-    await runner.setup()
-    listening = asyncio.create_task(_listen(runner, address, port))
+
+    async def handle(request: web.BaseRequest) -> web.Response:
+        return _respond(request, get_overview)
+
+    server = HttpServer(handle, limits)
+    listening = asyncio.create_task(_listen(server, address, port))
     try:
         yield
     finally:
         listening.cancel()
         with suppress(asyncio.CancelledError):
             await listening
-        await runner.cleanup()
+        await server.close(_SHUTDOWN_SECONDS)
 
 
-async def _listen(runner: web.AppRunner, address: str, port: int) -> None:
+async def _listen(server: HttpServer, address: str, port: int) -> None:
     """Open the port; retries until that succeeds, and logs the first failure."""
     failed = False
     while True:
         try:
-            await web.TCPSite(runner, address, port).start()
+            await server.start(address, port)
         except OSError as error:
             if not failed:
                 logger.error(
@@ -62,31 +68,24 @@ async def _listen(runner: web.AppRunner, address: str, port: int) -> None:
             return
 
 
-def _create_application(get_overview: Callable[[], Overview]) -> web.Application:
-    async def livez(_: web.Request) -> web.Response:
-        return _health_response(get_overview().liveness_problems)
-
-    async def readyz(_: web.Request) -> web.Response:
-        overview = get_overview()
-        return _health_response(overview.readiness_problems, overview.warnings)
-
-    async def metrics(_: web.Request) -> web.Response:
-        body = prometheus_text(get_overview())
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
-
-    async def status(_: web.Request) -> web.Response:
-        body = msgspec.json.encode(status_document(get_overview()))
-        return web.Response(body=body, content_type="application/json")
-
-    application = web.Application()
-    application.router.add_get("/livez", livez)
-    application.router.add_get("/readyz", readyz)
-    application.router.add_get("/metrics", metrics)
-    application.router.add_get("/status", status)
-    return application
+def _respond(request: web.BaseRequest, get_overview: Callable[[], Overview]) -> web.Response:
+    make = _RESPONSES.get(request.path)
+    if make is None:
+        raise RequestRefusedError(404, f"no such path; there are {' '.join(_RESPONSES)}")
+    if request.method not in ("GET", "HEAD"):
+        raise RequestRefusedError(405, "method not allowed", {"Allow": "GET, HEAD"})
+    return make(get_overview())
 
 
 def _health_response(problems: list[str], warnings: Sequence[str] = ()) -> web.Response:
     """200 and `ok`, or 503 and a line for each problem; then a line for each warning."""
     text = "".join(f"{line}\n" for line in (*(problems or ["ok"]), *warnings))
-    return web.Response(status=503 if problems else 200, text=text)
+    return response(503 if problems else 200, text.encode(), "text/plain; charset=utf-8")
+
+
+_RESPONSES: dict[str, Callable[[Overview], web.Response]] = {
+    "/livez": lambda overview: _health_response(overview.liveness_problems),
+    "/readyz": lambda overview: _health_response(overview.readiness_problems, overview.warnings),
+    "/metrics": lambda overview: response(200, prometheus_text(overview), CONTENT_TYPE),
+    "/status": lambda overview: json_response(200, status_document(overview)),
+}

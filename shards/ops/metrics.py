@@ -87,8 +87,8 @@ METRICS: tuple[Metric, ...] = (
     ),
     _counter(
         "events_dropped_total",
-        "Valid events that were dropped.",
-        by_label(lambda o: o.ledger.events.dropped),
+        "Valid events that no worker got, since the queue of one was full; their sender was told.",
+        by_reason(("queue_full",), lambda o: o.ledger.events.dropped),
         "reason",
     ),
     _counter(
@@ -105,7 +105,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     _counter(
         "deliveries_dropped_total",
-        "Deliveries that were dropped, for example because the queue of a worker was full.",
+        "Deliveries of events from NATS that were dropped, since the queue of a worker was full.",
         by_reason(("queue_full",), lambda o: o.ledger.deliveries.dropped),
         "reason",
     ),
@@ -247,6 +247,11 @@ METRICS: tuple[Metric, ...] = (
         "nats_events_cut_total",
         "Events that the NATS server discarded for this client; only with --nats-monitor.",
         single_if_nats(lambda o: o.ledger.feed.cut),
+    ),
+    _counter(
+        "http_bodies_cut_total",
+        "Posted bodies whose rest was refused, since too many of their events were refused.",
+        single(lambda o: o.ledger.feed.bodies_cut),
     ),
     _gauge(
         "output_writable", "Whether alarms can be written.", single(lambda o: not o.output_trouble)

@@ -1,11 +1,12 @@
 """Routes each event to the send queues of the workers whose directives it can concern.
 
-Only the routing key of an event is decoded, except where the sender waits for an answer (HTTP).
+Only the routing key of an event is decoded, except where the sender waits for an answer (HTTP);
+such an event goes to all of its workers or to none.
 Everything here is on the path of every event.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -24,6 +25,8 @@ from shards.router.send_queue import SendQueue
 from shards.settings.settings import Settings
 from shards.sources.event_source import QUEUE_FULL, EventSource, Refusal
 
+ELSEWHERE = -1
+"""In place of a worker, for directives that other services of the node have."""
 _decode_routing_keys = msgspec.msgpack.Decoder(list[DirectiveRoutingKeys]).decode
 
 
@@ -33,6 +36,23 @@ class RouterSetup(Struct, frozen=True):
     settings: Settings
     routing_keys: bytes
     assets: tuple[Asset, ...]
+
+
+def _keys_of_workers(
+    keys: Iterable[DirectiveRoutingKeys], settings: Settings
+) -> list[DirectiveRoutingKeys]:
+    """The keys with the number of the directive's worker, or ELSEWHERE, in place of its id.
+
+    They are sorted by it, since the index removes the duplicates of neighbours. So the index finds
+    workers, and its results are short, however many directives there are.
+    """
+    size, part = settings.cluster_size, settings.cluster_part
+
+    def place(key: DirectiveRoutingKeys) -> DirectiveRoutingKeys:
+        node, worker = shard_of_directive(key.id, size, settings.workers)
+        return DirectiveRoutingKeys(worker if node == part else ELSEWHERE, key.rules)
+
+    return sorted(map(place, keys), key=lambda key: key.id)
 
 
 class Router:
@@ -48,28 +68,26 @@ class Router:
         self._ledger = Ledger()
         self._events = self._ledger.events
         self._assets = NetworkAssets(track_progress(setup.assets))
-        keys = _decode_routing_keys(setup.routing_keys)
-        self._find_directives = DirectiveIndex(track_progress(keys)).find
+        keys = track_progress(_decode_routing_keys(setup.routing_keys))
+        self._find_workers = DirectiveIndex(_keys_of_workers(keys, setup.settings)).find
+        """The workers whose directives an event can concern, each once."""
         self._send_queues = send_queues
-        self._cluster = setup.settings.cluster_size, setup.settings.cluster_part
-        self._queues_by_directives: dict[DirectiveIds, tuple[SendQueue, ...]] = {}
-        """For each result of the index, the send queues of its directives' workers, each once."""
         self._event_log = EventLog()
 
     def route(self, raws: Sequence[bytes]) -> None:
         """Route the events of one read, and flush. Their sender does not wait for an answer."""
-        find, unmatched = self._find_directives, 0
+        find, unmatched = self._find_workers, 0
         for raw in raws:
             try:
                 key = decode_routing_key(raw)
             except InvalidEventError as error:
                 self._count_invalid(error, raw)
                 continue
-            ids = find(key)
-            if ids:
-                self._send(ids, key.src_ip, raw)
-            else:
+            workers = find(key)
+            if not workers:
                 unmatched += 1
+            elif not self._is_whitelisted(key.src_ip):
+                self._put(self._queues_of(workers), raw)
         self._events.received += len(raws)
         self._events.unmatched += unmatched
         self.flush()
@@ -82,41 +100,40 @@ class Router:
         except InvalidEventError as error:
             self._count_invalid(error, raw)
             return Refusal(error.reason, error.detail)
-        ids = self._find_directives(event)
-        if not ids:
+        workers = self._find_workers(event)
+        if not workers:
             self._events.unmatched += 1
             return None
-        if self._send(ids, event.src_ip, raw):
+        if self._is_whitelisted(event.src_ip):
             return None
-        return Refusal(QUEUE_FULL, "a worker has more events waiting than max-queue")
+        queues = self._queues_of(workers)
+        if any(queue.full for queue in queues):
+            self._events.dropped[QUEUE_FULL] += 1
+            return Refusal(QUEUE_FULL, "a worker has more events waiting than max-queue")
+        self._put(queues, raw)
+        return None
 
     def _count_invalid(self, error: InvalidEventError, raw: bytes) -> None:
         self._ledger.count_invalid(self._events.invalid, error)
         self._event_log.log_invalid(error, raw, time.monotonic())
 
-    def _send(self, ids: DirectiveIds, src_ip: str, raw: bytes) -> bool:
-        """Put an event on the send queues of these directives; False if one of them is full."""
-        if self._assets.address_info(canonical_event_ip(src_ip)).whitelisted:
-            self._events.whitelisted += 1
-            return True
-        queues = self._queues_by_directives.get(ids)
-        if queues is None:
-            queues = self._queues_by_directives[ids] = self._find_queues(ids)
+    def _is_whitelisted(self, src_ip: str) -> bool:
+        whitelisted = self._assets.address_info(canonical_event_ip(src_ip)).whitelisted
+        self._events.whitelisted += whitelisted
+        return whitelisted
+
+    def _queues_of(self, workers: DirectiveIds) -> list[SendQueue]:
+        """The send queues of these workers, without ELSEWHERE."""
+        return [self._send_queues[worker] for worker in workers if worker != ELSEWHERE]
+
+    def _put(self, queues: Sequence[SendQueue], raw: bytes) -> None:
+        """Put an event on these send queues; one that is full drops it."""
         if not queues:
             self._events.elsewhere += 1
-            return True
+            return
         self._events.routed += 1
-        accepted = True
         for queue in queues:
-            accepted = queue.put(raw) and accepted
-        return accepted
-
-    def _find_queues(self, ids: DirectiveIds) -> tuple[SendQueue, ...]:
-        """The send queues of these directives; none if other services of the node have them all."""
-        size, part = self._cluster
-        shards = (shard_of_directive(directive, size, len(self._send_queues)) for directive in ids)
-        workers = dict.fromkeys(worker for node, worker in shards if node == part)
-        return tuple(self._send_queues[worker] for worker in workers)
+            queue.put(raw)
 
     def flush(self) -> None:
         """Let the send queues write what was put on them; called at the end of each read."""

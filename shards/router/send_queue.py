@@ -52,10 +52,15 @@ class SendQueue:
         """Whether there is a data pipe that is not broken."""
         return self._writing is not None and not self._writing.done()
 
+    @property
+    def full(self) -> bool:
+        """Whether the next event would be refused."""
+        return bool(self._max_queue) and self.queued >= self._max_queue
+
     def put(self, raw: bytes) -> bool:
         """Add an event, to be written after the next flush; False if the queue is full."""
         self.sent += 1
-        if self._max_queue and self.queued >= self._max_queue:
+        if self.full:
             self.dropped += 1
             return False
         self.queued += 1

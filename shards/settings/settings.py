@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from msgspec import Struct
 from msgspec.structs import fields
 
-from shards.settings.cpu_limit import usable_cpus
 from shards.settings.schema import (
     CORRELATING,
     EVERY_COMMAND,
@@ -24,86 +22,11 @@ from shards.settings.schema import (
     read_settings,
     url_spec,
 )
+from shards.settings.service_settings import ServiceSettings
 
 
-class Settings(Struct, frozen=True, kw_only=True):
-    """The settings of one process."""
-
-    workers: Annotated[
-        int, Spec("service", "worker processes; by default one less than the usable CPUs", low=1)
-    ] = max(1, usable_cpus() - 1)
-    reload_backlogs: Annotated[
-        bool, Spec("service", "at the start, restore the backlogs that were open at the last stop")
-    ] = True
-    checkpoint_interval: Annotated[
-        int, Spec("service", "seconds between checkpoints of open backlogs, 0 is off")
-    ] = 5
-    shutdown_timeout: Annotated[
-        int, Spec("service", "seconds for an orderly stop before it is forced", low=1)
-    ] = 8
-
-    hang_timeout: Annotated[
-        int, Spec("service", "seconds without progress until a process is restarted, 0 is never")
-    ] = 30
-
-    mode: Annotated[
-        Literal["standalone", "cluster-backend"],
-        Spec("cluster", "by default cluster-backend if --frontend, --node or --msq is given"),
-    ] = "standalone"
-    node: Annotated[
-        str, Spec("cluster", "name of this node, part of every alarm id", CORRELATING, short="-n")
-    ] = ""
-    frontend: Annotated[
-        str,
-        url_spec(
-            "cluster",
-            "URL of the frontend, where the configuration files come from",
-            "http://frontend:8080",
-            short="-f",
-        ),
-    ] = "http://frontend:8080"
-    msq: Annotated[
-        str,
-        url_spec(
-            "cluster",
-            "URL of the NATS server, where the events come from",
-            "nats://dsiem-nats:4222",
-            pattern=r"\S+",
-        ),
-    ] = "nats://dsiem-nats:4222"
-    frontend_wait: Annotated[
-        int, Spec("cluster", "seconds to wait for the frontend before using the last download")
-    ] = 30
-    nats_creds: Annotated[str, Spec("cluster", "file with the NATS credentials (.creds)")] = ""
-    nats_tls_ca: Annotated[
-        str, Spec("cluster", "file with the CA certificates for the NATS server")
-    ] = ""
-    nats_tls_cert: Annotated[
-        str, Spec("cluster", "file with the client certificate for the NATS server")
-    ] = ""
-    nats_tls_key: Annotated[str, Spec("cluster", "file with the client certificate's key")] = ""
-    cluster_size: Annotated[
-        int,
-        Spec("cluster", "services that share a node name and divide its directives", low=1),
-    ] = 1
-    cluster_index: Annotated[
-        str,
-        Spec(
-            "cluster",
-            "number of this service, from 0; by default the number at the end of the host name",
-            pattern=r"[0-9]{0,6}",
-            expected="a whole number from 0",
-        ),
-    ] = ""
-    nats_monitor: Annotated[
-        str,
-        url_spec(
-            "cluster",
-            "URL of the NATS server's monitoring, to count the events that the server dropped",
-            "http://dsiem-nats:8222",
-            pattern=OPTIONAL_URL,
-        ),
-    ] = ""
+class Settings(ServiceSettings, frozen=True, kw_only=True):
+    """The settings of one process: those of the service, and the ones below."""
 
     address: Annotated[
         str,

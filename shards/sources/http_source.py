@@ -1,44 +1,47 @@
 """Events over HTTP: POST /events takes an object, an array or lines, and reports the fate of each.
 
-Events of a body are passed on only after all of it has arrived. No request holds up the event loop
-for more than some 50 ms.
+Events of a body are passed on only after all of it has arrived. In one turn of the event loop one
+body is worked on, for some 50 ms at most.
 """
 
 import asyncio
 import hmac
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
+import time
+from collections.abc import Iterator
 
-import msgspec
 from aiohttp import web
 from loguru import logger
 from msgspec import Struct
 
+from shards.http_server import (
+    RETRY_HEADER,
+    HttpLimits,
+    HttpServer,
+    RequestRefusedError,
+    json_response,
+)
 from shards.ledger import Feed
-from shards.sources.event_source import QUEUE_FULL, EventSink, Refusal
-from shards.sources.request_body import RequestRefusedError, check_length, decompress, split_events
-
-MAX_LISTED = 100
-"""Maximum number of refused events in a response; `rejected_total` counts all."""
+from shards.logs import RateLimit
+from shards.sources.event_source import EventSink
+from shards.sources.idempotency import IdempotencyMemory, check_key, digest_of
+from shards.sources.posted_events import PostedEvents
+from shards.sources.request_body import (
+    BodyMemory,
+    MemoryShare,
+    check_length,
+    decompress,
+    split_events,
+    splitting_bytes,
+)
 
 _ALLOWED_METHODS = {"/": ("GET", "HEAD"), "/events": ("POST",)}
 _INDEX_DOCUMENT = {"name": "dsiem-shards", "events": "POST /events"}
 _NO_COMPRESSION = ("", "identity")  # content encodings without compression
-_SERVER_HEADER = {"Server": "dsiem-shards"}
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
-_RETRY_HEADER: Mapping[str, str] = MappingProxyType({"Retry-After": "1"})
 
 _SLICE_BYTES = 1 << 20
 _EVENT_OVERHEAD_BYTES = 1 << 11
-"""Between two turns of the event loop: bytes of events, each with this overhead (512 at most)."""
+"""In one turn of the event loop: bytes of events, each with this overhead (512 at most)."""
 _CLOSE_SECONDS = 0.2  # seconds for a response that nobody reads, at a stop
-_CONNECTION_OPTIONS: dict[str, Any] = {
-    "keepalive_timeout": 60.0,  # seconds, for an idle connection and for the head of a request
-    "lingering_time": 2.0,  # seconds, for a client that still sends after its response
-    "auto_decompress": False,  # decompressed here, within bounds
-    "access_log": None,
-}
 
 
 class RequestLimits(Struct, frozen=True, kw_only=True):
@@ -54,40 +57,6 @@ class RequestLimits(Struct, frozen=True, kw_only=True):
     stop_seconds: float = 1.0
 
 
-class _EventResults:
-    """The results of the events of one body; positions count events, not blank lines."""
-
-    def __init__(self) -> None:
-        self.received = self.accepted = 0
-        self._full = False
-        self._rejected: list[dict[str, int | str]] = []
-
-    def note(self, refusal: Refusal | None) -> None:
-        """Count one event, with the refusal if there is one."""
-        if refusal is None:
-            self.accepted += 1
-        else:
-            self._full |= refusal.reason == QUEUE_FULL
-            if len(self._rejected) < MAX_LISTED:
-                self._rejected.append(
-                    {"position": self.received, **msgspec.structs.asdict(refusal)}
-                )
-        self.received += 1
-
-    def reply(self) -> web.Response:
-        """The response: 429 if a retry can help, 400 if no event was accepted, else 200."""
-        total = self.received - self.accepted
-        answer = {
-            "received": self.received,
-            "accepted": self.accepted,
-            "rejected": self._rejected,
-            "rejected_total": total,
-        }
-        if self._full:
-            return _reply(429, answer, _RETRY_HEADER)
-        return _reply(400 if total and not self.accepted else 200, answer)
-
-
 class HttpSource:
     """An HTTP server that passes the events of each request to a sink, on the running loop."""
 
@@ -98,113 +67,95 @@ class HttpSource:
         port: int,
         token: str = "",
         limits: RequestLimits | None = None,
+        connection_limits: HttpLimits | None = None,
     ) -> None:
         """Port 0 is any free one; without a token everybody may post."""
         self._sink = sink
         self._address = (address, port)
         self._token = token.encode()
         self._limits = limits or RequestLimits()
-        self._held_bytes = 0  # bytes of all bodies
-        self._stopping = False
+        self._server = HttpServer(self._handle, connection_limits)
+        self._memory = BodyMemory(self._limits.all_bytes)
+        self._turn = asyncio.Lock()
+        """Held while a body is worked on, and until the next turn of the event loop."""
+        self._answered = IdempotencyMemory(time.monotonic)
+        self._feed = Feed()
+        self._log_limit = RateLimit(most=1, seconds=10)
+        self._listening = self._stopping = False
         self._active: set[asyncio.Timeout] = set()
         self._no_active = asyncio.Event()
         self._no_active.set()
-        self._runner: web.ServerRunner | None = None
 
     async def start(self) -> tuple[str, int]:
         """Listen; returns address and port. OSError if that fails."""
-        runner = web.ServerRunner(_WebServer(self._handle), shutdown_timeout=_CLOSE_SECONDS)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, *self._address).start()
-        except BaseException:
-            await runner.cleanup()
-            raise
-        self._runner = runner
-        address, port = runner.addresses[0][:2]
-        return address, port
+        place = await self._server.start(*self._address)
+        self._listening = True
+        return place
 
     @property
     def feed(self) -> Feed:
-        """No counts: the sender knows which events did not arrive."""
-        return Feed()
+        """Bodies whose rest was refused; the senders know about all else that did not arrive."""
+        return self._feed
 
     @property
     def connected(self) -> bool:
         """Whether events can arrive."""
-        return self._runner is not None and not self._stopping
+        return self._listening and not self._stopping
 
     async def stop(self) -> None:
         """Answer 503 from now on, wait `stop_seconds` for requests in progress, and close."""
         self._stopping = True
+        self._server.keep_alive = False
         deadline = asyncio.get_running_loop().time() + self._limits.stop_seconds
         for running in self._active:
             running.reschedule(deadline)
         await self._no_active.wait()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._server.close(_CLOSE_SECONDS)
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _handle(self, request: web.BaseRequest) -> web.Response:
         try:
-            reply = await self._serve(request)
-        except RequestRefusedError as refused:
-            reply = _reply(refused.status, {"error": refused.error}, refused.headers)
+            return await self._serve(request)
         except web.RequestPayloadError:
-            reply = _reply(400, {"error": "the body is broken"})
-        except ConnectionError:  # the client is gone
-            raise
-        except Exception:
-            logger.exception("request failed")
-            reply = _reply(500, {"error": "internal error"})
-        if self._stopping or not request.content.is_eof():
-            reply.force_close()
-        about = {"method": request.method, "path": request.path, "status": reply.status}
-        logger.bind(**about).debug("HTTP request")
-        return reply
+            raise RequestRefusedError(400, "the body is broken") from None
 
     async def _serve(self, request: web.BaseRequest) -> web.Response:
         if self._stopping:
-            raise RequestRefusedError(503, "stopping", _RETRY_HEADER)
+            raise RequestRefusedError(503, "stopping", RETRY_HEADER)
         if request.path not in _ALLOWED_METHODS:
             raise RequestRefusedError(404, "no such path; post events to /events")
         allowed = _ALLOWED_METHODS[request.path]
         if request.method not in allowed:
             raise RequestRefusedError(405, "method not allowed", {"Allow": ", ".join(allowed)})
-        return (
-            _reply(200, _INDEX_DOCUMENT) if request.path == "/" else await self._serve_post(request)
-        )
+        if request.path == "/":
+            return json_response(200, _INDEX_DOCUMENT)
+        return await self._serve_post(request)
 
     async def _serve_post(self, request: web.BaseRequest) -> web.Response:
         """Serve a POST; a stop limits its time."""
-        tally = _EventResults()
+        results = PostedEvents()
         try:
             async with asyncio.timeout(None) as running:
                 self._active.add(running)
                 self._no_active.clear()
-                await self._read_and_take(request, tally)
+                return await self._read_and_take(request, results)
         except TimeoutError:
-            taken = f"stopping; only the first {tally.received} events were taken"
-            raise RequestRefusedError(
-                503, taken if tally.received else "stopping", _RETRY_HEADER
-            ) from None
+            if results.received:
+                return results.response("stopping", 503)
+            raise RequestRefusedError(503, "stopping", RETRY_HEADER) from None
         finally:
             self._active.discard(running)
             if not self._active:
                 self._no_active.set()
-        return tally.reply()
 
-    async def _read_and_take(self, request: web.BaseRequest, tally: _EventResults) -> None:
+    async def _read_and_take(self, request: web.BaseRequest, results: PostedEvents) -> web.Response:
         self._check_head(request)
+        key = check_key(request.headers.get("Idempotency-Key", ""))
         await _send_continue(request)
-        body = bytearray()
-        try:
-            await self._read(request, body)
-            whole = bytes(body)
+        with self._memory.share() as memory:
+            body = await self._read(request, memory)
             if _encoding(request) not in _NO_COMPRESSION:
-                whole = await decompress(whole, self._limits.body_bytes)
-            await self._take_events(whole, tally)
-        finally:
-            self._held_bytes -= len(body)
+                body = await self._decompress(body, memory)
+            return await self._take_once(key, body, results, memory)
 
     def _check_head(self, request: web.BaseRequest) -> None:
         """Check token, encoding and length before the body is read."""
@@ -218,52 +169,84 @@ class HttpSource:
             )
         check_length(request.content_length or 0, self._limits.body_bytes)
 
-    async def _read(self, request: web.BaseRequest, body: bytearray) -> None:
+    async def _read(self, request: web.BaseRequest, memory: MemoryShare) -> bytes:
+        body = bytearray()
         try:
             async with asyncio.timeout(self._limits.body_seconds):
                 while chunk := await request.content.readany():
+                    memory.add(len(chunk))
                     body += chunk
-                    self._held_bytes += len(chunk)
                     check_length(len(body), self._limits.body_bytes)
-                    if self._held_bytes > self._limits.all_bytes:
-                        raise RequestRefusedError(503, "too many bodies at one time", _RETRY_HEADER)
         except TimeoutError:
             raise RequestRefusedError(408, "the body took too long") from None
+        return bytes(body)
 
-    async def _take_events(self, body: bytes, tally: _EventResults) -> None:
+    async def _decompress(self, body: bytes, memory: MemoryShare) -> bytes:
+        content = bytearray()
+        chunks = decompress(body, self._limits.body_bytes)
+        more = True
+        while more:
+            async with self._turn:
+                chunk = next(chunks, None)
+                await asyncio.sleep(0)
+            more = chunk is not None
+            memory.add(len(chunk or b""))
+            content += chunk or b""
+        return bytes(content)
+
+    async def _take_once(
+        self, key: str, body: bytes, results: PostedEvents, memory: MemoryShare
+    ) -> web.Response:
+        """Take the events of a body, unless a request with its Idempotency-Key has."""
+        if not key:
+            return await self._take_events(body, results, memory)
+        if answered := self._answered.begin(key, digest_of(body)):
+            return answered
+        answer = None
         try:
-            cost = _SLICE_BYTES  # splitting the body has cost one slice already
-            for raw in split_events(body):
-                if cost >= _SLICE_BYTES:
-                    cost = 0
+            answer = await self._take_events(body, results, memory)
+        finally:
+            # A request of which nothing was taken may be tried again under its key.
+            retry = answer is None or (answer.status == 429 and not results.accepted)
+            self._answered.end(key, None if retry else answer)
+        return answer
+
+    async def _take_events(
+        self, body: bytes, results: PostedEvents, memory: MemoryShare
+    ) -> web.Response:
+        async with self._turn:
+            memory.add(splitting_bytes(body))
+            events = split_events(body)
+            await asyncio.sleep(0)
+        more = True
+        try:
+            while more:
+                async with self._turn:
+                    more = self._take_slice(events, results)
                     await asyncio.sleep(0)
-                tally.note(self._sink.take(raw))
-                cost += len(raw) + _EVENT_OVERHEAD_BYTES
+        except Exception as error:
+            self._server.log_failure(error)
+            return results.response("internal error", 500)
         finally:
             self._sink.flush()
+        if results.stopped:
+            self._feed.bodies_cut += 1
+            if self._log_limit.allow("", time.monotonic()):
+                logger.bind(taken=results.received).warning("the rest of a request is refused")
+        return results.response(results.stopped)
 
-
-class _RequestHandler(web.RequestHandler):
-    """Answers invalid HTTP in the same form as other errors, and without details."""
-
-    __slots__ = ()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,  # noqa: ARG002 - an override
-        status: int = 500,
-        exc: BaseException | None = None,  # noqa: ARG002
-        message: str | None = None,  # noqa: ARG002
-    ) -> web.StreamResponse:
-        """The response, after which the connection is closed."""
-        reply = _reply(status, {"error": "no valid HTTP request"})
-        reply.force_close()
-        return reply
-
-
-class _WebServer(web.Server):
-    def __call__(self) -> web.RequestHandler:
-        return _RequestHandler(self, loop=asyncio.get_running_loop(), **_CONNECTION_OPTIONS)
+    def _take_slice(self, events: Iterator[bytes], results: PostedEvents) -> bool:
+        """Take events for one turn of the event loop; returns whether there may be more."""
+        cost = 0
+        for raw in events:
+            results.stopped = results.limit_reached
+            if results.stopped:
+                return False
+            results.note(self._sink.take(raw))
+            cost += len(raw) + _EVENT_OVERHEAD_BYTES
+            if cost >= _SLICE_BYTES:
+                return True
+        return False
 
 
 def _encoding(request: web.BaseRequest) -> str:
@@ -276,9 +259,3 @@ async def _send_continue(request: web.BaseRequest) -> None:
     if expected == "100-continue" and request.version >= (1, 1):
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # the response itself has not begun
-
-
-def _reply(status: int, value: object, headers: Mapping[str, str] = _NO_HEADERS) -> web.Response:
-    body = msgspec.json.encode(value) + b"\n"
-    headers = {**_SERVER_HEADER, **headers}
-    return web.Response(status=status, body=body, headers=headers, content_type="application/json")

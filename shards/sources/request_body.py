@@ -3,39 +3,72 @@
 An object, an array and lines are told apart by their content, not by the content type.
 """
 
-import asyncio
 import re
 import zlib
-from collections.abc import Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 from msgspec import Raw
 
+from shards.http_server import RETRY_HEADER, RequestRefusedError
+
 MAX_COMMAS = 500_000
 """An array with more commas is refused: splitting this many takes 50 ms and 50 MB."""
+_ELEMENT_BYTES = 100  # of memory for an element of an array: 50 MB for MAX_COMMAS
 _DECOMPRESS_BYTES = 1 << 12  # which become at most 4 MiB
 _BLANKS = re.compile(rb"[ \t\r\n]*")
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 _value = msgspec.json.Decoder(Raw)
 _array = msgspec.json.Decoder(list[Raw])
 
 
-class RequestRefusedError(Exception):
-    """A request is refused with a status; none of its events was taken, unless `error` says so."""
+class BodyMemory:
+    """Bounds the memory of all bodies of a server, in bytes."""
 
-    def __init__(self, status: int, error: str, headers: Mapping[str, str] = _NO_HEADERS) -> None:
-        super().__init__(error)
-        self.status = status
-        self.error = error
-        self.headers = headers
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._used = 0
+
+    @contextmanager
+    def share(self) -> Iterator["MemoryShare"]:
+        """The share of one body, which is given back at the end of the context."""
+        share = MemoryShare(self)
+        try:
+            yield share
+        finally:
+            self._used -= share.used
+
+    def take(self, number: int) -> None:
+        """Use more bytes; RequestRefusedError if there are not as many."""
+        if self._used + number > self._most:
+            raise RequestRefusedError(503, "too many bodies at one time", RETRY_HEADER)
+        self._used += number
+
+
+class MemoryShare:
+    """The bytes that one body uses of a BodyMemory."""
+
+    def __init__(self, memory: BodyMemory) -> None:
+        self._memory = memory
+        self.used = 0
+
+    def add(self, number: int) -> None:
+        """Use more bytes; RequestRefusedError if all bodies together would use too many."""
+        self._memory.take(number)
+        self.used += number
 
 
 def check_length(length: int, most: int) -> None:
     """Raise RequestRefusedError if a body is too long."""
     if length > most:
         raise RequestRefusedError(413, f"a body may have {most} bytes")
+
+
+def splitting_bytes(body: bytes) -> int:
+    """An upper bound of the memory, besides the body, that its events need while it is split."""
+    is_array = body.startswith(b"[", _after_blanks(body, 0))
+    return body.count(b",") * _ELEMENT_BYTES if is_array else 0
 
 
 def split_events(body: bytes) -> Iterator[bytes]:
@@ -81,18 +114,21 @@ def _after_blanks(body: bytes, start: int) -> int:
     return blanks.end() if blanks else start
 
 
-async def decompress(body: bytes, most: int) -> bytes:
-    """Decompress a gzip or zlib body of at most `most` bytes; yields to the event loop."""
+def decompress(body: bytes, most: int) -> Iterator[bytes]:
+    """Decompress a gzip or zlib body of at most `most` bytes, in chunks of at most 4 MiB.
+
+    RequestRefusedError if it is longer, or not one whole stream.
+    """
     decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip or zlib, as it begins
-    content = bytearray()
+    length = 0
     for start in range(0, len(body), _DECOMPRESS_BYTES):
-        room = most + 1 - len(content)
-        content += _decompress_chunk(decompressor, body[start : start + _DECOMPRESS_BYTES], room)
-        check_length(len(content), most)
-        await asyncio.sleep(0)
+        packed = body[start : start + _DECOMPRESS_BYTES]
+        chunk = _decompress_chunk(decompressor, packed, most + 1 - length)
+        length += len(chunk)
+        check_length(length, most)
+        yield chunk
     if not decompressor.eof or decompressor.unused_data:
         raise RequestRefusedError(400, "the body is not one whole gzip or zlib stream")
-    return bytes(content)
 
 
 def _decompress_chunk(decompressor: "zlib._Decompress", packed: bytes, most: int) -> bytes:

@@ -8,7 +8,7 @@ import asyncio
 from loguru import logger
 
 from shards.alarm_files import AlarmFiles
-from shards.ipc.messages import WorkerReport
+from shards.ipc.messages import AlarmLines
 
 RETRY_SECONDS = 1.0
 """Interval for retries on a full disk, and for checks whether the files were rotated."""
@@ -29,7 +29,7 @@ class AlarmWriter:
         """Why lines cannot be written, or new files cannot be opened; "" if they can."""
         return self._full or self._stuck
 
-    async def write(self, report: WorkerReport) -> bool:
+    async def write(self, report: AlarmLines) -> bool:
         """Write the lines of a report; retries until the disk has room; False after `give_up`."""
         self._files.add(report.alarm_events, report.alarms)
         while not self._flush() and not self._gave_up:

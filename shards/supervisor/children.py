@@ -16,8 +16,17 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from shards.ipc.child import ChildProcess
-from shards.ipc.framing import read_report
-from shards.ipc.messages import AttachPipe, FromChild, Progress, Ready, RouterReport, Stop
+from shards.ipc.framing import FrameError, read_report
+from shards.ipc.messages import (
+    AlarmLines,
+    AttachPipe,
+    FromChild,
+    Progress,
+    Ready,
+    RouterReport,
+    Stop,
+    WorkerReport,
+)
 from shards.ipc.pipes import make_pipe, open_reader
 from shards.ipc.shared_setup import SharedSetup
 from shards.router import process as router_process
@@ -94,7 +103,7 @@ class Children:
             self._workers[number] = child
             self._observer.started(number)
             self._connect(number)
-            collecting = asyncio.create_task(self._collect_reports(number, reports))
+            collecting = asyncio.create_task(self._collect_reports(number, child, reports))
             code = await child.handle_until_exit(lambda m: self._on_worker_message(number, m))
             await collecting  # its last reports
             del self._workers[number]
@@ -129,18 +138,27 @@ class Children:
         else:
             self._observer.heard(number)
 
-    async def _collect_reports(self, number: int, descriptor: int) -> None:
-        """Take all reports of a worker; it waits while its lines cannot be written."""
+    async def _collect_reports(self, number: int, child: ChildProcess, descriptor: int) -> None:
+        """Take all reports of a worker; one that cannot be read kills it."""
         async with open_reader(descriptor) as stream:
-            while (report := await read_report(stream)) is not None:
-                took_late = self._aggregator.worker_reported(number, report)
-                if took_late and self._overload_signals is not None:
-                    self._overload_signals.report_late()
-                self._observer.heard(number)
-                self._writing.add(number)
-                if await self._alarm_writer.write(report):
-                    self._observer.wrote(number, report)
-                self._writing.discard(number)
+            try:
+                while (report := await read_report(stream)) is not None:
+                    await self._take_report(number, report)
+            except FrameError as error:
+                logger.bind(process=child.name, why=str(error)).error("a report cannot be read")
+                child.kill()
+
+    async def _take_report(self, number: int, report: AlarmLines) -> None:
+        """Count a report, and write its lines; the worker waits while they cannot be written."""
+        if isinstance(report, WorkerReport):
+            took_late = self._aggregator.worker_reported(number, report)
+            if took_late and self._overload_signals is not None:
+                self._overload_signals.report_late()
+        self._observer.heard(number)
+        self._writing.add(number)
+        if await self._alarm_writer.write(report):
+            self._observer.wrote(number, report)
+        self._writing.discard(number)
 
     async def run_router(self) -> None:
         """Run the router, and restart it when it dies, until the shutdown."""

@@ -11,7 +11,7 @@ from msgspec import Struct, field
 
 from shards.config.config_folder import Config
 from shards.histograms import Timings
-from shards.ipc.messages import WorkerReport
+from shards.ipc.messages import AlarmLines, WorkerReport
 from shards.ops.overview import Overview, ProcessStatus, ShardStatus
 from shards.settings.settings import Settings, settings_of
 from shards.supervisor.alarm_writer import AlarmWriter
@@ -125,11 +125,11 @@ class Observer:
             process.progress.sample(now, process.messages, processed, waiting=waiting)
         return process.progress.stalled_seconds
 
-    def wrote(self, worker: int, report: WorkerReport) -> None:
+    def wrote(self, worker: int, report: AlarmLines) -> None:
         """The lines of a worker's report are in the alarm files."""
         if report.alarms:
             self._keep_latest(report.alarms)
-        if (details := report.details) is not None:
+        if isinstance(report, WorkerReport) and (details := report.details) is not None:
             self._timings.add(details.timings)
             self._alarms.update(details.alarms)
             self._matches.update(details.matches)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from multiprocess.connection import Connection
 
 from shards.checkpoint.checkpointer import Checkpointer
+from shards.clock import WallClock
 from shards.ipc.control import ControlChannel, run_child
-from shards.ipc.framing import encode_frame, read_batch
+from shards.ipc.framing import encode_report, read_batch
 from shards.ipc.memory import tune_memory
 from shards.ipc.messages import AttachPipe, Ready, Stop, ToChild
 from shards.ipc.pipes import BATCH_DELAY_SECONDS, READ_BYTES, open_reader, open_writer
@@ -81,7 +82,7 @@ class _WorkerProcess:
         self._ended_pipes: list[int] = []
         self._save_until = 0.0
         """The end of the time for the saved files, in time.monotonic()."""
-        self._now = 0
+        self._clock = WallClock()
         self._reported_at = 0.0
         self._next_report: asyncio.TimerHandle | None = None
 
@@ -95,7 +96,8 @@ class _WorkerProcess:
             self._control.send(Ready())
             while (pipe := await self._data_pipes.get()) is not None:
                 await self._read_pipe(*pipe)
-        self._shard.close(self._clock())
+        await self._close_expired()
+        self._shard.close()
         self._report(details=True)
         self._reports.close()
         await self._reports.wait_closed()
@@ -148,17 +150,26 @@ class _WorkerProcess:
         """Process all batches of a data pipe; waits while the supervisor cannot write lines."""
         async with open_reader(descriptor) as reader:
             while (batch := await read_batch(reader)) is not None:
-                self._shard.process_batch(pipe, batch, self._clock())
+                now = await self._close_expired()
+                self._shard.process_batch(pipe, batch, now)
                 if self._shard.has_lines:
                     self._report_soon()
                     await self._reports.drain()
         self._ended_pipes.append(pipe)
         self._report()
 
-    def _tick(self) -> None:
-        self._shard.tick(self._clock())
+    async def _tick(self) -> None:
+        await self._close_expired()
         if self._has_room:
             self._report(details=True)
+
+    async def _close_expired(self) -> int:
+        """Close all that has expired, and let other tasks run in between; returns the time."""
+        while not self._shard.close_expired(now := self._clock.now()):
+            self._report_soon()
+            await self._reports.drain()
+            await asyncio.sleep(0)
+        return now
 
     @property
     def _has_room(self) -> bool:
@@ -181,9 +192,5 @@ class _WorkerProcess:
         self._reported_at = asyncio.get_running_loop().time()
         ended_pipes, self._ended_pipes = self._ended_pipes, []
         report = self._shard.make_report(ended_pipes, self._checkpointer.stats, details=details)
-        self._reports.write(encode_frame(report))
-
-    def _clock(self) -> int:
-        """Whole seconds since the epoch, monotonic."""
-        self._now = max(self._now, int(time.time()))
-        return self._now
+        for frame in encode_report(report):
+            self._reports.write(frame)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:  # places without lookups do without their libraries
     from shards.worker.enrichment import Enrichment
 
 NANOSECONDS = 1_000_000_000
+EXPIRED_PER_TURN = 100
+"""Backlogs that are closed per turn of the event loop: some milliseconds."""
 
 
 class WorkerSetup(Struct, frozen=True):
@@ -56,6 +58,8 @@ class Shard:
         self.correlator = Correlator(track_progress(directives), assets, setup.options)
         self._max_future = setup.settings.max_future or sys.maxsize
         self._max_delay = setup.settings.max_delay
+        self._now = sys.maxsize
+        """The latest `now`; the first one corrects restored backlogs like a clock set back."""
         self._event_log = EventLog()
         self._encoder = msgspec.json.Encoder()
         self.ledger = Ledger()
@@ -81,6 +85,7 @@ class Shard:
     def process_batch(self, pipe: int, events: Sequence[bytes], now: int) -> None:
         """Correlate a batch of raw events from a data pipe; `now` in seconds since the epoch."""
         started = time.perf_counter()
+        self._follow_clock(now)
         correlate, outputs = self.correlator.process_event_into, self._outputs
         latest = now + self._max_future
         late_before = (now - self._max_delay) * NANOSECONDS if self._max_delay else 0
@@ -135,11 +140,22 @@ class Shard:
         self.ledger.from_future += 1
         return replace(event, time=now)
 
-    def tick(self, now: int) -> None:
-        """Close what has expired by `now`."""
-        self.correlator.advance_time(now, self._outputs)
-        self._active_directives = self.correlator.active_directives
+    def _follow_clock(self, now: int) -> None:
+        """Note `now`; correct the backlogs if it is earlier than before."""
+        if now < self._now:
+            self.correlator.follow_clock_back(now, now + self._max_future)
+        self._now = now
+
+    def close_expired(self, now: int) -> bool:
+        """Close at most EXPIRED_PER_TURN backlogs that have expired by `now`; False if more have.
+
+        Before a batch it has to be repeated until it returns True: an event must not find a
+        backlog that has expired.
+        """
+        self._follow_clock(now)
+        self.correlator.advance_time(now, self._outputs, EXPIRED_PER_TURN)
         self._request_lookups()
+        return not self.correlator.is_due(now)
 
     def _request_lookups(self) -> None:
         """Pass new published alarms to enrichment."""
@@ -169,6 +185,8 @@ class Shard:
         backlogs = ledger.backlogs
         begun = backlogs["opened"] + backlogs["restored"]
         backlogs["open"] = begun - backlogs["finished"] - backlogs["expired"]
+        if details:
+            self._active_directives = self.correlator.active_directives
         if self.enrichment is not None:
             ledger.lookups = self.enrichment.counts
         report = WorkerReport(
@@ -195,7 +213,6 @@ class Shard:
             timings, dict(alarms), matches, checkpoints.written_at, checkpoints.trouble
         )
 
-    def close(self, now: int) -> None:
-        """Close what has expired by `now`, and log the number of suppressed log lines."""
-        self.tick(now)
+    def close(self) -> None:
+        """Log the number of suppressed log lines."""
         self._event_log.close()

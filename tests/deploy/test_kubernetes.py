@@ -1,6 +1,7 @@
 """The Kubernetes manifests: rendered, valid, and consistent with the program."""
 
 import json
+import re
 import runpy
 import shutil
 import subprocess
@@ -16,8 +17,12 @@ import pytest
 import yaml
 
 from shards.ops.metrics import METRICS, PREFIX
+from shards.ops.prometheus_text import prometheus_text
 from shards.settings.settings import SETTINGS_TABLE, Settings
+from tests.support.overviews import overview
 from tests.support.paths import ROOT
+from tests.support.routing import Routed, Source
+from tests.support.routing import event as routed_event
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 MONITORING = KUBERNETES / "components" / "monitoring"
@@ -306,6 +311,39 @@ def test_alerts_and_panels_ask_for_metrics_that_there_are() -> None:
     for expression in (*alerts, *panels):
         assert series_in(expression) - known_series() == set()
         assert series_in(expression)
+
+
+@pytest.mark.parametrize("over_http", [True, False])
+def test_the_alert_on_drops_fires_from_what_a_router_with_a_full_queue_reports(
+    over_http: bool,
+) -> None:
+    """The metrics before and after a drop, and `increase(…) > 0` of the rule over them."""
+    rules = yaml.safe_load((MONITORING / "rules.yaml").read_text("utf-8"))
+    [expression] = [
+        rule["expr"]
+        for group in rules["spec"]["groups"]
+        for rule in group["rules"]
+        if rule["alert"] == "DsiemDropping"
+    ]
+    routed = Routed(max_queue=1)
+
+    def series() -> dict[str, float]:
+        report = routed.router.make_report(Source())
+        text = prometheus_text(overview(ledger=report.ledger, uses_nats=True)).decode()
+        lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, value in lines}
+
+    def fires(before: dict[str, float], after: dict[str, float]) -> bool:
+        names = re.findall(r"sum by \(pod\) \(increase\((\w+)\[5m\]\)\) > 0", expression)
+        return any(
+            after[one] > value for one, value in before.items() if one.partition("{")[0] in names
+        )
+
+    quiet, raw = series(), routed_event(1)
+    routed.router.take(raw) if over_http else routed.router.route([raw])
+    taken = series()
+    routed.router.take(raw) if over_http else routed.router.route([raw])
+    assert (fires(quiet, taken), fires(taken, series())) == (False, True)
 
 
 def test_promtool_has_nothing_against_the_rules_and_they_do_what_they_should(

@@ -116,6 +116,7 @@ def test_health_metrics_and_status_from_start_to_stop(  # noqa: PLR0915 - it is 
         assert ops.metric('worker_up{worker="0"}') == ops.metric("router_up") == 1
         # Series are there from the start: an alert notices an increase, not a new series.
         assert ops.metric('deliveries_dropped_total{reason="queue_full"}') == 0
+        assert ops.metric('events_dropped_total{reason="queue_full"}') == 0
         assert ops.metric('deliveries_lost_total{reason="worker_died"}') == 0
         assert ops.metric('deliveries_lost_total{reason="router_died"}') == 0
 

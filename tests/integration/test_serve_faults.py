@@ -346,7 +346,7 @@ def test_a_stopped_worker_blocks_no_other_and_refused_events_are_counted(
         assert ended.code == 0
         ended.ledger.check()
         assert ended.ledger["events_received"] == first.made + 400
-        assert ended.ledger.by_reason("deliveries_dropped_") == {"queue_full": refused}
+        assert ended.ledger.by_reason("events_dropped_") == {"queue_full": refused}
         assert ended.ledger["deliveries_consumed"] == ended.ledger.lines == 400 + accepted + 20
         assert ended.ledger.lost == 0
         assert len(service.event_ids()) == len(set(service.event_ids())) == ended.ledger.lines

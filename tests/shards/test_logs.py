@@ -170,3 +170,29 @@ def test_the_remaining_suppressed_events_are_logged_once_at_the_end(
     events.close()
     events.close()
     assert [r["suppressed"] for r in json_lines(capsys.readouterr().err)] == [2]
+
+
+def test_many_records_are_a_line_for_each_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure_logging("INFO", as_json=True)
+    log = logs.KindLog("WARNING", "a record")
+    for number in range(5):
+        log.add(("a",), {"number": number})
+    log.add(("b",), {"number": 7})
+    log.flush()
+    log.flush()
+    shown = [
+        (r["level"], r["number"], r.get("more_like_it"))
+        for r in json_lines(capsys.readouterr().err)
+    ]
+    assert shown == [("WARNING", 0, 4), ("WARNING", 7, None)]
+
+
+def test_kinds_are_bounded(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure_logging("INFO", as_json=True)
+    log = logs.KindLog("ERROR", "a record")
+    for number in range(logs.MAX_KINDS * 20):
+        log.add((number,), {"number": number})
+    log.flush()
+    lines = json_lines(capsys.readouterr().err)
+    assert len(lines) == logs.MAX_KINDS + 1
+    assert lines[-1]["more"] == logs.MAX_KINDS * 19

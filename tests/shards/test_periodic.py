@@ -38,3 +38,22 @@ def test_an_exception_of_the_call_ends_the_context() -> None:
     with pytest.raises(ExceptionGroup) as error:
         asyncio.run(run())
     assert error.group_contains(ValueError, match="of the call")
+
+
+def test_the_next_call_waits_for_one_that_awaits() -> None:
+    async def run() -> list[str]:
+        steps: list[str] = []
+        third = asyncio.Event()
+
+        async def act() -> None:
+            steps.append("begins")
+            await asyncio.sleep(0.002)
+            steps.append("ends")
+            if len(steps) == 6:
+                third.set()
+
+        async with run_every(0.001, act):
+            await third.wait()
+        return steps[:6]
+
+    assert asyncio.run(run()) == ["begins", "ends"] * 3

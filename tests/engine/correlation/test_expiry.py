@@ -52,6 +52,45 @@ def test_a_second_that_was_emptied_can_be_used_again() -> None:
     assert expiry.pop_expired(10) == []
 
 
+def test_the_heap_grows_with_the_seconds_in_use_not_with_those_used_before() -> None:
+    expiry = ExpiryQueue()
+    for number in range(20_000):  # 100 seconds in use, each emptied and used again
+        one = backlog(number % 100)
+        expiry.add(one)
+        expiry.remove(one)
+    assert len(expiry._seconds) <= 2 * 100
+    stays = backlog(-1)
+    expiry.add(stays)
+    for number in range(20_000):  # ever later seconds, two in use
+        one = backlog(number)
+        expiry.add(one)
+        expiry.remove(one)
+    assert len(expiry._seconds) <= 100
+    assert expiry.pop_expired(10**6) == [stays]
+
+
+def test_a_second_at_which_many_expire_is_popped_in_slices_in_order() -> None:
+    expiry = ExpiryQueue()
+    due = [backlog(second) for second in (10, 11) for _ in range(250)]
+    for one in (*due, backlog(20)):
+        expiry.add(one)
+    popped = []
+    while expiry.is_due(15):
+        popped.append(expiry.pop_expired(15, 100))
+    assert [len(some) for some in popped] == [100] * 5
+    assert [one for some in popped for one in some] == due
+
+
+def test_a_backlog_can_be_moved_to_another_second() -> None:
+    expiry = ExpiryQueue()
+    moved, stays = backlog(99), backlog(99)
+    expiry.add(moved)
+    expiry.add(stays)
+    expiry.move(moved, 10)
+    assert expiry.pop_expired(10) == [moved]
+    assert expiry.pop_expired(99) == [stays]
+
+
 @given(st.lists(st.tuples(st.sampled_from(["add", "remove", "pop"]), st.integers(-5, 5))))
 def test_it_is_a_list_sorted_by_second(steps: list[tuple[str, int]]) -> None:
     expiry = ExpiryQueue()

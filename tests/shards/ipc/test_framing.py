@@ -7,15 +7,21 @@ from typing import TypeVar
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from shards.ipc.framing import (
+    LINES_BYTES,
+    MAX_FRAME_BYTES,
+    FrameError,
     decode_from_child,
     decode_to_child,
     encode_frame,
+    encode_report,
     read_batch,
     read_report,
 )
 from shards.ipc.messages import (
+    AlarmLines,
     AttachPipe,
     FromChild,
     Ready,
@@ -102,6 +108,50 @@ def test_a_frame_that_was_cut_is_the_end_and_no_part_of_it_is_taken() -> None:
 def test_a_broken_pipe_is_the_end_too(error: Exception) -> None:
     assert reading(read_batch, error=error) == []
     assert reading(read_report, error=error) == []
+
+
+# Bounds.
+
+
+def numbered_lines(number: int, length: int) -> bytes:
+    return b"".join(b"%0*d\n" % (length - 1, line) for line in range(number))
+
+
+@pytest.mark.parametrize("length", [100, 70_000, LINES_BYTES, LINES_BYTES + 1])
+def test_a_large_report_is_several_frames_whole_lines_in_order_the_counts_last(length: int) -> None:
+    events, alarms = (numbered_lines(3 * LINES_BYTES // length + 1, length), b"an alarm\n")
+    frames = list(encode_report(replace(REPORT, alarm_events=events, alarms=alarms)))
+    assert max(map(len, frames)) < max(length, LINES_BYTES) + 1000
+    *lines, last = (one for one in reading(read_report, *frames, error=None) if one is not None)
+    assert last == replace(REPORT, alarm_events=b"", alarms=b"")
+    assert [type(one) for one in lines] == [AlarmLines] * len(lines)
+    assert all((one.alarm_events + one.alarms).endswith(b"\n") for one in lines)
+    assert b"".join(one.alarm_events for one in lines) == events
+    assert lines[-1] == AlarmLines(b"", alarms)
+
+
+def test_a_small_report_is_one_frame() -> None:
+    assert list(encode_report(REPORT)) == [encode_frame(REPORT)]
+
+
+@pytest.mark.parametrize("read", [read_batch, read_report])
+def test_a_frame_beyond_the_limit_is_refused_before_it_is_read(
+    read: Callable[[asyncio.StreamReader], Awaitable[object]],
+) -> None:
+    length = (MAX_FRAME_BYTES + 1).to_bytes(4, "big")
+    with pytest.raises(FrameError, match="268435457 bytes"):
+        reading(read, length, error=None)
+
+
+def test_a_frame_beyond_the_limit_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shards.ipc.framing.MAX_FRAME_BYTES", 100)
+    with pytest.raises(FrameError, match="the limit is 100"):
+        encode_frame([b"x" * 100])
+
+
+def test_a_frame_that_is_no_report_is_refused() -> None:
+    with pytest.raises(FrameError, match="not a report"):
+        reading(read_report, encode_frame([b"a batch"]), error=None)
 
 
 def test_nothing_at_all_is_the_end() -> None:

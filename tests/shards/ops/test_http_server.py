@@ -10,10 +10,10 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 from loguru import logger
 from msgspec.structs import replace
 
+from shards.http_server import HttpLimits, HttpServer
 from shards.ops import http_server
 from shards.ops.http_server import run_ops_server
 from shards.ops.overview import Overview
@@ -92,6 +92,45 @@ def test_other_paths_are_not_found() -> None:
     assert [answer[0] for answer in answers(overview(), "/", "/alarms")] == [404, 404]
 
 
+def test_errors_are_json_without_a_traceback_in_answer_or_log(logged: list[str]) -> None:
+    async def ask() -> None:
+        port = free_port()
+        async with run_ops_server("127.0.0.1", port, overview):
+            await get(port, "/livez")
+            for garbage in (b"\x16\x03\x01\x02\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n") * 10:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(garbage)
+                head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+                assert b" 400 Bad Request" in head
+                assert json.loads(body) == {"error": "no valid HTTP request"}
+                writer.close()
+            async with (
+                aiohttp.ClientSession() as session,
+                session.post(f"http://127.0.0.1:{port}/status") as answer,
+            ):
+                assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+
+    run(ask())
+    assert logged == ["health, metrics and status"]
+
+
+def test_half_sent_heads_do_not_stay_open() -> None:
+    async def ask() -> None:
+        port = free_port()
+        limits = HttpLimits(connections=64, head_seconds=0.2)
+        async with run_ops_server("127.0.0.1", port, overview, limits):
+            await get(port, "/livez")
+            clients = [await asyncio.open_connection("127.0.0.1", port) for _ in range(40)]
+            for _, writer in clients:
+                writer.write(b"GET /livez HTTP/1.1\r\nHost:")
+            assert [await reader.read() for reader, _ in clients] == [b""] * 40
+            for _, writer in clients:
+                writer.close()
+            assert (await get(port, "/livez"))[0] == 200
+
+    run(ask())
+
+
 def test_each_request_reads_the_state_anew() -> None:
     async def ask() -> None:
         states = iter([overview(), overview(stopping=True)])
@@ -106,7 +145,7 @@ def test_each_request_reads_the_state_anew() -> None:
 def logged() -> Iterator[list[str]]:
     """The messages that are logged."""
     messages: list[str] = []
-    handler = logger.add(lambda message: messages.append(message.record["message"]))
+    handler = logger.add(lambda m: messages.append(m.record["message"]), level="INFO")
     yield messages
     logger.remove(handler)
 
@@ -116,14 +155,14 @@ def test_a_port_in_use_is_logged_once_and_opened_when_it_is_free(
 ) -> None:
     monkeypatch.setattr(http_server, "_RETRY_SECONDS", 0.01)
     attempts = 0
-    start = web.TCPSite.start
+    start = HttpServer.start
 
-    async def counted_start(site: web.TCPSite) -> None:
+    async def counted_start(server: HttpServer, address: str, port: int) -> tuple[str, int]:
         nonlocal attempts
         attempts += 1
-        await start(site)
+        return await start(server, address, port)
 
-    monkeypatch.setattr(web.TCPSite, "start", counted_start)
+    monkeypatch.setattr(HttpServer, "start", counted_start)
 
     async def ask() -> None:
         async with AsyncExitStack() as stack:

@@ -1,92 +1,24 @@
 """The router: where each event goes, and how it is counted."""
 
 import asyncio
-import json
-from typing import Any
+import tracemalloc
 
 import msgspec
 import pytest
 
-from engine.directives.asset_document import parse_assets
-from engine.directives.directive import Directive, parse_directives
-from engine.directives.index import routing_keys_of
+from engine.directives.index import DirectiveRoutingKeys, RuleRoutingKeys
 from shards.ledger import Events, Feed
 from shards.placement import shard_of_directive
 from shards.router.router import Router, RouterSetup
 from shards.router.send_queue import SendQueue
 from shards.settings.settings import Settings
 from shards.sources.event_source import QUEUE_FULL
-
-ASSETS = b"""{"assets": [{"name": "lan", "cidr": "10.0.0.0/8", "value": 3},
-    {"name": "scanner", "cidr": "10.9.9.9", "value": 1, "whitelisted": true}]}"""
-DIRECTIVES = range(1, 9)
-"""Each matches the plugin with its own id; all of them match plugin 99."""
-
-
-class Source:
-    """An event source that is connected, with a feed."""
-
-    feed = Feed(lost=1)
-    connected = True
-
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-
-def rule(stage: int, plugin: int) -> dict[str, Any]:
-    return {
-        "name": "r",
-        "type": "PluginRule",
-        "stage": stage,
-        "occurrence": 1,
-        "plugin_id": plugin,
-        "plugin_sid": [1],
-        "from": "ANY",
-        "to": "ANY",
-        "reliability": 1,
-        "timeout": 0,
-    }
-
-
-def directives() -> list[Directive]:
-    items = [
-        {"id": n, "name": "d", "kingdom": "k", "category": "c", "priority": 1}
-        | {"rules": [rule(1, n), rule(2, 99)]}
-        for n in DIRECTIVES
-    ]
-    parsed = parse_directives(json.dumps({"directives": items}).encode())
-    return [item.directive for item in parsed if item.directive is not None]
-
-
-class Routed:
-    """A router with a send queue for each of two workers."""
-
-    def __init__(self, max_queue: int = 0, **settings: Any) -> None:
-        self.queues = [SendQueue(max_queue) for _ in range(2)]
-        keys = msgspec.msgpack.encode([routing_keys_of(directive) for directive in directives()])
-        assets = tuple(parse_assets(ASSETS)[0])
-        setup = RouterSetup(Settings(workers=2, **settings), keys, assets)
-        self.router = Router(setup, self.queues)
-
-    @property
-    def queued(self) -> list[int]:
-        return [queue.queued for queue in self.queues]
-
-    @property
-    def events(self) -> Events:
-        return self.router.make_report(Source()).ledger.events
+from tests.support.routing import DIRECTIVES, Routed, Source, event
 
 
 @pytest.fixture
 def routed() -> Routed:
     return Routed()
-
-
-def event(plugin: int, src_ip: str = "192.0.2.1", **more: Any) -> bytes:
-    fields = {"event_id": "e", "timestamp": "2026-01-01T00:00:00Z", "sensor": "s"}
-    fields |= {"src_ip": src_ip, "dst_ip": "10.0.0.1"}
-    return json.dumps(fields | {"plugin_id": plugin, "plugin_sid": 1} | more).encode()
 
 
 @pytest.mark.parametrize("directive", DIRECTIVES)
@@ -127,8 +59,60 @@ def test_a_sender_that_waits_learns_why_an_event_is_refused() -> None:
     assert invalid is not None
     assert invalid.reason == "bad_timestamp"
     report = routed.router.make_report(Source())
-    assert report.ledger.deliveries.dropped == {QUEUE_FULL: 1}
-    assert report.ledger.events.missing == 0
+    assert report.ledger.events.dropped == {QUEUE_FULL: 1}
+    assert report.ledger.deliveries.dropped == {}
+    assert (report.ledger.events.missing, report.ledger.deliveries.sent) == (0, 1)
+
+
+def test_an_event_whose_sender_waits_goes_to_all_of_its_workers_or_to_none() -> None:
+    routed = Routed(max_queue=1)
+    assert routed.router.take(event(1)) is None
+    before = routed.queued
+    assert sorted(before) == [0, 1]
+    assert routed.router.take(event(99)) is not None
+    assert routed.queued == before
+    assert routed.events.dropped == {QUEUE_FULL: 1}
+
+
+def test_an_event_whose_sender_does_not_wait_goes_to_the_workers_that_have_room() -> None:
+    routed = Routed(max_queue=1)
+    routed.router.route([event(1), event(99)])
+    ledger = routed.router.make_report(Source()).ledger
+    assert routed.queued == [1, 1]
+    assert (ledger.events.routed, ledger.events.dropped) == (2, {})
+    assert (ledger.deliveries.sent, ledger.deliveries.dropped) == (3, {QUEUE_FULL: 1})
+
+
+def test_the_memory_of_the_router_does_not_grow_with_the_kinds_of_events() -> None:
+    """Every pair of a plugin and a category is a different set of directives."""
+    number = 100
+    plugins = [
+        DirectiveRoutingKeys(n, (RuleRoutingKeys(n, (1,), "", ()),)) for n in range(1, number + 1)
+    ]
+    taxonomies = [
+        DirectiveRoutingKeys(number + n, (RuleRoutingKeys(0, (), f"c{n}", ("p",)),))
+        for n in range(1, number + 1)
+    ]
+    keys = msgspec.msgpack.encode(plugins + taxonomies)
+    router = Router(RouterSetup(Settings(workers=2), keys, ()), [SendQueue(1) for _ in range(2)])
+
+    def route_all() -> None:
+        for plugin in range(1, number + 1):
+            router.route(
+                [event(plugin, category=f"c{n}", product="p") for n in range(1, number + 1)]
+            )
+
+    router.route([event(1, category="c1", product="p")])
+    tracemalloc.start()
+    try:
+        before = tracemalloc.take_snapshot()
+        route_all()
+        after = tracemalloc.take_snapshot()
+    finally:
+        tracemalloc.stop()
+    grown = sum(stat.size_diff for stat in after.compare_to(before, "filename"))
+    assert grown < 200_000, grown  # a map of 10,000 pairs takes more than a megabyte
+    assert router.make_report(Source()).ledger.events.routed == number * number + 1
 
 
 def test_events_of_other_services_of_the_node_are_elsewhere() -> None:

@@ -281,3 +281,15 @@ def test_pipes_that_follow_one_another_at_once_are_all_closed() -> None:
         await queue.close()
 
     play(story)
+
+
+def test_the_counts_of_old_pipes_do_not_grow_without_bound() -> None:
+    async def story() -> None:
+        queue = SendQueue(0)
+        for number in range(200):
+            queue.attach_pipe(number, Pipe().writer)
+        assert 0 < len(queue.written) <= 64
+        assert max(queue.written) == 199
+        await queue.close()
+
+    play(story)

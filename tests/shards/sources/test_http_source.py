@@ -18,9 +18,10 @@ import msgspec
 import pytest
 import uvloop
 
-from shards.sources import http_source
+from shards.http_server import HttpLimits
 from shards.sources.event_source import Refusal
-from shards.sources.http_source import MAX_LISTED, HttpSource, RequestLimits
+from shards.sources.http_source import HttpSource, RequestLimits
+from shards.sources.posted_events import MAX_INVALID, MAX_LISTED, MAX_RANGES
 
 pytestmark = pytest.mark.integration  # a real server, and its time limits
 
@@ -135,12 +136,13 @@ def serve(
     intake: Recorder | None = None,
     token: str = "",
     limits: RequestLimits = USUAL,
+    connections: HttpLimits | None = None,
 ) -> Recorder:
     """Run a scenario against a source of its own; what was taken is flushed when it ends."""
     intake = intake or Recorder()
 
     async def run() -> None:
-        source = HttpSource(intake, "127.0.0.1", 0, token, limits)
+        source = HttpSource(intake, "127.0.0.1", 0, token, limits, connections)
         _, port = await source.start()
         try:
             async with asyncio.timeout(DEADLINE):
@@ -211,6 +213,7 @@ def test_the_format_of_a_body_is_detected_and_its_events_are_unchanged(
         "accepted": len(events),
         "rejected": [],
         "rejected_total": 0,
+        "rejected_ranges": {},
     }
 
 
@@ -290,6 +293,114 @@ def test_a_full_queue_asks_for_a_retry_of_the_rest(others: list[bytes]) -> None:
 
 def test_a_queue_that_is_full_after_the_last_event_is_reported_too() -> None:
     assert posted(b"bad\n" * (MAX_LISTED + 1) + FULL).status == 429
+
+
+@pytest.mark.parametrize("pack", [b"\n".join, lambda events: b"[%b]" % b",".join(events)])
+def test_after_a_thousand_invalid_events_the_rest_of_a_body_is_refused(
+    pack: Callable[[list[bytes]], bytes],
+) -> None:
+    intake = Recorder()
+
+    async def scenario(site: Site) -> None:
+        answer = await site.post(pack([GOOD] + [b"5"] * 400_000))
+        assert answer.status == 400
+        assert answer.json["received"] == answer.json["not_taken_from"] == MAX_INVALID + 1
+        assert answer.json["rejected_ranges"] == {"bad_type": [[1, MAX_INVALID]]}
+        assert answer.json["error"] == f"the rest is not taken: {MAX_INVALID} events are invalid"
+        assert site.source.feed.bodies_cut == 1
+        just_fits = await site.post(pack([GOOD] + [b"5"] * MAX_INVALID))
+        assert (just_fits.status, "error" in just_fits.json) == (200, False)
+        assert site.source.feed.bodies_cut == 1
+
+    serve(scenario, intake)
+    assert len(intake.taken) == 2 * (MAX_INVALID + 1)
+
+
+def test_a_body_of_which_too_many_ranges_are_refused_stops() -> None:
+    intake = Recorder()
+    answer = posted(b"\n".join([FULL, GOOD] * 5000), intake=intake)
+    assert (answer.status, answer.json["not_taken_from"]) == (429, 2 * MAX_RANGES - 1)
+    assert len(answer.json["rejected_ranges"]["queue_full"]) == MAX_RANGES
+    assert len(intake.taken) == 2 * MAX_RANGES - 1
+
+
+def test_a_retry_under_its_idempotency_key_takes_nothing_again() -> None:
+    async def scenario(site: Site) -> None:
+        first, again = [await site.post(GOOD, {"Idempotency-Key": "a"}) for _ in range(2)]
+        assert (first.status, first.body) == (again.status, again.body)
+        assert again.headers["idempotency-replayed"] == "true"
+        assert (await site.post(GOOD, {"Idempotency-Key": "b"})).status == 200
+        other = await site.post(GOOD + b" ", {"Idempotency-Key": "a"})
+        assert (other.status, list(other.json)) == (422, ["error"])
+        assert (await site.post(GOOD, {"Idempotency-Key": "x" * 256})).status == 400
+
+    assert serve(scenario).taken == [GOOD, GOOD]
+
+
+def test_a_body_of_which_nothing_was_taken_is_tried_again_under_its_key() -> None:
+    async def scenario(site: Site) -> None:
+        for _ in range(2):
+            assert (await site.post(FULL, {"Idempotency-Key": "a"})).status == 429
+        for _ in range(2):
+            assert (await site.post(FULL + b"\n" + GOOD, {"Idempotency-Key": "b"})).status == 429
+
+    assert serve(scenario).taken == [FULL, FULL, FULL, GOOD]
+
+
+def test_a_key_in_progress_is_a_conflict() -> None:
+    body = b"\n".join([GOOD] * 50_000)
+
+    async def scenario(site: Site) -> None:
+        key = {"Idempotency-Key": "a"}
+        answers = await asyncio.gather(*(site.post(body, key) for _ in range(4)))
+        assert sorted(answer.status for answer in answers) == [200, 409, 409, 409]
+        assert (await site.post(body, key)).json["accepted"] == 50_000
+
+    assert len(serve(scenario).taken) == 50_000
+
+
+def test_one_body_is_worked_on_in_one_turn_of_the_loop() -> None:
+    class Watching(Recorder):
+        turn = 0
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.turns: dict[int, int] = {}
+
+        def take(self, raw: bytes) -> Refusal | None:
+            self.turns[self.turn] = self.turns.get(self.turn, 0) + 1
+            return super().take(raw)
+
+    intake = Watching()
+
+    async def count_turns() -> None:
+        while True:
+            intake.turn += 1
+            await asyncio.sleep(0)
+
+    async def scenario(site: Site) -> None:
+        counting = asyncio.create_task(count_turns())
+        await asyncio.gather(*(site.post(b"\n".join([GOOD] * 5000)) for _ in range(20)))
+        counting.cancel()
+
+    serve(scenario, intake)
+    assert len(intake.taken) == 100_000
+    assert max(intake.turns.values()) <= 2 * 512  # of 20 * 512 without turns
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (gzip.compress(GOOD.ljust(900)), {"Content-Encoding": "gzip"}),
+        (b"[" + b"1," * 20 + b"1]", {}),
+    ],
+)
+def test_what_a_body_becomes_counts_in_the_memory_of_all(
+    body: bytes, headers: dict[str, str]
+) -> None:
+    limits = RequestLimits(body_bytes=1000, all_bytes=800)
+    answer = posted(body, headers, limits=limits)
+    assert (answer.status, answer.json) == (503, {"error": "too many bodies at one time"})
 
 
 def test_a_body_of_just_the_limit_is_taken() -> None:
@@ -436,7 +547,9 @@ def test_an_error_of_ours_tells_nothing_and_the_next_request_is_served() -> None
 
     async def scenario(site: Site) -> None:
         answer = await site.post(GOOD + b"\nboom")
-        assert (answer.status, answer.json) == (500, {"error": "internal error"})
+        assert (answer.status, answer.json["error"]) == (500, "internal error")
+        assert (answer.json["accepted"], answer.json["not_taken_from"]) == (1, 1)
+        assert b"secret" not in answer.body
         assert site.intake.flushed == 1
         assert (await site.post(GOOD)).status == 200
 
@@ -451,9 +564,7 @@ def test_a_body_that_drips_is_given_up() -> None:
     assert serve(scenario, limits=RequestLimits(body_seconds=0.05)).taken == []
 
 
-def test_a_head_that_drips_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(http_source._CONNECTION_OPTIONS, "keepalive_timeout", 0.1)
-
+def test_a_head_that_drips_is_cut_off() -> None:
     async def scenario(site: Site) -> None:
         async with site.raw() as client:
             client.send(with_length(GOOD) + b"POST /events HT")
@@ -463,7 +574,7 @@ def test_a_head_that_drips_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
             client.send(b"POST /events HTTP/1.1\r\nx")
             assert await client.rest() == b""
 
-    serve(scenario)
+    serve(scenario, connections=HttpLimits(head_seconds=0.1, idle_seconds=0.1))
 
 
 @pytest.mark.parametrize(
@@ -705,7 +816,8 @@ def test_a_stop_during_a_body_reports_the_accepted_events() -> None:
             await site.source.stop()
             answer = await client.answer()
             assert answer.status == 503
-            assert f"first {len(intake.taken)} events" in answer.json["error"]
+            assert answer.json["error"] == "stopping"
+            assert answer.json["not_taken_from"] == answer.json["accepted"] == len(intake.taken)
 
     assert 0 < len(serve(scenario, intake, limits=limits).taken) < 100_000
 

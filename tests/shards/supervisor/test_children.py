@@ -220,6 +220,7 @@ def run_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
             log_dir=tmp_path / "logs",
             shutdown_timeout=shutdown_timeout,
             hang_timeout=hang_timeout,
+            ops_port=0,
         )
         monkeypatch.setattr(children, "ChildProcess", kind)
         FakeChild.scripts = {name.replace("_", "-"): list(one) for name, one in scripts.items()}
@@ -586,6 +587,25 @@ def test_a_report_cut_off_by_the_death_of_a_worker_is_ignored(
     assert result.code == 0
     assert result.alarm_events == b'{"number":3}\n'
     assert result.ledger["deliveries_consumed"] == result.ledger["deliveries_sent"] == 3
+
+
+@pytest.mark.parametrize("garbage", [b"\xff\xff\xff\xff", b"\0\0\0\1\xc1"])
+def test_a_worker_whose_report_cannot_be_read_is_killed_and_started_again(
+    garbage: bytes, run_supervisor: RunSupervisor
+) -> None:
+    class Garbled(FakeChild):
+        def _send_report(self, message: FromChild | WorkerReport) -> None:
+            super()._send_report(message)
+            if isinstance(message, WorkerReport) and self._report_pipe is not None:
+                os.write(self._report_pipe, garbage)
+
+    result = run_supervisor(
+        kind=Garbled, worker_0=[Script(sends=[(1.0, report(3))]), Script()], stops=(5.0,)
+    )
+    assert result.code == 0
+    assert len(result.children_named("worker-0")) == 2
+    assert result.alarm_events == b'{"number":3}\n'
+    assert len(result.logged("a report cannot be read")) == 1
 
 
 def test_the_ledger_has_the_seconds_without_a_report_of_the_router(

@@ -30,14 +30,14 @@ RULE = {
 DIRECTIVE = {"id": 1, "name": "n", "kingdom": "k", "category": "c", "priority": 5}
 
 
-def shard(max_future: int, stages: int = 2) -> Shard:
+def shard(max_future: int, stages: int = 2, expiry_grace: int = 0) -> Shard:
     rules = [RULE | {"stage": stage} for stage in range(1, stages + 1)]
     document = msgspec.json.encode({"directives": [DIRECTIVE | {"rules": rules}]})
     directives = [item.directive for item in parse_directives(document)]
     assets, _ = parse_assets(b'{"assets":[{"name":"lan","cidr":"10.0.0.0/8","value":5}]}')
     settings = Settings(max_future=max_future)
     packed = msgspec.msgpack.encode(directives)
-    return Shard(WorkerSetup(settings, Options(), packed, tuple(assets)))
+    return Shard(WorkerSetup(settings, Options(expiry_grace=expiry_grace), packed, tuple(assets)))
 
 
 def event(seconds_ahead: int, **more: int | str) -> bytes:
@@ -110,3 +110,57 @@ def test_details_are_of_what_was_done_since_the_last() -> None:
     assert second is not None
     assert (first.timings.processing.count, second.timings.processing.count) == (1, 0)
     assert (first.alarms, second.alarms) == ({"High": 1}, {})
+
+
+# The wall clock is set.
+
+DAY = 86_400
+
+
+def expired(worker: Shard) -> int:
+    return worker.make_report([], CheckpointStats()).ledger.backlogs["expired"]
+
+
+@pytest.mark.parametrize("event_ahead", [0, DAY, 2 * DAY])
+def test_a_backlog_opened_while_the_clock_was_ahead_expires_by_the_clock_set_back(
+    event_ahead: int,
+) -> None:
+    worker = shard(60, expiry_grace=10)
+    worker.process_batch(1, [event(event_ahead)], NOW + DAY)
+    worker.close_expired(NOW)
+    worker.close_expired(NOW + 9)
+    assert expired(worker) == 0
+    worker.close_expired(NOW + 61)
+    assert expired(worker) == 1
+
+
+def test_a_backlog_follows_the_clock_a_day_forwards_and_back() -> None:
+    worker = shard(60, expiry_grace=10)
+    worker.process_batch(1, [event(0, event_id="before")], NOW)
+    worker.process_batch(1, [event(DAY, event_id="ahead")], NOW + DAY)
+    assert expired(worker) == 1
+    events = [event(1, event_id="finishes"), event(2, event_id="opens")]
+    worker.process_batch(1, events, NOW + 2)
+    counts = worker.make_report([], CheckpointStats()).ledger
+    assert (counts.backlogs["finished"], counts.outcomes["out_of_order"]) == (1, 0)
+    assert counts.outcomes["opened"] == 3
+    worker.close_expired(NOW + 63)
+    assert expired(worker) == 2
+
+
+def test_restored_backlogs_that_were_saved_while_the_clock_was_ahead_expire_by_the_clock() -> None:
+    worker, restored = shard(60, expiry_grace=10), shard(60, expiry_grace=10)
+    worker.process_batch(1, [event(DAY)], NOW + DAY)
+    assert restored.correlator.restore(worker.correlator.snapshots()) == []
+    restored.close_expired(NOW)
+    restored.close_expired(NOW + 61)
+    assert expired(restored) == 1
+
+
+def test_a_clock_that_was_not_set_changes_no_restored_backlog() -> None:
+    worker, restored = shard(60, expiry_grace=10), shard(60, expiry_grace=10)
+    worker.process_batch(1, [event(60)], NOW)
+    saved = worker.correlator.snapshots()
+    assert restored.correlator.restore(saved) == []
+    restored.close_expired(NOW)
+    assert restored.correlator.snapshots() == saved

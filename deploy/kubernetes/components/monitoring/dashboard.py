@@ -30,7 +30,10 @@ PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (
         "Dropped and lost",
         "reqps",
         {
-            "dropped {{reason}}": (
+            "events dropped {{reason}}": (
+                "sum by (reason) (rate(dsiem_events_dropped_total[$__rate_interval]))"
+            ),
+            "deliveries dropped {{reason}}": (
                 "sum by (reason) (rate(dsiem_deliveries_dropped_total[$__rate_interval]))"
             ),
             "lost {{reason}}": (
