@@ -56,9 +56,7 @@ def _histogram(name: str, help_text: str, read: SampleReader) -> Metric:
 
 METRICS: tuple[Metric, ...] = (
     _counter(
-        "events_received_total",
-        "Events received.",
-        single(lambda o: o.ledger.events.received),
+        "events_received_total", "Events received.", single(lambda o: o.ledger.events.received)
     ),
     _counter(
         "events_total",
@@ -160,11 +158,7 @@ METRICS: tuple[Metric, ...] = (
         "Restarts of the router after it died.",
         single(lambda o: o.router.restarts),
     ),
-    _gauge(
-        "directives_loaded",
-        "Directives that are loaded.",
-        single(lambda o: o.directives),
-    ),
+    _gauge("directives_loaded", "Directives that are loaded.", single(lambda o: o.directives)),
     _gauge(
         "directives_rejected",
         "Directives that were left out because of errors.",
@@ -257,9 +251,7 @@ METRICS: tuple[Metric, ...] = (
         "output_writable", "Whether alarms can be written.", single(lambda o: not o.output_trouble)
     ),
     _counter(
-        "output_errors_total",
-        "Failed attempts to write alarms.",
-        single(lambda o: o.output_errors),
+        "output_errors_total", "Failed attempts to write alarms.", single(lambda o: o.output_errors)
     ),
     _histogram(
         "checkpoint_seconds",
