@@ -62,14 +62,8 @@ def test_each_line_of_trouble_is_explained() -> None:
 
 
 def test_each_line_that_is_explained_is_logged() -> None:
-<<<<<<< HEAD
-    paths = [
-        path for path in ROOT.glob("shards/**/*.py") if not path.name.endswith("settings.py")
-    ]  # helps
-=======
     helps = "*settings.py"
     paths = [path for path in ROOT.glob("shards/**/*.py") if not path.match(helps)]
->>>>>>> 0f9ab48a95508afe1a9190bdadd8b422bad572ee
     source = "\n".join(path.read_text("utf-8") for path in paths)
     joined = on_one_line(re.sub(r'"\s*f?"', "", source))
     page = read_page("operate.md")
