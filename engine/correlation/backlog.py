@@ -15,8 +15,6 @@ from engine.correlation.compiled_directive import BoundValues, CompiledDirective
 from engine.directives.rule import CompiledRule
 from engine.event import NormalizedEvent
 
-OUT_OF_ORDER_SECONDS = 5
-"""An event that is older than the end of an earlier stage by this much is out of order."""
 _UNSPECIFIED = "0.0.0.0"
 
 EventOutcome = Literal["taken", "finished", "repeated", "sticky_seen", "out_of_order"]
@@ -129,7 +127,7 @@ class Backlog:
         ):
             return "sticky_seen"
         latest_end = starts[1] if len(starts) == 2 else max(starts[1:])
-        if event.time + OUT_OF_ORDER_SECONDS <= latest_end:
+        if event.time + self.compiled.options.out_of_order_tolerance <= latest_end:
             return "out_of_order"
         if compact_set.contains(self.ids, event.event_id):
             return "repeated"

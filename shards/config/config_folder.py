@@ -236,6 +236,7 @@ def engine_options(settings: Settings) -> Options:
         node=settings.node,
         min_alarm_lifetime=settings.min_alarm_lifetime * 60,
         match_protocol=settings.match_protocol,
+        out_of_order_tolerance=settings.out_of_order_tolerance,
         med_risk_min=settings.med_risk_min,
         med_risk_max=settings.med_risk_max,
         status=settings.status[0],

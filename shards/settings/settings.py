@@ -69,6 +69,10 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     expiry_grace: Annotated[
         int, Spec("correlation", "minimum lifetime of a stage in seconds of wall time")
     ] = 10
+    out_of_order_tolerance: Annotated[
+        int,
+        Spec("correlation", "seconds from which on an older event is out of order", CORRELATING),
+    ] = 5
     max_future: Annotated[
         int,
         Spec("correlation", "seconds that an event may be ahead of the clock, 0 is without limit"),

@@ -68,6 +68,7 @@ Variable = tuple[str, str, str, object]
 VARIABLES: list[Variable] = [
     ("DSIEM_NODE", "node", "n1", "n1"),
     ("DSIEM_MINALARMLIFETIME", "min_alarm_lifetime", "5", 5),
+    ("DSIEM_OUT_OF_ORDER_TOLERANCE", "out_of_order_tolerance", "300", 300),
     ("DSIEM_MEDRISKMIN", "med_risk_min", "4", 4),
     ("DSIEM_MEDRISKMAX", "med_risk_max", "7", 7),
     ("DSIEM_STATUS", "status", "New", ("New",)),
