@@ -137,11 +137,12 @@ class Backlog:
         self, stage: int, event: NormalizedEvent, now: int
     ) -> EventOutcome:
         """Consume an event that matches the rule of an earlier stage, if all rules are active."""
-        ids = list(self.earlier_ids)
-        if compact_set.contains(ids[stage - 1], event.event_id):
+        ids = self.earlier_ids[stage - 1]
+        if compact_set.contains(ids, event.event_id):
             return "repeated"
-        ids[stage - 1] = compact_set.add(ids[stage - 1], event.event_id)
-        self.earlier_ids = tuple(ids)
+        added = compact_set.add(ids, event.event_id)
+        if added is not ids:
+            self.earlier_ids = (*self.earlier_ids[: stage - 1], added, *self.earlier_ids[stage:])
         self._record_event(event, now)
         return "taken"
 

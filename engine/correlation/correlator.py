@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain, repeat
 
-from engine.alarm import BacklogKey, Hit, LookupKind, PublishedAlarm
+from engine.alarm import BacklogKey, Hit, LookupKind
 from engine.asset import NetworkAssets
 from engine.correlation.activity import Activity
 from engine.correlation.backlog import Backlog
@@ -17,6 +17,7 @@ from engine.correlation.compiled_directive import CompiledDirective
 from engine.correlation.directive_backlogs import DirectiveBacklogs
 from engine.correlation.expiry import ExpiryQueue
 from engine.correlation.outputs import Outputs
+from engine.correlation.pending_lines import PendingLines
 from engine.correlation.snapshot import (
     BacklogSnapshot,
     DroppedBacklog,
@@ -38,14 +39,16 @@ class Correlator:
         self._assets = assets
         self._expiry = ExpiryQueue()
         self._activity = Activity(track_changes=options.track_changes)
+        self._pending: PendingLines[Backlog] = PendingLines()
         self._matches: Counter[int] | None = Counter() if options.count_matches else None
         self._by_directive: dict[int, DirectiveBacklogs] = {}
         keys = []
         for directive in directives:
             keys.append(routing_keys_of(directive))
             compiled = CompiledDirective(directive, assets, options)
-            backlogs = DirectiveBacklogs(compiled, self._expiry, self._activity)
-            self._by_directive[directive.id] = backlogs
+            self._by_directive[directive.id] = DirectiveBacklogs(
+                compiled, self._expiry, self._pending, self._activity
+            )
         self._index = DirectiveIndex(keys)
 
     def __len__(self) -> int:
@@ -69,7 +72,7 @@ class Correlator:
 
     def process_event_into(self, event: NormalizedEvent, now: int, outputs: Outputs) -> bool:
         """As process_event, added to these outputs; returns whether a directive consumed it."""
-        if self._expiry.is_due(now):
+        if self._expiry.is_due(now) or self._pending.is_due(now):
             self.advance_time(now, outputs)
         consumed = False
         concerned = self._index.find(event)
@@ -95,19 +98,33 @@ class Correlator:
 
     def is_due(self, now: int) -> bool:
         """Whether `advance_time` has something to do."""
-        return self._expiry.is_due(now)
+        return self._expiry.is_due(now) or self._pending.is_due(now)
 
     def advance_time(
         self, now: int, outputs: Outputs | None = None, limit: int = sys.maxsize
     ) -> Outputs:
-        """Close what has expired by `now`; adds to these outputs, if given.
+        """Write the alarms that wait for another second, and close what has expired by `now`.
 
-        Closes not more than `limit` backlogs: call it again as long as `is_due`.
+        Adds to these outputs, if given. Not more than `limit` of both: call it again as long as
+        `is_due`.
         """
         outputs = Outputs() if outputs is None else outputs
-        for backlog in self._expiry.pop_expired(now, limit):
-            self._by_directive[backlog.compiled.directive.id].expire(backlog, outputs)
+        changed = self._pending.pop_due(now, limit)
+        for backlog in changed:
+            self._backlogs_with(backlog).write_pending(backlog, outputs)
+        for backlog in self._expiry.pop_expired(now, limit - len(changed)):
+            self._backlogs_with(backlog).expire(backlog, outputs)
         return outputs
+
+    def write_pending(self, outputs: Outputs | None = None) -> Outputs:
+        """Write the alarms that wait for another second, as the last thing before the end."""
+        outputs = Outputs() if outputs is None else outputs
+        for backlog in self._pending.pop_all():
+            self._backlogs_with(backlog).write_pending(backlog, outputs)
+        return outputs
+
+    def _backlogs_with(self, backlog: Backlog) -> DirectiveBacklogs:
+        return self._by_directive[backlog.compiled.directive.id]
 
     def follow_clock_back(self, now: int, latest: int) -> None:
         """Correct the open backlogs after the clock was set back to `now`, or after a restore.
@@ -118,12 +135,10 @@ class Correlator:
         for backlogs in self._by_directive.values():
             backlogs.follow_clock_back(now, latest)
 
-    def enrich(
-        self, key: BacklogKey, kind: LookupKind, hits: Iterable[Hit]
-    ) -> Iterable[PublishedAlarm] | None:
-        """Add the hits of a lookup to a backlog; returns the alarm to publish if any is new.
+    def enrich(self, key: BacklogKey, kind: LookupKind, hits: Iterable[Hit]) -> bool:
+        """Add the hits of a lookup to a backlog; False if it is closed.
 
-        None if the backlog is not open any more.
+        If any is new, its alarm is written by the next `advance_time` in another second.
         """
         directive, opened_by = key
         return self._by_directive[directive].enrich(opened_by, kind, hits)

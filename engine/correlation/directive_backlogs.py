@@ -6,7 +6,7 @@ finds its backlogs with one dictionary lookup per stage, however many are open.
 
 from collections.abc import Collection, Iterable, Iterator
 
-from engine.alarm import AlarmEvent, Hit, LookupKind, PublishedAlarm
+from engine.alarm import AlarmEvent, Hit, LookupKind
 from engine.asset import AddressInfo
 from engine.correlation.activity import Activity
 from engine.correlation.alarm_builder import publish
@@ -14,6 +14,7 @@ from engine.correlation.backlog import Backlog
 from engine.correlation.compiled_directive import CompiledDirective
 from engine.correlation.expiry import ExpiryQueue
 from engine.correlation.outputs import Outputs
+from engine.correlation.pending_lines import PendingLines
 from engine.correlation.snapshot import (
     BacklogSnapshot,
     HeldItems,
@@ -31,14 +32,29 @@ Consumer = tuple[Backlog, int]
 class DirectiveBacklogs:
     """The open backlogs of one directive, oldest first."""
 
-    __slots__ = ("_activity", "_backlogs", "_compiled", "_expiry", "_id", "_next_order", "_stages")
+    __slots__ = (
+        "_activity",
+        "_backlogs",
+        "_compiled",
+        "_expiry",
+        "_id",
+        "_next_order",
+        "_pending",
+        "_stages",
+    )
 
     def __init__(
-        self, compiled: CompiledDirective, expiry: ExpiryQueue, activity: Activity
+        self,
+        compiled: CompiledDirective,
+        expiry: ExpiryQueue,
+        pending: PendingLines[Backlog],
+        activity: Activity,
     ) -> None:
+        """`expiry`, `pending`, `activity`: those of all directives."""
         self._id = compiled.directive.id
         self._compiled = compiled
         self._expiry = expiry
+        self._pending = pending
         self._activity = activity
         self._stages = Stages(compiled)
         self._backlogs: dict[str, Backlog] = {}
@@ -92,8 +108,8 @@ class DirectiveBacklogs:
             outcome = backlog.consume(event, now)
         else:
             outcome = backlog.consume_at_earlier_stage(stage, event, now)
-            if outcome == "taken":
-                outputs.published += publish(backlog)
+            if outcome == "taken" and backlog.risk:
+                self._pending.add(backlog, now)
         if outcome in ("taken", "finished"):
             self._activity.add_changed(self._id, backlog.opened_by)
             outputs.count("taken")
@@ -113,6 +129,7 @@ class DirectiveBacklogs:
             self._stages.advance(backlog, finished)
             backlog.set_expiry(now)
             self._expiry.add(backlog)
+        self._pending.discard(backlog)
         outputs.published += publish(backlog, with_lookups=True)
 
     def _open(
@@ -135,7 +152,13 @@ class DirectiveBacklogs:
         self._remove(backlog, backlog.stage)
         self._activity.add_changed(self._id, backlog.opened_by)
         outputs.count("expired")
+        self._pending.discard(backlog)
         outputs.published += publish(backlog, timed_out=True)
+
+    def write_pending(self, backlog: Backlog, outputs: Outputs) -> None:
+        """Write the alarm of a backlog that has left the pending lines."""
+        self._activity.add_changed(self._id, backlog.opened_by)
+        outputs.published += publish(backlog)
 
     def follow_clock_back(self, now: int, latest: int) -> None:
         """As `Correlator.follow_clock_back`."""
@@ -151,20 +174,16 @@ class DirectiveBacklogs:
                 continue
             self._activity.add_changed(self._id, backlog.opened_by)
 
-    def enrich(
-        self, opened_by: str, kind: LookupKind, hits: Iterable[Hit]
-    ) -> Iterable[PublishedAlarm] | None:
-        """Add the hits of a lookup to a backlog; returns the alarm to publish if any is new.
-
-        None if the backlog that this event opened is not open any more.
-        """
+    def enrich(self, opened_by: str, kind: LookupKind, hits: Iterable[Hit]) -> bool:
+        """Add the hits of a lookup to the backlog that this event opened; False if it is closed."""
         backlog = self._backlogs.get(opened_by)
         if backlog is None:
-            return None
-        if not backlog.enrich(kind, hits):
-            return ()
-        self._activity.add_changed(self._id, opened_by)
-        return publish(backlog)
+            return False
+        if backlog.enrich(kind, hits):
+            if backlog.risk:
+                self._pending.add(backlog)
+            self._activity.add_changed(self._id, opened_by)
+        return True
 
     @property
     def opened_by(self) -> tuple[str, ...]:
@@ -177,19 +196,25 @@ class DirectiveBacklogs:
 
     def snapshots(self) -> Iterator[BacklogSnapshot]:
         """Snapshots of the open backlogs, oldest first."""
-        return map(take_snapshot, self._backlogs.values())
+        return map(self._snapshot, self._backlogs.values())
+
+    def _snapshot(self, backlog: Backlog, held: HeldItems | None = None) -> BacklogSnapshot:
+        return take_snapshot(backlog, held, line_pending=backlog in self._pending)
 
     def snapshot(self, opened_by: str, held: HeldItems | None) -> BacklogSnapshot | None:
         """The snapshot of the backlog that this event opened; None if it is not open."""
         backlog = self._backlogs.get(opened_by)
-        return None if backlog is None else take_snapshot(backlog, held)
+        return None if backlog is None else self._snapshot(backlog, held)
 
     def restore(self, state: BacklogSnapshot) -> None:
         """Restore a backlog as the youngest; UnusableBacklogError if it does not fit."""
         if state.opened_by in self._backlogs:
             raise UnusableBacklogError("another one was opened by the same event")
         compiled = self._stages.compile_rules(state.rules)
-        self._add(restore_backlog(compiled, self._next_order, state))
+        backlog = restore_backlog(compiled, self._next_order, state)
+        self._add(backlog)
+        if state.line_pending and backlog.risk:
+            self._pending.add(backlog, backlog.updated)
 
     def _add(self, backlog: Backlog) -> None:
         """Add a backlog where events and the expiry find it."""

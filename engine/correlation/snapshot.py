@@ -37,7 +37,7 @@ class BacklogSnapshot(Struct, frozen=True, omit_defaults=True):
 
     `bound`: (stage, event field, value) of first events. `rules`: those of its rule variant, () if
     they are the directive's. `left_out`: by name of a set, the number of leading items that are not
-    in this snapshot.
+    in this snapshot. `line_pending`: its alarm has changed since it was written.
     """
 
     directive: int
@@ -62,6 +62,7 @@ class BacklogSnapshot(Struct, frozen=True, omit_defaults=True):
     intel_hits: tuple[Hit, ...] = ()
     vulnerabilities: tuple[Hit, ...] = ()
     left_out: dict[str, int] = {}
+    line_pending: bool = False
 
     @property
     def key(self) -> BacklogKey:
@@ -135,8 +136,13 @@ def describe_invalid_rules(finding: Finding) -> str:
     return f"its rules are not those of the directive, nor valid: {fault}"
 
 
-def take_snapshot(backlog: Backlog, held: HeldItems | None = None) -> BacklogSnapshot:
-    """A snapshot of a backlog, without the items that are held already."""
+def take_snapshot(
+    backlog: Backlog, held: HeldItems | None = None, *, line_pending: bool = False
+) -> BacklogSnapshot:
+    """A snapshot of a backlog, without the items that are held already.
+
+    `line_pending`: its alarm has changed since it was written.
+    """
     left_out = {} if held is None else _left_out(backlog, held)
 
     def items(name: str, items_: CompactSet[T]) -> tuple[T, ...]:
@@ -167,6 +173,7 @@ def take_snapshot(backlog: Backlog, held: HeldItems | None = None) -> BacklogSna
         intel_hits=() if data is None else items("intel_hits", data.hits.get("intel")),
         vulnerabilities=() if data is None else items("vulnerabilities", data.hits.get("vuln")),
         left_out=left_out,
+        line_pending=line_pending,
     )
 
 

@@ -110,8 +110,9 @@ class Replay:
         return self._count_outputs(self._correlator.advance_time(now))
 
     def finish(self) -> Outputs:
-        """Close what has expired by the end of the input."""
-        return self._count_outputs(self._correlator.advance_time(self.clock.now))
+        """Close what has expired by the end of the input, and write what waits."""
+        outputs = self._correlator.advance_time(self.clock.now)
+        return self._count_outputs(self._correlator.write_pending(outputs))
 
     def _count_outputs(self, outputs: Outputs) -> Outputs:
         if outputs.counts:
@@ -207,7 +208,7 @@ class Session:
         self._write_outputs(outputs)
 
     def _write_outputs(self, outputs: Outputs) -> None:
-        if outputs.counts:
+        if outputs.counts or outputs.published:
             self._files.write(outputs)
             self._alarms.add(outputs.published)
 

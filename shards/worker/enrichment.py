@@ -1,10 +1,11 @@
 """Enrichment of the alarms of one shard: lookup requests for them, and hits into them."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 
-from engine.alarm import AlarmRecord, BacklogKey, PublishedAlarm, with_hits
+from engine.alarm import AlarmRecord, BacklogKey, Hit, LookupKind, PublishedAlarm, with_hits
 from engine.correlation.correlator import Correlator
+from engine.correlation.pending_lines import PendingLines
 from shards.ledger import LookupCounts
 from shards.lookups.limits import LookupOptions
 from shards.lookups.service import LookupHits, LookupResult, LookupsDone, LookupService
@@ -15,14 +16,27 @@ from shards.settings.settings import Settings
 class _PendingAlarm:
     """An alarm with outstanding lookups, as it was published last.
 
-    `requests`: lookup requests for it that are not concluded by LookupsDone.
+    `found`: hits since then, after its backlog was closed. `requests`: lookup requests for it that
+    are not concluded by LookupsDone.
     """
 
-    __slots__ = ("alarm", "requests")
+    __slots__ = ("alarm", "found", "requests")
 
     def __init__(self, alarm: AlarmRecord) -> None:
         self.alarm = alarm
+        self.found: list[tuple[LookupKind, Iterable[Hit]]] = []
         self.requests = 0
+
+    def add_found(self) -> bool:
+        """Add the found hits to the alarm; returns whether any is new."""
+        before = self.alarm
+        found: dict[LookupKind, list[Hit]] = {}
+        for kind, hits in self.found:
+            found.setdefault(kind, []).extend(hits)
+        self.found = []
+        for kind, hits in found.items():
+            self.alarm = with_hits(self.alarm, kind, hits)
+        return self.alarm is not before
 
 
 class Enrichment:
@@ -43,6 +57,8 @@ class Enrichment:
         )
         self._lookups = LookupService(sources, options)
         self._pending: dict[BacklogKey, _PendingAlarm] = {}
+        self._changed: PendingLines[BacklogKey] = PendingLines()
+        """Alarms of closed backlogs with new hits."""
 
     @property
     def results(self) -> asyncio.Queue[LookupResult]:
@@ -57,8 +73,8 @@ class Enrichment:
     def request_lookups(self, published: Iterable[PublishedAlarm]) -> None:
         """Request the lookups of published alarms.
 
-        Every published alarm has to be passed, in order and before the next result is applied: a
-        hit is added to the alarm as it was published last.
+        Every published alarm has to be passed once, in order and before the next result is applied:
+        a hit is added to the alarm as it was published last.
         """
         for publish in published:
             pending = self._pending.get(publish.key)
@@ -69,31 +85,44 @@ class Enrichment:
             if pending is not None:
                 pending.alarm = publish.alarm
 
-    def apply(self, result: LookupResult) -> Sequence[PublishedAlarm]:
-        """Apply a lookup result; return the alarms to publish, none if no hit is new.
+    def apply(self, result: LookupResult) -> None:
+        """Apply a lookup result.
 
-        These must not be passed to `request_lookups`.
+        The correlator publishes the alarms of open backlogs with new hits, `pop_changed` returns
+        those of closed ones.
         """
         match result:
-            case LookupHits():
-                return self._add_hits(result)
+            case LookupHits(backlog, kind, hits):
+                if not self._correlator.enrich(backlog, kind, hits):
+                    self._pending[backlog].found.append((kind, hits))
+                    self._changed.add(backlog)
             case LookupsDone(backlog, requests):
-                pending = self._pending[backlog]
-                pending.requests -= requests
-                if not pending.requests:
-                    del self._pending[backlog]
-                return ()
+                self._pending[backlog].requests -= requests
+                self._forget(backlog)
 
-    def _add_hits(self, found: LookupHits) -> Sequence[PublishedAlarm]:
-        pending = self._pending[found.backlog]
-        publishes = self._correlator.enrich(found.backlog, found.kind, found.hits)
-        if publishes is None:  # the backlog is closed
-            alarm = with_hits(pending.alarm, found.kind, found.hits)
-            publishes = () if alarm is pending.alarm else (PublishedAlarm(found.backlog, alarm),)
-        enriched = tuple(publishes)
-        for publish in enriched:
-            pending.alarm = publish.alarm
-        return enriched
+    def _forget(self, backlog: BacklogKey) -> None:
+        """Forget an alarm that needs no more: neither results of lookups, nor a line."""
+        if not self._pending[backlog].requests and backlog not in self._changed:
+            del self._pending[backlog]
+
+    def is_due(self, now: int) -> bool:
+        """Whether `pop_changed` would return alarms."""
+        return self._changed.is_due(now)
+
+    def pop_changed(self, now: int, limit: int) -> Iterator[PublishedAlarm]:
+        """The alarms of closed backlogs with new hits, each once a second; `limit` at most."""
+        return self._with_hits(self._changed.pop_due(now, limit))
+
+    def pop_all_changed(self) -> Iterator[PublishedAlarm]:
+        """As `pop_changed`, all that there are, as the last thing before the end."""
+        return self._with_hits(self._changed.pop_all())
+
+    def _with_hits(self, backlogs: Iterable[BacklogKey]) -> Iterator[PublishedAlarm]:
+        for backlog in backlogs:
+            pending = self._pending[backlog]
+            if pending.add_found():
+                yield PublishedAlarm(backlog, pending.alarm)
+            self._forget(backlog)
 
     async def run(self) -> None:
         """Run the lookups, until cancelled."""

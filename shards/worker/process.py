@@ -31,7 +31,7 @@ SAVE_SHARE = 0.75
 """Share of the time of a stop in which saved files are written; the rest is for the exit."""
 
 RESULTS_PER_TURN = 64
-"""Lookup results applied per turn of the event loop; each may build an alarm."""
+"""Lookup results applied per turn of the event loop."""
 
 
 def main(
@@ -96,7 +96,7 @@ class _WorkerProcess:
             self._control.send(Ready())
             while (pipe := await self._data_pipes.get()) is not None:
                 await self._read_pipe(*pipe)
-        await self._close_expired()
+        await self._advance_time()
         self._shard.close()
         self._report(details=True)
         self._reports.close()
@@ -118,25 +118,15 @@ class _WorkerProcess:
         enrichment = shard.enrichment = Enrichment(shard.correlator, setup.sources, setup.settings)
         async with asyncio.TaskGroup() as group:
             lookups = group.create_task(enrichment.run())
-            publisher = group.create_task(self._publish_enriched(enrichment))
+            applying = group.create_task(_apply_results(enrichment))
             try:
                 yield
             finally:
                 enrichment.close()
                 lookups.cancel()
-                publisher.cancel()
+                applying.cancel()
         while not enrichment.results.empty():
-            shard.publish_enriched(enrichment.apply(enrichment.results.get_nowait()))
-
-    async def _publish_enriched(self, enrichment: "Enrichment") -> None:
-        """Apply lookup results, and report the enriched alarms soon."""
-        turn = TurnLimit(RESULTS_PER_TURN)
-        while True:
-            published = enrichment.apply(await enrichment.results.get())
-            self._shard.publish_enriched(published)
-            if published and self._has_room:  # otherwise with the next tick
-                self._report_soon()
-            await turn.step()
+            enrichment.apply(enrichment.results.get_nowait())
 
     def _on_message(self, message: ToChild, descriptor: int | None) -> None:
         match message:
@@ -150,7 +140,7 @@ class _WorkerProcess:
         """Process all batches of a data pipe; waits while the supervisor cannot write lines."""
         async with open_reader(descriptor) as reader:
             while (batch := await read_batch(reader)) is not None:
-                now = await self._close_expired()
+                now = await self._advance_time()
                 self._shard.process_batch(pipe, batch, now)
                 if self._shard.has_lines:
                     self._report_soon()
@@ -159,13 +149,13 @@ class _WorkerProcess:
         self._report()
 
     async def _tick(self) -> None:
-        await self._close_expired()
+        await self._advance_time()
         if self._has_room:
             self._report(details=True)
 
-    async def _close_expired(self) -> int:
-        """Close all that has expired, and let other tasks run in between; returns the time."""
-        while not self._shard.close_expired(now := self._clock.now()):
+    async def _advance_time(self) -> int:
+        """Do all that time alone causes, and let other tasks run in between; returns the time."""
+        while not self._shard.advance_time(now := self._clock.now()):
             self._report_soon()
             await self._reports.drain()
             await asyncio.sleep(0)
@@ -194,3 +184,11 @@ class _WorkerProcess:
         report = self._shard.make_report(ended_pipes, self._checkpointer.stats, details=details)
         for frame in encode_report(report):
             self._reports.write(frame)
+
+
+async def _apply_results(enrichment: "Enrichment") -> None:
+    """Apply lookup results; the next tick writes the enriched alarms."""
+    turn = TurnLimit(RESULTS_PER_TURN)
+    while True:
+        enrichment.apply(await enrichment.results.get())
+        await turn.step()

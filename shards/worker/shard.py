@@ -34,8 +34,8 @@ if TYPE_CHECKING:  # places without lookups do without their libraries
     from shards.worker.enrichment import Enrichment
 
 NANOSECONDS = 1_000_000_000
-EXPIRED_PER_TURN = 100
-"""Backlogs that are closed per turn of the event loop: some milliseconds."""
+ALARMS_PER_TURN = 100
+"""Alarms that time alone causes, per turn of the event loop: some milliseconds."""
 
 
 class WorkerSetup(Struct, frozen=True):
@@ -146,16 +146,19 @@ class Shard:
             self.correlator.follow_clock_back(now, now + self._max_future)
         self._now = now
 
-    def close_expired(self, now: int) -> bool:
-        """Close at most EXPIRED_PER_TURN backlogs that have expired by `now`; False if more have.
+    def advance_time(self, now: int) -> bool:
+        """Close backlogs that have expired by `now`, and write alarms that wait for this second.
 
-        Before a batch it has to be repeated until it returns True: an event must not find a
-        backlog that has expired.
+        At most ALARMS_PER_TURN of them; returns whether that was all. Before a batch it has to be
+        repeated until it was: an event must not find a backlog that has expired.
         """
         self._follow_clock(now)
-        self.correlator.advance_time(now, self._outputs, EXPIRED_PER_TURN)
+        self.correlator.advance_time(now, self._outputs, ALARMS_PER_TURN)
         self._request_lookups()
-        return not self.correlator.is_due(now)
+        if self.enrichment is None:
+            return not self.correlator.is_due(now)
+        self._add_enriched(self.enrichment.pop_changed(now, ALARMS_PER_TURN))
+        return not (self.correlator.is_due(now) or self.enrichment.is_due(now))
 
     def _request_lookups(self) -> None:
         """Pass new published alarms to enrichment."""
@@ -164,8 +167,8 @@ class Shard:
             new, self._requested = published[self._requested :], len(published)
             self.enrichment.request_lookups(new)
 
-    def publish_enriched(self, published: Iterable[PublishedAlarm]) -> None:
-        """Add alarms from `Enrichment.apply` to the next report."""
+    def _add_enriched(self, published: Iterable[PublishedAlarm]) -> None:
+        """Add alarms from enrichment, which knows them."""
         self._outputs.published += published
         self._requested = len(self._outputs.published)
 
@@ -214,5 +217,9 @@ class Shard:
         )
 
     def close(self) -> None:
-        """Log the number of suppressed log lines."""
+        """Write the alarms that wait for another second; log the number of suppressed log lines."""
+        self.correlator.write_pending(self._outputs)
+        self._request_lookups()
+        if self.enrichment is not None:
+            self._add_enriched(self.enrichment.pop_all_changed())
         self._event_log.close()

@@ -104,7 +104,8 @@ class Result:
     """The output of a run, without times, and its counts of events."""
 
     def __init__(self, logs: Path, outcomes: dict[str, int]) -> None:
-        self.alarms = by_alarm(read_lines(logs / ALARMS))
+        alarms = by_alarm(read_lines(logs / ALARMS))
+        self.alarms = {alarm: of_stages(lines) for alarm, lines in alarms.items()}
         self.alarm_events = by_alarm(read_lines(logs / ALARM_EVENTS))
         self.outcomes = outcomes
 
@@ -125,6 +126,18 @@ def by_alarm(lines: list[Json]) -> Lines:
         timeless = {key: value for key, value in line.items() if key not in TIMES}
         alarms.setdefault(line["alarm_id"], []).append(timeless)
     return alarms
+
+
+def of_stages(lines: list[Json]) -> list[Json]:
+    """The lines that a stage causes, and the last one; the number of others is up to the clock."""
+    firsts: list[Json] = []
+    before = None
+    for line in lines:
+        statuses = [rule.get("status") for rule in line["rules"]]
+        if statuses != before:
+            firsts.append(line)
+        before = statuses
+    return firsts if firsts[-1] == lines[-1] else [*firsts, lines[-1]]
 
 
 def replayed(folder: Path, events: list[Json], options: tuple[str, ...]) -> Result:

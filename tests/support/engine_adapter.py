@@ -60,25 +60,31 @@ class EngineUnderTest:
     def tick(self, now: int) -> Output:
         return self._output(self.correlator.advance_time(now))
 
+    def end(self) -> Output:
+        return self._output(self.correlator.write_pending())
+
     def reload(self) -> None:
         """Save all backlogs, and go on with a new engine that has read them."""
         saved = msgspec.json.encode(self.correlator.snapshots())
         self.restart(msgspec.json.decode(saved, type=list[BacklogSnapshot]))
 
     def reload_as_peers(self) -> None:
-        """As reload, through the documents that dsiem-backend writes and reads."""
+        """As reload, through the documents that dsiem-backend writes and reads.
+
+        A service writes what is pending before; the documents do not hold that.
+        """
+        pending = {state.key for state in self.correlator.snapshots() if state.line_pending}
         saved = {
             key: msgspec.json.encode(alarms)
             for key, alarms in save_backlogs(self.correlator).items()
         }
         documents = {key: parse_saved_alarms(document) for key, document in saved.items()}
         self.restart(
-            msgspec.structs.replace(
-                snapshot_from_alarm(alarm, directive, self._options), order=order
-            )
+            msgspec.structs.replace(state, order=order, line_pending=state.key in pending)
             for directive in self._directives
             if directive.id in documents
             for order, alarm in enumerate(documents[directive.id].alarms)
+            for state in [snapshot_from_alarm(alarm, directive, self._options)]
         )
 
     def restart(self, states: Iterable[BacklogSnapshot]) -> None:

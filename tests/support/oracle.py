@@ -94,6 +94,8 @@ class Backlog:
     risk: int = 0
     update_time: int = 0
     created_time: int | None = None
+    changed_at: int | None = None
+    """When an earlier stage took an event last, until the alarm is written."""
 
     @property
     def alarm_id(self) -> str:
@@ -355,11 +357,21 @@ class Oracle:
         return len(self.backlogs)
 
     def tick(self, now: int) -> Output:
-        """Close what has expired by now."""
+        """Write what was changed in another second; close what has expired by now."""
         output = Output()
         for backlog in list(self.backlogs):
+            if backlog.changed_at not in (None, now):
+                self.publish(backlog, output, lookups=False)
             if self.is_expired(backlog, now):
                 self.expire(backlog, output)
+        return output
+
+    def end(self) -> Output:
+        """Write what is not written."""
+        output = Output()
+        for backlog in self.backlogs:
+            if backlog.changed_at is not None:
+                self.publish(backlog, output, lookups=False)
         return output
 
     def event(self, event: Json, now: int) -> Output:
@@ -425,7 +437,7 @@ class Oracle:
                 return True
             output.count("taken")
             note(backlog, stage, event, now, output)
-            self.publish(backlog, output, lookups=False)
+            backlog.changed_at = now
             return True
         return False
 
@@ -471,6 +483,7 @@ class Oracle:
 
     def publish(self, backlog: Backlog, output: Output, *, lookups: bool) -> None:
         """Nothing when the risk is 0; else the whole record again."""
+        backlog.changed_at = None
         if backlog.risk == 0:
             return
         if backlog.created_time is None:

@@ -4,6 +4,7 @@ from engine.correlation.activity import Activity
 from engine.correlation.directive_backlogs import DirectiveBacklogs
 from engine.correlation.expiry import ExpiryQueue
 from engine.correlation.outputs import Outputs
+from engine.correlation.pending_lines import PendingLines
 from engine.event import NormalizedEvent
 from tests.support.directives import ASSETS, compiled, event, rule
 
@@ -16,7 +17,9 @@ class Directive:
     def __init__(self, *rules, **more) -> None:  # type: ignore[no-untyped-def]
         self.expiry = ExpiryQueue()
         self.activity = Activity(track_changes=True)
-        self.backlogs = DirectiveBacklogs(compiled(*rules, **more), self.expiry, self.activity)
+        self.backlogs = DirectiveBacklogs(
+            compiled(*rules, **more), self.expiry, PendingLines(), self.activity
+        )
 
     def process(self, event: NormalizedEvent) -> Outputs:
         outputs = Outputs()
@@ -96,4 +99,4 @@ def test_an_expired_backlog_is_published_as_timed_out_and_leaves_no_trace() -> N
 
 def test_hits_of_a_closed_backlog_have_no_place() -> None:
     directive = Directive()
-    assert directive.backlogs.enrich("never opened", "intel", []) is None
+    assert directive.backlogs.enrich("never opened", "intel", []) is False

@@ -139,6 +139,7 @@ def run(scenario: Scenario, parts: list[list[Json]], *, only_concerned: bool = F
             if not only_concerned or concerned(directives, moment):
                 written.add(process_moment(engine, moment))
         written.add(engine.tick(max((moment.now for moment in scenario.moments), default=0)))
+        written.add(engine.end())
         written.open_backlogs += engine.open_backlogs
     return written
 

@@ -290,7 +290,7 @@ def test_with_rules_always_active_the_earlier_stages_go_on_too() -> None:
     assert take(correlator, "e8", 1, 50).counts == {"repeated": 1}
     assert take(correlator, "e4", 2, 50).counts == {"repeated": 1}
     assert take(correlator, "new1", 1, 50).counts == {"taken": 1}
-    [again] = take(correlator, "new2", 2, 50).published
+    [again] = take(correlator, "new2", 2, 51).published
     assert (again.alarm.rules[0].from_, again.alarm.rules[0].to) == ("10.0.0.7", "10.0.0.25")
     assert take(correlator, "new3", 1, 50, src_ip="10.0.0.8").counts == {"opened": 1}
 

@@ -276,6 +276,19 @@ def test_at_the_end_what_has_expired_is_closed_and_the_rest_stays_open(replay: R
     ]
 
 
+def test_events_of_earlier_stages_are_published_once_a_second_and_at_the_end(
+    replay: Replay,
+) -> None:
+    anywhere = {"from": "0.0.0.0/0"}
+    rules = (rule(1, LOGIN, **anywhere), rule(2, LOGIN_AGAIN))
+    write_config([directive(1, *rules, all_rules_always_active=True)])
+    events = [event(f"e{n}", n / 10, LOGIN, src_ip=f"192.0.2.{n}") for n in range(25)]
+    alarms = replay(*events, event("z", 2.6, UNKNOWN)).alarms
+    assert [len(alarm["src_ips"]) for alarm in alarms] == [1, 10, 20, 25]
+    assert [alarm["update_time"] - AT_START for alarm in alarms] == [0, 0, 1, 2]
+    assert len(replay(*events[:2]).alarms) == len(alarms) + 2
+
+
 def test_a_minimum_lifetime_is_in_minutes(replay: Replay) -> None:
     for seconds, fate in {120: "open", 121: "expired"}.items():
         last = event("z", seconds, UNKNOWN)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import pytest
 from msgspec.structs import replace
 
 from engine.alarm import BacklogKey, Hit, LookupRequest, PublishedAlarm
@@ -46,6 +47,7 @@ class Worker:
         assets, _ = parse_assets(b'{"assets":[{"name":"lan","cidr":"10.0.0.0/8","value":5}]}')
         self.correlator = Correlator(directives, NetworkAssets(assets), Options(lookups=True))
         self.enrichment = Enrichment(self.correlator, (), Settings())
+        self.now = NOW
 
     def take(self, stage: int) -> list[PublishedAlarm]:
         """Correlate the event that finishes a stage; pass what is published to enrichment."""
@@ -53,15 +55,25 @@ class Worker:
         event |= {"src_ip": IP, "dst_ip": "10.0.0.2"}
         raw = json.dumps(event | {"plugin_id": 1, "plugin_sid": stage}).encode()
         outputs = Outputs()
-        self.correlator.process_event_into(decode_event(raw), NOW, outputs)
+        self.correlator.process_event_into(decode_event(raw), self.now, outputs)
         self.enrichment.request_lookups(outputs.published)
         return outputs.published
 
-    def add(self, *hits: Hit) -> Sequence[PublishedAlarm]:
-        return self.enrichment.apply(LookupHits(KEY, "intel", hits))
+    def add(self, *results: Hit) -> list[PublishedAlarm]:
+        """Apply a result for each hit; what is published in the same second, and in the next."""
+        for hit in results:
+            self.enrichment.apply(LookupHits(KEY, "intel", (hit,)))
+        published = self.advance_time()
+        self.now += 1
+        return published + self.advance_time()
+
+    def advance_time(self) -> list[PublishedAlarm]:
+        outputs = self.correlator.advance_time(self.now)
+        self.enrichment.request_lookups(outputs.published)
+        return [*outputs.published, *self.enrichment.pop_changed(self.now, 100)]
 
     def finish(self, requests: int) -> None:
-        assert self.enrichment.apply(LookupsDone(KEY, requests)) == ()
+        self.enrichment.apply(LookupsDone(KEY, requests))
 
     def remembers_alarms(self) -> bool:
         return bool(self.enrichment._pending)
@@ -85,10 +97,10 @@ async def test_known_hits_are_not_published_again() -> None:
     worker = Worker()
     worker.take(1)
     worker.add(FIRST)
-    assert worker.add(FIRST) == ()
+    assert worker.add(FIRST) == []
     assert hits_of(worker.add(FIRST, SECOND)) == [(FIRST, SECOND)]
     worker.take(2)  # closes the backlog
-    assert worker.add(FIRST) == ()
+    assert worker.add(FIRST) == []
 
 
 @in_loop
@@ -97,8 +109,39 @@ async def test_hits_of_a_closed_backlog_go_into_the_alarm_as_published_last() ->
     worker.take(1)
     last = worker.take(2)[-1].alarm
     assert worker.correlator.snapshots() == []
-    assert worker.add(FIRST) == (PublishedAlarm(KEY, replace(last, intel_hits=(FIRST,))),)
+    assert worker.add(FIRST) == [PublishedAlarm(KEY, replace(last, intel_hits=(FIRST,)))]
     assert hits_of(worker.add(SECOND)) == [(FIRST, SECOND)]
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_the_hits_of_a_second_are_published_as_one_line(closed: bool) -> None:
+    """A line for each would cost the square of their number."""
+    hits = tuple(Hit("p", IP, f"hit {number}") for number in range(1000))
+
+    @in_loop
+    async def run() -> None:
+        worker = Worker()
+        worker.take(1)
+        if closed:
+            worker.take(2)
+        worker.add()
+        published = worker.add(*hits)
+        assert len(published) <= 2
+        assert published[-1].alarm.intel_hits == hits
+
+    run()
+
+
+@in_loop
+async def test_hits_that_came_last_are_published_at_the_end() -> None:
+    worker = Worker()
+    worker.take(1)
+    worker.take(2)
+    worker.enrichment.apply(LookupHits(KEY, "intel", (FIRST,)))
+    worker.finish(requests=2)
+    assert worker.remembers_alarms()
+    assert hits_of(list(worker.enrichment.pop_all_changed())) == [(FIRST,)]
+    assert not worker.remembers_alarms()
 
 
 @in_loop

@@ -23,7 +23,7 @@ from shards.ipc.messages import AlarmLines, AttachPipe, Stop, WorkerReport
 from shards.ipc.pipes import CONTEXT, make_pipe, open_reader, open_writer
 from shards.settings.settings import Settings
 from shards.worker import process
-from shards.worker.shard import EXPIRED_PER_TURN, WorkerSetup
+from shards.worker.shard import ALARMS_PER_TURN, WorkerSetup
 
 pytestmark = pytest.mark.integration  # it takes seconds to open the backlogs
 
@@ -160,7 +160,7 @@ def test_many_backlogs_expire_in_slices_before_the_next_event_each_alarm_once(
         return most
 
     most = asyncio.run(run())
-    assert most <= 2 * EXPIRED_PER_TURN  # of the batch that waits, and of the tick
+    assert most <= 2 * ALARMS_PER_TURN  # of the batch that waits, and of the tick
     assert max(len(one.alarms) for one in worker.reports) <= LINES_BYTES
     counts = worker.last.ledger
     assert counts.backlogs["expired"] == BACKLOGS
