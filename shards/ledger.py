@@ -131,9 +131,10 @@ class Ledger(Struct):
     `rolled_back`: consumed deliveries since the last checkpoint of a worker that died; their lines
     are written, but no backlog holds their effect. `invalid_fields`: invalid events and deliveries
     by reason and field, joined by a colon. `repaired`: deliveries of events with a field that was
-    damaged or could not be used, by field. `from_future`: events whose time was set back to
-    the clock. `late`: events taken later than max-delay after their receipt. `unreported_seconds`:
-    time between the last report of a router that died and its death.
+    damaged or could not be used, by field. `capped`: addresses, custom data and hits that backlogs
+    with a thousand of them did not keep, by field of the alarm. `from_future`: events whose time
+    was set back to the clock. `late`: events taken later than max-delay after their receipt.
+    `unreported_seconds`: time between the last report of a router that died and its death.
     """
 
     events: Events = field(default_factory=Events)
@@ -144,6 +145,7 @@ class Ledger(Struct):
     rolled_back: int = 0
     invalid_fields: Counter[str] = field(default_factory=Counter)
     repaired: Counter[str] = field(default_factory=Counter)
+    capped: Counter[str] = field(default_factory=Counter)
     from_future: int = 0
     late: int = 0
     lookups: dict[str, LookupCounts] = field(default_factory=dict)

@@ -54,11 +54,11 @@ class Replay:
     """A correlator for raw events, whose timestamps are its clock."""
 
     def __init__(self, config: Config, settings: Settings) -> None:
-        self.ledger = Ledger()
         self.clock = EventClock()
         self._assets = NetworkAssets(config.assets)
         self._index = DirectiveIndex(map(routing_keys_of, config.directives))
         self._correlator = Correlator(config.directives, self._assets, engine_options(settings))
+        self.ledger = Ledger(capped=self._correlator.capped)
 
     @property
     def open_backlogs(self) -> int:

@@ -84,6 +84,12 @@ METRICS: tuple[Metric, ...] = (
         "field",
     ),
     _counter(
+        "alarm_items_capped_total",
+        "Addresses, custom data and hits that an alarm with a thousand of them did not keep.",
+        by_label(lambda o: o.ledger.capped),
+        "field",
+    ),
+    _counter(
         "events_dropped_total",
         "Valid events that no worker got, since the queue of one was full; their sender was told.",
         by_reason(("queue_full",), lambda o: o.ledger.events.dropped),

@@ -62,7 +62,7 @@ class Shard:
         """The latest `now`; the first one corrects restored backlogs like a clock set back."""
         self._event_log = EventLog()
         self._encoder = msgspec.json.Encoder()
-        self.ledger = Ledger()
+        self.ledger = Ledger(capped=self.correlator.capped)
         self._outputs = Outputs()
         """Outputs since the last report."""
         self.enrichment: Enrichment | None = None
