@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from msgspec.structs import fields
 
 from shards.settings.schema import (
+    CHECKING,
     CORRELATING,
     EVERY_COMMAND,
     OPTIONAL_URL,
@@ -153,6 +154,10 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     lookup_ca: Annotated[
         str, Spec("lookups", "file with the CA certificates for https sources")
     ] = ""
+
+    strict_lookups: Annotated[
+        bool, Spec("lookups", "refuse to start with a faulty lookup source", CHECKING)
+    ] = False
 
     ops_address: Annotated[
         str, Spec("ops", "address of the ops server: health, metrics, status")

@@ -113,6 +113,7 @@ VARIABLES_OF_SERVE: list[Variable] = [
     ("DSIEM_CHECK", "check", "true", True),
     ("DSIEM_LOOKUP_PROXY", "lookup_proxy", "http://p:3128", "http://p:3128"),
     ("DSIEM_LOOKUP_CA", "lookup_ca", "ca.pem", "ca.pem"),
+    ("DSIEM_STRICT_LOOKUPS", "strict_lookups", "true", True),
     ("DSIEM_CLUSTER_SIZE", "cluster_size", "1", 1),
     ("DSIEM_CLUSTER_INDEX", "cluster_index", "0", "0"),
     ("DSIEM_OPS_ADDRESS", "ops_address", "0.0.0.0", "0.0.0.0"),
