@@ -41,6 +41,14 @@ A zone (`fe80::1%eth0`) is refused: it names an interface of the sensor.
 """
 
 
+def _canonical_of_event(text: str) -> str:
+    return _canonical(text.strip().partition("%")[0])
+
+
+canonical_event_ip = FunctionCache(_canonical_of_event, CACHED_ADDRESSES).__getitem__
+"""As canonical_ip, for the address of an event: outer blanks and a zone are cut off."""
+
+
 def packed_bytes(address: str) -> bytes:
     """The 4 or 16 bytes of a canonical address."""
     if ":" not in address:

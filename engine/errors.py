@@ -19,12 +19,16 @@ DocumentPath = tuple[str | int, ...]
 
 
 class InvalidEventError(Exception):
-    """An event cannot be used: `reason` for the ledger, `detail` for the log."""
+    """An event cannot be used: `reason` for the ledger, `detail` for the log.
 
-    def __init__(self, reason: InvalidReason, detail: str) -> None:
+    `field`: the field that is wrong, one of few; "" if it is the event as a whole.
+    """
+
+    def __init__(self, reason: InvalidReason, detail: str, field: str = "") -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.field = field
 
 
 class Finding(Struct, frozen=True):

@@ -1,20 +1,25 @@
 """Normalized events: decoding, validation, and the routing key.
 
-Valid events are decoded in one step; nulls and invalid events take a second, slower step.
+Valid events are decoded in one step; others take the slower one of event_repair.py.
 """
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
-from engine.address import canonical_ip
+from engine.address import canonical_event_ip
 from engine.errors import InvalidEventError
+from engine.event_repair import has_key, repair, wrong_value
 
 MAX_EVENT_BYTES = 1 << 20
 """A longer event is invalid (too_large); the default limit of NATS is the same 1 MiB."""
 
+_STRICT_FIELDS = frozenset({"event_id", "timestamp", "src_ip", "dst_ip"})
+"""Fields without which an event means nothing."""
+_NEEDED_FIELDS = ("event_id", "timestamp", "sensor", "src_ip", "dst_ip")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -105,35 +110,36 @@ def decode_routing_key(raw: bytes) -> RoutingKey:
     if len(raw) <= MAX_EVENT_BYTES:  # one step for most keys
         try:
             key = _quick_key(raw)
-            canonical_ip(key.src_ip)
+            canonical_event_ip(key.src_ip)
             if key.plugin_id and key.plugin_sid:
                 return key
         except Exception:  # the slow path finds the reason
             pass
-    return _checked_key(_decode(_key_decoder, raw))
+    return _decode_key(_key_decoder, raw)
 
 
 def decode_timed_routing_key(raw: bytes) -> TimedRoutingKey:
     """As decode_routing_key, with the timestamp, which is not validated."""
-    return _checked_key(_decode(_timed_key_decoder, raw))
+    return _decode_key(_timed_key_decoder, raw)
 
 
-def decode_event(raw: bytes) -> NormalizedEvent:
-    """Decode and validate a whole event; InvalidEventError with the first reason."""
+def decode_event(raw: bytes, repaired: list[str] | None = None) -> NormalizedEvent:
+    """Decode and validate a whole event; InvalidEventError with the first reason.
+
+    `repaired` gets the names of fields that were damaged or could not be used.
+    """
     raw_event = _decode(_raw_event_decoder, raw)
-    if not raw.isascii():
-        _check_utf8(raw)
-    _check_fields(raw_event)
+    if raw_event is None or not _is_complete(raw_event):
+        raw_event, fields = repair(raw, _RawEvent, _STRICT_FIELDS)
+        _check_complete(raw_event, fields)
+        if repaired is not None:
+            repaired += fields
     time = parse_timestamp(raw_event.timestamp)
-    try:
-        src_ip, dst_ip = canonical_ip(raw_event.src_ip), canonical_ip(raw_event.dst_ip)
-    except ValueError:
-        raise _no_address() from None
     return NormalizedEvent(
         raw_event.event_id,
         time,
-        src_ip,
-        dst_ip,
+        _address("src_ip", raw_event.src_ip),
+        _address("dst_ip", raw_event.dst_ip),
         raw_event.plugin_id,
         raw_event.plugin_sid,
         raw_event.product,
@@ -163,78 +169,62 @@ def parse_timestamp(timestamp: Any) -> int:
             moment = moment.replace(tzinfo=UTC)
         elapsed = moment - _EPOCH
     except (ValueError, TypeError, OverflowError):
-        raise InvalidEventError("bad_timestamp", "timestamp is not ISO 8601") from None
+        raise wrong_value("bad_timestamp", "timestamp", timestamp) from None
     return elapsed.days * 86400 + elapsed.seconds
 
 
-def _decode(decoder: "msgspec.json.Decoder[T]", raw: bytes) -> T:
+def _address(name: str, value: str) -> str:
+    try:
+        return canonical_event_ip(value)
+    except ValueError:
+        raise wrong_value("bad_address", name, value) from None
+
+
+def _decode(decoder: "msgspec.json.Decoder[T]", raw: bytes) -> T | None:
+    """Decode in one step; None if that fails. InvalidEventError for an event that is too large."""
     if len(raw) > MAX_EVENT_BYTES:
         raise InvalidEventError("too_large", f"{len(raw)} bytes, must be at most {MAX_EVENT_BYTES}")
     try:
         return decoder.decode(raw)
     except Exception:  # UnicodeDecodeError and RecursionError are not MsgspecErrors
-        return _decode_slowly(decoder.type, raw)
+        return None
 
 
-def _decode_slowly(kind: type[T], raw: bytes) -> T:
-    """Decode with nulls as absent; InvalidEventError with the exact reason."""
-    try:
-        present = {name: value for name, value in _members(raw).items() if bytes(value) != b"null"}
-        return msgspec.json.decode(msgspec.json.encode(present), type=kind, strict=False)
-    except msgspec.ValidationError as error:  # not an object, a wrong type, or out of range
-        raise InvalidEventError("bad_type", str(error)) from None
-    except Exception as error:
-        raise InvalidEventError("bad_json", str(error)) from None
-
-
-def _members(raw: bytes) -> dict[str, msgspec.Raw]:
-    """The undecoded members of an object; ValidationError if it is JSON but not an object."""
-    try:
-        return msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-    except msgspec.ValidationError:
-        msgspec.json.decode(raw)
-        raise
-
-
-def _check_utf8(raw: bytes) -> None:
-    """Check the bytes of unknown fields, which the decoder skips."""
-    try:
-        raw.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidEventError("bad_json", str(error)) from None
-
-
-def _checked_key(key: K) -> K:
-    if not ((key.plugin_id and key.plugin_sid) or (key.product and key.category)):
-        raise _missing("plugin_id and plugin_sid, or product and category")
-    if not key.src_ip:
-        raise _missing("src_ip")
-    try:
-        canonical_ip(key.src_ip)
-    except ValueError:
-        raise _no_address() from None
+def _decode_key(decoder: "msgspec.json.Decoder[K]", raw: bytes) -> K:
+    key = _decode(decoder, raw)
+    if key is None or not (key.src_ip and has_key(key)):
+        key, _ = repair(raw, decoder.type, ("src_ip",))
+        if not has_key(key):
+            raise _no_key()
+        if not key.src_ip:
+            raise wrong_value("missing_field", "src_ip", None)
+    _address("src_ip", key.src_ip)
     return key
 
 
-def _check_fields(raw_event: _RawEvent) -> None:
-    if not (
+def _is_complete(raw_event: _RawEvent) -> bool:
+    return bool(
         raw_event.event_id
         and raw_event.timestamp
         and raw_event.sensor
         and raw_event.src_ip
         and raw_event.dst_ip
-    ):
-        needed = ("event_id", "timestamp", "sensor", "src_ip", "dst_ip")
-        raise _missing(", ".join(name for name in needed if not getattr(raw_event, name)))
-    if not (
-        (raw_event.plugin_id and raw_event.plugin_sid) or (raw_event.product and raw_event.category)
-    ):
-        raise _missing("plugin_id and plugin_sid, or product and category")
+        and (
+            (raw_event.plugin_id and raw_event.plugin_sid)
+            or (raw_event.product and raw_event.category)
+        )
+    )
 
 
-def _missing(fields: str) -> InvalidEventError:
-    return InvalidEventError("missing_field", f"{fields}: absent, null or empty")
+def _check_complete(raw_event: _RawEvent, repaired: Collection[str]) -> None:
+    """Check that all needed fields are there; a sensor that cannot be used is no loss."""
+    for name in _NEEDED_FIELDS:
+        if not getattr(raw_event, name) and name not in repaired:
+            raise wrong_value("missing_field", name, None)
+    if not has_key(raw_event):
+        raise _no_key()
 
 
-def _no_address() -> InvalidEventError:
-    return InvalidEventError("bad_address", "src_ip or dst_ip is no IP address")
+def _no_key() -> InvalidEventError:
+    detail = "plugin_id and plugin_sid are absent, and so are product and category: one is needed"
+    return InvalidEventError("missing_field", detail, "plugin_id")

@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from engine.errors import InvalidEventError
+
 OUTCOMES = ("taken", "opened", "repeated", "sticky_seen", "out_of_order")
 """The ways in which a backlog consumes an event; counted once per backlog."""
 
@@ -127,9 +129,12 @@ class Ledger(Struct):
     """All counts. `outcomes` by OUTCOMES, `backlogs` by BACKLOGS, `lookups` by source.
 
     `rolled_back`: consumed deliveries since the last checkpoint of a worker that died; their lines
-    are written, but no backlog holds their effect. `from_future`: events whose time was set back to
-    the clock. `late`: events taken later than max-delay after their receipt. `unreported_seconds`:
-    time between the last report of a router that died and its death.
+    are written, but no backlog holds their effect. `invalid_fields`: invalid events and deliveries
+    by reason and field, joined by a colon. `repaired`: deliveries of events with a field that was
+    damaged or could not be used, by field. `capped`: addresses, custom data and hits that backlogs
+    with a thousand of them did not keep, by field of the alarm. `from_future`: events whose time
+    was set back to the clock. `late`: events taken later than max-delay after their receipt.
+    `unreported_seconds`: time between the last report of a router that died and its death.
     """
 
     events: Events = field(default_factory=Events)
@@ -138,10 +143,19 @@ class Ledger(Struct):
     outcomes: Counter[str] = field(default_factory=lambda: _zeros(OUTCOMES))
     backlogs: Counter[str] = field(default_factory=lambda: _zeros(BACKLOGS))
     rolled_back: int = 0
+    invalid_fields: Counter[str] = field(default_factory=Counter)
+    repaired: Counter[str] = field(default_factory=Counter)
+    capped: Counter[str] = field(default_factory=Counter)
     from_future: int = 0
     late: int = 0
     lookups: dict[str, LookupCounts] = field(default_factory=dict)
     unreported_seconds: float = 0.0
+
+    def count_invalid(self, counts: Counter[str], error: InvalidEventError) -> None:
+        """Count an invalid event in `counts` (events or deliveries), and by its field."""
+        counts[error.reason] += 1
+        if error.field:
+            self.invalid_fields[f"{error.reason}:{error.field}"] += 1
 
     def add_outputs(self, counts: dict[str, int]) -> None:
         """Add the counts of an engine's outputs."""

@@ -8,12 +8,13 @@ import logging
 import sys
 import traceback
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
+from engine.errors import InvalidEventError
 from shards.safe_text import escape_control, excerpt
 
 if TYPE_CHECKING:
@@ -112,26 +113,41 @@ class KindLog:
         self._first, self._counts, self._others = {}, Counter(), 0
 
 
-class InvalidEventLog:
-    """Logs invalid events: at most 5 in 10 s for each reason, then how many were suppressed."""
+class EventLog:
+    """Logs events that are invalid or were repaired: at most 5 in 10 s for each reason and field.
+
+    Then it logs how many lines were suppressed.
+    """
 
     def __init__(self) -> None:
         self._limit = RateLimit(most=5, seconds=10)
 
-    def log(self, reason: str, raw: bytes, now: float) -> None:
-        """Log an invalid event or count it as suppressed; `now`: monotonic seconds."""
-        if self._limit.allow(reason, now):
-            self._log_suppressed(reason)
-            logger.bind(reason=reason, event=excerpt(raw)).warning("invalid event")
+    def log_invalid(self, error: InvalidEventError, raw: bytes, now: float) -> None:
+        """Log an invalid event and why it is; `now`: monotonic seconds."""
+        about = {"reason": error.reason, "why": error.detail}
+        self._log("invalid event", f"{error.reason} {error.field}", about, raw, now)
+
+    def log_repaired(self, fields: Sequence[str], raw: bytes, now: float) -> None:
+        """Log an event with fields that were damaged or could not be used."""
+        about = {"fields": ", ".join(fields)}
+        self._log("an event was repaired", f"repaired {fields[0]}", about, raw, now)
+
+    def _log(
+        self, message: str, key: str, about: Mapping[str, str], raw: bytes, now: float
+    ) -> None:
+        if self._limit.allow(key, now):
+            self._log_suppressed(key)
+            logger.bind(**about, event=excerpt(raw)).warning(message)
 
     def close(self) -> None:
-        """Log the number of suppressed events."""
-        for reason in sorted(self._limit.suppressed):
-            self._log_suppressed(reason)
+        """Log the numbers of suppressed lines."""
+        for key in sorted(self._limit.suppressed):
+            self._log_suppressed(key)
 
-    def _log_suppressed(self, reason: str) -> None:
-        if count := self._limit.suppressed.pop(reason, 0):
-            logger.bind(reason=reason, suppressed=count).warning("more invalid events")
+    def _log_suppressed(self, key: str) -> None:
+        if count := self._limit.suppressed.pop(key, 0):
+            reason, _, field = key.partition(" ")
+            logger.bind(reason=reason, field=field, suppressed=count).warning("more such events")
 
 
 def _time(record: "Record") -> str:

@@ -1,6 +1,7 @@
 """Builds alarm records from backlogs, with the lookups to make for them."""
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -13,7 +14,7 @@ from engine.alarm import (
     RuleRecord,
 )
 from engine.correlation import compact_set
-from engine.correlation.backlog import Backlog
+from engine.correlation.backlog import MAX_ITEMS, Backlog
 from engine.correlation.compiled_directive import UNBOUND, BoundValues, ReferencePlaces
 
 A = TypeVar("A", bound=AlarmRecord)
@@ -76,7 +77,7 @@ def _networks(backlog: Backlog) -> tuple[str, ...]:
     found = [
         network for address in backlog.addresses() for network in address_info(address).networks
     ]
-    return tuple(dict.fromkeys(found))
+    return tuple(islice(dict.fromkeys(found), MAX_ITEMS))
 
 
 def build_rules(

@@ -5,7 +5,7 @@ directive_backlogs.py. Everything that all backlogs of a directive share is in `
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import Literal, TypeVar
 
 from engine.alarm import UNSPECIFIED_ADDRESSES, BacklogKey, CustomData, Hit, LookupKind
 from engine.asset import AddressInfo
@@ -15,20 +15,29 @@ from engine.correlation.compiled_directive import BoundValues, CompiledDirective
 from engine.directives.rule import CompiledRule
 from engine.event import NormalizedEvent
 
-OUT_OF_ORDER_SECONDS = 5
-"""An event that is older than the end of an earlier stage by this much is out of order."""
+T = TypeVar("T")
+
+MAX_ITEMS = 1000
+"""Largest number of addresses of a side, of pairs of custom data, of pairs of address and port, and
+of hits of a kind; further ones are only counted. Otherwise the lines of an alarm would grow with
+everything that somebody sends."""
 _UNSPECIFIED = "0.0.0.0"
 
 EventOutcome = Literal["taken", "finished", "repeated", "sticky_seen", "out_of_order"]
 """How a backlog consumed an event; `finished`: it was taken and completed the stage."""
 
 
-class LookupData:
-    """Addresses with ports to look up, and the hits found; only backlogs with lookups have it."""
+class RareData:
+    """What only backlogs with lookups, or with more addresses than MAX_ITEMS, have.
 
-    __slots__ = ("hits", "pairs")
+    `pairs`: addresses with ports to look up. `hits`: those found, by kind. `asset_value`: the
+    highest one of the addresses that were not kept.
+    """
+
+    __slots__ = ("asset_value", "hits", "pairs")
 
     def __init__(self) -> None:
+        self.asset_value = 0
         self.pairs: CompactSet[tuple[str, int]] = None
         self.hits: dict[LookupKind, CompactSet[Hit]] = {}
 
@@ -52,9 +61,9 @@ class Backlog:
         "earlier_ids",
         "expires_at",
         "ids",
-        "lookup_data",
         "opened_by",
         "order",
+        "rare_data",
         "risk",
         "src_ips",
         "starts",
@@ -83,7 +92,7 @@ class Backlog:
         self.earlier_ids: tuple[CompactSet[str], ...] = ()
         self.sticky: CompactSet[int | str] = None
         self.custom_data: CompactSet[CustomData] = None
-        self.lookup_data: LookupData | None = None
+        self.rare_data: RareData | None = None
 
     def open(self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo, now: int) -> None:
         """Take the opening event, which finishes stage 1; `now` in seconds since the epoch.
@@ -129,7 +138,7 @@ class Backlog:
         ):
             return "sticky_seen"
         latest_end = starts[1] if len(starts) == 2 else max(starts[1:])
-        if event.time + OUT_OF_ORDER_SECONDS <= latest_end:
+        if event.time + self.compiled.options.out_of_order_tolerance <= latest_end:
             return "out_of_order"
         if compact_set.contains(self.ids, event.event_id):
             return "repeated"
@@ -163,9 +172,9 @@ class Backlog:
     def _record_event(self, event: NormalizedEvent, now: int) -> None:
         """Record the addresses, custom data and time of an event taken at any stage."""
         if event.src_ip != self.src_ips:
-            self.src_ips = _add_address(self.src_ips, event.src_ip)
+            self.src_ips = self._add_address("src_ips", self.src_ips, event.src_ip)
         if event.dst_ip != self.dst_ips:
-            self.dst_ips = _add_address(self.dst_ips, event.dst_ip)
+            self.dst_ips = self._add_address("dst_ips", self.dst_ips, event.dst_ip)
         self._record_details(event)
         if now > self.updated:  # noqa: PLR1730 - twice as fast as max()
             self.updated = now
@@ -173,9 +182,33 @@ class Backlog:
     def _record_details(self, event: NormalizedEvent) -> None:
         if event.custom_data1 or event.custom_data2 or event.custom_data3:
             for custom in _custom_data(event):
-                self.custom_data = compact_set.add(self.custom_data, custom)
+                self.custom_data = self._add_item("custom_data", self.custom_data, custom)
         if self.compiled.options.lookups:
             self.add_pairs(_pairs(event))
+
+    def _add_item(self, name: str, items: CompactSet[T], item: T) -> CompactSet[T]:
+        """A set with an item added, unless it is full: then the item is counted by this name."""
+        if isinstance(items, dict) and len(items) >= MAX_ITEMS and item not in items:
+            self.compiled.capped[name] += 1
+            return items
+        return compact_set.add(items, item)
+
+    def _add_address(self, name: str, addresses: CompactSet[str], address: str) -> CompactSet[str]:
+        """Add an address to one side; 0.0.0.0 stays only while it is the only one."""
+        if address == _UNSPECIFIED and addresses is not None:
+            return addresses
+        if addresses == _UNSPECIFIED:
+            return address
+        added = self._add_item(name, addresses, address)
+        if not compact_set.contains(added, address):
+            self.keep_asset_value(self.compiled.assets.address_info(address).value)
+        return added
+
+    def keep_asset_value(self, value: int) -> None:
+        """Keep the asset value of an address that is not kept itself: the risk depends on it."""
+        if value:
+            data = self.rare_data = self.rare_data or RareData()
+            data.asset_value = max(data.asset_value, value)
 
     def _finish_stage(self, rule: CompiledRule, time: int) -> None:
         """Finish the current stage at this event time, and start the next one."""
@@ -188,30 +221,30 @@ class Backlog:
 
     def enrich(self, kind: LookupKind, hits: Iterable[Hit]) -> bool:
         """Add the hits of a lookup; returns whether any of them is new."""
-        data = self.lookup_data = self.lookup_data or LookupData()
+        data = self.rare_data = self.rare_data or RareData()
         found = data.hits.get(kind)
         known = compact_set.size(found)
         for hit in hits:
-            found = compact_set.add(found, hit)
+            found = self._add_item("hits", found, hit)
         data.hits[kind] = found
         return compact_set.size(found) > known
 
     def hits_of_kind(self, kind: LookupKind) -> tuple[Hit, ...]:
         """The hits of one kind of lookup, in the order in which they were found."""
-        if self.lookup_data is None:  # the usual case
+        if self.rare_data is None:  # the usual case
             return ()
-        return tuple(compact_set.items(self.lookup_data.hits.get(kind)))
+        return tuple(compact_set.items(self.rare_data.hits.get(kind)))
 
     def add_pairs(self, pairs: Iterable[tuple[str, int]]) -> None:
         """Add addresses with ports, to be looked up."""
-        data = self.lookup_data = self.lookup_data or LookupData()
+        data = self.rare_data = self.rare_data or RareData()
         for pair in pairs:
-            data.pairs = compact_set.add(data.pairs, pair)
+            data.pairs = self._add_item("pairs", data.pairs, pair)
 
     @property
     def pairs(self) -> tuple[tuple[str, int], ...]:
         """The addresses with ports to look up, in order."""
-        return () if self.lookup_data is None else tuple(compact_set.items(self.lookup_data.pairs))
+        return () if self.rare_data is None else tuple(compact_set.items(self.rare_data.pairs))
 
     def set_expiry(self, now: int) -> None:
         """Set `expires_at`; the current stage has been current since `now`."""
@@ -227,20 +260,12 @@ class Backlog:
     def _max_asset_value(self) -> int:
         """The highest asset value of all addresses so far."""
         address_info = self.compiled.assets.address_info
-        return max([address_info(address).value for address in self.addresses()])
+        values = [address_info(address).value for address in self.addresses()]
+        return max(*values, self.rare_data.asset_value) if self.rare_data else max(values)
 
     def addresses(self) -> tuple[str, ...]:
         """The source, then the destination addresses, in order; one may be in both."""
         return (*compact_set.items(self.src_ips), *compact_set.items(self.dst_ips))
-
-
-def _add_address(addresses: CompactSet[str], address: str) -> CompactSet[str]:
-    """Add an address to one side; 0.0.0.0 stays only while it is the only one."""
-    if address == _UNSPECIFIED and addresses is not None:
-        return addresses
-    if addresses == _UNSPECIFIED:
-        return address
-    return compact_set.add(addresses, address)
 
 
 def _custom_data(event: NormalizedEvent) -> Iterator[CustomData]:

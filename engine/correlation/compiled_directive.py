@@ -5,6 +5,7 @@ values of slots in a tuple in stage order, so that the tuple only grows at its e
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Hashable
 from functools import lru_cache
 from operator import attrgetter, itemgetter
@@ -43,6 +44,7 @@ class CompiledDirective:
     __slots__ = (
         "_alarm_prefix",
         "assets",
+        "capped",
         "directive",
         "first_event_values",
         "options",
@@ -58,10 +60,15 @@ class CompiledDirective:
         directive: Directive,
         assets: NetworkAssets,
         options: Options,
+        capped: Counter[str] | None = None,
         *,
         variant: bool = False,
     ) -> None:
-        """`variant`: the rules are those of restored backlogs, not of the configuration."""
+        """`capped`: counts of all directives of what backlogs do not keep since a set is full.
+
+        `variant`: the rules are those of restored backlogs, not of the configuration.
+        """
+        self.capped = Counter() if capped is None else capped
         self.directive = directive
         self.variant = variant
         self.assets = assets
@@ -100,7 +107,9 @@ def with_other_rules(
 ) -> CompiledDirective:
     """A rule variant of a directive: the same directive with these rules, which must be valid."""
     directive = replace(compiled.directive, rules=rules)
-    return CompiledDirective(directive, compiled.assets, compiled.options, variant=True)
+    return CompiledDirective(
+        directive, compiled.assets, compiled.options, compiled.capped, variant=True
+    )
 
 
 def _title_template(name: str) -> str:

@@ -37,6 +37,8 @@ class Correlator:
         self, directives: Iterable[Directive], assets: NetworkAssets, options: Options
     ) -> None:
         self._assets = assets
+        self.capped: Counter[str] = Counter()
+        """What backlogs did not keep since a set was full: src_ips, dst_ips, custom_data, …"""
         self._expiry = ExpiryQueue()
         self._activity = Activity(track_changes=options.track_changes)
         self._pending: PendingLines[Backlog] = PendingLines()
@@ -45,7 +47,7 @@ class Correlator:
         keys = []
         for directive in directives:
             keys.append(routing_keys_of(directive))
-            compiled = CompiledDirective(directive, assets, options)
+            compiled = CompiledDirective(directive, assets, options, self.capped)
             self._by_directive[directive.id] = DirectiveBacklogs(
                 compiled, self._expiry, self._pending, self._activity
             )

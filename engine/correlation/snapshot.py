@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from engine.address import canonical_ip
 from engine.alarm import BacklogKey, CustomData, Hit, RuleRecord
 from engine.correlation import compact_set
-from engine.correlation.backlog import Backlog, LookupData
+from engine.correlation.backlog import Backlog, RareData
 from engine.correlation.compact_set import CompactSet
 from engine.correlation.compiled_directive import (
     UNBOUND,
@@ -37,7 +37,8 @@ class BacklogSnapshot(Struct, frozen=True, omit_defaults=True):
 
     `bound`: (stage, event field, value) of first events. `rules`: those of its rule variant, () if
     they are the directive's. `left_out`: by name of a set, the number of leading items that are not
-    in this snapshot. `line_pending`: its alarm has changed since it was written.
+    in this snapshot. `line_pending`: its alarm has changed since it was written. `asset_value`:
+    the highest one of the addresses that were not kept.
     """
 
     directive: int
@@ -63,6 +64,7 @@ class BacklogSnapshot(Struct, frozen=True, omit_defaults=True):
     vulnerabilities: tuple[Hit, ...] = ()
     left_out: dict[str, int] = {}
     line_pending: bool = False
+    asset_value: int = 0
 
     @property
     def key(self) -> BacklogKey:
@@ -148,7 +150,7 @@ def take_snapshot(
     def items(name: str, items_: CompactSet[T]) -> tuple[T, ...]:
         return compact_set.items_after(items_, left_out.get(name, 0))
 
-    stage, data = len(backlog.starts), backlog.lookup_data
+    stage, data = len(backlog.starts), backlog.rare_data
     slots = zip(backlog.compiled.slots, backlog.bound, strict=False)
     return BacklogSnapshot(
         directive=backlog.compiled.directive.id,
@@ -174,6 +176,7 @@ def take_snapshot(
         vulnerabilities=() if data is None else items("vulnerabilities", data.hits.get("vuln")),
         left_out=left_out,
         line_pending=line_pending,
+        asset_value=0 if data is None else data.asset_value,
     )
 
 
@@ -181,7 +184,7 @@ def _left_out(backlog: Backlog, held: HeldItems) -> dict[str, int]:
     """The held items that are of this backlog, and of sets that it still has."""
     if held.order != backlog.order:
         return {}
-    data, stage = backlog.lookup_data or LookupData(), len(backlog.starts)
+    data, stage = backlog.rare_data or RareData(), len(backlog.starts)
     sizes = {f"ids.{n}": compact_set.size(ids) for n, ids in enumerate(backlog.earlier_ids, 1)}
     sizes |= {
         f"ids.{stage}": compact_set.size(backlog.ids),
@@ -219,6 +222,7 @@ def restore_backlog(compiled: CompiledDirective, youngest: int, state: BacklogSn
     backlog.src_ips = compact_set.from_items(canonical_addresses(state.src_ips))
     backlog.dst_ips = compact_set.from_items(canonical_addresses(state.dst_ips))
     backlog.custom_data = compact_set.from_items(state.custom_data)
+    backlog.keep_asset_value(state.asset_value)
     if state.pairs:
         backlog.add_pairs(state.pairs)
     if state.intel_hits or state.vulnerabilities:
@@ -244,7 +248,7 @@ def _check(compiled: CompiledDirective, state: BacklogSnapshot) -> None:
         )
     if not all(number in _INTEGERS for number in numbers):
         raise UnusableBacklogError("a time in it is out of range")
-    if not 0 <= state.risk < 2**63:
+    if not (0 <= state.risk < 2**63 and 0 <= state.asset_value < 2**63):
         raise UnusableBacklogError("its risk is out of range")
 
 

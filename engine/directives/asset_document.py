@@ -39,14 +39,16 @@ def parse_assets(data: bytes) -> tuple[list[Asset], list[Finding]]:
 
 def _read_asset(raw: msgspec.Raw) -> tuple[Asset | None, list[Finding]]:
     item, unreadable = parse_object(raw)
-    if unreadable:
+    if unreadable and not item:
         return None, unreadable
     values, faults = _FIELDS.read(item)
+    faults += unreadable
     cidr = values.get("cidr")
     network, masked = _read_network(cidr)
     if cidr is not None and network is None:
         faults.append(_not_a_network(cidr))
-    warnings = [*_host_bits(cidr, network, masked), *_high_value(values.get("value"))]
+    warnings = _FIELDS.unknown_fields(item)
+    warnings += [*_host_bits(cidr, network, masked), *_high_value(values.get("value"))]
     if network is None or faults:
         return None, faults + warnings
     return Asset(values["name"], network, values["value"], values["whitelisted"]), warnings

@@ -63,6 +63,8 @@ def compile_address(text: str, field: str) -> Condition:
     items = _split(text)
     if not items:
         raise ConditionError("is empty, must be ANY, HOME_NET, !HOME_NET, a list of IPs, or :stage")
+    if is_reference(whole):
+        raise ConditionError(_reference_with_blanks(text))
     return _network_predicate([_network_item(item) for item in items], field)
 
 
@@ -76,6 +78,8 @@ def compile_port(text: str, field: str) -> Condition:
     items = _split(text)
     if not items:
         raise ConditionError(f"is {describe_value(text)}, must be ANY, a list of ports, or :stage")
+    if is_reference(text.strip()):
+        raise ConditionError(_reference_with_blanks(text))
     return _list_predicate([_port_item(item) for item in items], attrgetter(field))
 
 
@@ -133,6 +137,10 @@ def _not_an_address(item: str, bare: str) -> str:
         f"has {describe_value(item)}, must be ANY, HOME_NET, !HOME_NET (in capitals), "
         "a list of IPs or CIDRs, or :stage"
     )
+
+
+def _reference_with_blanks(text: str) -> str:
+    return f"is {describe_value(text)}, must be {text.strip()} without blanks"
 
 
 def _network_predicate(items: Sequence[tuple[str, bool]], field: str) -> EventPredicate:

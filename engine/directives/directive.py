@@ -20,6 +20,7 @@ DIRECTIVE_FIELDS = FieldTable(
     Field("priority", "int", required=True, low=1, high=5),
     Field("disabled", "bool"),
     Field("all_rules_always_active", "bool"),
+    others=("rules",),
 )
 
 
@@ -79,8 +80,10 @@ def _parse_one(
 ) -> tuple[int | None, Directive | None, list[Finding]]:
     item, findings = parse_object(raw)
     id_ = directive = None
-    if not findings:
-        id_, directive, findings = _read_directive(item, lenient)
+    if item or not findings:
+        if lenient:  # of equal keys Dsiem takes the last
+            findings = [finding.as_warning("the last one is taken") for finding in findings]
+        id_, directive, findings = _read_directive(item, lenient, findings)
     if lenient:
         findings = [
             finding if finding.warning else finding.as_warning("the directive is left out")
@@ -90,9 +93,11 @@ def _parse_one(
 
 
 def _read_directive(
-    item: Item, lenient: bool
+    item: Item, lenient: bool, duplicates: list[Finding]
 ) -> tuple[int | None, Directive | None, list[Finding]]:
+    """`duplicates`: findings about keys that are there twice."""
     values, findings = read_fields(item, DIRECTIVE_FIELDS, lenient)
+    findings += [replace(finding, stage=_stage(item, finding.path)) for finding in duplicates]
     if values.get("disabled"):
         skipped = Finding("disabled", "is true: the directive is skipped", ("disabled",))
         skipped = replace(skipped, directive=values.get("id"), field="disabled", warning=True)
@@ -103,6 +108,14 @@ def _read_directive(
     if has_faults(findings):
         return id_, None, findings
     return id_, _directive(values, records_of(rules)), findings
+
+
+def _stage(item: Item, path: DocumentPath) -> int | None:
+    """The stage of the rule that a path within a directive leads into, if it has one."""
+    if path[0] != "rules" or len(path) < 3:
+        return None
+    stage = item["rules"][path[1]].get("stage")
+    return stage if type(stage) is int else None
 
 
 def _directive(values: Item, rules: tuple[RuleRecord, ...]) -> Directive:

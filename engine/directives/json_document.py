@@ -4,14 +4,16 @@ Tables of fields are data (`FieldTable`); this module checks objects against the
 several fields belong to the reader of the document (directives, assets, lookup sources).
 """
 
+import difflib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
+from engine.directives.json_duplicates import duplicate_keys, find_duplicates
 from engine.errors import DocumentPath, Finding
 
 MAX_NUMBER = 2**63 - 1
@@ -31,6 +33,16 @@ _EXPECTED = {
     "int_list": "a list of whole numbers",
     "str_list": "a list of texts",
 }
+_OTHER_NAMES = {
+    "time_out": "timeout",
+    "sticky_diff": "sticky_different",
+    "enabled": "disabled",
+    "plugin": "plugin_id",
+    "sid": "plugin_sid",
+}
+"""Names of other engines, as OSSIM, that are not spelt like the field that they mean."""
+_IGNORED_NAMES = frozenset({"$schema", "comment", "description"})
+"""Unknown fields that have no effect and are expected to have none."""
 _DEFAULTS: dict[str, Any] = {"int": 0, "str": "", "bool": False, "int_list": (), "str_list": ()}
 
 
@@ -57,7 +69,10 @@ def parse_list(data: bytes, key: str) -> tuple[list[msgspec.Raw], list[Finding]]
         return [], [unreadable]
     try:
         document = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-        return _items(document.get(key, _NULL), key)
+        items, findings = _items(document.get(key, _NULL), key)
+        if len(re.findall(rb'"%b"\s*:' % key.encode(), data)) > 1:  # of equal keys the last counts
+            findings += [found for found in find_duplicates(data) if len(found.path) == 1]
+        return items, findings
     except msgspec.ValidationError:
         return [], [_not_object(data, key)]
     except (msgspec.MsgspecError, RecursionError):
@@ -65,20 +80,25 @@ def parse_list(data: bytes, key: str) -> tuple[list[msgspec.Raw], list[Finding]]
 
 
 def parse_object(raw: msgspec.Raw) -> tuple[dict[str, Any], list[Finding]]:
-    """Decode an item as an object, or return the finding; paths start at the item."""
+    """Decode an item as an object, or return the finding; paths start at the item.
+
+    Keys that are there twice are findings too; of each the last counts.
+    """
     try:
         item = msgspec.json.decode(raw)
     except (msgspec.MsgspecError, RecursionError):
         return {}, [syntax_finding(bytes(raw))]
-    if isinstance(item, dict):
-        return item, []
-    return {}, [Finding("wrong-type", f"is {describe_value(item)}, must be an object")]
+    if not isinstance(item, dict):
+        return {}, [Finding("wrong-type", f"is {describe_value(item)}, must be an object")]
+    return item, duplicate_keys(raw, item)
 
 
 class FieldTable:
-    """The fields that an object may have; other fields are ignored."""
+    """The fields that an object may have; other fields are ignored, see `unknown_fields`."""
 
-    def __init__(self, *fields: Field) -> None:
+    def __init__(self, *fields: Field, others: Sequence[str] = ()) -> None:
+        """`others`: known fields that are read elsewhere."""
+        self._known = frozenset((*(field.name for field in fields), *others, *_IGNORED_NAMES))
         self._fields = {field.name: field for field in fields}
         self._required = [field for field in fields if field.required]
         self._defaults = {
@@ -106,6 +126,22 @@ class FieldTable:
             else:
                 values[name] = tuple(value) if type(value) is list else value
         return values, findings
+
+    def unknown_fields(self, item: Mapping[str, Any]) -> list[Finding]:
+        """A warning for each field of an object that is not known, with the nearest known one."""
+        if self._known.issuperset(item):  # the usual case
+            return []
+        return [self._unknown_field(name) for name in item if name not in self._known]
+
+    def _unknown_field(self, name: str) -> Finding:
+        likely = _OTHER_NAMES.get(name.lower())
+        if likely not in self._known:
+            names = sorted(self._known - _IGNORED_NAMES)
+            likely = next(iter(difflib.get_close_matches(name[:64].lower(), names, n=1)), None)
+        message = "is not a known field, and has no effect"
+        if likely:
+            message += f": did you mean {likely}?"
+        return Finding("unknown-field", message, (name,), field=name, warning=True)
 
 
 def _check(field: Field, value: Any) -> Sequence[Finding]:

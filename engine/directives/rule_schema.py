@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -11,7 +11,9 @@ from msgspec.structs import replace
 from engine.alarm import RuleRecord
 from engine.directives.condition import ConditionError, StageReference
 from engine.directives.json_document import Field, FieldTable, describe_value
+from engine.directives.repair import repair, resolve_references
 from engine.directives.rule import CONDITION_FIELDS, STICKY_FIELDS, compile_condition
+from engine.directives.useless import find_useless
 from engine.errors import Finding
 
 Item = dict[str, Any]
@@ -55,11 +57,6 @@ _FIELDS_BY_TYPE = {
     ),
 }
 _NO_FIELDS = FieldTable()
-_REPAIRS: dict[str, Callable[[int], int]] = {
-    "priority": lambda value: 1,
-    "reliability": lambda value: min(max(value, 0), 10),
-}
-"""The values that Dsiem (Go) uses for numbers out of range."""
 _ALMOST_REFERENCE = re.compile(r"\s*:\s*[0-9]+\s*")
 
 
@@ -83,17 +80,10 @@ def read_fields(item: Item, fields: FieldTable, lenient: bool) -> tuple[Item, li
     """The values of an object, repaired if `lenient`, and every finding."""
     values, findings = fields.read(item)
     if lenient:
-        findings = [_repair(item, values, finding) for finding in findings]
-    return values, findings
-
-
-def _repair(item: Item, values: Item, finding: Finding) -> Finding:
-    """Repair a value as Dsiem (Go) does: sets it in `values`, and returns a warning."""
-    repair = _REPAIRS.get(finding.field)
-    if finding.code != "out-of-range" or repair is None:
-        return finding
-    values[finding.field] = repair(item[finding.field])
-    return finding.as_warning(f"taken as {values[finding.field]}")
+        findings = [
+            repair(item, values, finding, named=fields is not RULE_FIELDS) for finding in findings
+        ]
+    return values, findings + fields.unknown_fields(item)
 
 
 def read_rules(rules: Any, lenient: bool) -> tuple[list[Item], list[Finding]]:
@@ -101,6 +91,8 @@ def read_rules(rules: Any, lenient: bool) -> tuple[list[Item], list[Finding]]:
     if not isinstance(rules, list):
         return [], [_no_rules(rules)]
     read = [_read_rule(rule, lenient) for rule in rules]
+    if lenient:
+        read = [resolve_references(values, found, read) for values, found in read]
     findings = [
         replace(finding.with_prefix("rules", position), stage=values.get("stage"))
         for position, (values, found) in enumerate(read)
@@ -150,7 +142,7 @@ def _read_rule(rule: Any, lenient: bool) -> tuple[Item, list[Finding]]:
     findings = _check_first_occurrence(rule, values, findings, lenient)
     for name in CONDITION_FIELDS:
         findings += _check_condition(values, name)
-    return values, findings
+    return values, [*findings, *find_useless(values)]
 
 
 def _check_fields_of_type(rule: Item, values: Item, findings: list[Finding]) -> list[Finding]:

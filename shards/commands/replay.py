@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from datetime import timedelta
 
-from engine.address import canonical_ip
+from engine.address import canonical_event_ip
 from engine.asset import NetworkAssets
 from engine.correlation.correlator import Correlator
 from engine.correlation.outputs import Outputs
@@ -20,7 +20,7 @@ from shards.errors import PathError
 from shards.exit_codes import INTERRUPTED, INVALID, NO_PATH
 from shards.ipc.memory import tune_memory
 from shards.ledger import Ledger
-from shards.logs import InvalidEventLog
+from shards.logs import EventLog
 from shards.settings.settings import Settings
 from shards.sources.recorded_file import RecordedFile
 
@@ -54,11 +54,11 @@ class Replay:
     """A correlator for raw events, whose timestamps are its clock."""
 
     def __init__(self, config: Config, settings: Settings) -> None:
-        self.ledger = Ledger()
         self.clock = EventClock()
         self._assets = NetworkAssets(config.assets)
         self._index = DirectiveIndex(map(routing_keys_of, config.directives))
         self._correlator = Correlator(config.directives, self._assets, engine_options(settings))
+        self.ledger = Ledger(capped=self._correlator.capped)
 
     @property
     def open_backlogs(self) -> int:
@@ -72,12 +72,12 @@ class Replay:
         try:
             key = decode_timed_routing_key(raw)
         except InvalidEventError as error:
-            events.invalid[error.reason] += 1
+            self.ledger.count_invalid(events.invalid, error)
             raise
         if not self._index.find(key):
             events.unmatched += 1
             return self._advance_clock(key)
-        if self._assets.address_info(canonical_ip(key.src_ip)).whitelisted:
+        if self._assets.address_info(canonical_event_ip(key.src_ip)).whitelisted:
             events.whitelisted += 1
             return self._advance_clock(key)
         events.routed += 1
@@ -87,11 +87,13 @@ class Replay:
         """Decode the whole event and correlate it, as a shard does."""
         deliveries = self.ledger.deliveries
         deliveries.sent += 1
+        repaired: list[str] = []
         try:
-            event = decode_event(raw)
+            event = decode_event(raw, repaired)
         except InvalidEventError as error:
-            deliveries.invalid[error.reason] += 1
+            self.ledger.count_invalid(deliveries.invalid, error)
             raise
+        self.ledger.repaired.update(repaired)
         outputs = self._correlator.process_event(event, self.clock.advance(event.time))
         if outputs.consumed:
             deliveries.consumed += 1
@@ -155,7 +157,7 @@ class Session:
         self._replay = replay
         self._files = files
         self._alarms = alarms
-        self._invalid = InvalidEventLog()
+        self._event_log = EventLog()
         self._seconds = 0.0
 
     def run(self, recorded_files: list[RecordedFile]) -> int:
@@ -168,7 +170,7 @@ class Session:
             print_error(f"stopped: {error.filename}: {error.strerror}; its last lines are lost")
             return INVALID
         finally:
-            self._invalid.close()
+            self._event_log.close()
             self._seconds = time.perf_counter() - started
 
     def _run(self, recorded_files: list[RecordedFile]) -> int:
@@ -201,7 +203,7 @@ class Session:
         try:
             outputs = self._replay.process_line(raw)
         except InvalidEventError as error:
-            self._invalid.log(error.reason, raw, time.monotonic())
+            self._event_log.log_invalid(error, raw, time.monotonic())
             return
         self._write_outputs(outputs)
 

@@ -75,4 +75,4 @@ def _validate_folder(parsed: ParsedCommand) -> ValidationResult:
     settings, folder = parsed.settings, parsed.settings.config_dir
     if folder.is_file():  # a path that validate would read and serve would not
         folder /= "directives_*.json"
-    return validate_paths([folder], settings.lenient_directives)
+    return validate_paths([folder], settings)

@@ -60,7 +60,7 @@ class ValidationResult(Struct, frozen=True):
 def run(paths: list[Path], settings: Settings) -> int:
     """Check files and folders, print the result, and return the exit code."""
     limit = None if settings.all else MAX_LISTED
-    result = validate_paths(paths, settings.lenient_directives, limit)
+    result = validate_paths(paths, settings, limit)
     if settings.format == "json":
         print_json(result.as_document())
     else:
@@ -69,20 +69,20 @@ def run(paths: list[Path], settings: Settings) -> int:
 
 
 def validate_paths(
-    paths: list[Path], lenient: bool, limit: int | None = MAX_LISTED
+    paths: list[Path], settings: Settings, limit: int | None = MAX_LISTED
 ) -> ValidationResult:
     """Check files and folders: each folder is a configuration, the single files are one together.
 
-    With `lenient`, what Dsiem (Go) repairs is a warning. `limit`: number of problems to list.
+    The settings say what is a fault, and what a warning. `limit`: number of problems to list.
     """
     problems = ProblemList(limit)
     result = ValidationResult(problems, Counter(), [])
-    files = ConfigReader(lenient=lenient, keep=False, problems=problems)
+    files = ConfigReader(settings, keep=False, problems=problems)
     readers = [files]
     for path in paths:
         try:
             if path.is_dir():
-                readers.append(ConfigReader(lenient=lenient, keep=False, problems=problems))
+                readers.append(ConfigReader(settings, keep=False, problems=problems))
                 readers[-1].read_folder(path)
             else:
                 files.read_file(path)

@@ -1,7 +1,9 @@
 """The configuration folder: reads its files, and reports every fault with its position."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +31,14 @@ LIST_KEYS = {
     "vuln": "vuln_sources",
 }
 """The key of the list in a file, by the prefix of its name."""
+_NEARLY = re.compile(r"([A-Za-z]+)([^A-Za-z].*)?\.json[0-9c5]?", re.IGNORECASE)
+_KIND_BY_STEM = {
+    **dict.fromkeys(("asset", "assets"), "assets"),
+    **dict.fromkeys(("directive", "directives"), "directives"),
+    **dict.fromkeys(("intel", "intels"), "intel"),
+    **dict.fromkeys(("vuln", "vulns"), "vuln"),
+}
+"""Kinds of files by what the names of files that are passed over begin with."""
 FilesByKind = Mapping[str, Sequence[Path]]
 """Configuration files by kind, in reading order."""
 
@@ -55,10 +65,15 @@ class ConfigReader:
     """
 
     def __init__(
-        self, *, lenient: bool, keep: bool = True, problems: ProblemList | None = None
+        self,
+        settings: Settings,
+        *,
+        keep: bool = True,
+        problems: ProblemList | None = None,
     ) -> None:
         """`problems`: a list that several readers share."""
-        self._lenient = lenient
+        self._lenient = settings.lenient_directives
+        self._strict_lookups = settings.strict_lookups
         self._keep = keep
         self.directives: list[Directive] = []
         self.assets: list[Asset] = []
@@ -90,6 +105,10 @@ class ConfigReader:
         PathError if files cannot be read, or there are none.
         """
         self.read_files(config_files(folder), folder)
+        for path, kind in _passed_over(folder):
+            right = f"must be named {kind}_*.json"
+            message = f"looks like a file of {kind}, but is not read: {right}"
+            self._report(path, Finding("not-read", message, warning=True))
 
     def read_files(self, files: FilesByKind, folder: Path) -> None:
         """As `read_folder`, with these files by kind for those of the folder."""
@@ -135,7 +154,13 @@ class ConfigReader:
             document = read_sources(data, LIST_KEYS[kind])
             self.sources += document.sources
             self.counts[kind] += document.count
-            self._add_problems(path, data, document.findings)
+            findings = document.findings
+            if not self._strict_lookups:  # what only decorates alarms never stops detection
+                findings = [
+                    finding if finding.warning else finding.as_warning("the source is left out")
+                    for finding in findings
+                ]
+            self._add_problems(path, data, findings)
 
     def _directives(self, path: Path, data: bytes) -> Iterator[Finding]:
         for checked in parse_directives(data, lenient=self._lenient):
@@ -183,10 +208,13 @@ class ConfigReader:
 
     def _report_none(self, kind: str, place: Path) -> None:
         message = f"there are no {kind} in the folder, must be at least one"
-        finding = Finding(f"no-{kind}", message, field=kind)
         self._faulty_files.add(place)
-        self.problems.count(finding)
-        self.problems.add(Problem(str(place), 1, 1, finding))
+        self._report(place, Finding(f"no-{kind}", message, field=kind))
+
+    def _report(self, place: Path, finding: Finding) -> None:
+        """Add a finding about a file as a whole, or about the folder."""
+        if self.problems.count(finding):
+            self.problems.add(Problem(str(place), 1, 1, finding))
 
 
 def config_files(folder: Path) -> dict[str, list[Path]]:
@@ -197,6 +225,19 @@ def config_files(folder: Path) -> dict[str, list[Path]]:
         return {kind: sorted(folder.glob(f"{kind}_*.json")) for kind in LIST_KEYS}
     except OSError as error:
         raise PathError(f"{folder} cannot be read: {error.strerror}") from error
+
+
+def _passed_over(folder: Path) -> Iterator[tuple[Path, str]]:
+    """The files of a folder whose names nearly are those of configuration files, with the kind."""
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError:  # not readable: reported before
+        return
+    for path in paths:
+        nearly = _NEARLY.fullmatch(path.name)
+        kind = _KIND_BY_STEM.get(nearly[1].lower()) if nearly else None
+        if kind and not fnmatchcase(path.name, f"{kind}_*.json") and path.is_file():
+            yield path, kind
 
 
 def kind_of(path: Path, data: bytes) -> str | None:
@@ -216,7 +257,7 @@ def load_config(settings: Settings) -> tuple[Config | None, ProblemList]:
 
     PathError if it cannot be read.
     """
-    reader = ConfigReader(lenient=settings.lenient_directives)
+    reader = ConfigReader(settings)
     reader.read_folder(settings.config_dir)
     if reader.faulty:
         return None, reader.problems
@@ -236,6 +277,7 @@ def engine_options(settings: Settings) -> Options:
         node=settings.node,
         min_alarm_lifetime=settings.min_alarm_lifetime * 60,
         match_protocol=settings.match_protocol,
+        out_of_order_tolerance=settings.out_of_order_tolerance,
         med_risk_min=settings.med_risk_min,
         med_risk_max=settings.med_risk_max,
         status=settings.status[0],

@@ -137,7 +137,7 @@ class _Downloader:
 
     def _check_config(self, files: FilesByKind) -> None:
         """Raise FaultyConfigError if these files are no valid configuration."""
-        reader = ConfigReader(lenient=self._settings.lenient_directives, keep=False)
+        reader = ConfigReader(self._settings, keep=False)
         reader.read_files(files, self._settings.config_dir)
         if reader.faulty:
             raise FaultyConfigError(reader.problems)

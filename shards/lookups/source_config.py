@@ -74,18 +74,20 @@ def read_sources(data: bytes, key: str) -> SourceDocument:
 
 
 def _read_source(raw: msgspec.Raw, kind: LookupKind) -> tuple[LookupSource | None, list[Finding]]:
-    item, findings = parse_object(raw)
-    if findings:
-        return None, findings
+    item, unreadable = parse_object(raw)
+    if unreadable and not item:
+        return None, unreadable
     values, findings = _FIELDS.read(item)
+    findings += unreadable
     options, found = _read_config(values.get("config"), kind)
     findings += found
+    warnings = _FIELDS.unknown_fields(item)
     if not values.get("enabled") or "plugin" not in values:
-        return None, findings
+        return None, findings + warnings
     findings += _check_plugin(values["plugin"], kind, options)
     if findings or options is None:
-        return None, findings
-    return LookupSource(values["name"], values["plugin"], kind, options["url"], options), []
+        return None, findings + warnings
+    return LookupSource(values["name"], values["plugin"], kind, options["url"], options), warnings
 
 
 def _read_config(text: str | None, kind: LookupKind) -> tuple[dict[str, Any] | None, list[Finding]]:

@@ -39,6 +39,13 @@ def by_label(read: Callable[[Overview], Mapping[str, float]]) -> SampleReader:
     return lambda overview: {(label,): value for label, value in read(overview).items()}
 
 
+def by_two_labels(read: Callable[[Overview], Mapping[str, float]]) -> SampleReader:
+    """A sample for each pair of label values, which a colon joins."""
+    return lambda overview: {
+        tuple(labels.split(":", 1)): value for labels, value in read(overview).items()
+    }
+
+
 def by_reason(
     reasons: Iterable[str], read: Callable[[Overview], Mapping[str, float]]
 ) -> SampleReader:

@@ -14,6 +14,7 @@ from shards.ops.metric_samples import (
     breaker_states,
     by_label,
     by_reason,
+    by_two_labels,
     by_worker,
     closed_backlogs,
     delivery_outcomes,
@@ -55,9 +56,7 @@ def _histogram(name: str, help_text: str, read: SampleReader) -> Metric:
 
 METRICS: tuple[Metric, ...] = (
     _counter(
-        "events_received_total",
-        "Events received.",
-        single(lambda o: o.ledger.events.received),
+        "events_received_total", "Events received.", single(lambda o: o.ledger.events.received)
     ),
     _counter(
         "events_total",
@@ -70,6 +69,25 @@ METRICS: tuple[Metric, ...] = (
         "Events that are invalid.",
         by_label(lambda o: o.ledger.events.invalid),
         "reason",
+    ),
+    _counter(
+        "invalid_fields_total",
+        "Invalid events and deliveries by the field that is wrong, if one is.",
+        by_two_labels(lambda o: o.ledger.invalid_fields),
+        "reason",
+        "field",
+    ),
+    _counter(
+        "repaired_total",
+        "Deliveries of events with a field that was damaged or could not be used.",
+        by_label(lambda o: o.ledger.repaired),
+        "field",
+    ),
+    _counter(
+        "alarm_items_capped_total",
+        "Addresses, custom data and hits that an alarm with a thousand of them did not keep.",
+        by_label(lambda o: o.ledger.capped),
+        "field",
     ),
     _counter(
         "events_dropped_total",
@@ -146,11 +164,7 @@ METRICS: tuple[Metric, ...] = (
         "Restarts of the router after it died.",
         single(lambda o: o.router.restarts),
     ),
-    _gauge(
-        "directives_loaded",
-        "Directives that are loaded.",
-        single(lambda o: o.directives),
-    ),
+    _gauge("directives_loaded", "Directives that are loaded.", single(lambda o: o.directives)),
     _gauge(
         "directives_rejected",
         "Directives that were left out because of errors.",
@@ -243,9 +257,7 @@ METRICS: tuple[Metric, ...] = (
         "output_writable", "Whether alarms can be written.", single(lambda o: not o.output_trouble)
     ),
     _counter(
-        "output_errors_total",
-        "Failed attempts to write alarms.",
-        single(lambda o: o.output_errors),
+        "output_errors_total", "Failed attempts to write alarms.", single(lambda o: o.output_errors)
     ),
     _histogram(
         "checkpoint_seconds",

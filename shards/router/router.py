@@ -11,14 +11,14 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import Struct
 
-from engine.address import canonical_ip
+from engine.address import canonical_event_ip
 from engine.asset import Asset, NetworkAssets
 from engine.directives.index import DirectiveIds, DirectiveIndex, DirectiveRoutingKeys
 from engine.errors import InvalidEventError
 from engine.event import decode_event, decode_routing_key
 from shards.ipc.messages import RouterReport
 from shards.ledger import Ledger, add_counts
-from shards.logs import InvalidEventLog
+from shards.logs import EventLog
 from shards.placement import shard_of_directive
 from shards.progress import TrackProgress, untracked
 from shards.router.send_queue import SendQueue
@@ -72,7 +72,7 @@ class Router:
         self._find_workers = DirectiveIndex(_keys_of_workers(keys, setup.settings)).find
         """The workers whose directives an event can concern, each once."""
         self._send_queues = send_queues
-        self._invalid_log = InvalidEventLog()
+        self._event_log = EventLog()
 
     def route(self, raws: Sequence[bytes]) -> None:
         """Route the events of one read, and flush. Their sender does not wait for an answer."""
@@ -114,11 +114,11 @@ class Router:
         return None
 
     def _count_invalid(self, error: InvalidEventError, raw: bytes) -> None:
-        self._events.invalid[error.reason] += 1
-        self._invalid_log.log(error.reason, raw, time.monotonic())
+        self._ledger.count_invalid(self._events.invalid, error)
+        self._event_log.log_invalid(error, raw, time.monotonic())
 
     def _is_whitelisted(self, src_ip: str) -> bool:
-        whitelisted = self._assets.address_info(canonical_ip(src_ip)).whitelisted
+        whitelisted = self._assets.address_info(canonical_event_ip(src_ip)).whitelisted
         self._events.whitelisted += whitelisted
         return whitelisted
 
@@ -142,7 +142,7 @@ class Router:
 
     def close(self) -> None:
         """Log the number of suppressed log lines."""
-        self._invalid_log.close()
+        self._event_log.close()
 
     def make_report(self, source: EventSource) -> RouterReport:
         """The counts so far, including those of the event source."""

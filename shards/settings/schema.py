@@ -17,7 +17,8 @@ SERVE = frozenset({"serve"})
 CORRELATING = REPLAY | SERVE
 TOP = frozenset({"top"})
 VALIDATE = frozenset({"validate"})
-EVERY_COMMAND = CORRELATING | TOP | VALIDATE
+CHECKING = CORRELATING | VALIDATE
+EVERY_COMMAND = CHECKING | TOP
 BOOLEANS: Mapping[str, bool] = {
     "true": True,
     "t": True,

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from msgspec.structs import fields
 
 from shards.settings.schema import (
+    CHECKING,
     CORRELATING,
     EVERY_COMMAND,
     OPTIONAL_URL,
@@ -69,6 +70,10 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     expiry_grace: Annotated[
         int, Spec("correlation", "minimum lifetime of a stage in seconds of wall time")
     ] = 10
+    out_of_order_tolerance: Annotated[
+        int,
+        Spec("correlation", "seconds from which on an older event is out of order", CORRELATING),
+    ] = 5
     max_future: Annotated[
         int,
         Spec("correlation", "seconds that an event may be ahead of the clock, 0 is without limit"),
@@ -149,6 +154,10 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     lookup_ca: Annotated[
         str, Spec("lookups", "file with the CA certificates for https sources")
     ] = ""
+
+    strict_lookups: Annotated[
+        bool, Spec("lookups", "refuse to start with a faulty lookup source", CHECKING)
+    ] = False
 
     ops_address: Annotated[
         str, Spec("ops", "address of the ops server: health, metrics, status")

@@ -121,12 +121,13 @@ class HttpSource:
     async def _serve(self, request: web.BaseRequest) -> web.Response:
         if self._stopping:
             raise RequestRefusedError(503, "stopping", RETRY_HEADER)
-        if request.path not in _ALLOWED_METHODS:
+        path = "/" + request.path.strip("/")  # Dsiem takes /events/ too
+        if path not in _ALLOWED_METHODS:
             raise RequestRefusedError(404, "no such path; post events to /events")
-        allowed = _ALLOWED_METHODS[request.path]
+        allowed = _ALLOWED_METHODS[path]
         if request.method not in allowed:
             raise RequestRefusedError(405, "method not allowed", {"Allow": ", ".join(allowed)})
-        if request.path == "/":
+        if path == "/":
             return json_response(200, _INDEX_DOCUMENT)
         return await self._serve_post(request)
 

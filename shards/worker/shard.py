@@ -25,7 +25,7 @@ from shards.checkpoint.checkpointer import CheckpointStats
 from shards.histograms import LAG_BOUNDS, PROCESSING_BOUNDS, Timings, observe
 from shards.ipc.messages import WorkerDetails, WorkerReport
 from shards.ledger import Ledger
-from shards.logs import InvalidEventLog
+from shards.logs import EventLog
 from shards.progress import TrackProgress, untracked
 from shards.settings.settings import Settings
 
@@ -60,9 +60,9 @@ class Shard:
         self._max_delay = setup.settings.max_delay
         self._now = sys.maxsize
         """The latest `now`; the first one corrects restored backlogs like a clock set back."""
-        self._invalid_log = InvalidEventLog()
+        self._event_log = EventLog()
         self._encoder = msgspec.json.Encoder()
-        self.ledger = Ledger()
+        self.ledger = Ledger(capped=self.correlator.capped)
         self._outputs = Outputs()
         """Outputs since the last report."""
         self.enrichment: Enrichment | None = None
@@ -90,13 +90,16 @@ class Shard:
         latest = now + self._max_future
         late_before = (now - self._max_delay) * NANOSECONDS if self._max_delay else 0
         consumed = invalid = received = 0
+        repaired: list[str] = []
         for raw in events:
             try:
-                event = decode_event(raw)
+                event = decode_event(raw, repaired)
             except InvalidEventError as error:
                 self._count_invalid(error, raw)
                 invalid += 1
                 continue
+            if repaired:
+                self._count_repaired(repaired, raw)
             if not received:
                 received = event.rcvd_time
             if event.time > latest:
@@ -124,8 +127,13 @@ class Shard:
             observe(self._timings.lag, LAG_BOUNDS, max(0.0, lag), events)
 
     def _count_invalid(self, error: InvalidEventError, raw: bytes) -> None:
-        self.ledger.deliveries.invalid[error.reason] += 1
-        self._invalid_log.log(error.reason, raw, time.monotonic())
+        self.ledger.count_invalid(self.ledger.deliveries.invalid, error)
+        self._event_log.log_invalid(error, raw, time.monotonic())
+
+    def _count_repaired(self, fields: list[str], raw: bytes) -> None:
+        self.ledger.repaired.update(fields)
+        self._event_log.log_repaired(fields, raw, time.monotonic())
+        fields.clear()
 
     def _set_back(self, event: NormalizedEvent, now: int) -> NormalizedEvent:
         """The event with `now` as its time, since it is too far in the future."""
@@ -214,4 +222,4 @@ class Shard:
         self._request_lookups()
         if self.enrichment is not None:
             self._add_enriched(self.enrichment.pop_all_changed())
-        self._invalid_log.close()
+        self._event_log.close()

@@ -53,8 +53,9 @@ def test_fields_of_an_alarm() -> None:
 
 def test_reasons_of_invalid_events() -> None:
     assert first_column(read_page("behaviour.md"), "reason") == [*INVALID_REASONS]
-    engine = (ROOT / "engine" / "event.py").read_text("utf-8")
-    assert set(re.findall(r'InvalidEventError\(\s*"(\w+)"', engine)) == set(INVALID_REASONS)
+    engine = "".join(path.read_text("utf-8") for path in (ROOT / "engine").glob("event*.py"))
+    used = re.findall(r'(?:InvalidEventError|wrong_value)\(\s*"(\w+)"', engine)
+    assert set(used) == set(INVALID_REASONS)
 
 
 def test_counts_of_the_ledger() -> None:

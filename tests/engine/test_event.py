@@ -64,6 +64,19 @@ def reason(raw: bytes) -> str:
     return outcome(decode_event, raw)
 
 
+def repaired(raw: bytes) -> tuple[NormalizedEvent, list[str]]:
+    """A valid event, and the names of its repaired fields."""
+    fields: list[str] = []
+    return decode_event(raw, fields), fields
+
+
+def detail(raw: bytes) -> tuple[str, str, str]:
+    """Reason, field and text for an invalid event."""
+    with pytest.raises(InvalidEventError) as caught:
+        decode_event(raw)
+    return caught.value.reason, caught.value.field, caught.value.detail
+
+
 def key_reason(raw: bytes) -> str:
     """Why the key is not valid, for the router and for replay alike; "" when it is."""
     of_key, of_timed_key = outcome(decode_routing_key, raw), outcome(decode_timed_routing_key, raw)
@@ -154,9 +167,9 @@ def test_a_port_is_a_number_or_digits(field: str, value: Any, port: int) -> None
 
 @pytest.mark.parametrize("value", [-1, 65536, 70000, 2**64, "-1", "65536", "70000", "9" * 30])
 @pytest.mark.parametrize("field", ["src_port", "dst_port"])
-def test_a_port_out_of_range(field: str, value: Any) -> None:
+def test_a_port_out_of_range_is_absent(field: str, value: Any) -> None:
     raw = event(**{field: value})
-    assert reason(raw) == "bad_type"
+    assert repaired(raw) == (decode_event(event()), [field])
     assert key_reason(raw) == ""
 
 
@@ -174,40 +187,131 @@ def test_the_key_reads_digits_as_the_whole_event_does() -> None:
         assert decoded.src_ip == "10.0.0.1"
 
 
-@pytest.mark.parametrize("value", [-1, 2**63, 2**64, "-1", str(2**63), "9" * 5000])
-@pytest.mark.parametrize("field", ["plugin_id", "plugin_sid", "rcvd_time"])
-def test_an_id_out_of_range(field: str, value: Any) -> None:
-    raw = event(**{field: value})
-    assert reason(raw) == "bad_type"
-    assert key_reason(raw) == ("" if field == "rcvd_time" else "bad_type")
+WRONG_NUMBERS = [
+    *(-1, 2**63, 2**64, "-1", str(2**63), "9" * 5000),
+    *("80 ", " 80", "+80", "8_0", "0x50", "\u0668\u0660", "eighty", "true", "null"),
+    *(True, False, 80.5, [], {}, [80]),
+]
 
 
-@pytest.mark.parametrize(
-    "value", ["", " ", "80 ", " 80", "+80", "8_0", "0x50", "٨٠", "eighty", "true", "null"]
-)
+@pytest.mark.parametrize("value", WRONG_NUMBERS, ids=range(len(WRONG_NUMBERS)))
+def test_a_wrong_number_is_invalid_where_it_is_the_key_and_else_absent(value: Any) -> None:
+    for field in ("plugin_id", "plugin_sid"):
+        raw = event(**{field: value})
+        assert (reason(raw), key_reason(raw)) == ("bad_type", "bad_type")
+        taxonomy = {"product": "Firewall", "category": "Denied"}
+        decoded, fields = repaired(event(**{field: value}, **taxonomy))
+        assert (getattr(decoded, field), fields) == (0, [field])
+    for field in ("src_port", "dst_port", "rcvd_time"):
+        raw = event(**{field: value})
+        assert repaired(raw) == (decode_event(event()), [field])
+        assert key_reason(raw) == ""
+
+
+@pytest.mark.parametrize("blank", ["", " "])
 @pytest.mark.parametrize("field", NUMBERS)
-def test_a_text_that_is_no_number(field: str, value: str) -> None:
-    assert reason(event(**{field: value})) == "bad_type"
-
-
-@pytest.mark.parametrize("value", [True, False, 80.5, [], {}, [80]])
-@pytest.mark.parametrize("field", NUMBERS)
-def test_a_number_of_the_wrong_type(field: str, value: Any) -> None:
-    assert reason(event(**{field: value})) == "bad_type"
+def test_a_blank_number_is_absent(field: str, blank: str) -> None:
+    raw = event(**{field: blank})
+    if field in GOOD:
+        assert (reason(raw), key_reason(raw)) == ("missing_field", "missing_field")
+    else:
+        assert repaired(raw) == (decode_event(event()), [])
 
 
 @pytest.mark.parametrize("digits", ["1e400", "-1e400", "9" * 5000])
-@pytest.mark.parametrize("field", [*NUMBERS, "title", "timestamp", "conn_id"])
-def test_a_number_that_nothing_holds(field: str, digits: str) -> None:
-    assert reason(event_with(f'"{field}": {digits}')) == "bad_type"
+def test_a_number_that_nothing_holds(digits: str) -> None:
+    for field in ("plugin_id", "plugin_sid"):
+        assert reason(event_with(f'"{field}": {digits}')) == "bad_type"
+    assert repaired(event_with(f'"src_port": {digits}')) == (decode_event(event()), ["src_port"])
+    decoded, fields = repaired(event_with(f'"custom_data1": {digits}'))
+    assert (decoded.custom_data1, fields) == (digits, ["custom_data1"])
 
 
-@pytest.mark.parametrize("value", [1, 1.5, True, [], {}, ["x"]])
+@pytest.mark.parametrize(
+    ("text", "value"), [("4625", "4625"), ("1.50", "1.50"), ("-0", "-0"), ("true", "true")]
+)
+@pytest.mark.parametrize("field", ["event_id", "product", "custom_data1", "title"])
+def test_a_number_or_a_boolean_is_the_text_that_it_is_in_json(
+    field: str, text: str, value: str
+) -> None:
+    decoded, fields = repaired(event_with(f'"{field}": {text}'))
+    assert getattr(decoded, field, value) == value
+    assert fields == [field]
+
+
+@pytest.mark.parametrize("value", [[], {}, ["x"], {"a": None}])
 @pytest.mark.parametrize("field", [*KEY_TEXTS, *OTHER_TEXTS])
-def test_a_text_of_the_wrong_type(field: str, value: Any) -> None:
+def test_a_list_or_an_object_is_invalid_where_it_is_needed_and_else_absent(
+    field: str, value: Any
+) -> None:
     raw = event(**{field: value})
-    assert reason(raw) == "bad_type"
-    assert key_reason(raw) == ("bad_type" if field in KEY_TEXTS else "")
+    if field in ("event_id", "timestamp", "src_ip", "dst_ip"):
+        assert reason(raw) == "bad_type"
+    else:
+        assert repaired(raw) == (decode_event(event()), [field])
+    assert key_reason(raw) == ("bad_type" if field == "src_ip" else "")
+
+
+def test_the_taxonomy_is_needed_where_there_is_no_plugin() -> None:
+    for field in ("product", "category"):
+        raw = event(**TAXONOMY | {field: ["x"]})
+        assert (reason(raw), key_reason(raw)) == ("bad_type", "bad_type")
+
+
+@pytest.mark.parametrize("change", [str.upper, str.title])
+def test_keys_in_other_capitals_are_read(change: Callable[[str], str]) -> None:
+    fields = json.loads(event(src_port=80, custom_data1="x"))
+    raw = json.dumps({change(name): value for name, value in fields.items()}).encode()
+    assert decode_event(raw) == decode_event(json.dumps(fields).encode())
+    assert key_reason(raw) == ""
+    assert decode_routing_key(raw) == decode_routing_key(json.dumps(fields).encode())
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"src_ip": "%{[src_ip]}"},
+            (
+                "bad_address",
+                "src_ip",
+                'src_ip is "%{[src_ip]}", must be an IP address (an unresolved Logstash field?)',
+            ),
+        ),
+        (
+            {"src_ip": ["10.0.0.1"]},
+            ("bad_type", "src_ip", "src_ip is a list, must be an IP address"),
+        ),
+        (
+            {"dst_ip": "x" * 500},
+            ("bad_address", "dst_ip", f'dst_ip is "{"x" * 62}…, must be an IP address'),
+        ),
+        (
+            {"plugin_id": "abc"},
+            ("bad_type", "plugin_id", 'plugin_id is "abc", must be a whole number above 0'),
+        ),
+        (
+            {"plugin_sid": 2**64},
+            ("bad_type", "plugin_sid", f"plugin_sid is {2**64}, must be a whole number above 0"),
+        ),
+        (
+            {"event_id": None},
+            ("missing_field", "event_id", "event_id is absent, must be a text that is not empty"),
+        ),
+        (
+            {"timestamp": "now"},
+            (
+                "bad_timestamp",
+                "timestamp",
+                'timestamp is "now", must be a time in ISO 8601, such as 2026-03-01T08:00:00Z',
+            ),
+        ),
+    ],
+)
+def test_an_invalid_event_says_which_field_what_it_holds_and_what_would_be_right(
+    changes: dict[str, Any], expected: tuple[str, str, str]
+) -> None:
+    assert detail(event(**changes)) == expected
 
 
 @pytest.mark.parametrize("value", [0, 12, "12", "a:b", "", None])
@@ -255,10 +359,14 @@ def test_what_is_truncated() -> None:
 
 
 @pytest.mark.parametrize("escape", ["\\ud800", "\\udc00", "\\ud800\\ud800", "\\udc00\\ud800"])
-@pytest.mark.parametrize("field", ["title", "category", "other"])
-@pytest.mark.parametrize("after", ["", ', "custom_data1": null'], ids=["", "with null"])
-def test_half_a_character_is_not_json(field: str, escape: str, after: str) -> None:
-    assert reason(event_with(f'"{field}": "{escape}"{after}')) == "bad_json"
+@pytest.mark.parametrize("field", ["title", "category", "custom_data1", "other"])
+@pytest.mark.parametrize("after", ["", ', "custom_data2": null'], ids=["", "with null"])
+def test_half_a_character_is_replaced(field: str, escape: str, after: str) -> None:
+    raw = event_with(f'"{field}": "a{escape}b"{after}')
+    decoded, fields = repaired(raw)
+    assert fields == ([] if field == "other" else [field])
+    assert set(getattr(decoded, field, "ab\ufffd")) == set("ab\ufffd")
+    assert key_reason(raw) == ""
 
 
 def test_both_halves_of_a_character_are_one() -> None:
@@ -266,16 +374,21 @@ def test_both_halves_of_a_character_are_one() -> None:
     assert decoded.custom_data1 == "\N{GRINNING FACE}"
 
 
-@pytest.mark.parametrize("after", ["", ', "title": null'], ids=["", "with null"])
+@pytest.mark.parametrize("after", ["", ', "custom_data2": null'], ids=["", "with null"])
 @pytest.mark.parametrize("broken", [b"\xff", b"\xc3", b"\xc0\x80", b"\xed\xa0\x80", b"\xf5\x80"])
-@pytest.mark.parametrize("text", ['"other": "X"', '"X": 1', '"custom_data1": "X"'])
-def test_bad_utf8_in_known_and_unknown_fields(text: str, broken: bytes, after: str) -> None:
-    assert reason(event_with(text + after).replace(b"X", broken)) == "bad_json"
+@pytest.mark.parametrize("field", ["title", "custom_data1", "category", "other"])
+def test_bad_utf8_is_replaced(field: str, broken: bytes, after: str) -> None:
+    """An attacker who puts one bad byte into a user agent would not be seen otherwise."""
+    raw = event_with(f'"{field}": "aXb"{after}').replace(b"X", broken)
+    decoded, fields = repaired(raw)
+    assert fields == ([] if field == "other" else [field])
+    assert set(getattr(decoded, field, "ab\ufffd")) == set("ab\ufffd")
+    assert key_reason(raw) == ""
 
 
-def test_the_key_of_an_event_with_bad_utf8_elsewhere_is_valid() -> None:
-    assert key_reason(event_with('"custom_data1": "X"').replace(b"X", b"\xff")) == ""
-    assert key_reason(event_with('"category": "X"').replace(b"X", b"\xff")) == "bad_json"
+def test_bad_utf8_outside_of_texts_is_no_json() -> None:
+    assert reason(event() + b"\xff") == "bad_json"
+    assert reason(event_with('"\xff": 1').replace(b"\xc3\xbf", b"\xff")) == ""
 
 
 @pytest.mark.parametrize("field", ["other", "title", "timestamp", "src_port", "category"])
@@ -322,7 +435,7 @@ def test_of_duplicate_keys_the_last_one_wins(text: str, port: int) -> None:
 
 
 def test_of_duplicate_keys_a_wrong_last_one_is_wrong() -> None:
-    assert reason(event_with('"src_port": 2, "src_port": "x"')) == "bad_type"
+    assert repaired(event_with('"src_port": 2, "src_port": "x"'))[1] == ["src_port"]
     assert reason(event_with('"event_id": null')) == "missing_field"
     assert key_reason(event_with('"plugin_id": 0')) == "missing_field"
 
@@ -411,6 +524,11 @@ def test_what_is_no_text_is_no_time(timestamp: Any) -> None:
         ("::", "::"),
         ("2001:DB8:0::0001", "2001:db8::1"),
         ("2001:0db8:0000:0000:0000:0000:0000:0001", "2001:db8::1"),
+        (" 10.0.0.1", "10.0.0.1"),
+        ("10.0.0.1\n", "10.0.0.1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("::ffff:10.0.0.1%1", "10.0.0.1"),
+        ("fe80::1%", "fe80::1"),
     ],
 )
 @pytest.mark.parametrize("field", ["src_ip", "dst_ip"])
@@ -431,16 +549,11 @@ def test_an_address_has_one_spelling(field: str, address: str, canonical: str) -
         "10.0.0.01",
         "10.0.0.1/32",
         "10.0.0.1:80",
-        " 10.0.0.1",
-        "10.0.0.1\n",
         "167772161",
         "0x0a000001",
         "١٠.0.0.1",
         "[::1]",
         "1::2::3",
-        "fe80::1%eth0",
-        "::ffff:10.0.0.1%1",
-        "fe80::1%",
         "1" * 5000,
     ],
 )

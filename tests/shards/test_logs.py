@@ -11,6 +11,7 @@ import pytest
 import uvloop
 from loguru import logger
 
+from engine.errors import InvalidEventError
 from shards import logs
 from shards.settings.settings import Settings
 
@@ -135,24 +136,26 @@ def test_at_most_so_many_pass_in_any_window() -> None:
     assert limit.suppressed["k"] == 20
 
 
-def test_invalid_events_are_limited_for_each_reason_and_then_summed_up(
+def test_events_are_limited_for_each_reason_and_field_and_then_summed_up(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     logs.configure_logging("INFO", as_json=True)
-    invalid = logs.InvalidEventLog()
+    events = logs.EventLog()
     for _ in range(8):
-        invalid.log("bad_json", b"{\x1b", now=100.0)
-    invalid.log("bad_type", b"[]", now=100.0)
-    invalid.log("bad_json", b"{", now=110.0)
+        events.log_invalid(InvalidEventError("bad_json", "why"), b"{\x1b", now=100.0)
+    events.log_invalid(InvalidEventError("bad_type", "why", "src_ip"), b"[]", now=100.0)
+    events.log_invalid(InvalidEventError("bad_json", "why"), b"{", now=110.0)
+    events.log_repaired(["title", "src_port"], b"{}", now=110.0)
     shown = [
-        (r["message"], r["reason"], r.get("event", r.get("suppressed")))
+        (r["message"], r.get("reason", r.get("fields")), r.get("event", r.get("suppressed")))
         for r in json_lines(capsys.readouterr().err)
     ]
     assert shown == [
         *[("invalid event", "bad_json", "{\\x1b")] * 5,
         ("invalid event", "bad_type", "[]"),
-        ("more invalid events", "bad_json", 3),
+        ("more such events", "bad_json", 3),
         ("invalid event", "bad_json", "{"),
+        ("an event was repaired", "title, src_port", "{}"),
     ]
 
 
@@ -160,12 +163,12 @@ def test_the_remaining_suppressed_events_are_logged_once_at_the_end(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     logs.configure_logging("INFO", as_json=True)
-    invalid = logs.InvalidEventLog()
+    events = logs.EventLog()
     for _ in range(7):
-        invalid.log("bad_json", b"{", now=0.0)
+        events.log_invalid(InvalidEventError("bad_json", "why"), b"{", now=0.0)
     capsys.readouterr()
-    invalid.close()
-    invalid.close()
+    events.close()
+    events.close()
     assert [r["suppressed"] for r in json_lines(capsys.readouterr().err)] == [2]
 
 

@@ -24,7 +24,6 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 UNSPECIFIED = ("0.0.0.0", "::")
 OPEN_ADDRESS_CONDITIONS = ("ANY", "HOME_NET", "!HOME_NET")
-LATE_SECONDS = 5
 CUSTOM = ("custom_data1", "custom_data2", "custom_data3")
 LABELS = ("custom_label1", "custom_label2", "custom_label3")
 EVENT_FIELD = {
@@ -49,6 +48,7 @@ class Options:
     status: str = "Open"
     tag: str = "Identified Threat"
     expiry_grace: int = 0
+    out_of_order_tolerance: int = 5
 
 
 @dataclass
@@ -416,7 +416,7 @@ class Oracle:
         """Does the backlog consume the event?"""
         stage = backlog.stages[backlog.current]
         if self.matcher.matches(stage.rule, event, backlog):
-            refusal = refused(backlog, stage, event)
+            refusal = refused(backlog, stage, event, self.options.out_of_order_tolerance)
             output.count(refusal or "taken")
             if not refusal:
                 self.take(backlog, event, now, output)
@@ -526,19 +526,19 @@ def rule_of(directive: Json, stage: int) -> Json:
     return rule
 
 
-def refused(backlog: Backlog, stage: Stage, event: Json) -> str:
+def refused(backlog: Backlog, stage: Stage, event: Json, tolerance: int) -> str:
     """Why an event that matches the current rule is not taken, "" when it is."""
     if stage.rule.get("sticky_different") and sticky_value(stage.rule, event) in stage.sticky_seen:
         return "sticky_seen"
-    if is_out_of_order(backlog, event):
+    if is_out_of_order(backlog, event, tolerance):
         return "out_of_order"
     return "repeated" if event["event_id"] in stage.ids else ""
 
 
-def is_out_of_order(backlog: Backlog, event: Json) -> bool:
-    """Is it 5 s or more older than the end of an earlier stage?"""
+def is_out_of_order(backlog: Backlog, event: Json, tolerance: int) -> bool:
+    """Is it that many seconds or more older than the end of an earlier stage?"""
     ends = [stage.end_time for stage in backlog.stages.values() if stage.end_time is not None]
-    return any(event["time"] + LATE_SECONDS <= end for end in ends)
+    return any(event["time"] + tolerance <= end for end in ends)
 
 
 def note(backlog: Backlog, stage: Stage, event: Json, now: int, output: Output) -> None:

@@ -71,6 +71,9 @@ def overview_with_all_metrics() -> Overview:
     ledger = Ledger()
     ledger.events.invalid["no_time"] = 1
     ledger.events.dropped["stopping"] = 1
+    ledger.invalid_fields["bad_address:src_ip"] = 1
+    ledger.repaired["title"] = 1
+    ledger.capped["src_ips"] = 1
     ledger.deliveries.invalid["no_time"] = 1
     breakers = Counter({"open": 1})
     ledger.lookups["Wise"] = LookupCounts(asked=2, found=2, breakers=breakers)

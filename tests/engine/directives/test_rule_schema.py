@@ -30,7 +30,7 @@ def test_valid_rules_become_records_in_the_order_of_their_stages() -> None:
 
 
 def test_a_finding_names_the_rule_and_its_stage() -> None:
-    _, findings = read_rules([document(1), document(2, reliability=11)], lenient=False)
+    _, findings = read_rules([document(1), document(2, reliability=11, timeout=60)], lenient=False)
     [finding] = findings
     assert (finding.code, finding.path, finding.stage, finding.warning) == (
         "out-of-range",
@@ -41,7 +41,9 @@ def test_a_finding_names_the_rule_and_its_stage() -> None:
 
 
 def test_lenient_a_number_out_of_range_is_repaired_with_a_warning() -> None:
-    values, findings = read_rules([document(1), document(2, reliability=11)], lenient=True)
+    values, findings = read_rules(
+        [document(1), document(2, reliability=11, timeout=60)], lenient=True
+    )
     assert [finding.warning for finding in findings] == [True]
     assert values[1]["reliability"] == 10
 

@@ -68,7 +68,7 @@ def test_the_ledger_counts_every_line_once_and_adds_up(replay: Replay) -> None:
         "x" * (1 << 20) + "x",
         event("r", 26, LOGIN, timestamp="yesterday"),
         event("s", 27, LOGIN, dst_ip="?"),
-        event("t", 28, LOGIN, dst_port=70000),
+        event("t", 28, LOGIN, dst_ip=["10.0.0.1"]),
         event("u", 29, LOGIN, sensor=""),
         "{'event_id': 1}",
     )
@@ -215,7 +215,7 @@ DOES_NOT_DRIVE: dict[str, Json | str] = {
     "no plugin": event("z", 1000, LOGIN, plugin_id=None),
     "a bad key address": event("z", 1000, UNKNOWN, src_ip="?"),
     "a bad address": event("z", 1000, LOGIN, dst_ip="?"),
-    "a bad type": event("z", 1000, LOGIN, src_port=70000),
+    "a bad type": event("z", 1000, LOGIN, event_id=["z"]),
     "a missing field": event("z", 1000, LOGIN, event_id=""),
     "unmatched with a bad timestamp": event("z", 1000, UNKNOWN, timestamp="?"),
     "unmatched with a number as timestamp": event("z", 0, UNKNOWN, timestamp=9999999999),

@@ -11,6 +11,7 @@ from tests.support.invalid_config.build import (
     directive,
     directives,
     document,
+    source,
     write,
 )
 from tests.support.invalid_config.command import Validate, command
@@ -36,7 +37,7 @@ def test_paths_are_read_in_the_order_given_and_a_folder_by_name(validate: Valida
 def test_only_files_with_names_of_config_are_read_of_a_folder(validate: Validate) -> None:
     write("c/assets_a.json", GOOD_ASSETS)
     write("c/directives_a.json", GOOD)
-    for other in ("assets.json", "directives_a.json.bak", "my_assets_a.json", "x.json", "README"):
+    for other in ("directives_a.json.bak", "my_assets_a.json", "x.json", "README"):
         write(f"c/{other}", "broken")
     assert validate("c") == (0, "", "2 files, 1 directives, 1 assets: 0 faults, 0 warnings\n")
 
@@ -125,3 +126,50 @@ def test_faulty_directives_are_not_reported_as_missing_too(validate: Validate) -
     write("c/assets_a.json", document("assets", asset(value="0")))
     write("c/directives_a.json", directives(directive(priority="9")))
     assert validate("c").codes == ["out-of-range", "out-of-range"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("directives.json", "directives"),
+        ("directives-b.json", "directives"),
+        ("directives_c.JSON", "directives"),
+        ("Directives_g.json", "directives"),
+        ("directive_x.json", "directives"),
+        ("assets.json", "assets"),
+        ("Assets_a.json", "assets"),
+        ("intel-wise.json", "intel"),
+        ("vuln.json", "vuln"),
+    ],
+)
+def test_a_file_whose_name_nearly_fits_is_a_warning(
+    name: str, kind: str, validate: Validate
+) -> None:
+    write("c/assets_a.json", GOOD_ASSETS)
+    write("c/directives_a.json", directives(directive()))
+    write(f"c/{name}", "{}")
+    result = validate("c")
+    right = f"looks like a file of {kind}, but is not read: must be named {kind}_*.json"
+    assert result.lines == [f"c/{name}:1:1 warning/not-read - - -: {right}"]
+    assert result.code == 0
+
+
+@pytest.mark.parametrize("name", ["config.json", "settings.json", ".directives.json", "x.txt"])
+def test_another_file_is_no_warning(name: str, validate: Validate) -> None:
+    write("c/assets_a.json", GOOD_ASSETS)
+    write("c/directives_a.json", directives(directive()))
+    write(f"c/{name}", "{}")
+    assert validate("c").lines == []
+
+
+def test_a_faulty_lookup_source_is_left_out_with_a_warning(validate: Validate) -> None:
+    """What only decorates alarms never stops detection."""
+    write("c/assets_a.json", GOOD_ASSETS)
+    write("c/directives_a.json", directives(directive()))
+    write("c/intel_a.json", document("intel_sources", source(plugin='"Unknown"'), source()))
+    write("c/vuln_a.json", "{")
+    result = validate("--no-strict-lookups", "c")
+    assert result.codes == ["warning/unknown-plugin", "warning/bad-json"]
+    assert all(line.endswith("; the source is left out") for line in result.lines)
+    assert result.code == 0
+    assert validate("c").code == 1

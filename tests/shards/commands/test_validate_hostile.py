@@ -178,17 +178,48 @@ DUPLICATE_KEYS = {
 
 
 @pytest.mark.parametrize("fields", DUPLICATE_KEYS)
-def test_of_duplicate_keys_the_last_one_counts(fields: str, validate: Validate) -> None:
+def test_a_key_that_is_there_twice_is_a_fault_and_the_last_one_counts(
+    fields: str, validate: Validate
+) -> None:
     marked = directives(directive().replace('"priority": 3', fields))
     result = validate(write("directives_x.json", marked))
     line = f"{DUPLICATE_KEYS[fields]}, {WHOLE} from 1 to 5"
-    assert result.lines == lines_for("directives_x.json", marked, [line])
+    of_keys = ("duplicate-key", "warning/unknown-field")
+    others = [line for line in result.lines if line.split(" ")[1] not in of_keys]
+    assert others == lines_for("directives_x.json", marked, [line])
+    assert result.codes.count("duplicate-key") == 1
     assert result.code == 1
 
 
-def test_of_duplicate_keys_a_good_last_one_is_no_fault(validate: Validate) -> None:
-    text = directives(directive().replace('"priority": 3', '"priority": 9, "priority": 3'))
-    assert validate(write("directives_x.json", text)).code == 0
+@pytest.mark.parametrize(
+    ("document", "key"),
+    [
+        (directives(directive().replace('"priority": 3', '"priority" : 9, §"priority": 3')), "7 -"),
+        (directives(directive(rule(1), rule(2).replace("{", '{"timeout" :1, ', 1))), "7 2"),
+    ],
+)
+def test_keys_twice_are_found_wherever_they_are(
+    document: str, key: str, validate: Validate
+) -> None:
+    result = validate(write("directives_x.json", document.replace("§", "")))
+    [line] = [line for line in result.lines if "duplicate-key" in line]
+    assert f"duplicate-key {key}" in line
+    assert "is there 2 times, must be there once" in line
+    lenient = validate("--lenient-directives", "directives_x.json")
+    assert lenient.code == 0
+    assert "must be there once; the last one is taken" in lenient.out
+
+
+def test_a_list_that_is_there_twice_is_a_fault(validate: Validate) -> None:
+    """Only the directives of the last one would be loaded."""
+    text = directives(directive()).rstrip().removesuffix("}") + ', "directives": []}'
+    result = validate(write("directives_x.json", text))
+    assert result.codes == ["duplicate-key"]
+
+
+def test_a_text_that_looks_like_a_key_is_none(validate: Validate) -> None:
+    text = directives(directive(name='"a \\": b \\"priority\\": "'))
+    assert validate(write("directives_x.json", text)).lines == []
 
 
 def with_ids(*texts: str) -> str:

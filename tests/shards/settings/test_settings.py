@@ -68,6 +68,7 @@ Variable = tuple[str, str, str, object]
 VARIABLES: list[Variable] = [
     ("DSIEM_NODE", "node", "n1", "n1"),
     ("DSIEM_MINALARMLIFETIME", "min_alarm_lifetime", "5", 5),
+    ("DSIEM_OUT_OF_ORDER_TOLERANCE", "out_of_order_tolerance", "300", 300),
     ("DSIEM_MEDRISKMIN", "med_risk_min", "4", 4),
     ("DSIEM_MEDRISKMAX", "med_risk_max", "7", 7),
     ("DSIEM_STATUS", "status", "New", ("New",)),
@@ -112,6 +113,7 @@ VARIABLES_OF_SERVE: list[Variable] = [
     ("DSIEM_CHECK", "check", "true", True),
     ("DSIEM_LOOKUP_PROXY", "lookup_proxy", "http://p:3128", "http://p:3128"),
     ("DSIEM_LOOKUP_CA", "lookup_ca", "ca.pem", "ca.pem"),
+    ("DSIEM_STRICT_LOOKUPS", "strict_lookups", "true", True),
     ("DSIEM_CLUSTER_SIZE", "cluster_size", "1", 1),
     ("DSIEM_CLUSTER_INDEX", "cluster_index", "0", "0"),
     ("DSIEM_OPS_ADDRESS", "ops_address", "0.0.0.0", "0.0.0.0"),

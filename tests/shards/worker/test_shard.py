@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from engine.correlation.backlog import MAX_ITEMS
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import parse_directives
 from engine.options import Options
@@ -202,7 +203,8 @@ def test_an_alarm_that_many_events_change_is_written_once_a_second() -> None:
     worker.close()
     alarms = alarms_of(worker)
     assert len(alarms) == 1 + seconds
-    assert len(alarms[-1]["src_ips"]) == REVISITS
+    assert len(alarms[-1]["src_ips"]) == MAX_ITEMS
+    assert worker.ledger.capped["src_ips"] == REVISITS - MAX_ITEMS
     assert [alarm["update_time"] for alarm in alarms] == [NOW, *range(NOW, NOW + seconds)]
 
 

@@ -48,7 +48,8 @@ BAD_ADDRESSES = {
         value: f'bad-condition FIELD: has the text "{value}", {REFERENCE}'
         for value in _NO_REFERENCE
     },
-    " :1": f'bad-condition FIELD: has the text ":1", {REFERENCE}',
+    " :1": 'bad-condition FIELD: is the text " :1", must be :1 without blanks',
+    ":1 ": 'bad-condition FIELD: is the text ":1 ", must be :1 without blanks',
     ":1,:1": f'bad-condition FIELD: has the text ":1", {REFERENCE}',
 }
 BAD_PORTS = {
