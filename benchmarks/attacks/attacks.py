@@ -1,17 +1,16 @@
 """Attacks on a running service: each one returns after it is over, not after the recovery."""
 
 import os
-import resource
 import signal
 import socket
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from random import Random
 
-from tests.support.serving import Service, wait_until
+from tests.support.serving import Service, few_descriptors, wait_until
 
 _HALF_HEAD = b"POST /events HTTP/1.1\r\nHost: x\r\nX-Long: "
 _HALF_BODY = b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n["
@@ -73,14 +72,14 @@ def stop_a_worker_that_restarts(target: Target) -> None:
 
 def take_the_descriptors_of_the_router(target: Target) -> None:
     """No free descriptor in the router, and a worker dies."""
-    with _few_descriptors(target.router):
+    with few_descriptors(target.router):
         kill_a_worker(target)
         time.sleep(_HOLD_SECONDS)
 
 
 def take_the_descriptors_of_the_supervisor(target: Target) -> None:
     """No free descriptor in the supervisor, and a worker dies."""
-    with _few_descriptors(target.service.process.pid):
+    with few_descriptors(target.service.process.pid):
         kill_a_worker(target)
         time.sleep(_HOLD_SECONDS)
 
@@ -149,20 +148,6 @@ def _hold_connections(target: Target, sent: bytes, number: int) -> None:
                 connection.sendall(sent)
         kill_a_worker(target)
         time.sleep(_HOLD_SECONDS)
-
-
-@contextmanager
-def _few_descriptors(pid: int) -> Iterator[None]:
-    """Let a process open no more files."""
-    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    used = {int(path.name) for path in Path(f"/proc/{pid}/fd").iterdir()}
-    free = next(number for number in range(len(used) + 1) if number not in used)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, before[1]))
-    try:
-        yield
-    finally:
-        with suppress(ProcessLookupError):
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
 
 def _listening_inodes(port: int) -> set[str]:

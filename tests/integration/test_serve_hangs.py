@@ -6,8 +6,6 @@ import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from tests.support.serving import (
     Service,
     counting_directive,
     directives_of,
+    few_descriptors,
     serving,
     wait_until,
     write_config,
@@ -31,20 +30,6 @@ HANG = ("--hang-timeout", "3")
 def folder(tmp_path: Path) -> Path:
     write_config(tmp_path, map(counting_directive, (*FIRST, *SECOND)))
     return tmp_path
-
-
-@contextmanager
-def few_descriptors(pid: int) -> Iterator[None]:
-    """Let a process open no more files."""
-    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    used = {int(path.name) for path in Path(f"/proc/{pid}/fd").iterdir()}
-    free = next(number for number in range(len(used) + 1) if number not in used)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, before[1]))
-    try:
-        yield
-    finally:
-        with suppress(ProcessLookupError):
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
 
 def listens(service: Service) -> bool:

@@ -7,6 +7,7 @@ which all processes of a service inherit.
 import http.client
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -61,6 +62,20 @@ def directives_of(worker: int, workers: int, number: int = 2) -> list[int]:
     """The lowest ids of directives that are placed in this worker."""
     ids = (id_ for id_ in count(1) if shard_of_directive(id_, 1, workers)[1] == worker)
     return [next(ids) for _ in range(number)]
+
+
+@contextmanager
+def few_descriptors(pid: int) -> Iterator[None]:
+    """Let a process open no more files."""
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    used = {int(path.name) for path in Path(f"/proc/{pid}/fd").iterdir()}
+    free = next(number for number in range(len(used) + 1) if number not in used)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, before[1]))
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
 
 def counting_directive(id_: int) -> Json:

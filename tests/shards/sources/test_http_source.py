@@ -359,27 +359,30 @@ def test_a_key_in_progress_is_a_conflict() -> None:
     assert len(serve(scenario).taken) == 50_000
 
 
-def test_one_body_is_worked_on_in_one_turn_of_the_loop() -> None:
-    class Watching(Recorder):
-        turn = 0
+class TurnRecorder(Recorder):
+    """Counts the events that it takes in each turn of the loop."""
 
-        def __init__(self) -> None:
-            super().__init__()
-            self.turns: dict[int, int] = {}
+    def __init__(self) -> None:
+        super().__init__()
+        self.turn = 0
+        self.turns: dict[int, int] = {}
 
-        def take(self, raw: bytes) -> Refusal | None:
-            self.turns[self.turn] = self.turns.get(self.turn, 0) + 1
-            return super().take(raw)
+    def take(self, raw: bytes) -> Refusal | None:
+        self.turns[self.turn] = self.turns.get(self.turn, 0) + 1
+        return super().take(raw)
 
-    intake = Watching()
-
-    async def count_turns() -> None:
+    async def count_turns(self) -> None:
+        """Count the turns, until cancelled."""
         while True:
-            intake.turn += 1
+            self.turn += 1
             await asyncio.sleep(0)
 
+
+def test_one_body_is_worked_on_in_one_turn_of_the_loop() -> None:
+    intake = TurnRecorder()
+
     async def scenario(site: Site) -> None:
-        counting = asyncio.create_task(count_turns())
+        counting = asyncio.create_task(intake.count_turns())
         await asyncio.gather(*(site.post(b"\n".join([GOOD] * 5000)) for _ in range(20)))
         counting.cancel()
 
@@ -723,26 +726,10 @@ def test_a_hundred_clients_at_one_time() -> None:
     [(b"{}", 200_000, 512), (b'{"x":"%b"}' % (b"x" * 100_000), 31, 12), (b"\n", 1_000_000, 0)],
 )
 def test_the_loop_turns_while_a_big_body_is_taken(event: bytes, number: int, most: int) -> None:
-    class Watching(Recorder):
-        turn = 0
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.turns: dict[int, int] = {}
-
-        def take(self, raw: bytes) -> Refusal | None:
-            self.turns[self.turn] = self.turns.get(self.turn, 0) + 1
-            return super().take(raw)
-
-    intake = Watching()
-
-    async def count_turns() -> None:
-        while True:
-            intake.turn += 1
-            await asyncio.sleep(0)
+    intake = TurnRecorder()
 
     async def scenario(site: Site) -> None:
-        counting = asyncio.create_task(count_turns())
+        counting = asyncio.create_task(intake.count_turns())
         await site.post(b"\n".join([event] * number))
         counting.cancel()
 
