@@ -104,7 +104,7 @@ def test_validate_finds_the_plugin(installed: Path, tmp_path: Path) -> None:
     file = tmp_path / "intel_ours.json"
     file.write_bytes(document("http://blocklists:8000"))
     for path, code, message in ((str(installed), 0, ""), ("", 1, "unknown-plugin")):
-        command = [sys.executable, str(ROOT / "cli.py"), "validate", str(file)]
+        command = [sys.executable, str(ROOT / "cli.py"), "validate", "--strict-lookups", str(file)]
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, env={"PYTHONPATH": path}
         )

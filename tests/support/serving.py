@@ -315,11 +315,15 @@ class Service:
 
     def event_ids(self) -> list[str]:
         """The event ids of all alarm event lines, in the order of the file."""
-        return [line["event_id"] for line in read_lines(self.logs / ALARM_EVENTS)]
+        return [line["event_id"] for line in self._lines(ALARM_EVENTS)]
 
     def alarms(self) -> list[Json]:
         """All alarm lines."""
-        return read_lines(self.logs / ALARMS)
+        return self._lines(ALARMS)
+
+    def _lines(self, name: str) -> list[Json]:
+        """The lines of an output file; of a file that is being written to, the complete ones."""
+        return read_lines(self.logs / name, growing=self.process.poll() is None)
 
     def lines(self) -> int:
         """The number of alarm event lines so far."""
@@ -462,9 +466,14 @@ class Load:
             self._stop.wait(self._pause)
 
 
-def read_lines(path: Path) -> list[Json]:
-    """The lines of an output file, all of which must be complete."""
+def read_lines(path: Path, *, growing: bool = False) -> list[Json]:
+    """The lines of an output file, all of which must be complete.
+
+    While it is `growing`, a read may come in the middle of a write: the kernel writes page by page.
+    """
     content = path.read_bytes()
+    if growing:
+        content = content[: content.rfind(b"\n") + 1]
     assert content == b"" or content.endswith(b"\n"), content[-200:]
     return [json.loads(line) for line in content.splitlines()]
 
