@@ -10,6 +10,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
+MAX_ITEMS = 1000
+"""Largest number of addresses of a side, of pairs of custom data, of pairs of address and port, and
+of hits of a kind; further ones are only counted. Otherwise the lines of an alarm would grow with
+everything that somebody sends."""
 UNSPECIFIED_ADDRESSES = ("0.0.0.0", "::")
 """Addresses that stand for an unknown address; they are never looked up."""
 LookupKind = Literal["intel", "vuln"]
@@ -116,15 +120,19 @@ class PublishedAlarm(Struct, frozen=True):
     lookups: LookupRequest | None = None
 
 
-def with_hits(alarm: AlarmRecord, kind: LookupKind, hits: Iterable[Hit]) -> AlarmRecord:
-    """The alarm with these hits added, each once; the same object if it has them all."""
+def with_hits(alarm: AlarmRecord, kind: LookupKind, hits: Iterable[Hit]) -> tuple[AlarmRecord, int]:
+    """The alarm with these hits added, each once, and how many were too many for it.
+
+    The alarm is the same object if no hit was added.
+    """
     known = alarm.intel_hits if kind == "intel" else alarm.vulnerabilities
     found = tuple(dict.fromkeys((*known, *hits)))
-    if len(found) == len(known):
-        return alarm
-    if kind == "intel":
-        return replace(alarm, intel_hits=found)
-    return replace(alarm, vulnerabilities=found)
+    most = max(MAX_ITEMS, len(known))
+    kept, left = found[:most], max(0, len(found) - most)
+    if len(kept) == len(known):
+        return alarm, left
+    field = "intel_hits" if kind == "intel" else "vulnerabilities"
+    return replace(alarm, **{field: kept}), left
 
 
 def alarm_prefix(node: str, directive: int) -> bytes:

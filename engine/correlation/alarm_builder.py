@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from engine.alarm import (
+    MAX_ITEMS,
     UNSPECIFIED_ADDRESSES,
     AlarmRecord,
     LookupRequest,
@@ -14,7 +15,7 @@ from engine.alarm import (
     RuleRecord,
 )
 from engine.correlation import compact_set
-from engine.correlation.backlog import MAX_ITEMS, Backlog
+from engine.correlation.backlog import Backlog
 from engine.correlation.compiled_directive import UNBOUND, BoundValues, ReferencePlaces
 
 A = TypeVar("A", bound=AlarmRecord)

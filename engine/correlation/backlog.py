@@ -7,7 +7,7 @@ directive_backlogs.py. Everything that all backlogs of a directive share is in `
 from collections.abc import Iterable, Iterator
 from typing import Literal, TypeVar
 
-from engine.alarm import UNSPECIFIED_ADDRESSES, BacklogKey, CustomData, Hit, LookupKind
+from engine.alarm import MAX_ITEMS, UNSPECIFIED_ADDRESSES, BacklogKey, CustomData, Hit, LookupKind
 from engine.asset import AddressInfo
 from engine.correlation import compact_set
 from engine.correlation.compact_set import CompactSet
@@ -17,10 +17,6 @@ from engine.event import NormalizedEvent
 
 T = TypeVar("T")
 
-MAX_ITEMS = 1000
-"""Largest number of addresses of a side, of pairs of custom data, of pairs of address and port, and
-of hits of a kind; further ones are only counted. Otherwise the lines of an alarm would grow with
-everything that somebody sends."""
 _UNSPECIFIED = "0.0.0.0"
 
 EventOutcome = Literal["taken", "finished", "repeated", "sticky_seen", "out_of_order"]

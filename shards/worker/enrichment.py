@@ -1,6 +1,7 @@
 """Enrichment of the alarms of one shard: lookup requests for them, and hits into them."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from engine.alarm import AlarmRecord, BacklogKey, Hit, LookupKind, PublishedAlarm, with_hits
@@ -27,15 +28,16 @@ class _PendingAlarm:
         self.found: list[tuple[LookupKind, Iterable[Hit]]] = []
         self.requests = 0
 
-    def add_found(self) -> bool:
-        """Add the found hits to the alarm; returns whether any is new."""
+    def add_found(self, capped: Counter[str]) -> bool:
+        """Add the found hits to the alarm, or count them; returns whether any was added."""
         before = self.alarm
         found: dict[LookupKind, list[Hit]] = {}
         for kind, hits in self.found:
             found.setdefault(kind, []).extend(hits)
         self.found = []
         for kind, hits in found.items():
-            self.alarm = with_hits(self.alarm, kind, hits)
+            self.alarm, capped_hits = with_hits(self.alarm, kind, hits)
+            capped["hits"] += capped_hits
         return self.alarm is not before
 
 
@@ -120,7 +122,7 @@ class Enrichment:
     def _with_hits(self, backlogs: Iterable[BacklogKey]) -> Iterator[PublishedAlarm]:
         for backlog in backlogs:
             pending = self._pending[backlog]
-            if pending.add_found():
+            if pending.add_found(self._correlator.capped):
                 yield PublishedAlarm(backlog, pending.alarm)
             self._forget(backlog)
 

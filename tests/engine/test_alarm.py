@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from engine.alarm import AlarmRecord, Hit, alarm_id, alarm_prefix, with_hits
+from engine.alarm import MAX_ITEMS, AlarmRecord, Hit, alarm_id, alarm_prefix, with_hits
 
 ALARM = AlarmRecord(
     *("id", "title", "Open", "tag", "k", "c"),
@@ -35,14 +35,24 @@ def test_node_directive_and_event_make_an_id_differ(node: str, directive: int, e
 
 
 def test_hits_are_added_once_and_by_kind() -> None:
-    first = with_hits(ALARM, "intel", [HIT, HIT])
+    first, _ = with_hits(ALARM, "intel", [HIT, HIT])
     assert first.intel_hits == (HIT,)
-    both = with_hits(first, "intel", [HIT, OTHER])
+    both, left = with_hits(first, "intel", [HIT, OTHER])
+    assert left == 0
     assert both.intel_hits == (HIT, OTHER)
-    assert with_hits(both, "vuln", [HIT]).vulnerabilities == (HIT,)
+    assert with_hits(both, "vuln", [HIT])[0].vulnerabilities == (HIT,)
 
 
 def test_an_alarm_with_all_hits_is_the_same_object() -> None:
-    alarm = with_hits(ALARM, "intel", [HIT])
-    assert with_hits(alarm, "intel", [HIT]) is alarm
-    assert with_hits(ALARM, "vuln", []) is ALARM
+    alarm, _ = with_hits(ALARM, "intel", [HIT])
+    assert with_hits(alarm, "intel", [HIT])[0] is alarm
+    assert with_hits(ALARM, "vuln", [])[0] is ALARM
+
+
+def test_hits_are_bounded_and_the_others_counted() -> None:
+    hits = [Hit("p", "t", f"{number}") for number in range(MAX_ITEMS + 5)]
+    alarm, left = with_hits(ALARM, "intel", hits)
+    assert (len(alarm.intel_hits), left) == (MAX_ITEMS, 5)
+    again, left = with_hits(alarm, "intel", hits[:3])
+    assert (again is alarm, left) == (True, 0)
+    assert with_hits(alarm, "intel", hits[-1:]) == (alarm, 1)

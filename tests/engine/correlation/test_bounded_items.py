@@ -4,8 +4,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from engine.alarm import Hit
-from engine.correlation.backlog import MAX_ITEMS
+from engine.alarm import MAX_ITEMS, Hit
 from engine.correlation.correlator import Correlator
 from engine.correlation.outputs import Outputs
 from engine.event import NormalizedEvent

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.correlation.backlog import MAX_ITEMS
+from engine.alarm import MAX_ITEMS
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import parse_directives
 from engine.options import Options
