@@ -3,6 +3,7 @@
 A finding has a path into its document; shards/ turns it into file, line and column.
 """
 
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 from msgspec import Struct
@@ -54,3 +55,8 @@ class Finding(Struct, frozen=True):
     def as_warning(self, consequence: str) -> "Finding":
         """The finding as a warning that states the consequence."""
         return replace(self, warning=True, message=f"{self.message}; {consequence}")
+
+
+def has_faults(findings: Iterable[Finding]) -> bool:
+    """Whether any finding is more than a warning."""
+    return any(not finding.warning for finding in findings)

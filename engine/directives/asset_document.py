@@ -13,7 +13,7 @@ from engine.directives.json_document import (
     parse_list,
     parse_object,
 )
-from engine.errors import Finding
+from engine.errors import Finding, has_faults
 
 HIGHEST_VALUE = 5
 """The highest asset value that the risk formula is made for; higher ones get a warning."""
@@ -38,20 +38,19 @@ def parse_assets(data: bytes) -> tuple[list[Asset], list[Finding]]:
 
 
 def _read_asset(raw: msgspec.Raw) -> tuple[Asset | None, list[Finding]]:
-    item, unreadable = parse_object(raw)
-    if unreadable and not item:
-        return None, unreadable
-    values, faults = _FIELDS.read(item)
-    faults += unreadable
+    item, findings = parse_object(raw)
+    if item is None:
+        return None, findings
+    values, found = _FIELDS.read(item)
+    findings += found
     cidr = values.get("cidr")
     network, masked = _read_network(cidr)
     if cidr is not None and network is None:
-        faults.append(_not_a_network(cidr))
-    warnings = _FIELDS.unknown_fields(item)
-    warnings += [*_host_bits(cidr, network, masked), *_high_value(values.get("value"))]
-    if network is None or faults:
-        return None, faults + warnings
-    return Asset(values["name"], network, values["value"], values["whitelisted"]), warnings
+        findings.append(_not_a_network(cidr))
+    findings += (*_host_bits(cidr, network, masked), *_high_value(values.get("value")))
+    if network is None or has_faults(findings):
+        return None, findings
+    return Asset(values["name"], network, values["value"], values["whitelisted"]), findings
 
 
 def _read_network(cidr: str | None) -> tuple[Network | None, bool]:

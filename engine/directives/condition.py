@@ -22,6 +22,7 @@ EventPredicate = Callable[[NormalizedEvent, AddressInfo, AddressInfo], bool]
 
 _REFERENCE = re.compile(r":[1-9][0-9]?")
 _SEPARATORS = re.compile(r"[,\s]+")
+_RIGHT_REFERENCE = "a reference must be : and a stage from 1 to 99, alone"
 _COMPILED = 8192
 """Size of the caches of compiled conditions; thousands of directives share a few texts."""
 
@@ -50,11 +51,17 @@ def is_reference(text: str) -> bool:
     return _REFERENCE.fullmatch(text) is not None
 
 
+def split_list(text: str, *, by_blanks: bool) -> list[tuple[str, bool]]:
+    """The items of a list, each without its `!`, and the result if the value is equal to it."""
+    items = _split(text) if by_blanks else [item.strip() for item in text.split(",")]
+    return [_negation(item) for item in items if item]
+
+
 @lru_cache(maxsize=_COMPILED)
 def compile_address(text: str, field: str) -> Condition:
     """Compile the condition `from` (field src_ip) or `to` (field dst_ip)."""
-    if _REFERENCE.fullmatch(text):
-        return StageReference(int(text[1:]), field)
+    if reference := _reference(text, field):
+        return reference
     whole = text.strip()
     if whole == "ANY":
         return None
@@ -63,23 +70,19 @@ def compile_address(text: str, field: str) -> Condition:
     items = _split(text)
     if not items:
         raise ConditionError("is empty, must be ANY, HOME_NET, !HOME_NET, a list of IPs, or :stage")
-    if is_reference(whole):
-        raise ConditionError(_reference_with_blanks(text))
     return _network_predicate([_network_item(item) for item in items], field)
 
 
 @lru_cache(maxsize=_COMPILED)
 def compile_port(text: str, field: str) -> Condition:
     """Compile the condition `port_from` (field src_port) or `port_to` (field dst_port)."""
-    if _REFERENCE.fullmatch(text):
-        return StageReference(int(text[1:]), field)
+    if reference := _reference(text, field):
+        return reference
     if text.strip() in ("", "ANY"):
         return None
     items = _split(text)
     if not items:
         raise ConditionError(f"is {describe_value(text)}, must be ANY, a list of ports, or :stage")
-    if is_reference(text.strip()):
-        raise ConditionError(_reference_with_blanks(text))
     return _list_predicate([_port_item(item) for item in items], attrgetter(field))
 
 
@@ -93,7 +96,7 @@ def compile_text(text: str, field: str, caseless_list: bool = False) -> Conditio
     value_of = attrgetter(field)
     if "," not in text:
         return _text_predicate(text.strip(), value_of)
-    items = [_negation(item.strip()) for item in text.split(",") if item.strip()]
+    items = split_list(text, by_blanks=False)
     if not items:
         raise ConditionError(f"is {describe_value(text)}, must be ANY, a text, a list, or :stage")
     if caseless_list:
@@ -108,6 +111,15 @@ _HOME_NET_PREDICATES: dict[tuple[str, str], EventPredicate] = {
     ("dst_ip", "HOME_NET"): lambda event, src, dst: dst.home,
     ("dst_ip", "!HOME_NET"): lambda event, src, dst: not dst.home,
 }
+
+
+def _reference(text: str, field: str) -> StageReference | None:
+    """The reference that an address or a port consists of; ConditionError if it has blanks."""
+    if _REFERENCE.fullmatch(text):
+        return StageReference(int(text[1:]), field)
+    if _REFERENCE.fullmatch(text.strip()):
+        raise ConditionError(f"is {describe_value(text)}, {_RIGHT_REFERENCE}, without blanks")
+    return None
 
 
 def _split(text: str) -> list[str]:
@@ -132,15 +144,11 @@ def _not_an_address(item: str, bare: str) -> str:
     if bare in ("ANY", "HOME_NET"):
         return f"has {item} inside a list, must stand alone"
     if item.startswith(":"):
-        return f"has {describe_value(item)}, a reference must be : and a stage from 1 to 99, alone"
+        return f"has {describe_value(item)}, {_RIGHT_REFERENCE}"
     return (
         f"has {describe_value(item)}, must be ANY, HOME_NET, !HOME_NET (in capitals), "
         "a list of IPs or CIDRs, or :stage"
     )
-
-
-def _reference_with_blanks(text: str) -> str:
-    return f"is {describe_value(text)}, must be {text.strip()} without blanks"
 
 
 def _network_predicate(items: Sequence[tuple[str, bool]], field: str) -> EventPredicate:

@@ -1,7 +1,7 @@
 """Directives: from the bytes of a document to directives, with every finding."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 from msgspec import Struct
@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from engine.alarm import RuleRecord
 from engine.directives.json_document import Field, FieldTable, parse_list, parse_object
-from engine.directives.rule_schema import Item, read_fields, read_rules, records_of
-from engine.errors import DocumentPath, Finding
+from engine.directives.repairs import DIRECTIVE_REPAIRS, NO_REPAIRS, fold_names, read_fields
+from engine.directives.rule_schema import Item, read_rules, records_of
+from engine.errors import DocumentPath, Finding, has_faults
 
 DIRECTIVE_FIELDS = FieldTable(
     Field("id", "int", required=True, low=1),
@@ -20,7 +21,7 @@ DIRECTIVE_FIELDS = FieldTable(
     Field("priority", "int", required=True, low=1, high=5),
     Field("disabled", "bool"),
     Field("all_rules_always_active", "bool"),
-    others=("rules",),
+    also=("rules",),
 )
 
 
@@ -60,6 +61,8 @@ def parse_directives(data: bytes, *, lenient: bool = False) -> Iterator[ParsedDi
     left out, with a warning each. An unreadable document gives one item with the reason.
     """
     items, findings = parse_list(data, "directives")
+    if lenient:
+        findings = list(map(_repair_duplicate, findings))
     if findings:
         yield ParsedDirective((), None, None, findings)
     for position, raw in enumerate(items):
@@ -70,20 +73,19 @@ def parse_directives(data: bytes, *, lenient: bool = False) -> Iterator[ParsedDi
         )
 
 
-def has_faults(findings: Iterable[Finding]) -> bool:
-    """Whether any finding is more than a warning."""
-    return any(not finding.warning for finding in findings)
-
-
 def _parse_one(
     raw: msgspec.Raw, lenient: bool
 ) -> tuple[int | None, Directive | None, list[Finding]]:
     item, findings = parse_object(raw)
+    if lenient:
+        findings = list(map(_repair_duplicate, findings))
     id_ = directive = None
-    if item or not findings:
-        if lenient:  # of equal keys Dsiem takes the last
-            findings = [finding.as_warning("the last one is taken") for finding in findings]
-        id_, directive, findings = _read_directive(item, lenient, findings)
+    if item is not None:
+        id_, directive, found = _read_directive(item, lenient)
+        if findings:
+            directive = None if has_faults(findings) else directive
+            findings = [replace(finding, directive=id_) for finding in findings]
+        findings += found
     if lenient:
         findings = [
             finding if finding.warning else finding.as_warning("the directive is left out")
@@ -92,30 +94,28 @@ def _parse_one(
     return id_, directive, findings
 
 
+def _repair_duplicate(finding: Finding) -> Finding:
+    """Dsiem (Go) takes the last one of equal keys, which is what decoding gives."""
+    return finding.as_warning("the last is taken") if finding.code == "duplicate-key" else finding
+
+
 def _read_directive(
-    item: Item, lenient: bool, duplicates: list[Finding]
+    item: Item, lenient: bool
 ) -> tuple[int | None, Directive | None, list[Finding]]:
-    """`duplicates`: findings about keys that are there twice."""
-    values, findings = read_fields(item, DIRECTIVE_FIELDS, lenient)
-    findings += [replace(finding, stage=_stage(item, finding.path)) for finding in duplicates]
+    item, folded = fold_names(item, DIRECTIVE_FIELDS) if lenient else (item, [])
+    values, findings = read_fields(
+        item, DIRECTIVE_FIELDS, DIRECTIVE_REPAIRS if lenient else NO_REPAIRS
+    )
     if values.get("disabled"):
         skipped = Finding("disabled", "is true: the directive is skipped", ("disabled",))
         skipped = replace(skipped, directive=values.get("id"), field="disabled", warning=True)
         return None, None, [skipped]
     rules, more = read_rules(item.get("rules"), lenient)
     id_ = values.get("id")
-    findings = [replace(finding, directive=id_) for finding in findings + more]
+    findings = [replace(finding, directive=id_) for finding in folded + findings + more]
     if has_faults(findings):
         return id_, None, findings
     return id_, _directive(values, records_of(rules)), findings
-
-
-def _stage(item: Item, path: DocumentPath) -> int | None:
-    """The stage of the rule that a path within a directive leads into, if it has one."""
-    if path[0] != "rules" or len(path) < 3:
-        return None
-    stage = item["rules"][path[1]].get("stage")
-    return stage if type(stage) is int else None
 
 
 def _directive(values: Item, rules: tuple[RuleRecord, ...]) -> Directive:

@@ -4,16 +4,16 @@ Tables of fields are data (`FieldTable`); this module checks objects against the
 several fields belong to the reader of the document (directives, assets, lookup sources).
 """
 
-import difflib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
-from engine.directives.json_duplicates import duplicate_keys, find_duplicates
+from engine.directives.duplicate_keys import find_duplicate_keys, top_level_duplicates
+from engine.directives.field_names import unknown_fields
 from engine.errors import DocumentPath, Finding
 
 MAX_NUMBER = 2**63 - 1
@@ -33,16 +33,6 @@ _EXPECTED = {
     "int_list": "a list of whole numbers",
     "str_list": "a list of texts",
 }
-_OTHER_NAMES = {
-    "time_out": "timeout",
-    "sticky_diff": "sticky_different",
-    "enabled": "disabled",
-    "plugin": "plugin_id",
-    "sid": "plugin_sid",
-}
-"""Names of other engines, as OSSIM, that are not spelt like the field that they mean."""
-_IGNORED_NAMES = frozenset({"$schema", "comment", "description"})
-"""Unknown fields that have no effect and are expected to have none."""
 _DEFAULTS: dict[str, Any] = {"int": 0, "str": "", "bool": False, "int_list": (), "str_list": ()}
 
 
@@ -63,50 +53,59 @@ class Field(Struct, frozen=True):
 
 
 def parse_list(data: bytes, key: str) -> tuple[list[msgspec.Raw], list[Finding]]:
-    """The undecoded items of a document `{key: [...]}`, or the finding that makes it unreadable."""
+    """The undecoded items of a document `{key: [...]}`, and every finding about the document.
+
+    A fault among the findings makes it unreadable, except keys that are there twice.
+    """
     unreadable = _not_text(data)
     if unreadable is not None:
         return [], [unreadable]
     try:
         document = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
         items, findings = _items(document.get(key, _NULL), key)
-        if len(re.findall(rb'"%b"\s*:' % key.encode(), data)) > 1:  # of equal keys the last counts
-            findings += [found for found in find_duplicates(data) if len(found.path) == 1]
-        return items, findings
     except msgspec.ValidationError:
         return [], [_not_object(data, key)]
     except (msgspec.MsgspecError, RecursionError):
         return [], [syntax_finding(data)]
+    if not findings:
+        findings = _top_level_findings(data, document, items, key)
+    return items, findings
 
 
-def parse_object(raw: msgspec.Raw) -> tuple[dict[str, Any], list[Finding]]:
-    """Decode an item as an object, or return the finding; paths start at the item.
+def parse_object(raw: msgspec.Raw) -> tuple[dict[str, Any] | None, list[Finding]]:
+    """Decode an item as an object; paths start at the item.
 
-    Keys that are there twice are findings too; of each the last counts.
+    None and the finding if it is not one; else the faults are the keys that are there twice.
     """
+    data = bytes(raw)
     try:
-        item = msgspec.json.decode(raw)
+        item = msgspec.json.decode(data)
     except (msgspec.MsgspecError, RecursionError):
-        return {}, [syntax_finding(bytes(raw))]
-    if not isinstance(item, dict):
-        return {}, [Finding("wrong-type", f"is {describe_value(item)}, must be an object")]
-    return item, duplicate_keys(raw, item)
+        return None, [syntax_finding(data)]
+    if isinstance(item, dict):
+        return item, find_duplicate_keys(data, item)
+    return None, [Finding("wrong-type", f"is {describe_value(item)}, must be an object")]
 
 
 class FieldTable:
-    """The fields that an object may have; other fields are ignored, see `unknown_fields`."""
+    """The fields that an object may have; others are ignored, with a warning."""
 
-    def __init__(self, *fields: Field, others: Sequence[str] = ()) -> None:
-        """`others`: known fields that are read elsewhere."""
-        self._known = frozenset((*(field.name for field in fields), *others, *_IGNORED_NAMES))
+    def __init__(self, *fields: Field, also: tuple[str, ...] = (), partial: bool = False) -> None:
+        """`also`: names that are read elsewhere, or that other programs write.
+
+        `partial`: the table has only some fields of an object, so that others are no finding.
+        """
         self._fields = {field.name: field for field in fields}
+        self.known = (*self._fields, *also)
+        """The names of all fields, in the order of the table."""
+        self._partial = partial
         self._required = [field for field in fields if field.required]
         self._defaults = {
             field.name: _DEFAULTS[field.type] for field in fields if not field.required
         }
 
     def read(self, item: dict[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
-        """The values of an object by field name, with defaults, and every fault.
+        """The values of an object by field name, with defaults, and every finding.
 
         A faulty field has no value. The paths of the findings start at the object.
         """
@@ -116,32 +115,22 @@ class FieldTable:
             for field in self._required
             if item.get(field.name) is None
         ]
+        unknown = []
         for name, value in item.items():
             field = self._fields.get(name)
-            if field is None or value is None:
+            if field is None:
+                unknown.append(name)
+                continue
+            if value is None:
                 continue
             if found := _check(field, value):
                 values.pop(name, None)
                 findings += found
             else:
                 values[name] = tuple(value) if type(value) is list else value
+        if unknown and not self._partial:
+            findings += unknown_fields(unknown, self.known)
         return values, findings
-
-    def unknown_fields(self, item: Mapping[str, Any]) -> list[Finding]:
-        """A warning for each field of an object that is not known, with the nearest known one."""
-        if self._known.issuperset(item):  # the usual case
-            return []
-        return [self._unknown_field(name) for name in item if name not in self._known]
-
-    def _unknown_field(self, name: str) -> Finding:
-        likely = _OTHER_NAMES.get(name.lower())
-        if likely not in self._known:
-            names = sorted(self._known - _IGNORED_NAMES)
-            likely = next(iter(difflib.get_close_matches(name[:64].lower(), names, n=1)), None)
-        message = "is not a known field, and has no effect"
-        if likely:
-            message += f": did you mean {likely}?"
-        return Finding("unknown-field", message, (name,), field=name, warning=True)
 
 
 def _check(field: Field, value: Any) -> Sequence[Finding]:
@@ -283,6 +272,16 @@ def _items(value: msgspec.Raw, key: str) -> tuple[list[msgspec.Raw], list[Findin
     if shown == "null":
         return [], [Finding("missing", f'is missing, must be a list: {{"{key}": […]}}', field=key)]
     return [], [Finding("wrong-type", f"is {shown}, must be a list", (key,), field=key)]
+
+
+def _top_level_findings(
+    data: bytes, document: dict[str, msgspec.Raw], items: list[msgspec.Raw], key: str
+) -> list[Finding]:
+    """The findings about the keys of a readable document."""
+    others = [value for name, value in document.items() if name != key]
+    colons = sum(bytes(value).count(b":") for value in (*items, *others))
+    duplicates = top_level_duplicates(data, colons, len(document))
+    return duplicates + unknown_fields(document, (key,))
 
 
 def _not_object(data: bytes, key: str) -> Finding:

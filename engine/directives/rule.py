@@ -91,7 +91,20 @@ class CompiledRule:
 def compile_conditions(record: RuleRecord) -> dict[str, Condition]:
     """The conditions other than ANY by record field; ConditionError for the first invalid one."""
     compiled = {name: compile_condition(name, getattr(record, name)) for name, _, _ in _CONDITIONS}
-    return {name: condition for name, condition in compiled.items() if condition is not None}
+    return {
+        name: _matches_nothing if _is_unresolvable(condition, record.stage) else condition
+        for name, condition in compiled.items()
+        if condition is not None
+    }
+
+
+def _is_unresolvable(condition: Condition, stage: int) -> bool:
+    """Whether it is a reference to its own or a later stage; only lenient reading permits it."""
+    return isinstance(condition, StageReference) and condition.stage >= stage
+
+
+def _matches_nothing(*_: object) -> bool:
+    return False
 
 
 def compile_condition(name: str, text: str) -> Condition:

@@ -11,9 +11,15 @@ from msgspec.structs import replace
 from engine.alarm import RuleRecord
 from engine.directives.condition import ConditionError, StageReference
 from engine.directives.json_document import Field, FieldTable, describe_value
-from engine.directives.repair import repair, resolve_references
+from engine.directives.repairs import (
+    NO_REPAIRS,
+    RULE_REPAIRS,
+    fold_names,
+    read_fields,
+    repair_references,
+)
 from engine.directives.rule import CONDITION_FIELDS, STICKY_FIELDS, compile_condition
-from engine.directives.useless import find_useless
+from engine.directives.rule_warnings import rule_warnings
 from engine.errors import Finding
 
 Item = dict[str, Any]
@@ -43,20 +49,26 @@ RULE_FIELDS = FieldTable(
     Field("sticky_different", "str", choices=("", *STICKY_FIELDS)),
     Field("reliability", "int", required=True, low=0, high=10),
     Field("timeout", "int"),
+    also=("start_time", "end_time", "status", "events", "rcvd_time"),
 )
-"""The fields of a rule; an absent `timeout` is 0, an absent text is ANY."""
+"""The fields of a rule; an absent `timeout` is 0, an absent text is ANY.
+
+The others are those that Dsiem writes into the rules of its alarms.
+"""
 
 _FIELDS_BY_TYPE = {
     "PluginRule": FieldTable(
         Field("plugin_id", "int", required=True, low=1),
         Field("plugin_sid", "int_list", required=True, low=1, filled=True),
+        partial=True,
     ),
     "TaxonomyRule": FieldTable(
         Field("product", "str_list", required=True, filled=True),
         Field("category", "str", required=True, filled=True),
+        partial=True,
     ),
 }
-_NO_FIELDS = FieldTable()
+_NO_FIELDS = FieldTable(partial=True)
 _ALMOST_REFERENCE = re.compile(r"\s*:\s*[0-9]+\s*")
 
 
@@ -76,23 +88,13 @@ def records_of(values: Iterable[Item]) -> tuple[RuleRecord, ...]:
     return tuple(sorted(map(_record, values), key=lambda rule: rule.stage))
 
 
-def read_fields(item: Item, fields: FieldTable, lenient: bool) -> tuple[Item, list[Finding]]:
-    """The values of an object, repaired if `lenient`, and every finding."""
-    values, findings = fields.read(item)
-    if lenient:
-        findings = [
-            repair(item, values, finding, named=fields is not RULE_FIELDS) for finding in findings
-        ]
-    return values, findings + fields.unknown_fields(item)
-
-
 def read_rules(rules: Any, lenient: bool) -> tuple[list[Item], list[Finding]]:
     """The checked values of each rule, and every finding within and between rules."""
     if not isinstance(rules, list):
         return [], [_no_rules(rules)]
     read = [_read_rule(rule, lenient) for rule in rules]
     if lenient:
-        read = [resolve_references(values, found, read) for values, found in read]
+        repair_references(read)
     findings = [
         replace(finding.with_prefix("rules", position), stage=values.get("stage"))
         for position, (values, found) in enumerate(read)
@@ -137,12 +139,16 @@ def _read_rule(rule: Any, lenient: bool) -> tuple[Item, list[Finding]]:
         return {}, [
             Finding("wrong-type", f"is {describe_value(rule)}, must be an object", field="rules")
         ]
-    values, findings = read_fields(rule, RULE_FIELDS, lenient)
+    rule, folded = fold_names(rule, RULE_FIELDS) if lenient else (rule, [])
+    values, findings = read_fields(rule, RULE_FIELDS, RULE_REPAIRS if lenient else NO_REPAIRS)
     findings = _check_fields_of_type(rule, values, findings)
     findings = _check_first_occurrence(rule, values, findings, lenient)
     for name in CONDITION_FIELDS:
         findings += _check_condition(values, name)
-    return values, [*findings, *find_useless(values)]
+    if warnings := rule_warnings(values):
+        known = {finding.field for finding in findings}
+        findings += [found for found in warnings if found.field not in known]
+    return values, folded + findings
 
 
 def _check_fields_of_type(rule: Item, values: Item, findings: list[Finding]) -> list[Finding]:
@@ -174,6 +180,7 @@ def _check_condition(values: Item, name: str) -> Iterator[Finding]:
     try:
         condition = compile_condition(name, text)
     except ConditionError as error:
+        del values[field]
         yield Finding("bad-condition", str(error), (field,), field=field)
         return
     if isinstance(condition, StageReference):

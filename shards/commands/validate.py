@@ -73,7 +73,7 @@ def validate_paths(
 ) -> ValidationResult:
     """Check files and folders: each folder is a configuration, the single files are one together.
 
-    The settings say what is a fault, and what a warning. `limit`: number of problems to list.
+    The settings say what is only a warning. `limit`: number of problems to list.
     """
     problems = ProblemList(limit)
     result = ValidationResult(problems, Counter(), [])

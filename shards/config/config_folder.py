@@ -1,10 +1,9 @@
 """The configuration folder: reads its files, and reports every fault with its position."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from engine.directives.json_position import JsonLocator
 from engine.errors import DocumentPath, Finding
 from engine.options import Options
 from shards.config.problem import Problem, ProblemList
+from shards.config.unread_files import find_unread_files
 from shards.errors import PathError
 from shards.settings.settings import Settings
 
@@ -31,14 +31,8 @@ LIST_KEYS = {
     "vuln": "vuln_sources",
 }
 """The key of the list in a file, by the prefix of its name."""
-_NEARLY = re.compile(r"([A-Za-z]+)([^A-Za-z].*)?\.json[0-9c5]?", re.IGNORECASE)
-_KIND_BY_STEM = {
-    **dict.fromkeys(("asset", "assets"), "assets"),
-    **dict.fromkeys(("directive", "directives"), "directives"),
-    **dict.fromkeys(("intel", "intels"), "intel"),
-    **dict.fromkeys(("vuln", "vulns"), "vuln"),
-}
-"""Kinds of files by what the names of files that are passed over begin with."""
+_LOOKUP_KINDS = ("intel", "vuln")
+"""The kinds that only decorate alarms: their faults stop nothing, except with strict_lookups."""
 FilesByKind = Mapping[str, Sequence[Path]]
 """Configuration files by kind, in reading order."""
 
@@ -65,11 +59,7 @@ class ConfigReader:
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        *,
-        keep: bool = True,
-        problems: ProblemList | None = None,
+        self, settings: Settings, *, keep: bool = True, problems: ProblemList | None = None
     ) -> None:
         """`problems`: a list that several readers share."""
         self._lenient = settings.lenient_directives
@@ -102,13 +92,13 @@ class ConfigReader:
     def read_folder(self, folder: Path) -> None:
         """Read all configuration files of a folder, which must hold assets and directives.
 
-        PathError if files cannot be read, or there are none.
+        Files that only look like configuration get a warning. PathError if files cannot be read,
+        or there are none.
         """
-        self.read_files(config_files(folder), folder)
-        for path, kind in _passed_over(folder):
-            right = f"must be named {kind}_*.json"
-            message = f"looks like a file of {kind}, but is not read: {right}"
-            self._report(path, Finding("not-read", message, warning=True))
+        files = config_files(folder)
+        for path, finding in find_unread_files(folder, chain(*files.values()), LIST_KEYS):
+            self._add_problem(path, finding)
+        self.read_files(files, folder)
 
     def read_files(self, files: FilesByKind, folder: Path) -> None:
         """As `read_folder`, with these files by kind for those of the folder."""
@@ -128,7 +118,12 @@ class ConfigReader:
             try:
                 self.read_file(path, kind)
             except PathError as error:
-                yield str(error)
+                if kind not in _LOOKUP_KINDS or self._strict_lookups:
+                    yield str(error)
+                    continue
+                reason = str(error).removeprefix(f"{path} ")
+                finding = Finding("unreadable", reason).as_warning("the file is left out")
+                self._add_problem(path, finding)
 
     def read_file(self, path: Path, kind: str | None = None) -> None:
         """Read one file; its kind follows from its name, or else from its content."""
@@ -151,16 +146,10 @@ class ConfigReader:
         else:
             from shards.lookups.source_config import read_sources  # noqa: PLC0415 - its libraries are large
 
-            document = read_sources(data, LIST_KEYS[kind])
+            document = read_sources(data, LIST_KEYS[kind], strict=self._strict_lookups)
             self.sources += document.sources
             self.counts[kind] += document.count
-            findings = document.findings
-            if not self._strict_lookups:  # what only decorates alarms never stops detection
-                findings = [
-                    finding if finding.warning else finding.as_warning("the source is left out")
-                    for finding in findings
-                ]
-            self._add_problems(path, data, findings)
+            self._add_problems(path, data, document.findings)
 
     def _directives(self, path: Path, data: bytes) -> Iterator[Finding]:
         for checked in parse_directives(data, lenient=self._lenient):
@@ -170,7 +159,7 @@ class ConfigReader:
                 self.rejected += 1
                 yield self._duplicate_finding(checked, *first)
                 continue
-            self.rejected += checked.directive is None and not checked.disabled
+            self.rejected += bool(checked.path) and not (checked.directive or checked.disabled)
             if checked.id is not None and not (self._lenient and checked.directive is None):
                 self._first_position[checked.id] = path, checked.path
             if checked.directive is not None:
@@ -209,10 +198,10 @@ class ConfigReader:
     def _report_none(self, kind: str, place: Path) -> None:
         message = f"there are no {kind} in the folder, must be at least one"
         self._faulty_files.add(place)
-        self._report(place, Finding(f"no-{kind}", message, field=kind))
+        self._add_problem(place, Finding(f"no-{kind}", message, field=kind))
 
-    def _report(self, place: Path, finding: Finding) -> None:
-        """Add a finding about a file as a whole, or about the folder."""
+    def _add_problem(self, place: Path, finding: Finding) -> None:
+        """Add the finding of a whole file or folder as a problem."""
         if self.problems.count(finding):
             self.problems.add(Problem(str(place), 1, 1, finding))
 
@@ -225,19 +214,6 @@ def config_files(folder: Path) -> dict[str, list[Path]]:
         return {kind: sorted(folder.glob(f"{kind}_*.json")) for kind in LIST_KEYS}
     except OSError as error:
         raise PathError(f"{folder} cannot be read: {error.strerror}") from error
-
-
-def _passed_over(folder: Path) -> Iterator[tuple[Path, str]]:
-    """The files of a folder whose names nearly are those of configuration files, with the kind."""
-    try:
-        paths = sorted(folder.iterdir())
-    except OSError:  # not readable: reported before
-        return
-    for path in paths:
-        nearly = _NEARLY.fullmatch(path.name)
-        kind = _KIND_BY_STEM.get(nearly[1].lower()) if nearly else None
-        if kind and not fnmatchcase(path.name, f"{kind}_*.json") and path.is_file():
-            yield path, kind
 
 
 def kind_of(path: Path, data: bytes) -> str | None:

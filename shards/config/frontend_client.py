@@ -182,7 +182,7 @@ class _Downloader:
         path = _LIST + name
         body = client.get(path, self._limits.file_bytes, self._seconds(self._limits.file_seconds))
         key = LIST_KEYS[name.partition("_")[0]]
-        _, findings = parse_list(body, key)
+        findings = [finding for finding in parse_list(body, key)[1] if not finding.warning]
         if findings:
             what = key if findings[0].path else "the document"
             reason = f'is not like {{"{key}": [...]}}: {what} {findings[0].message}'

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 import msgspec
 from msgspec import Struct
 
+from engine.directives.duplicate_keys import find_duplicate_keys
 from engine.directives.json_document import (
     Field,
     FieldTable,
@@ -13,7 +14,7 @@ from engine.directives.json_document import (
     parse_list,
     parse_object,
 )
-from engine.errors import Finding
+from engine.errors import Finding, has_faults
 from shards.http_client import HttpClientError
 from shards.lookups.fetcher import SCHEMES, split_url
 from shards.lookups.plugins.api import LookupKind, fill_url
@@ -61,33 +62,45 @@ class SourceDocument(Struct, frozen=True):
     findings: list[Finding]
 
 
-def read_sources(data: bytes, key: str) -> SourceDocument:
-    """Decode a document `{key: [...]}`; `key` is "intel_sources" or "vuln_sources"."""
-    items, findings = parse_list(data, key)
+def read_sources(data: bytes, key: str, *, strict: bool = True) -> SourceDocument:
+    """Decode a document `{key: [...]}`; `key` is "intel_sources" or "vuln_sources".
+
+    Lookups only add to alarms: unless `strict`, what is faulty is left out, with a warning.
+    """
+    items, found = parse_list(data, key)
+    twice = any(finding.code == "duplicate-key" for finding in found)
+    consequence = "the last is taken" if twice else "the file is left out"
+    findings = _accept(found, consequence, strict)
     sources = []
     for position, raw in enumerate(items):
         source, found = _read_source(raw, _KIND_BY_KEY[key])
-        findings += [finding.with_prefix(key, position) for finding in found]
+        found = [finding.with_prefix(key, position) for finding in found]
+        findings += _accept(found, "the source is left out", strict)
         if source is not None:
             sources.append(source)
     return SourceDocument(len(items), tuple(sources), findings)
 
 
+def _accept(findings: list[Finding], consequence: str, strict: bool) -> list[Finding]:
+    """The findings; the faults among them as warnings, unless `strict`."""
+    if strict:
+        return findings
+    return [finding if finding.warning else finding.as_warning(consequence) for finding in findings]
+
+
 def _read_source(raw: msgspec.Raw, kind: LookupKind) -> tuple[LookupSource | None, list[Finding]]:
-    item, unreadable = parse_object(raw)
-    if unreadable and not item:
-        return None, unreadable
-    values, findings = _FIELDS.read(item)
-    findings += unreadable
-    options, found = _read_config(values.get("config"), kind)
-    findings += found
-    warnings = _FIELDS.unknown_fields(item)
+    item, findings = parse_object(raw)
+    if item is None:
+        return None, findings
+    values, found = _FIELDS.read(item)
+    options, bad_config = _read_config(values.get("config"), kind)
+    findings += found + bad_config
     if not values.get("enabled") or "plugin" not in values:
-        return None, findings + warnings
+        return None, findings
     findings += _check_plugin(values["plugin"], kind, options)
-    if findings or options is None:
-        return None, findings + warnings
-    return LookupSource(values["name"], values["plugin"], kind, options["url"], options), warnings
+    if has_faults(findings) or options is None:
+        return None, findings
+    return LookupSource(values["name"], values["plugin"], kind, options["url"], options), findings
 
 
 def _read_config(text: str | None, kind: LookupKind) -> tuple[dict[str, Any] | None, list[Finding]]:
@@ -98,6 +111,8 @@ def _read_config(text: str | None, kind: LookupKind) -> tuple[dict[str, Any] | N
         config: Any = msgspec.json.decode(text)
     except (msgspec.MsgspecError, RecursionError):
         config = None
+    for twice in find_duplicate_keys(text.encode(), config) if isinstance(config, dict) else ():
+        return None, [_bad_source(f"has the key {twice.field} twice, must have it once")]
     url = config.get("url") if isinstance(config, dict) else None
     if not (isinstance(url, str) and url.startswith(_URL_PREFIXES)):
         right = "a JSON object as a text, with a url that begins with http:// or https://"

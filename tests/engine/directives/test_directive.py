@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from engine.directives.directive import ParsedDirective, has_faults, parse_directives
+from engine.directives.directive import ParsedDirective, parse_directives
+from engine.errors import has_faults
 
 
 def rule(stage: int, **more: Any) -> dict[str, Any]:

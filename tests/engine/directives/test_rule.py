@@ -74,6 +74,17 @@ def test_references_are_bindings_and_match_by_themselves() -> None:
     assert matches(rule, EVENT)
 
 
+def test_a_reference_to_its_own_or_a_later_stage_matches_nothing() -> None:
+    """Lenient reading lets it pass, since Dsiem (Go) runs such a directive."""
+    for text in (":2", ":3"):
+        rule = replace(RULE, stage=2, from_=text, custom_data1=text)
+        assert references_of(rule, narrowed=False) == {}
+        assert not matches(rule, EVENT)
+    rule = replace(RULE, stage=2, protocol=":2")
+    assert matches(rule, EVENT, match_protocol=False)
+    assert not matches(rule, EVENT)
+
+
 def test_a_narrowed_rule_refers_to_its_own_addresses_where_they_are_open() -> None:
     rule = replace(RULE, from_="HOME_NET", to="10.0.0.5")
     assert references_of(rule, narrowed=True) == {"from_": StageReference(1, "src_ip")}

@@ -14,6 +14,7 @@ DOCUMENT: dict[str, Any] = {
     "from": "ANY",
     "to": "ANY",
     "reliability": 5,
+    "timeout": 60,
 }
 
 
@@ -22,15 +23,17 @@ def document(stage: int, **more: Any) -> dict[str, Any]:
 
 
 def test_valid_rules_become_records_in_the_order_of_their_stages() -> None:
-    values, findings = read_rules([document(2, timeout=60), document(1)], lenient=False)
+    values, findings = read_rules(
+        [document(2, timeout=9), document(1, timeout=None)], lenient=False
+    )
     assert findings == []
     records = records_of(values)
-    assert [(record.stage, record.timeout) for record in records] == [(1, 0), (2, 60)]
+    assert [(record.stage, record.timeout) for record in records] == [(1, 0), (2, 9)]
     assert (records[0].from_, records[0].port_from, records[0].plugin_sid) == ("ANY", "ANY", (1,))
 
 
 def test_a_finding_names_the_rule_and_its_stage() -> None:
-    _, findings = read_rules([document(1), document(2, reliability=11, timeout=60)], lenient=False)
+    _, findings = read_rules([document(1), document(2, reliability=11)], lenient=False)
     [finding] = findings
     assert (finding.code, finding.path, finding.stage, finding.warning) == (
         "out-of-range",
@@ -41,9 +44,7 @@ def test_a_finding_names_the_rule_and_its_stage() -> None:
 
 
 def test_lenient_a_number_out_of_range_is_repaired_with_a_warning() -> None:
-    values, findings = read_rules(
-        [document(1), document(2, reliability=11, timeout=60)], lenient=True
-    )
+    values, findings = read_rules([document(1), document(2, reliability=11)], lenient=True)
     assert [finding.warning for finding in findings] == [True]
     assert values[1]["reliability"] == 10
 

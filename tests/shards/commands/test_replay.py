@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -331,6 +332,36 @@ def test_lenient_directives_go_on_without_the_faulty(replay: Replay) -> None:
     assert result.ledger["events"] == {"received": 2, "routed": 1, "unmatched": 1}
     assert [alarm["risk"] for alarm in result.alarms] == [1]
     assert result.err.count(" warning/") == 2
+
+
+def test_lenient_directives_run_as_in_dsiem(replay: Replay) -> None:
+    """What Dsiem (Go) repairs without a word must still raise its alarm."""
+
+    def without(item: dict[str, Any], name: str) -> dict[str, Any]:
+        return {key: value for key, value in item.items() if key != name}
+
+    first, second = rule(1, LOGIN), rule(2, LOGIN_AGAIN)
+    directives = [
+        without(directive(1, first, second), "priority"),
+        directive(2, first, without(second, "occurrence")),
+        directive(3, first, without(second, "reliability")),
+        directive(4, without(first, "name"), second),
+        directive(5, first, second | {"occurrence": 0}),
+        directive(6, first, second | {"from": ":2"}),
+        directive(7, first, second | {"from": ":3"}, rule(3, DENIED)),
+        directive(8, first, second | {"from": ":3"}, rule(3, DENIED, **{"from": "192.0.2.0/24"})),
+        directive(9, first, second | {"timeout": -1}),
+        directive(10, first, second),
+    ]
+    write_config(directives)
+    events = [event("a", 0, LOGIN), event("b", 1, LOGIN_AGAIN)]
+    assert replay(*events).code == 1
+    result = replay(*events, options=["--lenient-directives"])
+    assert result.code == 0
+    assert result.err.count(" warning/") == 9
+    taken = Counter(line["alarm_id"] for line in result.alarm_events)
+    assert result.ledger["backlogs"]["opened"] == len(directives)
+    assert sorted(taken.values()) == [1, 1, *[2] * 8]
 
 
 def test_disabled_directives_concern_nothing(replay: Replay) -> None:

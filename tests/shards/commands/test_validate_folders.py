@@ -37,9 +37,87 @@ def test_paths_are_read_in_the_order_given_and_a_folder_by_name(validate: Valida
 def test_only_files_with_names_of_config_are_read_of_a_folder(validate: Validate) -> None:
     write("c/assets_a.json", GOOD_ASSETS)
     write("c/directives_a.json", GOOD)
-    for other in ("directives_a.json.bak", "my_assets_a.json", "x.json", "README"):
+    for other in ("kingdom.json", "directives_a.json.bak", "my_assets_a.json", "x.json", "README"):
         write(f"c/{other}", "broken")
     assert validate("c") == (0, "", "2 files, 1 directives, 1 assets: 0 faults, 0 warnings\n")
+
+
+NEARLY = {
+    **dict.fromkeys(
+        ("directives.json", "directives-b.json", "directives_c.JSON", "Directives_g.json"),
+        "a directives file, but is not read: must be named directives_*.json",
+    ),
+    **dict.fromkeys(
+        ("directive_a.json", "direcitves_a.json", " directives_a.json", "directives_a.json.txt"),
+        "a directives file, but is not read: must be named directives_*.json",
+    ),
+    **dict.fromkeys(
+        ("assets.json", "asset_lan.json", "Assets-lan.json"),
+        "an assets file, but is not read: must be named assets_*.json",
+    ),
+    "intel.json": "an intel file, but is not read: must be named intel_*.json",
+    "vulnerabilities_x.json": "a vuln file, but is not read: must be named vuln_*.json",
+}
+
+
+@pytest.mark.parametrize("name", NEARLY)
+def test_a_file_whose_name_nearly_fits_gets_a_warning(name: str, validate: Validate) -> None:
+    write("c/assets_x.json", GOOD_ASSETS)
+    write("c/directives_x.json", GOOD)
+    write(f"c/{name}", "broken")
+    result = validate("c")
+    assert result.lines == [f"c/{name}:1:1 warning/unread-file - - -: looks like {NEARLY[name]}"]
+    assert result.code == 0
+    assert result.err == "2 files, 1 directives, 1 assets: 0 faults, 1 warnings\n"
+
+
+def test_a_file_with_the_content_of_a_configuration_gets_a_warning(validate: Validate) -> None:
+    write("c/assets_x.json", GOOD_ASSETS)
+    write("c/directives_x.json", GOOD)
+    write("c/soc.json", GOOD)
+    write("c/.hidden.json", GOOD)
+    write("c/lan.json", GOOD_ASSETS)
+    result = validate("c")
+    assert result.lines == [
+        f"c/{name}:1:1 warning/unread-file - - -: looks like {NEARLY[like]}"
+        for name, like in (("lan.json", "assets.json"), ("soc.json", "directives.json"))
+    ]
+
+
+def test_files_that_are_only_like_configuration_are_named_without_it_too(
+    validate: Validate,
+) -> None:
+    write("c/directives.json", GOOD)
+    result = validate("c")
+    assert (result.code, result.codes) == (2, ["warning/unread-file"])
+    assert "c holds no config" in result.err
+
+
+BROKEN_LOOKUPS = {
+    "intel_a.json": "{",
+    "intel_b.json": document("intel_sources", source(plugin='"Wsie"'), source(), source(name='""')),
+    "vuln_a.json": document("vuln_sources", "5"),
+    "vuln_b.json": '{"vuln_sources": [], "vuln_sources": []}',
+}
+
+
+def test_a_faulty_lookup_source_is_left_out_with_a_warning(validate: Validate) -> None:
+    write("c/assets_x.json", GOOD_ASSETS)
+    write("c/directives_x.json", GOOD)
+    for name, text in BROKEN_LOOKUPS.items():
+        write(f"c/{name}", text)
+    Path("c/vuln_c.json").symlink_to("gone")
+    result = validate("c")
+    assert result.code == 0
+    codes = ["bad-json", "unknown-plugin", "empty", "wrong-type", "duplicate-key", "unreadable"]
+    assert result.codes == [f"warning/{code}" for code in codes]
+    ends = [line.rpartition("; ")[2] for line in result.lines]
+    assert ends == [
+        *("the file is left out", "the source is left out", "the source is left out"),
+        *("the source is left out", "the last is taken", "the file is left out"),
+    ]
+    strict = validate("--strict-lookups", "c")
+    assert (strict.code, strict.codes) == (2, codes[:-1])
 
 
 def test_a_path_that_is_missing(validate: Validate) -> None:
@@ -126,50 +204,3 @@ def test_faulty_directives_are_not_reported_as_missing_too(validate: Validate) -
     write("c/assets_a.json", document("assets", asset(value="0")))
     write("c/directives_a.json", directives(directive(priority="9")))
     assert validate("c").codes == ["out-of-range", "out-of-range"]
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("directives.json", "directives"),
-        ("directives-b.json", "directives"),
-        ("directives_c.JSON", "directives"),
-        ("Directives_g.json", "directives"),
-        ("directive_x.json", "directives"),
-        ("assets.json", "assets"),
-        ("Assets_a.json", "assets"),
-        ("intel-wise.json", "intel"),
-        ("vuln.json", "vuln"),
-    ],
-)
-def test_a_file_whose_name_nearly_fits_is_a_warning(
-    name: str, kind: str, validate: Validate
-) -> None:
-    write("c/assets_a.json", GOOD_ASSETS)
-    write("c/directives_a.json", directives(directive()))
-    write(f"c/{name}", "{}")
-    result = validate("c")
-    right = f"looks like a file of {kind}, but is not read: must be named {kind}_*.json"
-    assert result.lines == [f"c/{name}:1:1 warning/not-read - - -: {right}"]
-    assert result.code == 0
-
-
-@pytest.mark.parametrize("name", ["config.json", "settings.json", ".directives.json", "x.txt"])
-def test_another_file_is_no_warning(name: str, validate: Validate) -> None:
-    write("c/assets_a.json", GOOD_ASSETS)
-    write("c/directives_a.json", directives(directive()))
-    write(f"c/{name}", "{}")
-    assert validate("c").lines == []
-
-
-def test_a_faulty_lookup_source_is_left_out_with_a_warning(validate: Validate) -> None:
-    """What only decorates alarms never stops detection."""
-    write("c/assets_a.json", GOOD_ASSETS)
-    write("c/directives_a.json", directives(directive()))
-    write("c/intel_a.json", document("intel_sources", source(plugin='"Unknown"'), source()))
-    write("c/vuln_a.json", "{")
-    result = validate("--no-strict-lookups", "c")
-    assert result.codes == ["warning/unknown-plugin", "warning/bad-json"]
-    assert all(line.endswith("; the source is left out") for line in result.lines)
-    assert result.code == 0
-    assert validate("c").code == 1

@@ -69,7 +69,7 @@ def test_bytes_that_are_no_document(name: str, file: str, validate: Validate) ->
     code, _, byte = finding.partition(" ")
     if code == "not-utf8":
         finding = f"not-utf8 - - -: is not UTF-8: byte {byte}, must be saved as UTF-8"
-    result = validate(write(file, data))
+    result = validate("--strict-lookups", write(file, data))
     assert result.lines == [f"{file}:{place} {finding}"]
     assert result.code == 1
 
@@ -133,7 +133,7 @@ def test_a_number_without_end_is_a_line_and_no_traceback(digits: str, validate: 
         "intel_a.json": document("intel_sources", source(enabled=digits)),
     }
     for file, text in documents.items():
-        result = validate(write(file, text))
+        result = validate("--strict-lookups", write(file, text))
         [line] = result.lines
         assert line.startswith(f"{file}:")
         assert len(line) < 300
@@ -155,7 +155,7 @@ def test_texts_of_a_file_reach_the_terminal_escaped_and_shortened(validate: Vali
         "intel_a.json": document("intel_sources", source(config=hostile)),
     }
     for file, text in documents.items():
-        result = validate(write(file, text))
+        result = validate("--strict-lookups", write(file, text))
         assert result.code == 1
         lines = result.out.removesuffix("\n").split("\n")
         assert all(line.isprintable() and len(line) < 400 for line in lines)
@@ -164,62 +164,94 @@ def test_texts_of_a_file_reach_the_terminal_escaped_and_shortened(validate: Vali
     assert all(line.isprintable() for line in missing.err.removesuffix("\n").split("\n"))
 
 
+TWICE = "is there a second time in one object, must be there once"
 DUPLICATE_KEYS = {
-    '"priority": 9, "priority": §8': "out-of-range 7 - priority: is 8",
-    '"priority": 77, "priority": §7': "out-of-range 7 - priority: is 7",
-    '"priority": 7, "priority": §77': "out-of-range 7 - priority: is 77",
-    '"priority": 7.5, "priority": §7': "out-of-range 7 - priority: is 7",
-    '"priority": {"a": 1}, "priority": §{}': "wrong-type 7 - priority: is an object",
-    '"priority": [[], "]"], "priority": §[]': "wrong-type 7 - priority: is a list",
-    '"priority": "\\"", "priority": §""': 'wrong-type 7 - priority: is the text ""',
-    '"p": 12, "p": 1, "priority": §6': "out-of-range 7 - priority: is 6",
-    '"priority": 6, "\\u0070riority": §7': "out-of-range 7 - priority: is 7",
+    '"priority": 9, §"priority": §8': "out-of-range 7 - priority: is 8",
+    '"priority": 7, §"priority": §77': "out-of-range 7 - priority: is 77",
+    '"priority": 7.5, §"priority": §7': "out-of-range 7 - priority: is 7",
+    '"priority": {"a": 1}, §"priority": §{}': "wrong-type 7 - priority: is an object",
+    '"priority": [[], "]"], §"priority": §[]': "wrong-type 7 - priority: is a list",
+    '"priority": "\\"", §"priority": §""': 'wrong-type 7 - priority: is the text ""',
+    '"priority": 6, §"\\u0070riority": §7': "out-of-range 7 - priority: is 7",
+    '"priority": "a:b", §"priority": §7': "out-of-range 7 - priority: is 7",
+    '"priority": 6, "_": "\\u003a", §"priority": §7': "out-of-range 7 - priority: is 7",
+    f'"priority": {"9" * 30}, "_": {"9" * 30}, §"priority": §7': "out-of-range 7 - priority: is 7",
 }
 
 
 @pytest.mark.parametrize("fields", DUPLICATE_KEYS)
-def test_a_key_that_is_there_twice_is_a_fault_and_the_last_one_counts(
-    fields: str, validate: Validate
-) -> None:
+def test_of_duplicate_keys_the_last_one_counts(fields: str, validate: Validate) -> None:
     marked = directives(directive().replace('"priority": 3', fields))
     result = validate(write("directives_x.json", marked))
-    line = f"{DUPLICATE_KEYS[fields]}, {WHOLE} from 1 to 5"
-    of_keys = ("duplicate-key", "warning/unknown-field")
-    others = [line for line in result.lines if line.split(" ")[1] not in of_keys]
-    assert others == lines_for("directives_x.json", marked, [line])
-    assert result.codes.count("duplicate-key") == 1
+    lines = [
+        f"duplicate-key 7 - priority: {TWICE}",
+        f"{DUPLICATE_KEYS[fields]}, {WHOLE} from 1 to 5",
+    ]
+    assert result.lines == lines_for("directives_x.json", marked, lines)
     assert result.code == 1
 
 
-@pytest.mark.parametrize(
-    ("document", "key"),
-    [
-        (directives(directive().replace('"priority": 3', '"priority" : 9, §"priority": 3')), "7 -"),
-        (directives(directive(rule(1), rule(2).replace("{", '{"timeout" :1, ', 1))), "7 2"),
-    ],
-)
-def test_keys_twice_are_found_wherever_they_are(
-    document: str, key: str, validate: Validate
-) -> None:
-    result = validate(write("directives_x.json", document.replace("§", "")))
-    [line] = [line for line in result.lines if "duplicate-key" in line]
-    assert f"duplicate-key {key}" in line
-    assert "is there 2 times, must be there once" in line
-    lenient = validate("--lenient-directives", "directives_x.json")
-    assert lenient.code == 0
-    assert "must be there once; the last one is taken" in lenient.out
+TIMEOUT_TWICE = rule(1).replace('"timeout": 60', '"timeout": 9,\n  §"timeout": 60')
+CIDR_TWICE = asset().replace('"cidr"', '"cidr": "10.0.0.0/9", §"cidr"')
+NAME_TWICE = source().replace('"name"', '"name": "x", §"name"')
+PLACES_OF_DUPLICATES = {
+    "a directive": (
+        directives(
+            directive().replace('"id"', '"name": "x", "id"').replace('"name": "d"', '§"name": "d"')
+        ),
+        "7 - name",
+    ),
+    "a rule": (directives(directive(), directive(TIMEOUT_TWICE, rule(2), id="8")), "8 - timeout"),
+    "a note": (directives(directive(_note='[{"é": {"a": 1, "b": 2, §"a": 3}}]')), "7 - a"),
+    "the rules": (
+        directives(directive(rules='[], §"rules": [' + rule(1) + "," + rule(2) + "]")),
+        "7 - rules",
+    ),
+    "the document": ('{"directives": [{}], §' + directives(directive())[1:], "- - directives"),
+    "an asset": (document("assets", asset(), CIDR_TWICE), "- - cidr"),
+    "assets": ('{"assets": [], §' + document("assets", asset())[1:], "- - assets"),
+    "a source": (document("intel_sources", NAME_TWICE), "- - name"),
+}
 
 
-def test_a_list_that_is_there_twice_is_a_fault(validate: Validate) -> None:
-    """Only the directives of the last one would be loaded."""
-    text = directives(directive()).rstrip().removesuffix("}") + ', "directives": []}'
-    result = validate(write("directives_x.json", text))
-    assert result.codes == ["duplicate-key"]
+@pytest.mark.parametrize("name", PLACES_OF_DUPLICATES)
+def test_a_key_that_is_there_twice_is_a_fault(name: str, validate: Validate) -> None:
+    marked, subject = PLACES_OF_DUPLICATES[name]
+    result = validate("--strict-lookups", write("x.json", marked))
+    line = f"duplicate-key {subject}: {TWICE}"
+    assert result.lines == lines_for("x.json", marked, [line])
+    assert result.code == 1
+
+
+def test_a_key_twice_in_the_config_of_a_source_is_a_fault(validate: Validate) -> None:
+    config = json.dumps('{"url": "http://a:1/${ip}", "url": "http://b:1/${ip}"}')
+    marked = document("intel_sources", source(config=MARK + config))
+    result = validate("--strict-lookups", write("intel_x.json", marked))
+    line = "bad-source - - config: has the key url twice, must have it once"
+    assert result.lines == lines_for("intel_x.json", marked, [line])
 
 
 def test_a_text_that_looks_like_a_key_is_none(validate: Validate) -> None:
-    text = directives(directive(name='"a \\": b \\"priority\\": "'))
+    text = directives(directive(name='"a \\": b \\"priority\\": \\u003a"'))
     assert validate(write("directives_x.json", text)).lines == []
+
+
+def test_keys_that_are_there_twice_are_listed_up_to_a_bound(validate: Validate) -> None:
+    many = ", ".join(['"a": 1'] * 50_000)
+    result = validate(write("directives_x.json", directives(directive(_note=f"{{{many}}}"))))
+    assert result.codes == ["duplicate-key"] * 20
+
+
+def test_unknown_fields_are_listed_up_to_a_bound(validate: Validate) -> None:
+    many = ", ".join(f'"field{number}": 1' for number in range(50_000))
+    text = directives(directive().replace('"id"', f'{many}, "id"'), directive(id="8"))
+    result = validate(write("directives_x.json", text))
+    assert result.codes == ["warning/unknown-field"] * 21
+    assert [
+        line
+        for line in result.lines
+        if line.endswith("has 49980 more unknown fields, which are ignored")
+    ]
 
 
 def with_ids(*texts: str) -> str:

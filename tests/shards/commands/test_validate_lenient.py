@@ -39,27 +39,111 @@ REPAIRED = {
     directive(rule(1), rule(2, reliability="§11")): (
         f"7 2 reliability: is 11, {WHOLE} from 0 to 10; taken as 10"
     ),
+    directive(rule(1, occurrence="§0"), rule(2)): f"7 1 occurrence: is 0, {FIRST}; taken as 1",
+    directive(rule(1, occurrence="§5"), rule(2)): f"7 1 occurrence: is 5, {FIRST}; taken as 1",
     directive(rule(1), rule(2, occurrence="§0")): (
         f"7 2 occurrence: is 0, {WHOLE} from 1 up; taken as 1"
     ),
+    directive(rule(1), rule(2, timeout="§-1")): (
+        f"7 2 timeout: is -1, {WHOLE} from 0 up; taken as 0"
+    ),
+}
+ABSENT = {
+    "§" + directive(priority=None): f"7 - priority: is missing, {WHOLE} from 1 to 5; taken as 1",
+    directive("§" + rule(1, occurrence="null"), rule(2)): (
+        f"7 1 occurrence: is missing, {WHOLE} from 1 up; taken as 1"
+    ),
+    directive(rule(1), "§" + rule(2, occurrence=None)): (
+        f"7 2 occurrence: is missing, {WHOLE} from 1 up; taken as 1"
+    ),
+    directive(rule(1), "§" + rule(2, reliability=None)): (
+        f"7 2 reliability: is missing, {WHOLE} from 0 to 10; taken as 0"
+    ),
     directive(
-        rule(1), rule(2, timeout="§-1")
-    ): f"7 2 timeout: is -1, {WHOLE} from 0 up; taken as 0",
-    directive(rule(1, occurrence="§0"), rule(2)): f"7 1 occurrence: is 0, {FIRST}; taken as 1",
-    directive(rule(1, occurrence="§5"), rule(2)): f"7 1 occurrence: is 5, {FIRST}; taken as 1",
+        "§" + rule(1, name=None), rule(2)
+    ): "7 1 name: is missing, must be a text; taken as empty",
 }
 
 
-@pytest.mark.parametrize("item", REPAIRED)
-def test_what_is_repaired_gives_a_warning(item: str, validate: Validate) -> None:
+REFERENCES = {
+    directive(rule(1), rule(2, from_='§":2"')): (
+        ":2",
+        "must be :1; matches nothing, as in Dsiem (Go)",
+    ),
+    directive(rule(1), rule(2, from_='§":3"'), rule(3, from_='":1"')): (
+        ":3",
+        "must be :1; matches nothing, as in Dsiem (Go)",
+    ),
+    directive(rule(1), rule(2, from_='§":3"'), rule(3, from_='"!HOME_NET"')): (
+        ":1",
+        "must be :1; taken as :1, the value of the opening event",
+    ),
+    directive(rule(1), rule(2, from_='§":3"'), rule(3, from_='"192.0.2.0/24"')): (
+        "192.0.2.0/24",
+        'must be :1; taken as its condition, the text "192.0.2.0/24"',
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("code", "item", "line"),
+    [
+        *(("out-of-range", *case) for case in REPAIRED.items()),
+        *(("missing", *case) for case in ABSENT.items()),
+    ],
+)
+def test_what_is_repaired_gives_a_warning(
+    code: str, item: str, line: str, validate: Validate
+) -> None:
     marked = directives(item)
     file = write("directives_x.json", marked)
     assert validate(file).code == 1
     result = validate(LENIENT, file)
-    lines = [line for line in result.lines if "no-timeout" not in line]
-    assert lines == lines_for(file, marked, [f"warning/out-of-range {REPAIRED[item]}"])
-    assert "1 files, 1 directives, 0 assets: 0 faults, " in result.err
+    assert result.lines == lines_for(file, marked, [f"warning/{code} {line}"])
+    assert result.err == "1 files, 1 directives, 0 assets: 0 faults, 1 warnings\n"
     assert result.code == 0
+
+
+@pytest.mark.parametrize("item", REFERENCES)
+def test_a_reference_to_its_own_or_a_later_stage(item: str, validate: Validate) -> None:
+    marked = directives(item)
+    text, consequence = REFERENCES[item]
+    file = write("directives_x.json", marked)
+    assert validate(file).code == 1
+    [line] = validate(LENIENT, file).lines
+    assert line.startswith(lines_for(file, marked, ["warning/bad-reference 7 2 from: is a ref"])[0])
+    assert line.endswith(consequence)
+    assert repaired(marked.replace("§", "")).rules[1].from_ == text
+
+
+def test_field_names_in_other_capitals(validate: Validate) -> None:
+    """As Dsiem (Go) reads them."""
+    marked = directives(
+        directive(
+            rule(1), rule(2, timeout=None, TimeOut="§7"), priority=None, Priority="§2", ID="§9"
+        )
+    )
+    file = write("directives_x.json", marked)
+    assert validate(file).code == 1
+    result = validate(LENIENT, file)
+    ignored = "is not a known field, and is ignored; the nearest known one is id"
+    lines = [
+        "warning/unknown-field 7 2 TimeOut: is not a known field; taken as timeout",
+        "warning/unknown-field 7 - Priority: is not a known field; taken as priority",
+        f"warning/unknown-field 7 - ID: {ignored}",
+    ]
+    assert result.lines == lines_for(file, marked, lines)
+    found = repaired(marked.replace("§", ""))
+    assert (found.id, found.priority, found.rules[1].timeout) == (7, 2, 7)
+
+
+def test_of_a_key_that_is_there_twice_the_last_is_taken(validate: Validate) -> None:
+    marked = directives(directive().replace('"priority": 3', '"priority": 4, §"priority": 2'))
+    file = write("directives_x.json", marked)
+    assert validate(file).code == 1
+    [line] = validate(LENIENT, file).lines
+    assert line.startswith(lines_for(file, marked, ["warning/duplicate-key 7 - priority: "])[0])
+    assert repaired(marked.replace("§", "")).priority == 2
 
 
 def repaired(text: str) -> Directive:
@@ -73,32 +157,13 @@ def test_values_are_repaired_as_the_warning_says() -> None:
         assert repaired(directives(directive(priority=value))).priority == priority
     for value, reliability in {"-1": 0, "0": 0, "10": 10, "11": 10, "9" * 30: 10}.items():
         assert repaired(second(reliability=value)).rules[1].reliability == reliability
+    assert repaired(directives(directive(priority=None))).priority == 1
+    absent = repaired(second(name=None, occurrence=None, reliability=None)).rules[1]
+    assert (absent.name, absent.occurrence, absent.reliability) == ("", 1, 0)
+    below = repaired(second(occurrence="-3", timeout="-5")).rules[1]
+    assert (below.occurrence, below.timeout) == (1, 0)
     both = directives(directive(rule(2, occurrence="9"), rule(1, occurrence="9")))
     assert [record.occurrence for record in repaired(both).rules] == [1, 9]
-
-
-def test_absent_values_are_those_that_dsiem_takes() -> None:
-    assert repaired(directives(directive(priority=None))).priority == 1
-    assert repaired(second(reliability=None)).rules[1].reliability == 0
-    assert repaired(second(occurrence=None)).rules[1].occurrence == 1
-    assert repaired(second(name=None)).rules[1].name == ""
-    assert repaired(second(timeout="-5")).rules[1].timeout == 0
-
-
-@pytest.mark.parametrize(
-    ("referred", "taken"),
-    [('"ANY"', ":1"), ('"HOME_NET"', ":1"), ('":1"', ":1"), ('"10.0.0.0/8"', "10.0.0.0/8")],
-)
-def test_a_reference_to_a_later_stage_is_resolved_as_dsiem_does(referred: str, taken: str) -> None:
-    rules = rule(1), rule(2, from_='":3"'), rule(3, from_=referred)
-    assert repaired(directives(directive(*rules))).rules[1].from_ == taken
-
-
-def test_a_reference_to_the_own_stage_is_one_to_the_opening_event(validate: Validate) -> None:
-    assert repaired(second(from_='":2"')).rules[1].from_ == ":1"
-    [line] = validate(LENIENT, write("directives_x.json", second(from_='":2"'))).lines
-    assert "warning/bad-reference 7 2 from: is a reference to stage 2 in stage 2" in line
-    assert line.endswith('; taken as the text ":1"')
 
 
 NOT_REPAIRED = [
@@ -107,10 +172,13 @@ NOT_REPAIRED = [
     directive(id="0"),
     directive(rule(1), id="8"),
     directive(rule(1), rule(3), id="8"),
+    directive(rule(1), rule(2, occurrence="9" * 30), id="8"),
+    directive(rule(1), rule(2, timeout="9" * 30), id="8"),
     directive(rule(1, from_='":1"'), rule(2), id="8"),
-    directive(rule(1), rule(2, from_='":9"'), id="8"),
+    directive(rule(1), rule(2, from_='":3"'), id="8"),
+    directive(rule(1), rule(2, from_='":1 "'), id="8"),
+    directive(rule(1), rule(2, type=None), id="8"),
     directive(rule(1), rule(2, port_to='"0"', reliability="11"), id="8", priority="0"),
-    directive(id="8", name=None),
     "5",
 ]
 

@@ -70,6 +70,28 @@ def test_lenient_it_is_left_out_and_counted(settings: Settings) -> None:
     assert (len(config.directives), config.rejected, len(problems)) == (2, 2, 2)
 
 
+def test_a_faulty_lookup_source_is_left_out_unless_strict(settings: Settings) -> None:
+    config = '{"url": "http://127.0.0.1:1/${ip}"}'
+    good = {"name": "good", "plugin": "Wise", "enabled": True, "config": config}
+    sources = [good | {"name": "bad", "plugin": "Wsie"}, good]
+    (settings.config_dir / "intel_x.json").write_text(json.dumps({"intel_sources": sources}))
+    loaded, problems = load_config(settings)
+    assert loaded is not None
+    assert [source.name for source in loaded.sources] == ["good"]
+    assert [problem.finding.code for problem in problems.listed] == ["unknown-plugin"]
+    strict = Settings(config_dir=settings.config_dir, strict_lookups=True)
+    assert load_config(strict)[0] is None
+
+
+def test_warnings_about_a_document_reject_no_directive(settings: Settings) -> None:
+    """`rejected` counts directives, and the finding is about the file that holds them."""
+    [file] = config_files(settings.config_dir)["directives"]
+    file.write_text(file.read_text().replace('{"directives"', '{"owner": 1, "directives"', 1))
+    config, problems = load_config(settings)
+    assert config is not None
+    assert (config.rejected, [one.finding.field for one in problems.listed]) == (0, ["owner"])
+
+
 def test_of_many_problems_the_first_are_kept_and_all_are_counted(settings: Settings) -> None:
     """Faults come before warnings: they are why it does not start."""
     high = {"name": "a", "cidr": "10.0.0.0/8", "value": 9}

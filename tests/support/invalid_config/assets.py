@@ -72,4 +72,10 @@ CASES = [
         asset(value="§6"),
         "warning/high-value - - value: is 6, should be from 1 to 5",
     ),
+    _case(
+        "unknown whitelist",
+        asset(whitelist="§true"),
+        "warning/unknown-field - - whitelist: is not a known field, and is ignored; "
+        "the nearest known one is whitelisted",
+    ),
 ]

@@ -35,16 +35,13 @@ Validate = Callable[..., Result]
 def command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Validate]:
-    """The command in an empty folder, to which paths are relative; for a fixture to yield from.
-
-    Faulty lookup sources are faults unless a test says otherwise.
-    """
+    """The command in an empty folder, to which paths are relative; for a fixture to yield from."""
     for name in [name for name in os.environ if name.startswith("DSIEM_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> Result:
-        code = cli.main(["validate", "--strict-lookups", *arguments])
+        code = cli.main(["validate", *arguments])
         return Result(code, *capsys.readouterr())
 
     yield run

@@ -35,6 +35,8 @@ _NO_PORT = (
 _NO_REFERENCE = (":0", ":100", ":01", ":x", ":")
 _ALMOST_REFERENCE = (":0", ":01", ":100", " :1", ": 1")
 
+_BLANKS = f'bad-condition FIELD: is the text "{{}}", {REFERENCE}, without blanks'
+
 BAD_ADDRESSES = {
     "": f"empty FIELD: is empty, {TEXT}",
     "  ": f"empty FIELD: is empty, {TEXT}",
@@ -48,11 +50,11 @@ BAD_ADDRESSES = {
         value: f'bad-condition FIELD: has the text "{value}", {REFERENCE}'
         for value in _NO_REFERENCE
     },
-    " :1": 'bad-condition FIELD: is the text " :1", must be :1 without blanks',
-    ":1 ": 'bad-condition FIELD: is the text ":1 ", must be :1 without blanks',
+    **{value: _BLANKS.format(value) for value in (" :1", ":1 ")},
     ":1,:1": f'bad-condition FIELD: has the text ":1", {REFERENCE}',
 }
 BAD_PORTS = {
+    " :1": _BLANKS.format(" :1"),
     **{value: f'bad-condition FIELD: has the text "{value}", {PORT}' for value in _NO_PORT},
     "80, ANY": f'bad-condition FIELD: has the text "ANY", {PORT}',
     " ,": 'bad-condition FIELD: is the text " ,", must be ANY, a list of ports, or :stage',
@@ -65,6 +67,30 @@ BAD_TEXTS = {
         for value in _ALMOST_REFERENCE
     },
 }
+_ANY = "compared as a text: must be ANY, in capitals and alone, to match all"
+ANY_TEXTS = {
+    **{
+        value: f'warning/any-as-text FIELD: has the text "{value}", {_ANY}'
+        for value in ("any", " Any ", "!ANY", "! any")
+    },
+    "x, ANY": f'warning/any-as-text FIELD: has the text " ANY", {_ANY}',
+}
+
+
+def _unreachable(item: str, before: str) -> str:
+    about = f'has "{item}" after "{before}", which decides: must stand before it'
+    return f"warning/unreachable FIELD: {about}"
+
+
+UNREACHABLE_ADDRESSES = {
+    "10.0.0.0/8, !10.0.0.1": _unreachable("!10.0.0.1", "10.0.0.0/8"),
+    "!10.0.0.1 10.0.0.1/32": _unreachable("10.0.0.1/32", "!10.0.0.1"),
+}
+UNREACHABLE_PORTS = {
+    "!80, 80": _unreachable("80", "!80"),
+    "80 443 !80": _unreachable("!80", "80"),
+}
+UNREACHABLE_TEXTS = {"a, b, !a": _unreachable("!a", "a")}
 
 
 def _condition(field: str, value: str, line: str) -> Case:
@@ -92,6 +118,10 @@ CASES = [
     *(_condition(f, *item) for f in _ADDRESSES for item in BAD_ADDRESSES.items()),
     *(_condition(f, *item) for f in _PORTS for item in BAD_PORTS.items()),
     *(_condition(f, *item) for f in _TEXTS for item in BAD_TEXTS.items()),
+    *(_condition(f, *item) for f in _TEXTS for item in ANY_TEXTS.items()),
+    *(_condition(f, *item) for f in _ADDRESSES for item in UNREACHABLE_ADDRESSES.items()),
+    *(_condition(f, *item) for f in _PORTS for item in UNREACHABLE_PORTS.items()),
+    *(_condition(f, *item) for f in _TEXTS for item in UNREACHABLE_TEXTS.items()),
     *(_forward(f, stage) for f in (*_ADDRESSES, *_PORTS, *_TEXTS) for stage in (2, 3, 99)),
     *(_too_early(f, stage) for f in (*_ADDRESSES, *_PORTS, *_TEXTS) for stage in (1, 2)),
 ]

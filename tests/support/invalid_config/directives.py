@@ -153,4 +153,30 @@ CASES = [
     _stages(
         "absent", [rule(1), MARK + rule(2, stage=None)], f"missing 7 - stage: is missing, {STAGE}"
     ),
+    *(
+        _case(
+            f"unknown {name}",
+            directive(**{name: "§true"}),
+            f"warning/unknown-field 7 - {name}: is not a known field, and is ignored; "
+            f"the nearest known one is {known}",
+        )
+        for name, known in {
+            "all_rule_always_active": "all_rules_always_active",
+            "enabled": "disabled",
+            "Prio": "priority",
+            "rule": "rules",
+        }.items()
+    ),
+    _case("notes", directive(**{"description": '"x"', "_owner": '"y"', "$schema": '"z"'})),
+    Case(
+        "directive: unknown fields of the document",
+        '{"assets": §[], "directive": §[], "$schema": 1, ' + directives(directive())[1:],
+        [
+            f"warning/unknown-field - - {name}: is not a known field, and is ignored{hint}"
+            for name, hint in (
+                ("assets", ""),
+                ("directive", "; the nearest known one is directives"),
+            )
+        ],
+    ),
 ]

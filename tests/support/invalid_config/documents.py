@@ -94,6 +94,16 @@ SOURCES = [
         )
         for key in _SOURCE_KEYS
     ),
+    *(
+        _source(
+            key,
+            "unknown enable",
+            source(enable="§true"),
+            "warning/unknown-field - - enable: is not a known field, and is ignored; "
+            "the nearest known one is enabled",
+        )
+        for key in _SOURCE_KEYS
+    ),
     *(_config(key, config) for key in _SOURCE_KEYS for config in _CONFIGS),
     *(
         _source(key, "no object", "§7", "wrong-type - - -: is 7, must be an object")

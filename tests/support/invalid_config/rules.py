@@ -30,6 +30,18 @@ _OPTIONAL_TEXTS = (
     *("custom_label1", "custom_label2", "custom_label3"),
 )
 
+_NO_TIME = "is 0 after stage 1: the stage ends at once, must be the seconds that it may last"
+_NO_ANY = "compared as a text: there is no ANY here"
+_MISSPELT = {
+    "time_out": "timeout",
+    "Timeout": "timeout",
+    "sticky_diff": "sticky_different",
+    "occurence": "occurrence",
+    "plugin_sids": "plugin_sid",
+    "userdata1": "custom_data1",
+    "src_ip": "from",
+}
+
 CASES = [
     *(
         _case(
@@ -105,5 +117,51 @@ CASES = [
             [f"out-of-range 7 1 occurrence: is {value}, {FIRST}"],
         )
         for value in ("0", "2")
+    ),
+    *(
+        _case(
+            f"timeout {value} after stage 1",
+            mark + rule(2, timeout=value and place + value),
+            f"warning/no-timeout 7 2 timeout: {_NO_TIME}",
+        )
+        for value, mark, place in ((None, MARK, ""), ("null", "", MARK), ("0", "", MARK))
+    ),
+    _case(
+        "ANY where it is a text",
+        taxonomy(2, product='["a", §"ANY"]', category='§" Any"', subcategory='["ANY", §"any"]'),
+        f'warning/any-as-text 7 2 product: is the text "ANY", {_NO_ANY}',
+        f'warning/any-as-text 7 2 category: is the text " Any", {_NO_ANY}',
+        'warning/any-as-text 7 2 subcategory: is the text "any", compared as a text: '
+        "must be ANY, in capitals",
+    ),
+    *(
+        _case(
+            f"{sticky} is never different",
+            rule(2, sticky_different=f'§"{sticky}"', **only),
+            f"warning/never-finishes 7 2 sticky_different: is {sticky}, and the rule lets through "
+            f"{number} different: an occurrence of 3 cannot be reached",
+        )
+        for sticky, only, number in (
+            ("PLUGIN_SID", {"plugin_sid": "[1, 2, 1]"}, 2),
+            ("SRC_IP", {"from_": '":1"'}, 1),
+            ("DST_IP", {"to": '"10.0.0.1, 10.0.0.2"'}, 2),
+            ("SRC_PORT", {"port_from": '":1"'}, 1),
+            ("DST_PORT", {"port_to": '"80, 443"'}, 2),
+        )
+    ),
+    *(
+        _case(
+            f"unknown {name}",
+            rule(2, **{name: "§1"}),
+            f"warning/unknown-field 7 2 {name}: is not a known field, and is ignored{hint}",
+        )
+        for name, hint in {
+            **{name: f"; the nearest known one is {known}" for name, known in _MISSPELT.items()},
+            "zzz": "",
+        }.items()
+    ),
+    _case(
+        "fields that Dsiem writes, and notes",
+        rule(2, **dict.fromkeys(("start_time", "end_time", "events", "$schema", "comment"), "1")),
     ),
 ]
