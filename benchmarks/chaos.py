@@ -38,6 +38,8 @@ _HANG_TIMEOUT = 5
 _RECOVERY_SECONDS = 60.0
 _PAUSE_SECONDS = 20.0
 """Between two attacks: a process that dies five times within a minute ends the service."""
+_SETTLE_SECONDS = 1.0
+"""Lines that were under way at an attack are written within that time: they are no recovery."""
 
 
 class ChaosResult:
@@ -98,9 +100,9 @@ def _faults_at_the_end(prober: Prober, ended: ServiceExit) -> Iterator[str]:
 
 
 def _wait_for_recovery(prober: Prober) -> bool:
-    attacked = time.monotonic()
-    while not prober.everything_moves(attacked):
-        if time.monotonic() > attacked + _RECOVERY_SECONDS:
+    settled = time.monotonic() + _SETTLE_SECONDS
+    while not prober.everything_moves(settled):
+        if time.monotonic() > settled + _RECOVERY_SECONDS:
             return False
         time.sleep(0.1)
     return True

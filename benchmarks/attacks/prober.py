@@ -30,6 +30,7 @@ class Prober:
         self._ops_port = ops_port
         self._events = [NumberedEvents(id_, name=f"w{n}-") for n, id_ in enumerate(directives)]
         self._moved_at = [time.monotonic()] * len(directives)
+        self._read_at = time.monotonic()
         self._ready_since = time.monotonic()
         self._offset = 0
         self._ended = threading.Event()
@@ -70,7 +71,7 @@ class Prober:
 
     def read_lines(self) -> None:
         """Read the new lines of the alarm events file."""
-        path = self._service.logs / ALARM_EVENTS
+        path, read_at = self._service.logs / ALARM_EVENTS, time.monotonic()
         with path.open("rb") as file:
             file.seek(self._offset)
             lines = file.read()
@@ -78,7 +79,9 @@ class Prober:
         self.written += lines.count(b"\n")
         for worker in range(len(self._events)):
             if f'"w{worker}-'.encode() in lines:
-                self._moved_at[worker] = time.monotonic()
+                # Written at any time since the lines before them were read.
+                self._moved_at[worker] = self._read_at
+        self._read_at = read_at
 
     def is_ready(self) -> bool:
         """Whether /readyz says ok."""
