@@ -189,7 +189,7 @@ def test_the_wheel_runs_unprivileged_on_a_read_only_root(place: Path) -> None:
             env={**own_environment(), "PYTHONDONTWRITEBYTECODE": "1"},
         )
     try:
-        wait_until(lambda: ready(process, ops), f"ready: {log.read_text()}")
+        wait_until(lambda: ready(process, ops, log), "ready")
         status = Path(f"/proc/{process.pid}/status").read_text()
         assert status.partition("Uid:")[2].split()[0] == NOBODY
         body = b"\n".join(json.dumps(one).encode() for one in whole_alarm())
@@ -228,8 +228,8 @@ def installed(folder: Path) -> Path:
     return command
 
 
-def ready(process: "subprocess.Popen[bytes]", port: int) -> bool:
-    assert process.poll() is None
+def ready(process: "subprocess.Popen[bytes]", port: int, log: Path) -> bool:
+    assert process.poll() is None, log.read_text()
     url = f"http://127.0.0.1:{port}/readyz"
     with suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
         return bool(answer.status == 200)
