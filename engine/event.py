@@ -118,13 +118,17 @@ def decode_timed_routing_key(raw: bytes) -> TimedRoutingKey:
     return _checked_key(_decode(_timed_key_decoder, raw))
 
 
-def decode_event(raw: bytes) -> NormalizedEvent:
-    """Decode and validate a whole event; InvalidEventError with the first reason."""
+def decode_event(raw: bytes, time: int | None = None) -> NormalizedEvent:
+    """Decode and validate a whole event; InvalidEventError with the first reason.
+
+    `time`: seconds since the epoch if they are known; else they are those of the timestamp.
+    """
     raw_event = _decode(_raw_event_decoder, raw)
     if not raw.isascii():
         _check_utf8(raw)
     _check_fields(raw_event)
-    time = parse_timestamp(raw_event.timestamp)
+    if time is None:
+        time = parse_timestamp(raw_event.timestamp)
     try:
         src_ip, dst_ip = canonical_ip(raw_event.src_ip), canonical_ip(raw_event.dst_ip)
     except ValueError:

@@ -82,11 +82,15 @@ class InvalidEventLog:
     def __init__(self) -> None:
         self._limit = RateLimit(most=5, seconds=10)
 
-    def log(self, reason: str, raw: bytes, now: float) -> None:
-        """Log an invalid event or count it as suppressed; `now`: monotonic seconds."""
+    def log(self, reason: str, raw: bytes, now: float, place: str = "") -> None:
+        """Log an invalid event or count it as suppressed; `now`: monotonic seconds.
+
+        `place`: where it is recorded, if it is.
+        """
         if self._limit.allow(reason, now):
             self._log_suppressed(reason)
-            logger.bind(reason=reason, event=excerpt(raw)).warning("invalid event")
+            where = {"place": place} if place else {}
+            logger.bind(reason=reason, **where, event=excerpt(raw)).warning("invalid event")
 
     def close(self) -> None:
         """Log the number of suppressed events."""
