@@ -85,7 +85,7 @@ COMMANDS: Mapping[Command, Callable[[ParsedCommand], int]] = {
         "replay",
         "Correlate recorded events; their timestamps are the clock.",
         "EVENTS",
-        "file of events, one JSON object per line, plain or gzipped; - is standard input",
+        "file of events in JSON, as lines or an array, plain, .gz or .zst; - is standard input",
     ): _replay,
     Command("top", "Show the state of a running service: shards, ledger, latest alarms."): _top,
     Command(

@@ -123,10 +123,13 @@ def decode_timed_routing_key(raw: bytes) -> TimedRoutingKey:
     return _decode_key(_timed_key_decoder, raw)
 
 
-def decode_event(raw: bytes, repaired: list[str] | None = None) -> NormalizedEvent:
+def decode_event(
+    raw: bytes, repaired: list[str] | None = None, time: int | None = None
+) -> NormalizedEvent:
     """Decode and validate a whole event; InvalidEventError with the first reason.
 
-    `repaired` gets the names of fields that were damaged or could not be used.
+    `repaired` gets the names of fields that were damaged or could not be used. `time`: seconds
+    since the epoch if they are known; else they are those of the timestamp.
     """
     raw_event = _decode(_raw_event_decoder, raw)
     if raw_event is None or not _is_complete(raw_event):
@@ -134,7 +137,8 @@ def decode_event(raw: bytes, repaired: list[str] | None = None) -> NormalizedEve
         _check_complete(raw_event, fields)
         if repaired is not None:
             repaired += fields
-    time = parse_timestamp(raw_event.timestamp)
+    if time is None:
+        time = parse_timestamp(raw_event.timestamp)
     return NormalizedEvent(
         raw_event.event_id,
         time,

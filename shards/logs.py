@@ -122,9 +122,16 @@ class EventLog:
     def __init__(self) -> None:
         self._limit = RateLimit(most=5, seconds=10)
 
-    def log_invalid(self, error: InvalidEventError, raw: bytes, now: float) -> None:
-        """Log an invalid event and why it is; `now`: monotonic seconds."""
+    def log_invalid(
+        self, error: InvalidEventError, raw: bytes, now: float, place: str = ""
+    ) -> None:
+        """Log an invalid event and why it is; `now`: monotonic seconds.
+
+        `place`: where it is recorded, if it is.
+        """
         about = {"reason": error.reason, "why": error.detail}
+        if place:
+            about["place"] = place
         self._log("invalid event", f"{error.reason} {error.field}", about, raw, now)
 
     def log_repaired(self, fields: Sequence[str], raw: bytes, now: float) -> None:

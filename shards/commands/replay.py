@@ -1,8 +1,6 @@
 """The replay command: recorded events through one correlator; their timestamps are the clock."""
 
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, closing
 from datetime import timedelta
 
 from engine.address import canonical_event_ip
@@ -11,7 +9,7 @@ from engine.correlation.correlator import Correlator
 from engine.correlation.outputs import Outputs
 from engine.directives.index import DirectiveIndex, routing_keys_of
 from engine.errors import InvalidEventError
-from engine.event import TimedRoutingKey, decode_event, decode_timed_routing_key, parse_timestamp
+from engine.event import decode_event, decode_timed_routing_key
 from shards.alarm_files import AlarmFiles
 from shards.commands.replay_summary import AlarmTally, Summary, print_summary
 from shards.commands.terminal import print_error, print_json, progress
@@ -22,7 +20,9 @@ from shards.ipc.memory import tune_memory
 from shards.ledger import Ledger
 from shards.logs import EventLog
 from shards.settings.settings import Settings
+from shards.sources.recorded_event import RecordedEvent
 from shards.sources.recorded_file import RecordedFile
+from shards.sources.recordings import events_in_order
 
 _BEFORE_ALL_EVENTS = -(2**62)
 _UNSORTED_SECONDS = 60
@@ -65,31 +65,33 @@ class Replay:
         """Number of open backlogs."""
         return len(self._correlator)
 
-    def process_line(self, raw: bytes) -> Outputs:
-        """Route and correlate one raw event; InvalidEventError, counted, if it is invalid."""
+    def process_event(self, recorded: RecordedEvent) -> Outputs:
+        """Route and correlate one event; InvalidEventError, counted, if it is invalid."""
         events = self.ledger.events
         events.received += 1
         try:
-            key = decode_timed_routing_key(raw)
+            key = recorded.key or decode_timed_routing_key(recorded.raw)
         except InvalidEventError as error:
             self.ledger.count_invalid(events.invalid, error)
             raise
+        if recorded.from_future:
+            self.ledger.from_future += 1
         if not self._index.find(key):
             events.unmatched += 1
-            return self._advance_clock(key)
+            return self._advance_clock(recorded.time)
         if self._assets.address_info(canonical_event_ip(key.src_ip)).whitelisted:
             events.whitelisted += 1
-            return self._advance_clock(key)
+            return self._advance_clock(recorded.time)
         events.routed += 1
-        return self._deliver(raw)
+        return self._deliver(recorded)
 
-    def _deliver(self, raw: bytes) -> Outputs:
+    def _deliver(self, recorded: RecordedEvent) -> Outputs:
         """Decode the whole event and correlate it, as a shard does."""
         deliveries = self.ledger.deliveries
         deliveries.sent += 1
         repaired: list[str] = []
         try:
-            event = decode_event(raw, repaired)
+            event = decode_event(recorded.raw, repaired, recorded.time)
         except InvalidEventError as error:
             self.ledger.count_invalid(deliveries.invalid, error)
             raise
@@ -101,13 +103,11 @@ class Replay:
             deliveries.unmatched += 1
         return self._count_outputs(outputs)
 
-    def _advance_clock(self, key: TimedRoutingKey) -> Outputs:
-        """Advance the clock by an event that is not correlated; a bad timestamp is ignored."""
-        try:
-            now = self.clock.advance(parse_timestamp(key.timestamp))
-        except InvalidEventError:
+    def _advance_clock(self, time: int | None) -> Outputs:
+        """Advance the clock by an event that is not correlated; one without a time is ignored."""
+        if time is None:
             return _NOTHING
-        return self._count_outputs(self._correlator.advance_time(now))
+        return self._count_outputs(self._correlator.advance_time(self.clock.advance(time)))
 
     def finish(self) -> Outputs:
         """Close what has expired by the end of the input, and write what waits."""
@@ -122,13 +122,8 @@ class Replay:
 
 def run(settings: Settings, names: list[str], show_alarms: bool) -> int:
     """Replay the files, print the summary, and return the exit code."""
-    with ExitStack() as opened:
-        return _run(settings, names, show_alarms, opened)
-
-
-def _run(settings: Settings, names: list[str], show_alarms: bool, opened: ExitStack) -> int:
     try:
-        recorded_files = [opened.enter_context(closing(RecordedFile(name))) for name in names]
+        recorded_files = [RecordedFile(name) for name in names]
         config, problems = load_config(settings)
         for problem in problems.listed:
             print_error(str(problem))
@@ -145,7 +140,7 @@ def _run(settings: Settings, names: list[str], show_alarms: bool, opened: ExitSt
         print_error(f"{error.filename}: {error.strerror}")
         return NO_PATH
     session = Session(Replay(config, settings), files, AlarmTally(keep=show_alarms))
-    code = session.run(recorded_files)
+    code = session.run(recorded_files, settings)
     session.print_results(settings)
     return code
 
@@ -159,13 +154,15 @@ class Session:
         self._alarms = alarms
         self._event_log = EventLog()
         self._seconds = 0.0
+        self._newest_first: list[str] = []
+        """Names of recorded files whose order is wrong."""
 
-    def run(self, recorded_files: list[RecordedFile]) -> int:
+    def run(self, recorded_files: list[RecordedFile], settings: Settings) -> int:
         """Replay all files; returns the exit code."""
         tune_memory()
         started = time.perf_counter()
         try:
-            return self._run(recorded_files)
+            return self._run(recorded_files, settings)
         except OSError as error:
             print_error(f"stopped: {error.filename}: {error.strerror}; its last lines are lost")
             return INVALID
@@ -173,12 +170,15 @@ class Session:
             self._event_log.close()
             self._seconds = time.perf_counter() - started
 
-    def _run(self, recorded_files: list[RecordedFile]) -> int:
+    def _run(self, recorded_files: list[RecordedFile], settings: Settings) -> int:
         code = 0
+        events = events_in_order(recorded_files, settings.max_future, sort=settings.sort)
         try:
             with progress(sum(recorded_file.size for recorded_file in recorded_files)) as show:
-                for recorded_file in recorded_files:
-                    self._replay_file(recorded_file, show)
+                for number, event in enumerate(events):
+                    if number % _PROGRESS_INTERVAL == 0:
+                        show(sum(recorded_file.position for recorded_file in recorded_files))
+                    self._process_event(event)
         except PathError as error:
             print_error(f"stopped: {error}")
             code = INVALID
@@ -187,23 +187,15 @@ class Session:
             code = INTERRUPTED
         self._write_outputs(self._replay.finish())
         self._files.close()
+        if not settings.sort:
+            self._newest_first = [file.name for file in recorded_files if file.is_newest_first]
         return code
 
-    def _replay_file(self, recorded_file: RecordedFile, show: Callable[[int], None]) -> None:
-        shown = 0
-        for number, raw in enumerate(recorded_file.lines()):
-            if number % _PROGRESS_INTERVAL == 0:
-                position = recorded_file.position()
-                show(position - shown)
-                shown = position
-            self._process_line(raw)
-        show(recorded_file.size - shown)
-
-    def _process_line(self, raw: bytes) -> None:
+    def _process_event(self, event: RecordedEvent) -> None:
         try:
-            outputs = self._replay.process_line(raw)
+            outputs = self._replay.process_event(event)
         except InvalidEventError as error:
-            self._event_log.log_invalid(error, raw, time.monotonic())
+            self._event_log.log_invalid(error, event.raw, time.monotonic(), event.place)
             return
         self._write_outputs(outputs)
 
@@ -221,14 +213,24 @@ class Session:
             print_json(summary.as_document())
         else:
             print_summary(summary)
-        self._warn_if_unsorted()
+        self._warn_of_times(settings.max_future)
 
-    def _warn_if_unsorted(self) -> None:
+    def _warn_of_times(self, max_future: int) -> None:
         clock = self._replay.clock
-        if clock.late_events:
+        if self._newest_first:
+            print_error(
+                f"newest events first: {', '.join(self._newest_first)}. No event can continue what "
+                "a later one opens. --sort brings the events into their order."
+            )
+        elif clock.late_events:
             behind = timedelta(seconds=clock.max_seconds_behind)
             print_error(
                 f"{clock.late_events:,} events came late, up to {behind} behind the clock: what "
                 "they open or continue may have timed out by then. "
-                "Is the input sorted by timestamp?"
+                "Is the input sorted by timestamp? --sort sorts it."
+            )
+        if count := self._replay.ledger.from_future:
+            print_error(
+                f"events more than {max_future} s ahead of those around them (--max-future): "
+                f"{count:,}. They got the time of the clock. Unsorted input needs --sort."
             )

@@ -32,7 +32,7 @@ def print_error(text: str) -> None:
 
 @contextmanager
 def progress(total: int) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on a terminal; yields the function to call with the bytes just read."""
+    """Show a progress bar on a terminal; yields the function to call with the bytes read so far."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda _: None
@@ -40,4 +40,4 @@ def progress(total: int) -> Iterator[Callable[[int], None]]:
     columns = (TextColumn("replaying"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
         task = bar.add_task("", total=total or None)
-        yield lambda step: bar.advance(task, step)
+        yield lambda done: bar.update(task, completed=done)

@@ -76,7 +76,7 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     ] = 5
     max_future: Annotated[
         int,
-        Spec("correlation", "seconds that an event may be ahead of the clock, 0 is without limit"),
+        Spec("correlation", "seconds an event may be ahead of the clock, 0 is any", CORRELATING),
     ] = 60
 
     med_risk_min: Annotated[
@@ -180,10 +180,11 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     format: Annotated[
         Literal["text", "json"], Spec("output", "output for people or for programs", EVERY_COMMAND)
     ] = "text"
-    all: Annotated[
-        bool, Spec("output", "list all problems, not only the first 1,000", VALIDATE)
-    ] = False
+    all: Annotated[bool, Spec("output", "list all problems, not only 1,000", VALIDATE)] = False
     alarms: Annotated[bool, Spec("output", "show the alarms as a table at the end", REPLAY)] = False
+    sort: Annotated[
+        bool, Spec("output", "sort the events by time first, in temporary files", REPLAY)
+    ] = False
     url: Annotated[
         str,
         Spec(

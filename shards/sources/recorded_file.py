@@ -1,74 +1,85 @@
-"""Recorded events: NDJSON from files, also gzipped, or from standard input.
+"""A file of recorded events, as people have them: plain or compressed, as lines or as an array."""
 
-Lines are bytes and not decoded here. A line of any length needs little memory.
-"""
-
-import gzip
 import io
+import stat
 import sys
-import zlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
-from engine.event import MAX_EVENT_BYTES
 from shards.errors import PathError
+from shards.sources.compression import DECOMPRESSION_ERRORS, decompressed
+from shards.sources.json_splitter import JsonSplitter
+from shards.sources.recorded_event import RecordedEvent, decode_recorded_event
 
 STDIN = "-"
-_GZIP = b"\x1f\x8b"
-_LIMIT = MAX_EVENT_BYTES + 2
-"""One byte more than the longest valid line with its newline."""
 
 
 class RecordedFile:
-    """One file of events; `size` is in bytes as stored, 0 for standard input."""
+    """One file of events; `size` is in bytes as stored, 0 if it is a stream."""
 
     def __init__(self, name: str) -> None:
-        """Open the file; PathError if that fails."""
+        """Check that the file can be read; PathError if not."""
         self.name = name
+        self.is_stream = True
+        """Whether it can be read only once: standard input, or a pipe."""
+        self.size = 0
+        self._stored: io.BufferedReader | None = None
+        self._rises = 0
+        self._falls = 0
+        if name != STDIN:
+            self._check()
+
+    def _check(self) -> None:
         try:
-            stored = sys.stdin.buffer if name == STDIN else Path(name).open("rb")  # noqa: SIM115
+            status = Path(self.name).stat()
+            self.is_stream = stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode)
+            if not self.is_stream:
+                self.size = status.st_size
+                Path(self.name).open("rb").close()
         except OSError as error:
-            raise PathError(f"{name} cannot be read: {error.strerror}") from error
-        self._stored = cast(io.BufferedReader, stored)
-        self.size = 0 if name == STDIN else Path(name).stat().st_size
+            raise PathError(f"{self.name} cannot be read: {error.strerror}") from error
 
-    def close(self) -> None:
-        """Close the file; standard input stays open."""
-        if self.name != STDIN:
-            self._stored.close()
-
+    @property
     def position(self) -> int:
-        """Number of stored bytes that have been read."""
-        return 0 if self.name == STDIN else self._stored.tell()
+        """Number of stored bytes that have been read; 0 for a stream."""
+        if self.is_stream or self._stored is None:
+            return 0
+        return self.size if self._stored.closed else self._stored.tell()
 
-    def lines(self) -> Iterator[bytes]:
-        """The non-blank lines without their ends; a line that is too long is cut.
+    @property
+    def is_newest_first(self) -> bool:
+        """Whether the events read so far go back in time far more often than forward."""
+        return self._falls > 2 * self._rises
 
-        PathError if the file cannot be read further: a folder, or a damaged gzip file.
+    def events(self) -> Iterator[RecordedEvent]:
+        """All events, also invalid ones, in the order of the file, from its beginning.
+
+        PathError if the file cannot be read further: it is gone, or compressed and damaged.
         """
         try:
-            yield from _lines(self._unpacked())
-        except (OSError, EOFError, zlib.error) as error:
+            with self._open() as stored:
+                yield from self._events_of(stored)
+        except (OSError, *DECOMPRESSION_ERRORS) as error:
             raise PathError(f"{self.name} cannot be read to its end: {error}") from error
 
-    def _unpacked(self) -> BinaryIO:
-        if self._stored.peek(2)[:2] == _GZIP:
-            return io.BufferedReader(gzip.GzipFile(fileobj=self._stored))
-        return self._stored
+    def _open(self) -> AbstractContextManager[io.BufferedReader]:
+        if self.name == STDIN:
+            return nullcontext(cast(io.BufferedReader, sys.stdin.buffer))
+        return Path(self.name).open("rb")
 
-
-def _lines(stream: BinaryIO) -> Iterator[bytes]:
-    while line := stream.readline(_LIMIT):
-        too_long = len(line) == _LIMIT and not line.endswith(b"\n")
-        if too_long:
-            _skip_rest(stream)
-        line = line.rstrip(b"\r\n")
-        if too_long or (line and not line.isspace()):
-            yield line
-
-
-def _skip_rest(stream: BinaryIO) -> None:
-    """Skip the rest of a line that is too long."""
-    while (piece := stream.readline(_LIMIT)) and not piece.endswith(b"\n"):
-        pass
+    def _events_of(self, stored: io.BufferedReader) -> Iterator[RecordedEvent]:
+        self._stored = stored
+        self._rises = self._falls = 0
+        name, before = self.name, None
+        for raw, line, column in JsonSplitter(decompressed(stored)):
+            event = decode_recorded_event(name, raw, line, column)
+            time = event.time
+            if time is not None and time != before:
+                if before is None or time > before:
+                    self._rises += before is not None
+                else:
+                    self._falls += 1
+                before = time
+            yield event

@@ -1,14 +1,18 @@
-"""Reading recorded events: lines of any length and form, from files and gzip files."""
+"""Recorded files: what can be opened, how far they are read, and in which order they are."""
 
 import gzip
-from contextlib import closing
+import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from backports import zstd
 
-from engine.event import MAX_EVENT_BYTES
 from shards.errors import PathError
+from shards.sources.recorded_event import RecordedEvent
 from shards.sources.recorded_file import RecordedFile
+from tests.support.recordings import as_json, seconds_of
 
 
 @pytest.fixture
@@ -16,59 +20,25 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "events.ndjson"
 
 
-def lines(path: Path) -> list[bytes]:
-    with closing(RecordedFile(str(path))) as recording:
-        return list(recording.lines())
+def read(path: Path) -> list[RecordedEvent]:
+    return list(RecordedFile(str(path)).events())
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (b"", []),
-        (b"a\nb\n", [b"a", b"b"]),
-        (b"a\nb", [b"a", b"b"]),
-        (b"a\r\nb\r\n", [b"a", b"b"]),
-        (b"\n\na\n\n \n\t\r\n\nb\n\n", [b"a", b"b"]),
-        (b" a \n", [b" a "]),
-        (b"\xff\x00\x1b\n", [b"\xff\x00\x1b"]),
-        (b"a\x0bb\x0cc\x85d\xe2\x80\xa8e\rf\n", [b"a\x0bb\x0cc\x85d\xe2\x80\xa8e\rf"]),
-    ],
-)
-def test_lines_end_with_a_line_feed_and_blank_ones_are_none(
-    content: bytes, expected: list[bytes], file: Path
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, zstd.compress])
+@pytest.mark.parametrize("form", [b"%s\n%s\n", b"%s%s", b"[%s,%s]", b"\xef\xbb\xbf%s\r\n%s"])
+def test_the_events_of_a_file_in_every_form(
+    form: bytes, compress: Callable[[bytes], bytes], file: Path
 ) -> None:
-    file.write_bytes(content)
-    assert lines(file) == expected
-    file.write_bytes(gzip.compress(content))
-    assert lines(file) == expected
+    file.write_bytes(compress(form % (as_json(1), as_json(2))))
+    assert seconds_of(read(file)) == [1, 2]
 
 
-@pytest.mark.parametrize("end", [b"\n", b"\r\n", b""])
-def test_the_longest_event_is_read_whole(end: bytes, file: Path) -> None:
-    longest = b"x" * MAX_EVENT_BYTES
-    file.write_bytes(longest + end)
-    assert lines(file) == [longest]
-
-
-@pytest.mark.parametrize("more", [1, 2, 3, 4, MAX_EVENT_BYTES, 3 * MAX_EVENT_BYTES])
-@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-def test_a_line_that_is_too_long_is_one_line_too_long_and_the_next_is_whole(
-    more: int, end: bytes, file: Path
-) -> None:
-    file.write_bytes(b"a" + end + b"x" * (MAX_EVENT_BYTES + more) + end + b"b" + end)
-    before, long, after = lines(file)
-    assert (before, after) == (b"a", b"b")
-    assert MAX_EVENT_BYTES < len(long) < MAX_EVENT_BYTES + 4
-
-
-def test_a_long_line_does_not_count_as_blank_for_how_it_begins(file: Path) -> None:
-    file.write_bytes(b" " * (MAX_EVENT_BYTES + 10) + b"{}\n")
-    assert len(lines(file)) == 1
-
-
-def test_gzip_is_known_by_its_content_and_may_have_several_members(file: Path) -> None:
-    file.write_bytes(gzip.compress(b"a\nb") + gzip.compress(b"c\nd\n"))
-    assert lines(file) == [b"a", b"bc", b"d"]
+def test_invalid_events_are_given_with_their_places(file: Path) -> None:
+    file.write_bytes(as_json(1) + b"\nbroken\n" + as_json(2) + b"{}")
+    events = read(file)
+    assert [event.key is not None for event in events] == [True, False, True, False]
+    place = f"{file}, line 3, column {len(as_json(2)) + 1}"
+    assert [events[1].place, events[3].place] == [f"{file}, line 2", place]
 
 
 @pytest.mark.parametrize("name", ["none", "", ".", "none/none"])
@@ -77,37 +47,74 @@ def test_a_file_that_cannot_be_opened_is_an_error_at_once(name: str, tmp_path: P
         RecordedFile(str(tmp_path / name))
 
 
+def test_a_file_that_is_gone_when_it_is_read_is_an_error(file: Path) -> None:
+    file.touch()
+    recorded_file = RecordedFile(str(file))
+    file.unlink()
+    with pytest.raises(PathError, match="cannot be read to its end"):
+        next(recorded_file.events())
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zstd.compress])
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.9])
-def test_a_cut_gzip_file_gives_its_events_and_then_an_error(kept: float, file: Path) -> None:
-    expected = [b"line %d" % number for number in range(200_000)]
-    packed = gzip.compress(b"\n".join(expected))
+def test_a_cut_file_gives_its_events_and_then_an_error(
+    kept: float, compress: Callable[[bytes], bytes], file: Path
+) -> None:
+    expected = [b'{"number": %d}' % number for number in range(200_000)]
+    packed = compress(b"\n".join(expected))
     file.write_bytes(packed[: int(len(packed) * kept)])
     found: list[bytes] = []
 
-    def read() -> None:
-        with closing(RecordedFile(str(file))) as recording:
-            for line in recording.lines():
-                found.append(line)  # noqa: PERF402 - extend keeps nothing when it fails
+    def read_all() -> None:
+        for event in RecordedFile(str(file)).events():
+            found.append(event.raw)  # noqa: PERF401 - extend keeps nothing when it fails
 
     with pytest.raises(PathError, match=r"events\.ndjson cannot be read to its end"):
-        read()
+        read_all()
     assert found == expected[: len(found)]
-    assert kept * 150_000 < len(found) < 200_000
-
-
-def test_a_damaged_gzip_file_is_an_error(file: Path) -> None:
-    packed = bytearray(gzip.compress(b"line\n" * 1000))
-    packed[len(packed) // 2] ^= 0xFF
-    for content in (bytes(packed), gzip.compress(b"a\n") + b"junk", b"\x1f\x8b", b"\x1f\x8bxxx"):
-        file.write_bytes(content)
-        with pytest.raises(PathError, match="cannot be read to its end"):
-            lines(file)
+    assert 0 < len(found) < 200_000
 
 
 def test_size_and_position_are_of_what_is_stored(file: Path) -> None:
     file.write_bytes(gzip.compress(b"line\n" * 100_000))
-    with closing(RecordedFile(str(file))) as recording:
-        assert recording.size == file.stat().st_size
-        assert recording.position() == 0
-        assert sum(1 for _ in recording.lines()) == 100_000
-        assert recording.position() == recording.size
+    recorded_file = RecordedFile(str(file))
+    assert recorded_file.size == file.stat().st_size
+    assert recorded_file.position == 0
+    events = recorded_file.events()
+    next(events)
+    assert 0 < recorded_file.position <= recorded_file.size
+    assert sum(1 for _ in events) == 99_999
+    assert recorded_file.position == recorded_file.size
+
+
+def test_a_pipe_is_read_once_and_has_no_size(file: Path) -> None:
+    os.mkfifo(file)
+    recorded_file = RecordedFile(str(file))
+    assert (recorded_file.is_stream, recorded_file.size) == (True, 0)
+    writer = threading.Thread(target=file.write_bytes, args=(zstd.compress(as_json(4)),))
+    writer.start()
+    assert seconds_of(recorded_file.events()) == [4]
+    assert recorded_file.position == 0
+    writer.join()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_newest_first"),
+    [
+        ([], False),
+        ([1], False),
+        ([1, 1, 1], False),
+        ([1, 2, 3, 2, 4], False),
+        ([3, 2, None, 1], True),
+        ([9, 8, 8, 7, 8, 6, 5], True),
+        ([1, 5, 2, 6, 3, 7], False),
+    ],
+)
+def test_a_file_with_the_newest_events_first_is_noticed(
+    seconds: list[float | None], is_newest_first: bool, file: Path
+) -> None:
+    file.write_bytes(b"\n".join(map(as_json, seconds)))
+    recorded_file = RecordedFile(str(file))
+    for _ in recorded_file.events():
+        pass
+    assert recorded_file.is_newest_first is is_newest_first
