@@ -18,8 +18,9 @@ _NEIGHBOURS_IN_SLOW_STREAM = 2
 """The same for the first event of a stream whose writer may take its time."""
 _MAX_BYTES = 1 << 24
 """Of the raw events that are read ahead."""
-_LONGEST_FINAL_PAUSE = 86400
-"""Seconds that the last event, which nothing follows, may be ahead."""
+_ENOUGH_NEIGHBOURS = 100
+_DAY = 86400
+"""Seconds that an event may be ahead of fewer than _ENOUGH_NEIGHBOURS: little evidence."""
 
 
 def limit_future(
@@ -29,8 +30,9 @@ def limit_future(
 
     The clock is the highest event time so far. An event that is more than `max_future` seconds
     ahead of it has a wrong clock if it is as much ahead of most of its neighbours: the clock,
-    itself, and the events that follow it. An event that nothing follows has a wrong clock if it is
-    more than a day ahead. With a `max_future` of 0 there is no limit.
+    itself, and the events that follow it. If these are fewer than a hundred, in a short recording
+    or at its end, it has to be more than a day ahead of them: events may well be out of order by
+    minutes. With a `max_future` of 0 there is no limit.
 
     If the events are read from a stream that `is_slow`, the first one waits only for the next two.
     """
@@ -92,8 +94,10 @@ class _FutureLimit:
                 break
         if next_behind is None:
             return time
+        if ahead + behind < _ENOUGH_NEIGHBOURS and time - next_behind <= _DAY:
+            return time
         is_last = ahead + behind == 2 and clock is not None
-        is_wrong = time - next_behind > _LONGEST_FINAL_PAUSE if is_last else behind > ahead
+        is_wrong = is_last or behind > ahead
         return next_behind if is_wrong else time
 
     def _next_times(self, count: int) -> Iterator[int]:

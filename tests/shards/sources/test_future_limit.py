@@ -26,7 +26,7 @@ def limited(*seconds: float | None, max_future: int = 60) -> list[int | None]:
         ([0, YEAR, 5], [0, 0, 5]),
         ([0, 10, YEAR, 12, YEAR + 1, 13], [0, 10, 10, 12, 12, 13]),
         ([0, 10, YEAR, 12, 5, 13], [0, 10, 10, 12, 5, 13]),
-        ([0, 10, HOUR, 11, 12], [0, 10, 10, 11, 12]),
+        ([0, 10, HOUR, *range(11, 120)], [0, 10, 10, *range(11, 120)]),
         ([YEAR, 0, 1, 2], [0, 0, 1, 2]),
         ([YEAR, YEAR + 1, None, 0, 1, 2, 3], [0, 0, None, 0, 1, 2, 3]),
         ([0, None, YEAR, None, 1, 2], [0, None, 0, None, 1, 2]),
@@ -50,9 +50,11 @@ def test_a_wrong_clock_gets_the_time_of_the_clock(
         [0, 1, 8 * HOUR, 2, 8 * HOUR + 1, 8 * HOUR + 2],
         list(range(0, 100 * HOUR, HOUR)),
         [1000, 950, 0],
+        [0, 400, 0],
+        [0, 10, HOUR, *range(11, 100)],
     ],
 )
-def test_a_pause_is_no_wrong_clock(seconds: list[float]) -> None:
+def test_a_pause_or_little_evidence_is_no_wrong_clock(seconds: list[float]) -> None:
     assert limited(*seconds) == seconds
 
 
@@ -69,7 +71,7 @@ def test_a_burst_of_wrong_clocks_does_not_move_the_clock() -> None:
 
 def test_a_sensor_that_is_ahead_in_two_of_five_events_does_not_move_the_clock() -> None:
     seconds = [number + (HOUR if number % 5 in (1, 3) else 0) for number in range(1000)]
-    times = limited(*seconds)
+    times = limited(*seconds)[:-100]  # which have too few events after them
     assert max(time for time in times if time is not None) < 1000
 
 
