@@ -25,6 +25,15 @@ def _end_services() -> Iterator[None]:
         serving.started_services.pop().kill_all()
 
 
+@pytest.fixture(autouse=True)
+def _restore_umask() -> Iterator[None]:
+    """Undo what commands that ran in this process have set for its new files."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture
 def clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """For a command in this process: none of the caller's settings, and no logging afterwards."""
