@@ -3,12 +3,14 @@
 Valid events are decoded in one step; others take the slower one of event_repair.py.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
+from msgspec.structs import astuple
+from xxhash import xxh64_intdigest
 
 from engine.address import canonical_event_ip
 from engine.errors import InvalidEventError
@@ -41,8 +43,13 @@ class TimedRoutingKey(RoutingKey, frozen=True, gc=False):
     timestamp: Any = None
 
 
-class _RawEvent(Struct, gc=False):
-    """The fields of an event in JSON, before validation."""
+class NormalizedEvent(Struct, gc=False):
+    """An event as in JSON: absent is 0 or "". Not to be changed once it is decoded.
+
+    The last two fields are not in the JSON. `time`: that of the timestamp, in seconds since the
+    epoch. `identity`: a hash of all the other fields but `rcvd_time` (ns since the epoch), as they
+    were sent. Addresses are in canonical form, IPv4-mapped IPv6 as IPv4.
+    """
 
     event_id: str = ""
     timestamp: str = ""
@@ -66,61 +73,15 @@ class _RawEvent(Struct, gc=False):
     custom_data3: str = ""
     custom_label3: str = ""
     rcvd_time: Number = 0
-
-
-class NormalizedEvent(Struct, frozen=True, gc=False):
-    """A valid event; `time` in seconds since the epoch, `rcvd_time` in ns; absent is 0 or "".
-
-    Addresses are in canonical form, IPv4-mapped IPv6 as IPv4.
-    """
-
-    event_id: str
-    time: int
-    src_ip: str
-    dst_ip: str
-    plugin_id: int = 0
-    plugin_sid: int = 0
-    product: str = ""
-    category: str = ""
-    subcategory: str = ""
-    src_port: int = 0
-    dst_port: int = 0
-    protocol: str = ""
-    custom_data1: str = ""
-    custom_label1: str = ""
-    custom_data2: str = ""
-    custom_label2: str = ""
-    custom_data3: str = ""
-    custom_label3: str = ""
-    rcvd_time: int = 0
+    time: int = field(default=0, name="(time)")
+    identity: int = field(default=0, name="(identity)")
 
 
 K = TypeVar("K", bound=RoutingKey)
-T = TypeVar("T", bound=Struct)
 
 # Not strict: Logstash often sends numbers as texts ("80").
-_raw_event_decoder = msgspec.json.Decoder(_RawEvent, strict=False)
-_key_decoder = msgspec.json.Decoder(RoutingKey, strict=False)
-_quick_key = _key_decoder.decode
-_timed_key_decoder = msgspec.json.Decoder(TimedRoutingKey, strict=False)
-
-
-def decode_routing_key(raw: bytes) -> RoutingKey:
-    """The routing key of an event; InvalidEventError if it is not JSON or the key is invalid."""
-    if len(raw) <= MAX_EVENT_BYTES:  # one step for most keys
-        try:
-            key = _quick_key(raw)
-            canonical_event_ip(key.src_ip)
-            if key.plugin_id and key.plugin_sid:
-                return key
-        except Exception:  # the slow path finds the reason
-            pass
-    return _decode_key(_key_decoder, raw)
-
-
-def decode_timed_routing_key(raw: bytes) -> TimedRoutingKey:
-    """As decode_routing_key, with the timestamp, which is not validated."""
-    return _decode_key(_timed_key_decoder, raw)
+_decode_quickly = msgspec.json.Decoder(NormalizedEvent, strict=False).decode
+_encode_content = msgspec.msgpack.Encoder().encode
 
 
 def decode_event(
@@ -131,35 +92,29 @@ def decode_event(
     `repaired` gets the names of fields that were damaged or could not be used. `time`: seconds
     since the epoch if they are known; else they are those of the timestamp.
     """
-    raw_event = _decode(_raw_event_decoder, raw)
-    if raw_event is None or not _is_complete(raw_event):
-        raw_event, fields = repair(raw, _RawEvent, _STRICT_FIELDS)
-        _check_complete(raw_event, fields)
-        if repaired is not None:
-            repaired += fields
-    if time is None:
-        time = parse_timestamp(raw_event.timestamp)
-    return NormalizedEvent(
-        raw_event.event_id,
-        time,
-        _address("src_ip", raw_event.src_ip),
-        _address("dst_ip", raw_event.dst_ip),
-        raw_event.plugin_id,
-        raw_event.plugin_sid,
-        raw_event.product,
-        raw_event.category,
-        raw_event.subcategory,
-        raw_event.src_port,
-        raw_event.dst_port,
-        raw_event.protocol,
-        raw_event.custom_data1,
-        raw_event.custom_label1,
-        raw_event.custom_data2,
-        raw_event.custom_label2,
-        raw_event.custom_data3,
-        raw_event.custom_label3,
-        raw_event.rcvd_time,
-    )
+    try:
+        event = _decode_quickly(raw) if len(raw) <= MAX_EVENT_BYTES else None
+    except Exception:  # UnicodeDecodeError and RecursionError are not MsgspecErrors
+        event = None
+    if event is None or not (
+        event.event_id
+        and event.timestamp
+        and event.sensor
+        and event.src_ip
+        and event.dst_ip
+        and ((event.plugin_id and event.plugin_sid) or (event.product and event.category))
+    ):
+        event = _repair_event(raw, repaired)
+    # Not XXH3: after its vector instructions the processor runs more slowly for a while.
+    event.identity = xxh64_intdigest(_encode_content(astuple(event)[:-3]))
+    event.time = parse_timestamp(event.timestamp) if time is None else time
+    try:
+        event.src_ip = canonical_event_ip(event.src_ip)
+        event.dst_ip = canonical_event_ip(event.dst_ip)
+    except ValueError:
+        _address("src_ip", event.src_ip)
+        _address("dst_ip", event.dst_ip)
+    return event
 
 
 def parse_timestamp(timestamp: Any) -> int:
@@ -184,51 +139,66 @@ def _address(name: str, value: str) -> str:
         raise wrong_value("bad_address", name, value) from None
 
 
-def _decode(decoder: "msgspec.json.Decoder[T]", raw: bytes) -> T | None:
-    """Decode in one step; None if that fails. InvalidEventError for an event that is too large."""
+def _check_size(raw: bytes) -> None:
     if len(raw) > MAX_EVENT_BYTES:
         raise InvalidEventError("too_large", f"{len(raw)} bytes, must be at most {MAX_EVENT_BYTES}")
-    try:
-        return decoder.decode(raw)
-    except Exception:  # UnicodeDecodeError and RecursionError are not MsgspecErrors
-        return None
 
 
-def _decode_key(decoder: "msgspec.json.Decoder[K]", raw: bytes) -> K:
-    key = _decode(decoder, raw)
-    if key is None or not (key.src_ip and has_key(key)):
-        key, _ = repair(raw, decoder.type, ("src_ip",))
-        if not has_key(key):
-            raise _no_key()
-        if not key.src_ip:
-            raise wrong_value("missing_field", "src_ip", None)
+def _repair_event(raw: bytes, repaired: list[str] | None) -> NormalizedEvent:
+    """An event that cannot be decoded in one step, as decode_event."""
+    _check_size(raw)
+    event, fields = repair(raw, NormalizedEvent, _STRICT_FIELDS)
+    _check_complete(event, fields)
+    if repaired is not None:
+        repaired += fields
+    return event
+
+
+def _repair_key(raw: bytes, key_type: type[K]) -> K:
+    """The key of an event whose key cannot be decoded in one step."""
+    _check_size(raw)
+    key, _ = repair(raw, key_type, ("src_ip",))
+    if not has_key(key):
+        raise _no_key()
+    if not key.src_ip:
+        raise wrong_value("missing_field", "src_ip", None)
     _address("src_ip", key.src_ip)
     return key
 
 
-def _is_complete(raw_event: _RawEvent) -> bool:
-    return bool(
-        raw_event.event_id
-        and raw_event.timestamp
-        and raw_event.sensor
-        and raw_event.src_ip
-        and raw_event.dst_ip
-        and (
-            (raw_event.plugin_id and raw_event.plugin_sid)
-            or (raw_event.product and raw_event.category)
-        )
-    )
-
-
-def _check_complete(raw_event: _RawEvent, repaired: Collection[str]) -> None:
+def _check_complete(event: NormalizedEvent, repaired: Collection[str]) -> None:
     """Check that all needed fields are there; a sensor that cannot be used is no loss."""
     for name in _NEEDED_FIELDS:
-        if not getattr(raw_event, name) and name not in repaired:
+        if not getattr(event, name) and name not in repaired:
             raise wrong_value("missing_field", name, None)
-    if not has_key(raw_event):
+    if not has_key(event):
         raise _no_key()
 
 
 def _no_key() -> InvalidEventError:
     detail = "plugin_id and plugin_sid are absent, and so are product and category: one is needed"
     return InvalidEventError("missing_field", detail, "plugin_id")
+
+
+def _make_key_decoder(key_type: type[K]) -> Callable[[bytes], K]:
+    """A function from an event to its key; one step for most keys."""
+    decode_quickly = msgspec.json.Decoder(key_type, strict=False).decode
+
+    def decode_key(raw: bytes) -> K:
+        if len(raw) <= MAX_EVENT_BYTES:
+            try:
+                key = decode_quickly(raw)
+                canonical_event_ip(key.src_ip)
+                if (key.plugin_id and key.plugin_sid) or (key.product and key.category):
+                    return key
+            except Exception:  # the slow path finds the reason
+                pass
+        return _repair_key(raw, key_type)
+
+    return decode_key
+
+
+decode_routing_key = _make_key_decoder(RoutingKey)
+"""The routing key of an event; InvalidEventError if it is not JSON or the key is invalid."""
+decode_timed_routing_key = _make_key_decoder(TimedRoutingKey)
+"""As decode_routing_key, with the timestamp, which is not validated."""

@@ -117,7 +117,8 @@ def _field_types(type_: type[Struct]) -> Mapping[str, Any]:
     types = _FIELD_TYPES.get(type_)
     if types is None:
         fields = msgspec.structs.fields(type_)
-        types = _FIELD_TYPES[type_] = {field.name: field.type for field in fields}
+        sent = [field for field in fields if field.encode_name == field.name]
+        types = _FIELD_TYPES[type_] = {field.name: field.type for field in sent}
     return types
 
 

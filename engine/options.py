@@ -11,7 +11,8 @@ class Options(Struct, frozen=True):
 
     `node`: part of alarm ids. `expiry_grace`: minimum lifetime of a stage after it became current,
     on the caller's clock; 0 if events are the clock. `out_of_order_tolerance`: an event that is
-    older than the end of an earlier stage by this much or more is out of order. `lookups`: publish
+    older than the end of an earlier stage by this much or more is out of order. `repeat_window`:
+    time for which events taken and alarms written are remembered, 0 for none. `lookups`: publish
     lookup requests; `track_changes`: record which backlogs change; `count_matches`: count the
     events that each directive consumes. The last three cost time and memory, and are off by
     default.
@@ -21,6 +22,7 @@ class Options(Struct, frozen=True):
     min_alarm_lifetime: int = 0
     expiry_grace: int = 0
     out_of_order_tolerance: int = 5
+    repeat_window: int = 600
     match_protocol: bool = False
     med_risk_min: int = 3
     med_risk_max: int = 6

@@ -132,8 +132,11 @@ class Ledger(Struct):
     are written, but no backlog holds their effect. `invalid_fields`: invalid events and deliveries
     by reason and field, joined by a colon. `repaired`: deliveries of events with a field that was
     damaged or could not be used, by field. `capped`: addresses, custom data and hits that backlogs
-    with a thousand of them did not keep, by field of the alarm. `from_future`: events whose time
-    was set back to the clock. `late`: events taken later than max-delay after their receipt.
+    with a thousand of them did not keep, by field of the alarm; and repeats and alarms that were
+    forgotten before their time, since there were too many. `from_future`: events whose time
+    was set back to the clock. `id_reused`: events taken whose id an event with other content had.
+    `outdated`: lines of alarms that were not written, since one with more finished stages had been.
+    `late`: events taken later than max-delay after their receipt.
     `unreported_seconds`: time between the last report of a router that died and its death.
     """
 
@@ -147,6 +150,8 @@ class Ledger(Struct):
     repaired: Counter[str] = field(default_factory=Counter)
     capped: Counter[str] = field(default_factory=Counter)
     from_future: int = 0
+    id_reused: int = 0
+    outdated: int = 0
     late: int = 0
     lookups: dict[str, LookupCounts] = field(default_factory=dict)
     unreported_seconds: float = 0.0
@@ -164,6 +169,8 @@ class Ledger(Struct):
                 self.outcomes[name] += count
             if name in BACKLOGS:
                 self.backlogs[name] += count
+        self.id_reused += counts.get("id_reused", 0)
+        self.outdated += counts.get("outdated", 0)
 
     @property
     def adds_up(self) -> bool:

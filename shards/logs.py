@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 from engine.errors import InvalidEventError
+from engine.event import NormalizedEvent
 from shards.safe_text import escape_control, excerpt
 
 if TYPE_CHECKING:
@@ -138,6 +139,14 @@ class EventLog:
         """Log an event with fields that were damaged or could not be used."""
         about = {"fields": ", ".join(fields)}
         self._log("an event was repaired", f"repaired {fields[0]}", about, raw, now)
+
+    def log_reused(self, event: NormalizedEvent, now: float) -> None:
+        """Log an event whose id another one with other content had."""
+        if self._limit.allow("id_reused", now):
+            self._log_suppressed("id_reused")
+            logger.bind(event_id=event.event_id[:64], sensor=event.sensor[:64]).warning(
+                "an event_id is used by different events: each counts"
+            )
 
     def _log(
         self, message: str, key: str, about: Mapping[str, str], raw: bytes, now: float

@@ -24,10 +24,15 @@ def build_index(document: bytes) -> DirectiveIndex:
     return DirectiveIndex(map(routing_keys_of, parse_valid_directives(document)))
 
 
-def build_correlator(document: bytes) -> Correlator:
-    """A correlator of these directives and the assets of the benchmarks."""
+def build_correlator(document: bytes, repeat_window: int = 600) -> Correlator:
+    """A correlator of these directives and the assets of the benchmarks.
+
+    `repeat_window`: seconds for which events are remembered, 0 for not at all.
+    """
     assets = NetworkAssets(parse_assets(synthetic.assets())[0])
-    return Correlator(parse_valid_directives(document), assets, Options(node="bench"))
+    return Correlator(
+        parse_valid_directives(document), assets, Options(node="bench", repeat_window=repeat_window)
+    )
 
 
 def process_events(correlator: Correlator) -> Prepare:

@@ -29,12 +29,15 @@ def run(quick: bool) -> list[Figure]:
     """Measure the sections `memory` and `load`."""
     directives = 4000 if quick else 23_500
     per_directive, seconds = _measure_in_child("directives", directives)
+    ids, _ = _measure_in_child("ids", 100_000)
+    remembered, _ = _measure_in_child("remembered", 100_000)
     return [
         Figure(SECTION, "an open backlog", _measure_in_child("backlogs", _BACKLOGS)[0], "B", 800),
         Figure(
             SECTION, "  title with SRC_IP, DST_IP", _measure_in_child("titled", _BACKLOGS)[0], "B"
         ),
-        Figure(SECTION, "an event id kept", _measure_in_child("ids", 100_000)[0], "B", 200),
+        Figure(SECTION, "an event id kept", ids, "B", 200),
+        Figure(SECTION, "an event remembered", remembered - ids, "B", 300),
         Figure(SECTION, "a directive of three rules", per_directive, "B", 10_000),
         Figure("load", f"{directives:,} directives", seconds, "s", 5.0),
     ]
@@ -59,7 +62,7 @@ def _resident_bytes() -> int:
 def _bytes_per_backlog(count: int, *, tokens: bool) -> float:
     """Growth per backlog from `count` to `2 * count` backlogs, each opened by its own address."""
     correlator, generator = (
-        build_correlator(synthetic.directives(1, synthetic.STAY_AT_STAGE_2, tokens)),
+        build_correlator(synthetic.directives(1, synthetic.STAY_AT_STAGE_2, tokens), 0),
         synthetic.EventGenerator(9),
     )
 
@@ -75,10 +78,10 @@ def _bytes_per_backlog(count: int, *, tokens: bool) -> float:
     return growth / count
 
 
-def _bytes_per_event_id(count: int) -> float:
+def _bytes_per_event_id(count: int, repeat_window: int) -> float:
     """Growth per event id in one backlog, which takes `count` events at stage 2."""
     correlator, generator = (
-        build_correlator(synthetic.directives(1, synthetic.STAY_AT_STAGE_2)),
+        build_correlator(synthetic.directives(1, synthetic.STAY_AT_STAGE_2), repeat_window),
         synthetic.EventGenerator(10),
     )
     (pair,) = synthetic.address_pairs(1)
@@ -103,8 +106,8 @@ def _directive_costs(count: int) -> tuple[float, float]:
 def _measure(name: str, count: int) -> tuple[float, float]:
     if name == "directives":
         return _directive_costs(count)
-    if name == "ids":
-        return _bytes_per_event_id(count), 0.0
+    if name in ("ids", "remembered"):
+        return _bytes_per_event_id(count, 600 if name == "remembered" else 0), 0.0
     return _bytes_per_backlog(count, tokens=name == "titled"), 0.0
 
 

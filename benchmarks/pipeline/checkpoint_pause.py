@@ -20,8 +20,9 @@ from benchmarks.support.measure import Figure
 from engine.directives.asset_document import parse_assets
 from engine.options import Options
 from shards.checkpoint import database_file
-from shards.checkpoint.checkpointer import Checkpointer, CheckpointStats
+from shards.checkpoint.checkpointer import Checkpointer
 from shards.checkpoint.paths import checkpoint_path
+from shards.checkpoint.stats import CheckpointStats
 from shards.ipc import memory
 from shards.settings.settings import Settings
 from shards.worker.shard import Shard, WorkerSetup

@@ -22,7 +22,7 @@ from benchmarks.support.measure import Figure, calibrate, cpu_nanos
 from engine.directives.asset_document import parse_assets
 from engine.directives.index import routing_keys_of
 from engine.options import Options
-from shards.checkpoint.checkpointer import CheckpointStats
+from shards.checkpoint.stats import CheckpointStats
 from shards.ipc.framing import encode_frame
 from shards.router.router import Router, RouterSetup
 from shards.router.send_queue import SendQueue

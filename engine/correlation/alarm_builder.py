@@ -24,20 +24,18 @@ R = TypeVar("R", bound=RuleRecord)
 
 def publish(
     backlog: Backlog, *, with_lookups: bool = False, timed_out: bool = False
-) -> Iterable[PublishedAlarm]:
-    """The alarm to write, with its lookups if wanted; nothing while its risk is 0.
+) -> PublishedAlarm:
+    """The alarm to write, with its lookups if wanted.
 
     The first publish sets created_time. `timed_out`: the current stage has timed out.
     """
-    if backlog.risk == 0:
-        return ()
     if backlog.created is None:
         backlog.created = backlog.updated
     wanted = with_lookups and backlog.compiled.options.lookups
     lookups = _lookup_request(backlog) if wanted else None
     rules = build_rules(backlog, backlog.compiled.printed_rules, timed_out=timed_out)
     alarm = build_alarm(backlog, AlarmRecord, rules)
-    return (PublishedAlarm(backlog.key, alarm, lookups),)
+    return PublishedAlarm(backlog.key, alarm, lookups)
 
 
 def _lookup_request(backlog: Backlog) -> LookupRequest:

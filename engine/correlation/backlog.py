@@ -7,7 +7,15 @@ directive_backlogs.py. Everything that all backlogs of a directive share is in `
 from collections.abc import Iterable, Iterator
 from typing import Literal, TypeVar
 
-from engine.alarm import MAX_ITEMS, UNSPECIFIED_ADDRESSES, BacklogKey, CustomData, Hit, LookupKind
+from engine.alarm import (
+    MAX_ITEMS,
+    UNSPECIFIED_ADDRESSES,
+    BacklogKey,
+    CustomData,
+    Hit,
+    LookupKind,
+    alarm_id,
+)
 from engine.asset import AddressInfo
 from engine.correlation import compact_set
 from engine.correlation.compact_set import CompactSet
@@ -19,7 +27,7 @@ T = TypeVar("T")
 
 _UNSPECIFIED = "0.0.0.0"
 
-EventOutcome = Literal["taken", "finished", "repeated", "sticky_seen", "out_of_order"]
+EventOutcome = Literal["taken", "finished", "sticky_seen", "out_of_order"]
 """How a backlog consumed an event; `finished`: it was taken and completed the stage."""
 
 
@@ -41,10 +49,13 @@ class RareData:
 class Backlog:
     """The state of one backlog; times in seconds since the epoch.
 
-    `order`: age among the backlogs of the directive, lower is older. `bound`: values of first
-    events that rules refer to. `starts`: start times of the stages up to the current one; a stage
-    ends when the next one starts. `ids`, `sticky`: event ids and sticky values of the current
-    stage. `earlier_ids`: event ids of each earlier stage, only for all_rules_always_active.
+    `opened_by`: the identity of the opening event as a text that no other open backlog of the
+    directive has: the alarm id, if possible; `opening_id`: the id of that event. `order`: age among
+    the backlogs of the directive, lower is older. `bound`: values of first events that rules refer
+    to. `starts`: start times of the stages up to the current one; a stage ends when the next one
+    starts. `ids`, `sticky`: event ids and sticky values of the current stage, an id for each event
+    taken. `earlier_ids`: event ids of each earlier stage, only for all_rules_always_active.
+    `shares_alarm`: another backlog of the same opening event has written, or may write, the alarm.
     """
 
     __slots__ = (
@@ -58,9 +69,11 @@ class Backlog:
         "expires_at",
         "ids",
         "opened_by",
+        "opening_id",
         "order",
         "rare_data",
         "risk",
+        "shares_alarm",
         "src_ips",
         "starts",
         "sticky",
@@ -69,6 +82,7 @@ class Backlog:
     )
 
     opened_by: str
+    opening_id: str
     alarm_id: str
     title: str
     risk: int
@@ -89,6 +103,7 @@ class Backlog:
         self.sticky: CompactSet[int | str] = None
         self.custom_data: CompactSet[CustomData] = None
         self.rare_data: RareData | None = None
+        self.shares_alarm = False
 
     def open(self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo, now: int) -> None:
         """Take the opening event, which finishes stage 1; `now` in seconds since the epoch.
@@ -97,8 +112,8 @@ class Backlog:
         """
         compiled = self.compiled
         directive, rule = compiled.directive, compiled.rules[0].record
-        self.opened_by = event.event_id
-        self.alarm_id = compiled.alarm_id(event.event_id)
+        self.opening_id = event.event_id
+        self.opened_by = self.alarm_id = alarm_id(event.identity ^ compiled.salt)
         self.title = compiled.title(event, src, dst) if compiled.title_template else directive.name
         self.risk = directive.priority * rule.reliability * max(src.value, dst.value) // 25
         self.bound = compiled.first_event_values[0](event)
@@ -108,7 +123,7 @@ class Backlog:
         self.dst_ips = event.dst_ip
         if directive.always_active:
             self.earlier_ids = (event.event_id,)
-        self._record_details(event)
+        self._record_event(event, now)
 
     @property
     def key(self) -> BacklogKey:
@@ -128,42 +143,39 @@ class Backlog:
     def consume(self, event: NormalizedEvent, now: int) -> EventOutcome:
         """Consume an event that matches the rule of the current stage."""
         starts = self.starts
-        rule = self.compiled.rules[len(starts) - 1]
+        compiled = self.compiled
+        rule = compiled.rules[len(starts) - 1]
         if rule.sticky_value is not None and compact_set.contains(
             self.sticky, rule.sticky_value(event)
         ):
             return "sticky_seen"
         latest_end = starts[1] if len(starts) == 2 else max(starts[1:])
-        if event.time + self.compiled.options.out_of_order_tolerance <= latest_end:
+        if event.time + compiled.options.out_of_order_tolerance <= latest_end:
             return "out_of_order"
-        if compact_set.contains(self.ids, event.event_id):
-            return "repeated"
-        return self._take(rule, event, now)
-
-    def consume_at_earlier_stage(
-        self, stage: int, event: NormalizedEvent, now: int
-    ) -> EventOutcome:
-        """Consume an event that matches the rule of an earlier stage, if all rules are active."""
-        ids = self.earlier_ids[stage - 1]
-        if compact_set.contains(ids, event.event_id):
-            return "repeated"
-        added = compact_set.add(ids, event.event_id)
-        if added is not ids:
-            self.earlier_ids = (*self.earlier_ids[: stage - 1], added, *self.earlier_ids[stage:])
-        self._record_event(event, now)
-        return "taken"
-
-    def _take(self, rule: CompiledRule, event: NormalizedEvent, now: int) -> EventOutcome:
-        if self.ids is None:
-            self.bound += self.compiled.first_event_values[rule.record.stage - 1](event)
-        self.ids = compact_set.add(self.ids, event.event_id)
+        ids = self.ids
+        if isinstance(ids, dict) and event.event_id not in ids:  # as _add_id, but faster
+            ids[event.event_id] = None
+            number = len(ids)
+        else:
+            if ids is None:
+                self.bound += compiled.first_event_values[len(starts) - 1](event)
+            self.ids = _add_id(ids, event.event_id)
+            number = compact_set.size(self.ids)
         if rule.sticky_value is not None:
             self.sticky = compact_set.add(self.sticky, rule.sticky_value(event))
         self._record_event(event, now)
-        if compact_set.size(self.ids) < rule.record.occurrence:
+        if number < rule.record.occurrence:
             return "taken"
         self._finish_stage(rule, event.time)
         return "finished"
+
+    def take_at_earlier_stage(self, stage: int, event: NormalizedEvent, now: int) -> None:
+        """Take an event that matches the rule of an earlier stage, if all rules are active."""
+        ids = self.earlier_ids[stage - 1]
+        added = _add_id(ids, event.event_id)
+        if added is not ids:
+            self.earlier_ids = (*self.earlier_ids[: stage - 1], added, *self.earlier_ids[stage:])
+        self._record_event(event, now)
 
     def _record_event(self, event: NormalizedEvent, now: int) -> None:
         """Record the addresses, custom data and time of an event taken at any stage."""
@@ -171,11 +183,8 @@ class Backlog:
             self.src_ips = self._add_address("src_ips", self.src_ips, event.src_ip)
         if event.dst_ip != self.dst_ips:
             self.dst_ips = self._add_address("dst_ips", self.dst_ips, event.dst_ip)
-        self._record_details(event)
         if now > self.updated:  # noqa: PLR1730 - twice as fast as max()
             self.updated = now
-
-    def _record_details(self, event: NormalizedEvent) -> None:
         if event.custom_data1 or event.custom_data2 or event.custom_data3:
             for custom in _custom_data(event):
                 self.custom_data = self._add_item("custom_data", self.custom_data, custom)
@@ -262,6 +271,16 @@ class Backlog:
     def addresses(self) -> tuple[str, ...]:
         """The source, then the destination addresses, in order; one may be in both."""
         return (*compact_set.items(self.src_ips), *compact_set.items(self.dst_ips))
+
+
+def _add_id(ids: CompactSet[str], id_: str) -> CompactSet[str]:
+    """Add the id of an event; one that another event had is made unique by a number."""
+    if compact_set.contains(ids, id_):
+        number = compact_set.size(ids) + 1
+        while compact_set.contains(ids, f"{id_} ({number})"):
+            number += 1
+        id_ = f"{id_} ({number})"
+    return compact_set.add(ids, id_)
 
 
 def _custom_data(event: NormalizedEvent) -> Iterator[CustomData]:

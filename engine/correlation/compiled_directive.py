@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from engine.alarm import RuleRecord, alarm_id, alarm_prefix
+from engine.alarm import RuleRecord, directive_salt
 from engine.asset import AddressInfo, NetworkAssets
 from engine.directives.condition import StageReference, fold_case
 from engine.directives.directive import Directive
@@ -42,7 +42,6 @@ class CompiledDirective:
     """A directive with its rules compiled, for given assets and options."""
 
     __slots__ = (
-        "_alarm_prefix",
         "assets",
         "capped",
         "directive",
@@ -50,6 +49,7 @@ class CompiledDirective:
         "options",
         "printed_rules",
         "rules",
+        "salt",
         "slots",
         "title_template",
         "variant",
@@ -73,7 +73,8 @@ class CompiledDirective:
         self.variant = variant
         self.assets = assets
         self.options = options
-        self._alarm_prefix = alarm_prefix(options.node, directive.id)
+        self.salt = directive_salt(options.node, directive.id)
+        """With it, the identity of an event is a key that no other directive has for the event."""
         self.rules = tuple(
             CompiledRule(
                 record,
@@ -91,10 +92,6 @@ class CompiledDirective:
             for rule in self.rules
         )
         """By stage - 1: a function from the stage's first event to the values of its slots."""
-
-    def alarm_id(self, event_id: str) -> str:
-        """The id of the alarm that an event with this id opens."""
-        return alarm_id(self._alarm_prefix, event_id)
 
     def title(self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo) -> str:
         """The directive's name with SRC_IP and DST_IP replaced by asset names, else addresses."""

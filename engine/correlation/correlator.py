@@ -16,6 +16,7 @@ from engine.correlation.backlog import Backlog
 from engine.correlation.compiled_directive import CompiledDirective
 from engine.correlation.directive_backlogs import DirectiveBacklogs
 from engine.correlation.expiry import ExpiryQueue
+from engine.correlation.memory import Memory
 from engine.correlation.outputs import Outputs
 from engine.correlation.pending_lines import PendingLines
 from engine.correlation.snapshot import (
@@ -38,10 +39,13 @@ class Correlator:
     ) -> None:
         self._assets = assets
         self.capped: Counter[str] = Counter()
-        """What backlogs did not keep since a set was full: src_ips, dst_ips, custom_data, …"""
+        """What was not kept since a set was full: src_ips, custom_data, repeats, …"""
         self._expiry = ExpiryQueue()
         self._activity = Activity(track_changes=options.track_changes)
         self._pending: PendingLines[Backlog] = PendingLines()
+        self.memory = Memory(
+            options.repeat_window, self.capped, track_changes=options.track_changes
+        )
         self._matches: Counter[int] | None = Counter() if options.count_matches else None
         self._by_directive: dict[int, DirectiveBacklogs] = {}
         keys = []
@@ -49,7 +53,7 @@ class Correlator:
             keys.append(routing_keys_of(directive))
             compiled = CompiledDirective(directive, assets, options, self.capped)
             self._by_directive[directive.id] = DirectiveBacklogs(
-                compiled, self._expiry, self._pending, self._activity
+                compiled, self._expiry, self._pending, self._activity, self.memory
             )
         self._index = DirectiveIndex(keys)
 
@@ -74,7 +78,7 @@ class Correlator:
 
     def process_event_into(self, event: NormalizedEvent, now: int, outputs: Outputs) -> bool:
         """As process_event, added to these outputs; returns whether a directive consumed it."""
-        if self._expiry.is_due(now) or self._pending.is_due(now):
+        if self._expiry.first <= now or (self._pending.keys and self._pending.is_due(now)):
             self.advance_time(now, outputs)
         consumed = False
         concerned = self._index.find(event)
@@ -100,7 +104,7 @@ class Correlator:
 
     def is_due(self, now: int) -> bool:
         """Whether `advance_time` has something to do."""
-        return self._expiry.is_due(now) or self._pending.is_due(now)
+        return self._expiry.is_due(now) or self._pending.is_due(now) or self.memory.is_due(now)
 
     def advance_time(
         self, now: int, outputs: Outputs | None = None, limit: int = sys.maxsize
@@ -113,16 +117,18 @@ class Correlator:
         outputs = Outputs() if outputs is None else outputs
         changed = self._pending.pop_due(now, limit)
         for backlog in changed:
-            self._backlogs_with(backlog).write_pending(backlog, outputs)
+            self._backlogs_with(backlog).write_pending(backlog, now, outputs)
         for backlog in self._expiry.pop_expired(now, limit - len(changed)):
-            self._backlogs_with(backlog).expire(backlog, outputs)
+            self._backlogs_with(backlog).expire(backlog, now, outputs)
+        if self.memory.is_due(now):
+            self.memory.prune(now)
         return outputs
 
     def write_pending(self, outputs: Outputs | None = None) -> Outputs:
         """Write the alarms that wait for another second, as the last thing before the end."""
         outputs = Outputs() if outputs is None else outputs
         for backlog in self._pending.pop_all():
-            self._backlogs_with(backlog).write_pending(backlog, outputs)
+            self._backlogs_with(backlog).write_pending(backlog, backlog.updated, outputs)
         return outputs
 
     def _backlogs_with(self, backlog: Backlog) -> DirectiveBacklogs:
@@ -136,6 +142,7 @@ class Correlator:
         """
         for backlogs in self._by_directive.values():
             backlogs.follow_clock_back(now, latest)
+        self.memory.follow_clock_back(now)
 
     def enrich(self, key: BacklogKey, kind: LookupKind, hits: Iterable[Hit]) -> bool:
         """Add the hits of a lookup to a backlog; False if it is closed.

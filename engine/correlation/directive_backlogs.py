@@ -13,20 +13,17 @@ from engine.correlation.alarm_builder import publish
 from engine.correlation.backlog import Backlog
 from engine.correlation.compiled_directive import CompiledDirective
 from engine.correlation.expiry import ExpiryQueue
+from engine.correlation.memory import Memory
 from engine.correlation.outputs import Outputs
 from engine.correlation.pending_lines import PendingLines
 from engine.correlation.snapshot import (
     BacklogSnapshot,
     HeldItems,
-    UnusableBacklogError,
     restore_backlog,
     take_snapshot,
 )
 from engine.correlation.stages import Stages
 from engine.event import NormalizedEvent
-
-Consumer = tuple[Backlog, int]
-"""A backlog that will consume an event, and the stage at which it will."""
 
 
 class DirectiveBacklogs:
@@ -38,9 +35,15 @@ class DirectiveBacklogs:
         "_compiled",
         "_expiry",
         "_id",
+        "_memory",
         "_next_order",
         "_pending",
+        "_salt",
+        "_saved_ids",
         "_stages",
+        "_stamp",
+        "_taken_stamps",
+        "_written_stamps",
     )
 
     def __init__(
@@ -49,16 +52,24 @@ class DirectiveBacklogs:
         expiry: ExpiryQueue,
         pending: PendingLines[Backlog],
         activity: Activity,
+        memory: Memory,
     ) -> None:
-        """`expiry`, `pending`, `activity`: those of all directives."""
+        """`expiry`, `pending`, `activity`, `memory`: those of all directives."""
         self._id = compiled.directive.id
         self._compiled = compiled
         self._expiry = expiry
         self._pending = pending
         self._activity = activity
+        self._memory = memory
+        self._taken_stamps = memory.taken.stamps
+        self._written_stamps = memory.written.stamps
+        self._saved_ids = memory.saved_ids.stamps
+        self._salt = compiled.salt
+        self._stamp = (0, self._id)
+        """Of what is taken now."""
         self._stages = Stages(compiled)
         self._backlogs: dict[str, Backlog] = {}
-        """By the id of the opening event, which can have only one open backlog."""
+        """By `opened_by`."""
         self._next_order = 0
 
     def __len__(self) -> int:
@@ -74,50 +85,50 @@ class DirectiveBacklogs:
 
         `src` and `dst`: the asset information of its addresses. Returns whether it was consumed.
         """
-        consumers = self._find_consumers(event, src, dst)
+        key = event.identity ^ self._salt
+        if (key in self._taken_stamps and self._memory.taken.get(key, now) is not None) or (
+            self._saved_ids and self._memory.is_saved(self._id, event.event_id, now)
+        ):
+            outputs.count("repeated")
+            return True
+        consumers = self._stages.find_consumers(event, src, dst)
         if consumers:
+            taken = False
             for backlog, stage in consumers:
-                self._consume(backlog, stage, event, now, outputs)
+                taken |= self._consume(backlog, stage, event, now, outputs)
         elif self._stages.opening.matches(event, src, dst):
             self._open(event, src, dst, now, outputs)
+            taken = True
         else:
             return False
+        if taken:
+            stamp = self._stamp
+            if stamp[0] != now:
+                stamp = self._stamp = (now, self._id)
+            if self._memory.remember(event, key, stamp):
+                outputs.count("id_reused")
         return True
-
-    def _find_consumers(
-        self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo
-    ) -> list[Consumer]:
-        """The backlogs that will consume the event, oldest first, with their stages."""
-        found: list[Consumer] = []
-        for stage in self._stages.searched:
-            waiting = stage.waiting.get(stage.event_key(event)) if stage.waiting else None
-            if waiting and stage.rule.matches(event, src, dst):
-                if isinstance(waiting, dict):
-                    found += [(backlog, stage.number) for backlog in waiting]
-                else:  # the usual case
-                    found.append((waiting, stage.number))
-        if len(found) > 1:
-            found = _one_stage_each(found) if self._compiled.directive.always_active else found
-            found.sort(key=lambda consumer: consumer[0].order)
-        return found
 
     def _consume(
         self, backlog: Backlog, stage: int, event: NormalizedEvent, now: int, outputs: Outputs
-    ) -> None:
+    ) -> bool:
+        """Let a backlog consume an event; returns whether it took it."""
         if stage == len(backlog.starts):  # the current one
             outcome = backlog.consume(event, now)
+            if outcome not in ("taken", "finished"):
+                outputs.count(outcome)
+                return False
         else:
-            outcome = backlog.consume_at_earlier_stage(stage, event, now)
-            if outcome == "taken" and backlog.risk:
+            outcome = "taken"
+            backlog.take_at_earlier_stage(stage, event, now)
+            if backlog.risk:
                 self._pending.add(backlog, now)
-        if outcome in ("taken", "finished"):
-            self._activity.add_changed(self._id, backlog.opened_by)
-            outputs.count("taken")
-            outputs.alarm_events.append(AlarmEvent(backlog.alarm_id, stage, event.event_id))
-        else:
-            outputs.count(outcome)
+        self._activity.add_changed(self._id, backlog.opened_by)
+        outputs.counts["taken"] += 1
+        outputs.alarm_events.append(AlarmEvent(backlog.alarm_id, stage, event.event_id))
         if outcome == "finished":
             self._advance(backlog, stage, now, outputs)
+        return True
 
     def _advance(self, backlog: Backlog, finished: int, now: int, outputs: Outputs) -> None:
         """Move a backlog that has finished a stage to the next one, or close it."""
@@ -130,35 +141,76 @@ class DirectiveBacklogs:
             backlog.set_expiry(now)
             self._expiry.add(backlog)
         self._pending.discard(backlog)
-        outputs.published += publish(backlog, with_lookups=True)
+        self._publish(backlog, now, outputs, with_lookups=True)
+        if backlog.closed:
+            self._remember_alarm(backlog, now)
 
     def _open(
         self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo, now: int, outputs: Outputs
     ) -> None:
-        if event.event_id in self._backlogs:
-            outputs.count("repeated")
-            return
         backlog = Backlog(self._compiled, self._next_order)
         backlog.open(event, src, dst, now)
+        if backlog.alarm_id in self._written_stamps or backlog.opened_by in self._backlogs:
+            self._find_predecessor(backlog, now)
         backlog.set_expiry(now)
         self._add(backlog)
         outputs.count("opened")
         outputs.alarm_events.append(AlarmEvent(backlog.alarm_id, 1, event.event_id))
-        if backlog.risk:
-            outputs.published += publish(backlog, with_lookups=True)
+        self._publish(backlog, now, outputs, with_lookups=True)
 
-    def expire(self, backlog: Backlog, outputs: Outputs) -> None:
+    def _find_predecessor(self, backlog: Backlog, now: int) -> None:
+        """Note whether an alarm has the id of this backlog already, which is to be added.
+
+        That is so if the same event opens a backlog again after it was forgotten as taken.
+        """
+        open_one = self._backlogs.get(backlog.opened_by)
+        if open_one is not None:
+            backlog.opened_by = f"{backlog.opened_by} {backlog.order}"
+            open_one.shares_alarm = True
+            self._remember_alarm(open_one, now)
+        elif self._memory.written.get(backlog.alarm_id, now) is None:
+            return
+        backlog.shares_alarm = True
+
+    def _remember_alarm(self, backlog: Backlog, now: int) -> None:
+        """Remember how many finished stages the last line of this alarm has, if there is one."""
+        if backlog.risk:
+            self._memory.written.put(backlog.alarm_id, (now, len(backlog.starts) - 1))
+
+    def _publish(
+        self,
+        backlog: Backlog,
+        now: int,
+        outputs: Outputs,
+        *,
+        with_lookups: bool = False,
+        timed_out: bool = False,
+    ) -> None:
+        """Publish the alarm of a backlog, unless its risk is 0, or it would go back."""
+        if not backlog.risk:
+            return
+        if backlog.shares_alarm:
+            if self._memory.is_outdated(backlog.alarm_id, len(backlog.starts) - 1, now):
+                outputs.count("outdated")
+                return
+            self._remember_alarm(backlog, now)
+        alarm = publish(backlog, with_lookups=with_lookups, timed_out=timed_out)
+        outputs.published.append(alarm)
+
+    def expire(self, backlog: Backlog, now: int, outputs: Outputs) -> None:
         """Close a backlog whose current stage has timed out; it has left the expiry queue."""
         self._remove(backlog, backlog.stage)
         self._activity.add_changed(self._id, backlog.opened_by)
         outputs.count("expired")
         self._pending.discard(backlog)
-        outputs.published += publish(backlog, timed_out=True)
+        self._publish(backlog, now, outputs, timed_out=True)
+        if not backlog.shares_alarm:  # else it may be older than that of another backlog
+            self._remember_alarm(backlog, now)
 
-    def write_pending(self, backlog: Backlog, outputs: Outputs) -> None:
+    def write_pending(self, backlog: Backlog, now: int, outputs: Outputs) -> None:
         """Write the alarm of a backlog that has left the pending lines."""
         self._activity.add_changed(self._id, backlog.opened_by)
-        outputs.published += publish(backlog)
+        self._publish(backlog, now, outputs)
 
     def follow_clock_back(self, now: int, latest: int) -> None:
         """As `Correlator.follow_clock_back`."""
@@ -175,7 +227,7 @@ class DirectiveBacklogs:
             self._activity.add_changed(self._id, backlog.opened_by)
 
     def enrich(self, opened_by: str, kind: LookupKind, hits: Iterable[Hit]) -> bool:
-        """Add the hits of a lookup to the backlog that this event opened; False if it is closed."""
+        """Add the hits of a lookup to the backlog of this key; False if it is closed."""
         backlog = self._backlogs.get(opened_by)
         if backlog is None:
             return False
@@ -187,7 +239,7 @@ class DirectiveBacklogs:
 
     @property
     def opened_by(self) -> tuple[str, ...]:
-        """The ids of the events that have opened the open backlogs."""
+        """`opened_by` of the open backlogs, oldest first."""
         return tuple(self._backlogs)
 
     def backlogs(self) -> Collection[Backlog]:
@@ -202,16 +254,18 @@ class DirectiveBacklogs:
         return take_snapshot(backlog, held, line_pending=backlog in self._pending)
 
     def snapshot(self, opened_by: str, held: HeldItems | None) -> BacklogSnapshot | None:
-        """The snapshot of the backlog that this event opened; None if it is not open."""
+        """The snapshot of the backlog of this key; None if it is not open."""
         backlog = self._backlogs.get(opened_by)
         return None if backlog is None else self._snapshot(backlog, held)
 
     def restore(self, state: BacklogSnapshot) -> None:
         """Restore a backlog as the youngest; UnusableBacklogError if it does not fit."""
-        if state.opened_by in self._backlogs:
-            raise UnusableBacklogError("another one was opened by the same event")
         compiled = self._stages.compile_rules(state.rules)
         backlog = restore_backlog(compiled, self._next_order, state)
+        self._find_predecessor(backlog, state.updated)
+        if state.ids_only:
+            for ids in ((state.opening_id,), state.ids, *state.earlier_ids):
+                self._memory.remember_saved(self._id, ids, state.updated)
         self._add(backlog)
         if state.line_pending and backlog.risk:
             self._pending.add(backlog, backlog.updated)
@@ -231,12 +285,3 @@ class DirectiveBacklogs:
         if not self._backlogs:
             self._activity.active.discard(self._id)
         self._stages.remove(backlog, stage)
-
-
-def _one_stage_each(consumers: list[Consumer]) -> list[Consumer]:
-    """Each backlog once: at its current stage, else at the earliest matching one."""
-    chosen: dict[Backlog, int] = {}
-    for backlog, stage in consumers:
-        if backlog not in chosen or stage == backlog.stage:
-            chosen[backlog] = stage
-    return list(chosen.items())

@@ -18,16 +18,19 @@ _SPARE_SECONDS = 64
 class ExpiryQueue:
     """Backlogs by the second at which they expire, with a heap of these seconds."""
 
-    __slots__ = ("_by_second", "_seconds")
+    __slots__ = ("_by_second", "_seconds", "first")
 
     def __init__(self) -> None:
         self._by_second: CompactSetMap[int, Backlog] = CompactSetMap()
         self._seconds: list[int] = []
+        self.first = sys.maxsize
+        """The first second at which a backlog may expire; the largest number if there is none."""
 
     def add(self, backlog: Backlog) -> None:
         """Add a backlog under its `expires_at`, in seconds since the epoch."""
         if backlog.expires_at not in self._by_second:
             heappush(self._seconds, backlog.expires_at)
+            self.first = self._seconds[0]
         self._by_second.add(backlog.expires_at, backlog)
 
     def remove(self, backlog: Backlog) -> None:
@@ -39,6 +42,7 @@ class ExpiryQueue:
         if len(self._seconds) > 2 * len(self._by_second) + _SPARE_SECONDS:
             self._seconds = list(self._by_second)
             heapify(self._seconds)
+            self.first = self._seconds[0] if self._seconds else sys.maxsize
 
     def move(self, backlog: Backlog, expires_at: int) -> None:
         """Change the `expires_at` of a backlog."""
@@ -48,7 +52,7 @@ class ExpiryQueue:
 
     def is_due(self, now: int) -> bool:
         """Whether a backlog may expire at `now` or before."""
-        return bool(self._seconds) and self._seconds[0] <= now
+        return bool(self._seconds) and self.first <= now
 
     def pop_expired(self, now: int, limit: int = sys.maxsize) -> list[Backlog]:
         """Remove and return backlogs that expire at `now` or before, earliest first.
@@ -65,4 +69,5 @@ class ExpiryQueue:
             expired += due
             if second not in self._by_second:
                 heappop(self._seconds)
+                self.first = self._seconds[0] if self._seconds else sys.maxsize
         return expired

@@ -12,28 +12,29 @@ K = TypeVar("K")
 class PendingLines(Generic[K]):
     """Keys of the alarms whose line is to be written when the second is over."""
 
-    __slots__ = ("_keys", "_second")
+    __slots__ = ("_second", "keys")
 
     def __init__(self) -> None:
-        self._keys: dict[K, None] = {}
+        self.keys: dict[K, None] = {}
+        """To be read only."""
         self._second = 0
 
     def __contains__(self, key: K) -> bool:
-        return key in self._keys
+        return key in self.keys
 
     def add(self, key: K, now: int | None = None) -> None:
         """Add an alarm that has changed; `now`: the present second, if it may be a new one."""
-        self._keys[key] = None
+        self.keys[key] = None
         if now is not None:
             self._second = now
 
     def discard(self, key: K) -> None:
         """Remove an alarm if it is there, since it has just been written."""
-        self._keys.pop(key, None)
+        self.keys.pop(key, None)
 
     def is_due(self, now: int) -> bool:
         """Whether lines are to be written at `now`: in another second than that of the changes."""
-        return bool(self._keys) and now != self._second
+        return bool(self.keys) and now != self._second
 
     def pop_due(self, now: int, limit: int) -> list[K]:
         """Remove and return alarms to be written at `now`, `limit` at most."""
@@ -41,10 +42,10 @@ class PendingLines(Generic[K]):
 
     def pop_all(self) -> list[K]:
         """Remove and return all alarms, since no other second will come."""
-        return self._pop(self._second, len(self._keys))
+        return self._pop(self._second, len(self.keys))
 
     def _pop(self, now: int, limit: int) -> list[K]:
-        popped = [self._keys.popitem()[0] for _ in range(min(limit, len(self._keys)))]
-        if not self._keys:
+        popped = [self.keys.popitem()[0] for _ in range(min(limit, len(self.keys)))]
+        if not self.keys:
             self._second = now
         return popped

@@ -35,6 +35,8 @@ _SHOWN_CHARACTERS = 200
 class BacklogSnapshot(Struct, frozen=True, omit_defaults=True):
     """The state of an open backlog, as `Backlog` has it; times in seconds since the epoch.
 
+    `ids_only`: it comes from a saved file, which has no identities; so an event with one of its ids
+    is a repeat. `opening_id`: absent where `opened_by` is the event id, as it was in the past.
     `bound`: (stage, event field, value) of first events. `rules`: those of its rule variant, () if
     they are the directive's. `left_out`: by name of a set, the number of leading items that are not
     in this snapshot. `line_pending`: its alarm has changed since it was written. `asset_value`:
@@ -65,6 +67,8 @@ class BacklogSnapshot(Struct, frozen=True, omit_defaults=True):
     left_out: dict[str, int] = {}
     line_pending: bool = False
     asset_value: int = 0
+    opening_id: str = ""
+    ids_only: bool = False
 
     @property
     def key(self) -> BacklogKey:
@@ -177,6 +181,7 @@ def take_snapshot(
         left_out=left_out,
         line_pending=line_pending,
         asset_value=0 if data is None else data.asset_value,
+        opening_id=backlog.opening_id,
     )
 
 
@@ -208,6 +213,7 @@ def restore_backlog(compiled: CompiledDirective, youngest: int, state: BacklogSn
     _check(compiled, state)
     backlog = Backlog(compiled, max(youngest, state.order))
     backlog.opened_by = state.opened_by
+    backlog.opening_id = state.opening_id or state.opened_by
     backlog.alarm_id = state.alarm_id
     backlog.title = state.title
     backlog.risk = state.risk

@@ -9,6 +9,7 @@ none of them names does not arrive here, even if a rule of a variant would match
 from collections.abc import Hashable, Sequence
 
 from engine.alarm import RuleRecord
+from engine.asset import AddressInfo
 from engine.correlation.backlog import Backlog
 from engine.correlation.compact_set import CompactSetMap
 from engine.correlation.compiled_directive import (
@@ -19,10 +20,13 @@ from engine.correlation.compiled_directive import (
 from engine.correlation.snapshot import UnusableBacklogError, describe_invalid_rules
 from engine.directives.rule import CompiledRule
 from engine.directives.rule_schema import check_rules
+from engine.event import NormalizedEvent
 
 MAX_VARIANTS = 1000
 """Largest number of rule variants of a directive: every event is matched against each."""
 Rules = tuple[RuleRecord, ...]
+Consumer = tuple[Backlog, int]
+"""A backlog that will consume an event, and the stage at which it will."""
 
 
 class Stage:
@@ -111,6 +115,23 @@ class Stages:
         if backlog.compiled.variant:
             self._drop_unused(backlog.compiled.directive.rules)
 
+    def find_consumers(
+        self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo
+    ) -> list[Consumer]:
+        """The backlogs that will consume the event, oldest first, with their stages."""
+        found: list[Consumer] = []
+        for stage in self.searched:
+            waiting = stage.waiting.get(stage.event_key(event)) if stage.waiting else None
+            if waiting and stage.rule.matches(event, src, dst):
+                if isinstance(waiting, dict):
+                    found += [(backlog, stage.number) for backlog in waiting]
+                else:  # the usual case
+                    found.append((waiting, stage.number))
+        if len(found) > 1:
+            found = _one_stage_each(found) if self._compiled.directive.always_active else found
+            found.sort(key=lambda consumer: consumer[0].order)
+        return found
+
     def _variant_stages(self, compiled: CompiledDirective) -> tuple[Stage, ...]:
         return self._variants[compiled.directive.rules].stages
 
@@ -136,3 +157,12 @@ class Stages:
 
 def _stages(compiled: CompiledDirective) -> tuple[Stage, ...]:
     return tuple(Stage(rule, compiled) for rule in compiled.rules)
+
+
+def _one_stage_each(consumers: list[Consumer]) -> list[Consumer]:
+    """Each backlog once: at its current stage, else at the earliest matching one."""
+    chosen: dict[Backlog, int] = {}
+    for backlog, stage in consumers:
+        if backlog not in chosen or stage == backlog.stage:
+            chosen[backlog] = stage
+    return list(chosen.items())

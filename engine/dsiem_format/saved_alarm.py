@@ -67,7 +67,7 @@ def _ids_of(backlog: Backlog, stage: int) -> tuple[str, ...]:
     if stage <= len(backlog.earlier_ids):
         known = backlog.earlier_ids[stage - 1]
     if known is None and stage == 1:
-        known = backlog.opened_by
+        known = backlog.opening_id
     return tuple(compact_set.items(known))
 
 
@@ -97,7 +97,9 @@ def snapshot_from_alarm(
     only = {"src_ip": _only(src_ips), "dst_ip": _only(dst_ips)}
     return BacklogSnapshot(
         directive=directive.id,
-        opened_by=next(iter(printed[0].saved_event_ids), alarm.alarm_id),
+        opened_by=alarm.alarm_id,
+        opening_id=next(iter(printed[0].saved_event_ids), ""),
+        ids_only=True,
         alarm_id=alarm.alarm_id,
         title=alarm.title,
         risk=alarm.risk,

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from itertools import chain
 
 from loguru import logger
-from msgspec import Struct, field
+from msgspec.structs import replace
 
 from engine.alarm import BacklogKey
 from engine.correlation.correlator import Correlator
@@ -22,12 +22,14 @@ from engine.dsiem_format.saved_alarm import saved_alarms
 from engine.options import Options
 from shards.checkpoint.backlog_rows import BacklogEncoder
 from shards.checkpoint.database_file import CheckpointError, CheckpointLostError
+from shards.checkpoint.memory_rows import MemoryEncoder, restore_memory
 from shards.checkpoint.paths import FOLDER, checkpoint_path
 from shards.checkpoint.recovery import log_dropped, recover_backlogs
 from shards.checkpoint.saved_folder import SavedFolder
+from shards.checkpoint.stats import CheckpointStats
 from shards.checkpoint.store import CheckpointStore
 from shards.checkpoint.tables import Row
-from shards.histograms import CHECKPOINT_BOUNDS, Histogram, empty_histogram, observe
+from shards.histograms import CHECKPOINT_BOUNDS, observe
 from shards.ledger import Ledger
 from shards.progress import TrackProgress, untracked
 from shards.settings.settings import Settings
@@ -36,25 +38,6 @@ _SLICE_SECONDS = 0.003
 """Longest time for which encoding backlogs holds up correlation."""
 _MAX_UNSAVED_CLOSED = 100_000
 """Closed backlogs whose rows are still to be deleted; above that, all rows are replaced."""
-
-
-class CheckpointStats(Struct):
-    """Results of the checkpoints of one shard.
-
-    `consumed`: consumed deliveries whose effect is in the last one; `written_at`: its time in
-    seconds since the epoch, 0 before the first; `trouble`: why the present one cannot be written,
-    or ""; `durations`: encoding and writing, since last taken.
-    """
-
-    consumed: int = 0
-    written_at: float = 0.0
-    trouble: str = ""
-    durations: Histogram = field(default_factory=lambda: empty_histogram(CHECKPOINT_BOUNDS))
-
-    def take_durations(self) -> Histogram:
-        """The durations since the last call."""
-        durations, self.durations = self.durations, empty_histogram(CHECKPOINT_BOUNDS)
-        return durations
 
 
 class Checkpointer:
@@ -82,7 +65,7 @@ class Checkpointer:
         self._interval = settings.checkpoint_interval
         self._reload = settings.reload_backlogs
         self._first_start = first_start
-        self._store = CheckpointStore(checkpoint_path(settings))
+        self._store = CheckpointStore(checkpoint_path(settings), options.repeat_window)
         self._saved_folder = SavedFolder(settings.log_dir / FOLDER)
         self._unsaved: set[BacklogKey] = set()
         """Backlogs that may differ from their row, besides those that the correlator reports."""
@@ -96,6 +79,7 @@ class Checkpointer:
         """Directives whose saved files are removed once a checkpoint holds their backlogs."""
         self._ending = asyncio.Event()
         self._encoder = BacklogEncoder(correlator)
+        self._memory_encoder = MemoryEncoder(correlator.memory)
 
     def restore(self, track_progress: TrackProgress = untracked) -> None:
         """Restore the backlogs on disk into the correlator; logs and drops what does not fit."""
@@ -107,8 +91,10 @@ class Checkpointer:
             self._store, folder, self._directives, self._options, track_progress
         )
         dropped: list[DroppedBacklog] = []
+        remembered = self._restore_memory()
         for state in track_progress(sorted(recovered.states, key=lambda state: state.order)):
-            dropped += self._correlator.restore((state,))
+            ids_only = state.ids_only and state.directive not in remembered
+            dropped += self._correlator.restore((replace(state, ids_only=ids_only),))
         log_dropped(dropped)
         number = len(recovered.states) - len(dropped)
         self._ledger.backlogs["restored"] += number
@@ -121,6 +107,14 @@ class Checkpointer:
         self._is_first_due = bool(restored)
         if number:
             logger.bind(backlogs=number, files=len(recovered.files)).info("backlogs restored")
+
+    def _restore_memory(self) -> set[int]:
+        """Restore what was taken and written; returns the directives of what was taken."""
+        memory = self._correlator.memory
+        with suppress(CheckpointError):  # which recover_backlogs has logged
+            rows = self._store.load_memory(time.time_ns())
+            restore_memory(memory, rows, self._directives)
+        return {directive for _, directive in memory.taken.stamps.values()}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -174,21 +168,32 @@ class Checkpointer:
         self._is_whole_due = True
         self._unsaved = set()
         self._correlator.take_changed()
+        self._memory_encoder.forget_changes()
 
     async def _encode_changes(self) -> tuple[list[Row], list[BacklogKey]]:
-        """The rows of unsaved backlogs that are open, and the keys of those that are closed."""
+        """The rows of what has changed, and the keys of the backlogs that are closed."""
         rows: list[Row] = []
         closed: list[BacklogKey] = []
         until = time.perf_counter() + _SLICE_SECONDS
-        for key in self._take_unsaved():
-            if not self._correlator.is_open(key):
-                closed.append(key)
-            for row in self._encoder.encode(key):
-                rows.append(row)
-                if time.perf_counter() > until:
-                    await asyncio.sleep(0)
-                    until = time.perf_counter() + _SLICE_SECONDS
+        for row in self._encode(self._take_unsaved(), closed):
+            rows.append(row)
+            if time.perf_counter() > until:
+                await asyncio.sleep(0)
+                until = time.perf_counter() + _SLICE_SECONDS
         return rows, closed
+
+    def _encode(
+        self, unsaved: Iterable[BacklogKey], closed: list[BacklogKey] | None = None
+    ) -> Iterator[Row]:
+        """The rows of these backlogs, as far as they are open, and of what is newly remembered.
+
+        Adds the keys of closed ones to `closed`.
+        """
+        for key in unsaved:
+            if closed is not None and not self._correlator.is_open(key):
+                closed.append(key)
+            yield from self._encoder.encode(key)
+        yield from self._memory_encoder.encode(whole=self._is_whole_due)
 
     def _take_unsaved(self) -> Iterator[BacklogKey]:
         """The keys of unsaved backlogs, each once; they stay unsaved until they are written."""
@@ -226,6 +231,7 @@ class Checkpointer:
             logger.info("crash checkpoints are written again")
         self.stats.trouble = ""
         self._encoder.commit(closed)
+        self._memory_encoder.commit()
         self._unsaved = set()
         self._is_whole_due = False
         self._reclaimed = ()
@@ -268,8 +274,7 @@ class Checkpointer:
         for _ in range(2):  # the first attempt may find out that the file is lost
             keys = list(self._take_unsaved())
             closed = [key for key in keys if not self._correlator.is_open(key)]
-            rows = chain.from_iterable(map(self._encoder.encode, keys))
-            if self._write_rows(rows, closed):
+            if self._write_rows(self._encode(keys), closed):
                 return True
         return False
 

@@ -12,9 +12,10 @@ from loguru import logger
 from shards.checkpoint.file_identity import FileKey, database_files, key_of
 from shards.file_lock import lock_file
 
-SCHEMA_VERSION = 2
-"""Version of the tables; a file of version 1 lacks a table, which is added."""
-_UPGRADED_VERSION = 1
+SCHEMA_VERSION = 3
+"""Version of the tables; files of earlier versions lack some, which are added."""
+_ADDED_TABLES = {1: ("block", "memory"), 2: ("memory",)}
+"""The tables that files of earlier versions lack."""
 _APPLICATION_ID = 0x44534843  # "DSHC"
 BUSY_SECONDS = 10
 """Longest wait for a lock that another process holds."""
@@ -52,6 +53,11 @@ CREATE TABLE IF NOT EXISTS block (
 CREATE TABLE IF NOT EXISTS handed_over (
     directive INTEGER PRIMARY KEY,
     at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS memory (
+    kind TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    entries BLOB NOT NULL
 ) STRICT;
 PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
@@ -122,7 +128,7 @@ def open_database(path: Path) -> sqlite3.Connection:
     """Open the file; create missing tables. Safe in concurrent processes."""
     connection = _connect(path, "rwc")
     with _close_on_error(connection):
-        if query_int(connection, "PRAGMA user_version") in (0, _UPGRADED_VERSION):
+        if query_int(connection, "PRAGMA user_version") in (0, *_ADDED_TABLES):
             connection.executescript(_CREATE_SCHEMA)
     return connection
 
@@ -196,7 +202,7 @@ def _reason_invalid(connection: sqlite3.Connection) -> str:
         return ""
     if application_id != _APPLICATION_ID:
         return "it is a database of another program"
-    if version not in (SCHEMA_VERSION, _UPGRADED_VERSION):
+    if version not in (SCHEMA_VERSION, *_ADDED_TABLES):
         return f"it is of version {version}, not {SCHEMA_VERSION}"
     if schema != _expected_schema(version):
         return "its tables are not those of a checkpoint"
@@ -213,8 +219,8 @@ def _read_schema(connection: sqlite3.Connection) -> list[tuple[str, str | None]]
 def _expected_schema(version: int) -> list[tuple[str, str | None]]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.executescript(_CREATE_SCHEMA)
-        if version == _UPGRADED_VERSION:
-            connection.execute("DROP TABLE block")
+        for table in _ADDED_TABLES.get(version, ()):
+            connection.execute(f"DROP TABLE {table}")
         return _read_schema(connection)
 
 

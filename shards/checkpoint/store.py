@@ -56,9 +56,10 @@ class CheckpointStore:
     that is a CheckpointLostError, once: the next call makes a new one, and all has to be saved.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Does not open the file yet."""
+    def __init__(self, path: Path, memory_seconds: int = 0) -> None:
+        """Does not open the file yet. `memory_seconds`: for which rows of the memory are kept."""
         self._path = path
+        self._memory_seconds = memory_seconds
         self._connection: sqlite3.Connection | None = None
         self._identity: FileIdentity | None = None
         self._is_lost = False
@@ -77,6 +78,14 @@ class CheckpointStore:
             SavedBacklog(directive, opened_by, state, blocks.get((directive, opened_by), {}))
             for directive, opened_by, state in rows
         ]
+
+    def load_memory(self, now_ns: int) -> list[tuple[str, bytes]]:
+        """The kinds and entries of the memory, the oldest first."""
+        with self._connected() as connection:
+            return tables.load_memory(connection, self._memory_since(now_ns))
+
+    def _memory_since(self, now_ns: int) -> int:
+        return now_ns // 1_000_000_000 - self._memory_seconds
 
     def last_saved_ns(self) -> dict[int, int]:
         """By directive: time at which it was last saved or handed over, in ns since the epoch.
@@ -117,6 +126,7 @@ class CheckpointStore:
                 tables.write_rows(connection, rows, now_ns)
                 tables.confirm_directives(connection, confirmed, now_ns)
                 tables.mark_directives(connection, handed_over, reclaimed, now_ns)
+                tables.forget_memory(connection, self._memory_since(now_ns))
             self._check_identity()  # what was saved into a removed file is lost, too
             self._shrink_files(connection)
 

@@ -60,6 +60,13 @@ SELECT directive, max(at)
 FROM (SELECT directive, at FROM backlog UNION ALL SELECT directive, at FROM handed_over)
 GROUP BY directive
 """
+MAX_MEMORY_ROWS = 8192
+"""Rows of the memory of all shards; a full one has some 40 kB."""
+_INSERT_MEMORY = "INSERT INTO memory (kind, until, entries) VALUES {}"
+_LOAD_MEMORY = "SELECT kind, entries FROM memory WHERE until >= ? ORDER BY rowid"
+_FORGET_MEMORY = """
+DELETE FROM memory WHERE until < ? OR rowid <= (SELECT max(rowid) FROM memory) - ?
+"""
 _RECLAIM = f"DELETE FROM handed_over WHERE directive IN ({_DIRECTIVES})"
 _CONFIRM = f"UPDATE backlog SET at = ?2 WHERE directive IN ({_DIRECTIVES})"
 _HAND_OVER = f"REPLACE INTO handed_over (directive, at) SELECT value, ?2 FROM ({_DIRECTIVES})"
@@ -84,6 +91,14 @@ class BlockRow(NamedTuple):
     items: bytes
 
 
+class MemoryRow(NamedTuple):
+    """Events taken, or alarms written, that a shard remembers; `until`: the latest time of them."""
+
+    kind: str
+    until: int
+    entries: bytes
+
+
 class StaleSet(NamedTuple):
     """A set of a backlog whose blocks are to be deleted, before others of that name follow."""
 
@@ -92,7 +107,7 @@ class StaleSet(NamedTuple):
     name: str
 
 
-Row = BacklogRow | BlockRow | StaleSet
+Row = BacklogRow | BlockRow | StaleSet | MemoryRow
 Blocks = dict[str, list[bytes]]
 """The blocks of a backlog in order, by the name of their set."""
 
@@ -161,12 +176,28 @@ def delete_backlogs(connection: sqlite3.Connection, keys: Sequence[BacklogKey]) 
 def write_rows(connection: sqlite3.Connection, rows: Iterable[Row], now_ns: int) -> None:
     """Write the rows of any kinds in batches; of each batch, delete the stale sets first."""
     backlog_values = f"(?,?,?,?,{now_ns:d})"
-    for batch in _batches(rows, lambda row: len(row.opened_by) + len(row[-1])):
+    for batch in _batches(rows, _row_bytes):
         _delete(connection, _DELETE_SETS, [row for row in batch if isinstance(row, StaleSet)])
         backlogs = [row for row in batch if isinstance(row, BacklogRow)]
         _execute(connection, _UPSERT_BACKLOGS, backlog_values, backlogs)
         blocks = [row for row in batch if isinstance(row, BlockRow)]
         _execute(connection, _UPSERT_BLOCKS, "(?,?,?,?,?)", blocks)
+        remembered = [row for row in batch if isinstance(row, MemoryRow)]
+        _execute(connection, _INSERT_MEMORY, "(?,?,?)", remembered)
+
+
+def _row_bytes(row: Row) -> int:
+    return len(row[-1]) + (0 if isinstance(row, MemoryRow) else len(row.opened_by))
+
+
+def load_memory(connection: sqlite3.Connection, since: int) -> list[tuple[str, bytes]]:
+    """The kinds and entries of the memory that end at a time, in seconds, or later."""
+    return connection.execute(_LOAD_MEMORY, (since,)).fetchall()
+
+
+def forget_memory(connection: sqlite3.Connection, before: int) -> None:
+    """Delete the rows of the memory that end before a time, in seconds, or are too many."""
+    connection.execute(_FORGET_MEMORY, (before, MAX_MEMORY_ROWS))
 
 
 def _delete(

@@ -9,7 +9,7 @@ from engine.correlation.correlator import Correlator
 from engine.correlation.outputs import Outputs
 from engine.directives.index import DirectiveIndex, routing_keys_of
 from engine.errors import InvalidEventError
-from engine.event import decode_event, decode_timed_routing_key
+from engine.event import NormalizedEvent, decode_event, decode_timed_routing_key
 from shards.alarm_files import AlarmFiles
 from shards.commands.replay_summary import AlarmTally, Summary, print_summary
 from shards.commands.terminal import print_error, print_json, progress
@@ -29,7 +29,8 @@ _UNSORTED_SECONDS = 60
 """An event that is behind the clock by more shows that the input is not sorted by time."""
 _PROGRESS_INTERVAL = 1000
 """Number of events between two updates of the progress bar."""
-_NOTHING = Outputs()
+_EVENTS_PER_WRITE = 100
+"""Number of events whose outputs are written together."""
 
 
 class EventClock:
@@ -59,13 +60,15 @@ class Replay:
         self._index = DirectiveIndex(map(routing_keys_of, config.directives))
         self._correlator = Correlator(config.directives, self._assets, engine_options(settings))
         self.ledger = Ledger(capped=self._correlator.capped)
+        self._outputs = Outputs()
+        """Outputs since the last `take_outputs`."""
 
     @property
     def open_backlogs(self) -> int:
         """Number of open backlogs."""
         return len(self._correlator)
 
-    def process_event(self, recorded: RecordedEvent) -> Outputs:
+    def process_event(self, recorded: RecordedEvent) -> None:
         """Route and correlate one event; InvalidEventError, counted, if it is invalid."""
         events = self.ledger.events
         events.received += 1
@@ -78,14 +81,15 @@ class Replay:
             self.ledger.from_future += 1
         if not self._index.find(key):
             events.unmatched += 1
-            return self._advance_clock(recorded.time)
-        if self._assets.address_info(canonical_event_ip(key.src_ip)).whitelisted:
+            self._advance_clock(recorded.time)
+        elif self._assets.address_info(canonical_event_ip(key.src_ip)).whitelisted:
             events.whitelisted += 1
-            return self._advance_clock(recorded.time)
-        events.routed += 1
-        return self._deliver(recorded)
+            self._advance_clock(recorded.time)
+        else:
+            events.routed += 1
+            self._deliver(recorded)
 
-    def _deliver(self, recorded: RecordedEvent) -> Outputs:
+    def _deliver(self, recorded: RecordedEvent) -> None:
         """Decode the whole event and correlate it, as a shard does."""
         deliveries = self.ledger.deliveries
         deliveries.sent += 1
@@ -96,27 +100,32 @@ class Replay:
             self.ledger.count_invalid(deliveries.invalid, error)
             raise
         self.ledger.repaired.update(repaired)
-        outputs = self._correlator.process_event(event, self.clock.advance(event.time))
-        if outputs.consumed:
+        now = self.clock.advance(event.time)
+        if self._correlator.process_event_into(event, now, self._outputs):
             deliveries.consumed += 1
         else:
             deliveries.unmatched += 1
-        return self._count_outputs(outputs)
 
-    def _advance_clock(self, time: int | None) -> Outputs:
+    def _advance_clock(self, time: int | None) -> None:
         """Advance the clock by an event that is not correlated; one without a time is ignored."""
-        if time is None:
-            return _NOTHING
-        return self._count_outputs(self._correlator.advance_time(self.clock.advance(time)))
+        if time is not None:
+            now = self.clock.advance(time)
+            if self._correlator.is_due(now):
+                self._correlator.advance_time(now, self._outputs)
 
-    def finish(self) -> Outputs:
+    def take_reused(self) -> NormalizedEvent | None:
+        """An event whose id another one had, of those since the last call."""
+        return self._correlator.memory.take_reused()
+
+    def finish(self) -> None:
         """Close what has expired by the end of the input, and write what waits."""
-        outputs = self._correlator.advance_time(self.clock.now)
-        return self._count_outputs(self._correlator.write_pending(outputs))
+        self._correlator.advance_time(self.clock.now, self._outputs)
+        self._correlator.write_pending(self._outputs)
 
-    def _count_outputs(self, outputs: Outputs) -> Outputs:
-        if outputs.counts:
-            self.ledger.add_outputs(outputs.counts)
+    def take_outputs(self) -> Outputs:
+        """The outputs since the last call; counts them."""
+        outputs, self._outputs = self._outputs, Outputs()
+        self.ledger.add_outputs(outputs.counts)
         return outputs
 
 
@@ -176,33 +185,37 @@ class Session:
         try:
             with progress(sum(recorded_file.size for recorded_file in recorded_files)) as show:
                 for number, event in enumerate(events):
+                    if number % _EVENTS_PER_WRITE == 0:
+                        self._write_outputs()
                     if number % _PROGRESS_INTERVAL == 0:
                         show(sum(recorded_file.position for recorded_file in recorded_files))
-                    self._process_event(event)
+                    try:
+                        self._replay.process_event(event)
+                    except InvalidEventError as error:
+                        self._log_invalid(error, event)
         except PathError as error:
             print_error(f"stopped: {error}")
             code = INVALID
         except KeyboardInterrupt:
             print_error("stopped: interrupted")
             code = INTERRUPTED
-        self._write_outputs(self._replay.finish())
+        self._replay.finish()
+        self._write_outputs()
         self._files.close()
         if not settings.sort:
             self._newest_first = [file.name for file in recorded_files if file.is_newest_first]
         return code
 
-    def _process_event(self, event: RecordedEvent) -> None:
-        try:
-            outputs = self._replay.process_event(event)
-        except InvalidEventError as error:
-            self._event_log.log_invalid(error, event.raw, time.monotonic(), event.place)
-            return
-        self._write_outputs(outputs)
+    def _log_invalid(self, error: InvalidEventError, event: RecordedEvent) -> None:
+        self._event_log.log_invalid(error, event.raw, time.monotonic(), event.place)
 
-    def _write_outputs(self, outputs: Outputs) -> None:
-        if outputs.counts or outputs.published:
-            self._files.write(outputs)
-            self._alarms.add(outputs.published)
+    def _write_outputs(self) -> None:
+        """Write what the last events have caused."""
+        outputs = self._replay.take_outputs()
+        self._files.write(outputs)
+        self._alarms.add(outputs.published)
+        if reused := self._replay.take_reused():
+            self._event_log.log_reused(reused, time.monotonic())
 
     def print_results(self, settings: Settings) -> None:
         """Print the summary."""

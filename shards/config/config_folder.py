@@ -254,6 +254,7 @@ def engine_options(settings: Settings) -> Options:
         min_alarm_lifetime=settings.min_alarm_lifetime * 60,
         match_protocol=settings.match_protocol,
         out_of_order_tolerance=settings.out_of_order_tolerance,
+        repeat_window=settings.repeat_window,
         med_risk_min=settings.med_risk_min,
         med_risk_max=settings.med_risk_max,
         status=settings.status[0],

@@ -5,12 +5,10 @@ A test compares it with the table in docs/metrics.md.
 
 import platform
 
-from msgspec import Struct
-
 from shards.histograms import CHECKPOINT_BOUNDS, LAG_BOUNDS, PROCESSING_BOUNDS
+from shards.ops.metric import Metric, counter, gauge, histogram
 from shards.ops.metric_samples import (
     HistogramSample,
-    SampleReader,
     breaker_states,
     by_label,
     by_reason,
@@ -25,272 +23,258 @@ from shards.ops.metric_samples import (
     single_if_nats,
 )
 
-PREFIX = "dsiem_"
-"""Start of the name of every metric."""
-
-
-class Metric(Struct, frozen=True):
-    """A metric; `name` is without the prefix, `kind` is counter, gauge or histogram.
-
-    The name of a counter ends in `_total`.
-    """
-
-    name: str
-    kind: str
-    labels: tuple[str, ...]
-    help: str
-    read_samples: SampleReader
-
-
-def _counter(name: str, help_text: str, read: SampleReader, *labels: str) -> Metric:
-    return Metric(name, "counter", labels, help_text, read)
-
-
-def _gauge(name: str, help_text: str, read: SampleReader, *labels: str) -> Metric:
-    return Metric(name, "gauge", labels, help_text, read)
-
-
-def _histogram(name: str, help_text: str, read: SampleReader) -> Metric:
-    return Metric(name, "histogram", (), help_text, read)
-
-
 METRICS: tuple[Metric, ...] = (
-    _counter(
+    counter(
         "events_received_total", "Events received.", single(lambda o: o.ledger.events.received)
     ),
-    _counter(
+    counter(
         "events_total",
         "Events by outcome, other than invalid and dropped ones.",
         by_label(event_outcomes),
         "outcome",
     ),
-    _counter(
+    counter(
         "events_invalid_total",
         "Events that are invalid.",
         by_label(lambda o: o.ledger.events.invalid),
         "reason",
     ),
-    _counter(
+    counter(
         "invalid_fields_total",
         "Invalid events and deliveries by the field that is wrong, if one is.",
         by_two_labels(lambda o: o.ledger.invalid_fields),
         "reason",
         "field",
     ),
-    _counter(
+    counter(
         "repaired_total",
         "Deliveries of events with a field that was damaged or could not be used.",
         by_label(lambda o: o.ledger.repaired),
         "field",
     ),
-    _counter(
+    counter(
         "alarm_items_capped_total",
-        "Addresses, custom data and hits that an alarm with a thousand of them did not keep.",
+        "Addresses, custom data and hits above a thousand of an alarm; repeats above a million.",
         by_label(lambda o: o.ledger.capped),
         "field",
     ),
-    _counter(
+    counter(
+        "events_from_future_total",
+        "Events that were too far ahead of the clock, and got its time.",
+        single(lambda o: o.ledger.from_future),
+    ),
+    counter(
+        "event_ids_reused_total",
+        "Events taken whose event_id an event with other content had before.",
+        single(lambda o: o.ledger.id_reused),
+    ),
+    counter(
         "events_dropped_total",
         "Valid events that no worker got, since the queue of one was full; their sender was told.",
         by_reason(("queue_full",), lambda o: o.ledger.events.dropped),
         "reason",
     ),
-    _counter(
+    counter(
         "deliveries_total",
         "Events processed by workers, by outcome; an event for two workers is two deliveries.",
         by_label(delivery_outcomes),
         "outcome",
     ),
-    _counter(
+    counter(
         "deliveries_invalid_total",
         "Deliveries that a worker found to be invalid events.",
         by_label(lambda o: o.ledger.deliveries.invalid),
         "reason",
     ),
-    _counter(
+    counter(
         "deliveries_dropped_total",
         "Deliveries of events from NATS that were dropped, since the queue of a worker was full.",
         by_reason(("queue_full",), lambda o: o.ledger.deliveries.dropped),
         "reason",
     ),
-    _counter(
+    counter(
         "deliveries_lost_total",
         "Deliveries that were lost with a process that died.",
         by_reason(("worker_died", "router_died"), lambda o: o.ledger.deliveries.lost),
         "reason",
     ),
-    _histogram(
+    histogram(
         "event_processing_seconds",
         "Time that a worker took for an event.",
         lambda o: HistogramSample(PROCESSING_BOUNDS, o.timings.processing),
     ),
-    _histogram(
+    histogram(
         "event_lag_seconds",
         "Time from the receipt of an event by the frontend until a worker took it.",
         lambda o: HistogramSample(LAG_BOUNDS, o.timings.lag),
     ),
-    _counter(
+    counter(
         "events_late_total",
         "Events taken later than max-delay after they were received.",
         single(lambda o: o.ledger.late),
     ),
-    _gauge(
+    gauge(
         "queue_depth",
         "Events that wait for a worker.",
         by_worker(lambda o: (shard.queue for shard in o.shards)),
         "worker",
     ),
-    _gauge(
+    gauge(
         "queue_capacity",
         "Events that can wait for a worker; 0 is unbounded.",
         by_worker(lambda o: (shard.queue_capacity for shard in o.shards)),
         "worker",
     ),
-    _gauge(
+    gauge(
         "worker_up",
         "Whether a worker runs.",
         by_worker(lambda o: (worker.up for worker in o.workers)),
         "worker",
     ),
-    _counter(
+    counter(
         "worker_restarts_total",
         "Restarts of a worker after it died.",
         by_worker(lambda o: (worker.restarts for worker in o.workers)),
         "worker",
     ),
-    _gauge("router_up", "Whether the router runs.", single(lambda o: o.router.up)),
-    _counter(
+    gauge("router_up", "Whether the router runs.", single(lambda o: o.router.up)),
+    counter(
         "router_restarts_total",
         "Restarts of the router after it died.",
         single(lambda o: o.router.restarts),
     ),
-    _gauge("directives_loaded", "Directives that are loaded.", single(lambda o: o.directives)),
-    _gauge(
+    gauge("directives_loaded", "Directives that are loaded.", single(lambda o: o.directives)),
+    gauge(
         "directives_rejected",
         "Directives that were left out because of errors.",
         single(lambda o: o.rejected_directives),
     ),
-    _gauge(
+    gauge(
         "directives_active",
         "Directives that have open backlogs.",
         single(lambda o: sum(shard.active_directives for shard in o.shards)),
     ),
-    _gauge(
+    gauge(
         "backlogs_active",
         "Open backlogs.",
         single(lambda o: sum(shard.backlogs for shard in o.shards)),
     ),
-    _counter(
+    counter(
         "backlogs_opened_total",
         "Backlogs opened by an event.",
         single(lambda o: o.ledger.backlogs["opened"]),
     ),
-    _counter(
+    counter(
         "backlogs_restored_total",
         "Backlogs restored from disk.",
         single(lambda o: o.ledger.backlogs["restored"]),
     ),
-    _counter(
+    counter(
         "backlogs_closed_total",
         "Backlogs closed; interrupted ones were open in a worker when it died.",
         by_label(closed_backlogs),
         "reason",
     ),
-    _counter(
+    counter(
         "deliveries_rolled_back_total",
         "Deliveries consumed after the last checkpoint of a worker that died; an upper bound.",
         single(lambda o: o.ledger.rolled_back),
     ),
-    _counter(
+    counter(
         "alarms_written_total",
         "Lines written to the alarms file.",
         by_label(lambda o: o.alarms_written),
         "risk_class",
     ),
-    _counter(
+    counter(
+        "alarms_outdated_total",
+        "Lines not written, since an earlier one of the alarm had more finished stages.",
+        single(lambda o: o.ledger.outdated),
+    ),
+    counter(
         "matches_total",
         "Events that a directive has consumed; only with --metrics-per-directive.",
         directive_matches,
         "directive",
     ),
-    _counter(
+    counter(
         "lookups_total",
         "Lookups by result; those with hits are among found and cached.",
         lookup_results,
         "source",
         "result",
     ),
-    _gauge(
+    gauge(
         "lookup_breakers",
         "Circuit breakers of workers, by state.",
         breaker_states,
         "source",
         "state",
     ),
-    _gauge("source_connected", "Whether events can arrive.", single(lambda o: o.source_connected)),
-    _gauge(
+    gauge("source_connected", "Whether events can arrive.", single(lambda o: o.source_connected)),
+    gauge(
         "nats_connected",
         "Whether there is a connection to NATS.",
         single_if_nats(lambda o: o.source_connected),
     ),
-    _counter(
+    counter(
         "nats_disconnects_total",
         "Lost connections to NATS.",
         single_if_nats(lambda o: o.ledger.feed.lost),
     ),
-    _counter(
+    counter(
         "nats_disconnected_seconds_total",
         "Time without a connection to NATS.",
         single_if_nats(lambda o: o.ledger.feed.seconds_without),
     ),
-    _counter(
+    counter(
         "nats_events_cut_total",
         "Events that the NATS server discarded for this client; only with --nats-monitor.",
         single_if_nats(lambda o: o.ledger.feed.cut),
     ),
-    _counter(
+    counter(
         "http_bodies_cut_total",
         "Posted bodies whose rest was refused, since too many of their events were refused.",
         single(lambda o: o.ledger.feed.bodies_cut),
     ),
-    _gauge(
+    gauge(
         "output_writable", "Whether alarms can be written.", single(lambda o: not o.output_trouble)
     ),
-    _counter(
+    counter(
         "output_errors_total", "Failed attempts to write alarms.", single(lambda o: o.output_errors)
     ),
-    _histogram(
+    histogram(
         "checkpoint_seconds",
         "Time that a crash checkpoint of a worker took.",
         lambda o: HistogramSample(CHECKPOINT_BOUNDS, o.timings.checkpoints),
     ),
-    _gauge(
+    gauge(
         "config_last_reload_successful",
         "Whether the configuration is the newest one; 0 if an earlier download is used.",
         single(lambda o: not o.config_trouble),
     ),
-    _gauge(
+    gauge(
         "checkpoint_writable",
         "Whether all workers can write crash checkpoints.",
         single(lambda o: not o.checkpoint_troubles),
     ),
-    _gauge(
+    gauge(
         "checkpoint_last_timestamp_seconds",
         "Time of the last crash checkpoint, of the worker where it is longest ago.",
         lambda o: {(): o.oldest_checkpoint_at} if o.oldest_checkpoint_at else None,
     ),
-    _gauge(
+    gauge(
         "start_timestamp_seconds",
         "Time at which the service was started.",
         single(lambda o: o.now - o.uptime),
     ),
-    _gauge(
+    gauge(
         "config_info",
         "Hash of the loaded configuration; always 1.",
         lambda o: {(o.config_hash,): 1.0},
         "hash",
     ),
-    _gauge(
+    gauge(
         "build_info",
         "Versions of the program and of Python; always 1.",
         lambda o: {(o.version, platform.python_version()): 1.0},

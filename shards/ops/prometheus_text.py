@@ -8,8 +8,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric as MetricFamily
 from prometheus_client.registry import Collector
 
+from shards.ops.metric import PREFIX, Metric
 from shards.ops.metric_samples import HistogramSample, Samples
-from shards.ops.metrics import METRICS, PREFIX, Metric
+from shards.ops.metrics import METRICS
 from shards.ops.overview import Overview
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -74,6 +74,10 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
         int,
         Spec("correlation", "seconds from which on an older event is out of order", CORRELATING),
     ] = 5
+    repeat_window: Annotated[
+        int,
+        Spec("correlation", "seconds for which repeated events are known, 0 is off", CORRELATING),
+    ] = 600
     max_future: Annotated[
         int,
         Spec("correlation", "seconds an event may be ahead of the clock, 0 is any", CORRELATING),

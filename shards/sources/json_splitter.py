@@ -71,7 +71,12 @@ class JsonSplitter:
                     return
             else:  # most lines
                 text = readline(part_bytes)
-                if _is_flat_object(text):
+                # One brace at its beginning and one at its end:
+                if (
+                    text[-2:] == b"}\n"
+                    and not text.rfind(b"{")
+                    and text.find(b"}") == len(text) - 2
+                ):
                     self._lines_read += 1
                     yield text[:-1], self._lines_read, 1
                     continue
@@ -188,11 +193,6 @@ class JsonSplitter:
         self._pushed_back.appendleft(self._line)
         self._line = line
         return False
-
-
-def _is_flat_object(text: bytes) -> bool:
-    """Whether a line has one brace at its beginning and one at its end, as most events."""
-    return text.endswith(b"}\n") and text.rfind(b"{") == 0 and text.find(b"}") == len(text) - 2
 
 
 def _is_object(text: bytes) -> bool:

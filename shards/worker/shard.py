@@ -21,7 +21,7 @@ from engine.directives.directive import Directive
 from engine.errors import InvalidEventError
 from engine.event import NormalizedEvent, decode_event
 from engine.options import Options
-from shards.checkpoint.checkpointer import CheckpointStats
+from shards.checkpoint.stats import CheckpointStats
 from shards.histograms import LAG_BOUNDS, PROCESSING_BOUNDS, Timings, observe
 from shards.ipc.messages import WorkerDetails, WorkerReport
 from shards.ledger import Ledger
@@ -180,6 +180,8 @@ class Shard:
         `ended_pipes`: data pipes read to their end; `details`: with the measurements since the
         last ones.
         """
+        if reused := self.correlator.memory.take_reused():
+            self._event_log.log_reused(reused, time.monotonic())
         ledger = self.ledger
         outputs, self._outputs = self._outputs, Outputs()
         self._requested = 0

@@ -16,7 +16,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from shards.ops.metrics import METRICS, PREFIX
+from shards.ops.metric import PREFIX
+from shards.ops.metrics import METRICS
 from shards.ops.prometheus_text import prometheus_text
 from shards.settings.settings import SETTINGS_TABLE, Settings
 from tests.support.overviews import overview

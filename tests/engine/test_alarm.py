@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from engine.alarm import MAX_ITEMS, AlarmRecord, Hit, alarm_id, alarm_prefix, with_hits
+from engine.alarm import MAX_ITEMS, AlarmRecord, Hit, alarm_id, directive_salt, with_hits
 
 ALARM = AlarmRecord(
     *("id", "title", "Open", "tag", "k", "c"),
@@ -21,17 +21,17 @@ HIT, OTHER = Hit("p", "192.0.2.1", "bad"), Hit("p", "192.0.2.2", "worse")
 
 
 def test_an_id_has_9_characters_and_is_reproducible() -> None:
-    ids = {alarm_id(alarm_prefix("node", 7), f"event {number}") for number in range(2000)}
+    ids = {alarm_id(directive_salt("node", 7) ^ number) for number in range(2000)}
     assert len(ids) == 2000
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{9}", one) for one in ids)
-    assert alarm_id(alarm_prefix("node", 7), "event 1") in ids
+    assert alarm_id(directive_salt("node", 7) ^ 1) in ids
 
 
 @pytest.mark.parametrize(
-    ("node", "directive", "event"), [("n", 1, "e2"), ("n", 2, "e"), ("m", 1, "e")]
+    ("node", "directive", "event"), [("n", 1, 2**64 - 1), ("n", 2, 5), ("m", 1, 5)]
 )
-def test_node_directive_and_event_make_an_id_differ(node: str, directive: int, event: str) -> None:
-    assert alarm_id(alarm_prefix(node, directive), event) != alarm_id(alarm_prefix("n", 1), "e")
+def test_node_directive_and_event_make_an_id_differ(node: str, directive: int, event: int) -> None:
+    assert alarm_id(directive_salt(node, directive) ^ event) != alarm_id(directive_salt("n", 1) ^ 5)
 
 
 def test_hits_are_added_once_and_by_kind() -> None:

@@ -93,15 +93,16 @@ def test_all_that_correlation_needs_is_taken_over() -> None:
     custom = {f"custom_{kind}{n}": f"{kind} {n}" for kind in ("data", "label") for n in (1, 2, 3)}
     numbers = {"src_port": 40000, "dst_port": 22, "rcvd_time": 1521805907000000001}
     kept: dict[str, Any] = {**texts, **custom, **numbers}
-    assert decode_event(event(title="t", conn_id=7, **kept)) == NormalizedEvent(
-        "e1", TIME, "10.0.0.1", "10.0.0.2", plugin_id=1001, plugin_sid=2002, **kept
-    )
+    kept |= {"title": "t", "conn_id": 7, "event_id": "e1"}
+    decoded = decode_event(event(**kept))
+    assert {name: getattr(decoded, name) for name in kept} == kept
+    assert decoded.time == TIME
 
 
 def test_what_is_absent_is_zero_or_empty() -> None:
-    assert decode_event(event()) == NormalizedEvent(
-        "e1", TIME, "10.0.0.1", "10.0.0.2", plugin_id=1001, plugin_sid=2002
-    )
+    absent = NormalizedEvent.__struct_fields__[7:-2]
+    decoded = decode_event(event())
+    assert {name for name in absent if getattr(decoded, name)} == set()
 
 
 def test_null_in_an_optional_field_is_absent() -> None:
@@ -248,7 +249,10 @@ def test_a_list_or_an_object_is_invalid_where_it_is_needed_and_else_absent(
     if field in ("event_id", "timestamp", "src_ip", "dst_ip"):
         assert reason(raw) == "bad_type"
     else:
-        assert repaired(raw) == (decode_event(event()), [field])
+        decoded, fields = repaired(raw)
+        assert fields == [field]
+        assert not getattr(decoded, field)
+        assert decoded.event_id == "e1"
     assert key_reason(raw) == ("bad_type" if field == "src_ip" else "")
 
 
@@ -316,7 +320,7 @@ def test_an_invalid_event_says_which_field_what_it_holds_and_what_would_be_right
 
 @pytest.mark.parametrize("value", [0, 12, "12", "a:b", "", None])
 def test_conn_id_may_be_a_number_or_a_text(value: Any) -> None:
-    assert decode_event(event(conn_id=value)) == decode_event(event())
+    assert decode_event(event(conn_id=value)).conn_id == (0 if value is None else value)
 
 
 @pytest.mark.parametrize("raw", [b"[]", b"[{}]", b"null", b"true", b"17", b'"text"'])

@@ -19,7 +19,7 @@ OUTSIDE = {
     *("traceback", "urllib", "uuid", "warnings", "webbrowser", "xmlrpc", "zipfile", "zoneinfo"),
 }
 """Modules of the standard library for clocks, files, sockets, processes, threads and chance."""
-ALLOWED = (set(sys.stdlib_module_names) - OUTSIDE) | {"engine", "msgspec", "radix"}
+ALLOWED = (set(sys.stdlib_module_names) - OUTSIDE) | {"engine", "msgspec", "radix", "xxhash"}
 CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "monotonic", "perf_counter"}
 """Attributes that read a clock when they are called on `datetime`, `date` or `time`."""
 FORBIDDEN_CALLS = {"open", "print", "input", "exec", "eval", "breakpoint", "__import__"}

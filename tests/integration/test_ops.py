@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from shards.ops.metrics import PREFIX
+from shards.ops.metric import PREFIX
 from tests.support.cluster import backend, frontend_of, publish
 from tests.support.frontend import Frontend
 from tests.support.nats_server import NatsServer, free_port

@@ -18,7 +18,8 @@ must not happen. `now` of an event's step is the highest event time so far unles
 - A rule shows only what differs from: PluginRule (TaxonomyRule when it has a product), its stage
   the position in the list, plugin_id 1001, plugin_sid [stage], from and to ANY, occurrence 1,
   timeout 600, and reliability 0, with which no alarm is published. null leaves a field out.
-- `opens`: the ids of the directives that open a backlog with this event.
+- `opens`: the ids of the directives that open a backlog with this event. If another event had the
+  same event_id before, the backlogs are `1/e1#1`, `1/e1#2`, …
 - `takes`: `"1/e1 2"`, the backlog and the stage at which it takes this event.
 - `counts`: the other counts. Opened and taken are counted from `opens` and `takes`.
 - `alarms`: one `{"id": "1/e1", ...}` per publish. The first of a backlog states what differs from
@@ -60,6 +61,13 @@ RULE_KEYS = (
     *("sticky_different", "custom_data1", "custom_data2", "custom_data3"),
     *("custom_label1", "custom_label2", "custom_label3"),
 )
+CONTENT = (
+    *("event_id", "timestamp", "sensor", "src_ip", "dst_ip", "plugin_id", "plugin_sid", "title"),
+    *("product", "category", "subcategory", "src_port", "dst_port", "protocol", "conn_id"),
+    *("custom_data1", "custom_data2", "custom_data3"),
+    *("custom_label1", "custom_label2", "custom_label3"),
+)
+"""The fields that make two events with the same id different ones."""
 TIMES = ("created_time", "update_time", "start_time", "end_time")
 CASE_KEYS = {"name", "assets", "directives", "options", "steps", "open"}
 STEP_KEYS = {
@@ -165,6 +173,7 @@ def expand_steps(steps: list[Json], directives: list[Json]) -> list[Step]:
     """Event n is called en and comes at time n; the clock is the highest time so far."""
     expanded: list[Step] = []
     latest: dict[str, Json] = {}
+    contents: dict[str, list[Json]] = {}
     now, number = BASE, 0
     for step in steps:
         check_keys(step, STEP_KEYS, f"step {len(expanded) + 1}")
@@ -174,6 +183,8 @@ def expand_steps(steps: list[Json], directives: list[Json]) -> list[Step]:
             event = fill_event(step["event"], number)
         now = clock(step, event, now)
         expected = expand_expected(step, event, now, directives, latest)
+        if event:
+            rename_opened(expected, step, event, contents.setdefault(event["event_id"], []))
         expanded.append(Step(event, now, expected))
     return expanded
 
@@ -229,6 +240,17 @@ def expect_events(expected: Expected, step: Json, event_id: str) -> None:
     ]
     counts = {"taken": len(taken), "opened": len(opened)}
     expected.counts |= {what: count for what, count in counts.items() if count}
+
+
+def rename_opened(expected: Expected, step: Json, event: Json, contents: list[Json]) -> None:
+    """The n-th event with an id opens the backlogs `id#n`, from 1, unless it is the first."""
+    content = {name: value for name, value in event.items() if name in CONTENT}
+    if content not in contents:
+        contents.append(content)
+    if number := contents.index(content):
+        opened = expected.alarm_events[len(expected.alarm_events) - len(step.get("opens", [])) :]
+        for record in opened:
+            record["alarm_id"] += f"#{number}"
 
 
 def expect_alarm(

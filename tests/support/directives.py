@@ -11,6 +11,7 @@ from engine.correlation.compiled_directive import CompiledDirective
 from engine.directives.directive import Directive
 from engine.event import NormalizedEvent
 from engine.options import Options
+from tests.support.events import make_event
 
 ASSETS = NetworkAssets(
     [
@@ -18,7 +19,7 @@ ASSETS = NetworkAssets(
         Asset("server", parse_network("10.0.0.5")[0], 5),
     ]
 )
-EVENT = NormalizedEvent("e1", 1000, "192.0.2.1", "10.0.0.5", plugin_id=1, plugin_sid=1)
+EVENT = make_event("e1", 1000, dst_ip="10.0.0.5", plugin_id=1, plugin_sid=1)
 RULE = RuleRecord(
     name="r",
     type="PluginRule",
@@ -55,4 +56,5 @@ def compiled(*rules: RuleRecord, options: Options | None = None, **more: Any) ->
 
 def event(stage: int, id_: str = "e", **more: Any) -> NormalizedEvent:
     """An event that matches the rule of a stage."""
-    return replace(EVENT, event_id=id_, plugin_sid=stage, **more)
+    given: Any = {"time": 1000, "dst_ip": "10.0.0.5"} | more
+    return make_event(id_, plugin_id=1, plugin_sid=stage, **given)

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from engine.alarm import PublishedAlarm, alarm_id, alarm_prefix
+from engine.alarm import PublishedAlarm, alarm_id, directive_salt
 from engine.asset import NetworkAssets
 from engine.correlation.correlator import Correlator
 from engine.correlation.outputs import Outputs
@@ -20,7 +20,7 @@ from engine.directives.asset_document import parse_assets
 from engine.directives.directive import parse_directives
 from engine.dsiem_format.saved_alarm import snapshot_from_alarm
 from engine.dsiem_format.saved_document import parse_saved_alarms
-from engine.event import decode_event
+from engine.event import NormalizedEvent, decode_event
 from engine.options import Options as EngineOptions
 from tests.support.oracle import Options, Output
 from tests.support.saved_backlogs import save_backlogs
@@ -42,6 +42,8 @@ class EngineUnderTest:
         self._options = _engine_options(options)
         self._names: dict[str, str] = {}
         """The oracle's name of each alarm id: directive/opening event."""
+        self._identities: dict[str, list[int]] = {}
+        """By event id: the identities of the events that had it, in order."""
         self.correlator = self._fresh()
 
     @property
@@ -49,13 +51,23 @@ class EngineUnderTest:
         return len(self.correlator)
 
     def event(self, event: Json, now: int) -> Output:
-        decoded = decode_event(json.dumps(event).encode())
-        for directive in self._directives:
-            made = alarm_id(alarm_prefix(self._options.node, directive.id), decoded.event_id)
-            self._names[made] = f"{directive.id}/{decoded.event_id}"
+        decoded = self.name(event)
         if self._assets.address_info(decoded.src_ip).whitelisted:
             return self.tick(now)  # as the router does: dropped before correlation
         return self._output(self.correlator.process_event(decoded, now))
+
+    def name(self, event: Json) -> NormalizedEvent:
+        """Give an event its name, as the oracle does; an engine may not get all events."""
+        decoded = decode_event(json.dumps(event).encode())
+        identities = self._identities.setdefault(decoded.event_id, [])
+        if decoded.identity not in identities:
+            identities.append(decoded.identity)
+        number = identities.index(decoded.identity)
+        name = f"{decoded.event_id}#{number}" if number else decoded.event_id
+        for directive in self._directives:
+            salt = directive_salt(self._options.node, directive.id)
+            self._names[alarm_id(decoded.identity ^ salt)] = f"{directive.id}/{name}"
+        return decoded
 
     def tick(self, now: int) -> Output:
         return self._output(self.correlator.advance_time(now))
@@ -80,7 +92,9 @@ class EngineUnderTest:
         }
         documents = {key: parse_saved_alarms(document) for key, document in saved.items()}
         self.restart(
-            msgspec.structs.replace(state, order=order, line_pending=state.key in pending)
+            msgspec.structs.replace(
+                state, order=order, line_pending=state.key in pending, ids_only=False
+            )
             for directive in self._directives
             if directive.id in documents
             for order, alarm in enumerate(documents[directive.id].alarms)
@@ -89,8 +103,13 @@ class EngineUnderTest:
 
     def restart(self, states: Iterable[BacklogSnapshot]) -> None:
         """Go on with a new engine that has these backlogs."""
-        self.correlator = self._fresh()
+        earlier, self.correlator = self.correlator.memory, self._fresh()
         assert self.correlator.restore(states) == []
+        for name in ("taken", "written"):
+            remembered = getattr(earlier, name)
+            getattr(self.correlator.memory, name).restore(remembered.entries(remembered.keys()))
+        # A service forgets these at a restart: they only lead to a count.
+        self.correlator.memory._identities = earlier._identities
 
     def _fresh(self) -> Correlator:
         return Correlator(self._directives, self._assets, self._options)

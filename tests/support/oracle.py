@@ -5,7 +5,8 @@ sentence of the specified behaviour. It must stay simple and must not import the
 cannot find a fault in code that both share.
 
 Events, assets and directives are the valid JSON objects of the files. An alarm_id is written as
-"directive id/id of the opening event"; the oracle does not compute the hash of a real one.
+"directive id/name of the opening event"; the oracle does not compute the hash of a real one. The
+name of an event is its id, with a number if another event had this id before.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Options:
     tag: str = "Identified Threat"
     expiry_grace: int = 0
     out_of_order_tolerance: int = 5
+    repeat_window: int = 600
 
 
 @dataclass
@@ -99,7 +101,7 @@ class Backlog:
 
     @property
     def alarm_id(self) -> str:
-        return f"{self.directive['id']}/{self.opening['event_id']}"
+        return f"{self.directive['id']}/{self.opening['name']}"
 
 
 # Events: the valid ones, made uniform.
@@ -109,7 +111,12 @@ def normalize(event: Json) -> Json:
     """Absent or null is 0 or ""; digits are numbers; addresses canonical; time in seconds."""
     numbers = ("plugin_id", "plugin_sid", "src_port", "dst_port")
     texts = ("product", "category", "subcategory", "protocol", *CUSTOM, *LABELS)
+    as_sent = ("event_id", "timestamp", "sensor", "src_ip", "dst_ip", "title", "conn_id")
+    content = [event.get(name) for name in as_sent]
+    content += [int(event.get(name) or 0) for name in numbers]
+    content += [event.get(name) or "" for name in texts]
     return {
+        "identity": repr(content),
         "event_id": event["event_id"],
         "time": seconds(event["timestamp"]),
         "src_ip": str(address(event["src_ip"])),
@@ -351,6 +358,14 @@ class Oracle:
         self.matcher = Matcher(self.assets, self.options)
         self.directives = [one for one in directives if not one.get("disabled")]
         self.backlogs: list[Backlog] = []
+        self.taken_at: dict[tuple[int, str], int] = {}
+        """By directive and identity: when an event was taken."""
+        self.written: dict[str, tuple[int, int]] = {}
+        """By alarm: the number of finished stages in the last line, and when it was written."""
+        self.names: dict[str, list[str]] = {}
+        """By event id: the identities of the events that had it, in order."""
+        self.last_taken: dict[str, str] = {}
+        """By event id: the identity of the last event taken."""
 
     @property
     def open_backlogs(self) -> int:
@@ -361,9 +376,9 @@ class Oracle:
         output = Output()
         for backlog in list(self.backlogs):
             if backlog.changed_at not in (None, now):
-                self.publish(backlog, output, lookups=False)
+                self.publish(backlog, now, output, lookups=False)
             if self.is_expired(backlog, now):
-                self.expire(backlog, output)
+                self.expire(backlog, now, output)
         return output
 
     def end(self) -> Output:
@@ -371,27 +386,51 @@ class Oracle:
         output = Output()
         for backlog in self.backlogs:
             if backlog.changed_at is not None:
-                self.publish(backlog, output, lookups=False)
+                self.publish(backlog, backlog.update_time, output, lookups=False)
         return output
 
     def event(self, event: Json, now: int) -> Output:
         """Close what has expired by now, then look at the event."""
         output = self.tick(now)
         seen = normalize(event)
+        seen["name"] = self.name(seen)
         if not self.assets.whitelisted(seen["src_ip"]):
             for directive in self.directives:
                 self.correlate(directive, seen, now, output)
         return output
 
+    def name(self, event: Json) -> str:
+        """The id of the event, with a number if another one had this id before."""
+        identities = self.names.setdefault(event["event_id"], [])
+        if event["identity"] not in identities:
+            identities.append(event["identity"])
+        number = identities.index(event["identity"])
+        return f"{event['event_id']}#{number}" if number else str(event["event_id"])
+
+    def is_remembered(self, since: int, now: int) -> bool:
+        """Within the window; with a window of 0 nothing is."""
+        return self.options.repeat_window > 0 and now - since <= self.options.repeat_window
+
     def correlate(self, directive: Json, event: Json, now: int, output: Output) -> None:
+        """A repeat leaves no trace; an event that is taken is remembered."""
+        key = (directive["id"], event["identity"])
+        if key in self.taken_at and self.is_remembered(self.taken_at[key], now):
+            output.count("repeated")
+            return
+        before = len(output.alarm_events)
+        self.correlate_new(directive, event, now, output)
+        if len(output.alarm_events) > before:
+            self.taken_at[key] = now
+            last = self.last_taken.get(event["event_id"], event["identity"])
+            if last != event["identity"]:
+                output.count("id_reused")
+            self.last_taken[event["event_id"]] = event["identity"]
+
+    def correlate_new(self, directive: Json, event: Json, now: int, output: Output) -> None:
         """Offer it to every open backlog, oldest first; if none consumed it, it may open one."""
         mine = [one for one in self.backlogs if one.directive is directive]
         consumed = [self.offer(backlog, event, now, output) for backlog in mine]
-        if any(consumed) or not self.matcher.matches(rule_of(directive, 1), event):
-            return
-        if any(one.opening["event_id"] == event["event_id"] for one in mine):
-            output.count("repeated")
-        else:
+        if not any(consumed) and self.matcher.matches(rule_of(directive, 1), event):
             self.open(directive, event, now, output)
 
     def open(self, directive: Json, event: Json, now: int, output: Output) -> None:
@@ -432,9 +471,6 @@ class Oracle:
             stage = backlog.stages[number]
             if not self.matcher.matches(stage.rule, event, backlog):
                 continue
-            if event["event_id"] in stage.ids:
-                output.count("repeated")
-                return True
             output.count("taken")
             note(backlog, stage, event, now, output)
             backlog.changed_at = now
@@ -457,7 +493,7 @@ class Oracle:
             backlog.current += 1
             backlog.now_at_stage = now
             backlog.stages[backlog.current].start_time = event["time"]
-        self.publish(backlog, output, lookups=True)
+        self.publish(backlog, now, output, lookups=True)
 
     def risk(self, backlog: Backlog, stage: Stage) -> int:
         addresses = backlog.src_ips + backlog.dst_ips
@@ -475,17 +511,23 @@ class Oracle:
         )
         return over and now - backlog.now_at_stage >= self.options.expiry_grace
 
-    def expire(self, backlog: Backlog, output: Output) -> None:
+    def expire(self, backlog: Backlog, now: int, output: Output) -> None:
         backlog.stages[backlog.current].status = "timeout"
         self.backlogs.remove(backlog)
         output.count("expired")
-        self.publish(backlog, output, lookups=False)
+        self.publish(backlog, now, output, lookups=False)
 
-    def publish(self, backlog: Backlog, output: Output, *, lookups: bool) -> None:
-        """Nothing when the risk is 0; else the whole record again."""
+    def publish(self, backlog: Backlog, now: int, output: Output, *, lookups: bool) -> None:
+        """Nothing when the risk is 0 or the alarm would go back; else the whole record again."""
         backlog.changed_at = None
         if backlog.risk == 0:
             return
+        finished = sum(stage.status == "finished" for stage in backlog.stages.values())
+        most, at = self.written.get(backlog.alarm_id, (0, now))
+        if finished < most and self.is_remembered(at, now):
+            output.count("outdated")
+            return
+        self.written[backlog.alarm_id] = finished, now
         if backlog.created_time is None:
             backlog.created_time = backlog.update_time
         output.alarms.append(self.alarm_record(backlog))
@@ -530,9 +572,7 @@ def refused(backlog: Backlog, stage: Stage, event: Json, tolerance: int) -> str:
     """Why an event that matches the current rule is not taken, "" when it is."""
     if stage.rule.get("sticky_different") and sticky_value(stage.rule, event) in stage.sticky_seen:
         return "sticky_seen"
-    if is_out_of_order(backlog, event, tolerance):
-        return "out_of_order"
-    return "repeated" if event["event_id"] in stage.ids else ""
+    return "out_of_order" if is_out_of_order(backlog, event, tolerance) else ""
 
 
 def is_out_of_order(backlog: Backlog, event: Json, tolerance: int) -> bool:

@@ -21,6 +21,7 @@ from engine.dsiem_format.saved_alarm import snapshot_from_alarm
 from engine.dsiem_format.saved_document import parse_saved_alarms
 from engine.event import NormalizedEvent
 from engine.options import Options
+from tests.support.events import make_event
 from tests.support.examples import examples
 
 Json = dict[str, Any]
@@ -142,7 +143,7 @@ def going_on(*items: Json, directive: Json = BRUTE_FORCE) -> Correlator:
 def event(id_: str, sid: int, after: int, **more: Any) -> NormalizedEvent:
     fields = {"src_ip": "10.0.0.7", "dst_ip": "10.0.0.25", "src_port": 4004, "dst_port": 22}
     given: Any = fields | more
-    return NormalizedEvent(event_id=id_, time=T0 + after, plugin_id=1001, plugin_sid=sid, **given)
+    return make_event(id_, T0 + after, plugin_id=1001, plugin_sid=sid, **given)
 
 
 def take(correlator: Correlator, *args: Any, **more: Any) -> Outputs:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from engine.correlation import compact_set
 from engine.correlation.backlog import Backlog
 from engine.event import NormalizedEvent
 from engine.options import Options
@@ -31,9 +32,12 @@ def test_a_stage_needs_its_occurrences() -> None:
     assert backlog.closed
 
 
-def test_a_repeated_event_id_is_not_taken_twice() -> None:
-    backlog = opened(rule(1), rule(2, occurrence=2))
-    assert [backlog.consume(event(2, "same"), NOW) for _ in range(2)] == ["taken", "repeated"]
+def test_each_event_has_an_id_of_its_own_in_a_stage() -> None:
+    """Their number is the number of events, also where a sensor uses an id again."""
+    backlog = opened(rule(1), rule(2, occurrence=5))
+    for id_ in ("same", "same (3)", "same", "same"):
+        assert backlog.consume(event(2, id_), NOW) == "taken"
+    assert list(compact_set.items(backlog.ids)) == ["same", "same (3)", "same (4)", "same (5)"]
 
 
 def test_a_sticky_value_counts_once() -> None:

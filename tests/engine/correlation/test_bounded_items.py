@@ -93,7 +93,7 @@ def test_an_address_that_is_kept_already_is_not_counted() -> None:
 def test_hits_are_bounded() -> None:
     correlator = flooded()
     hits = [Hit("Wise", "1.1.1.1", f"r{number}") for number in range(SENT)]
-    assert correlator.enrich((7, "opens"), "intel", hits)
+    assert correlator.enrich(next(correlator.open_keys()), "intel", hits)
     [published] = finish(correlator).published
     assert len(published.alarm.intel_hits) == MAX_ITEMS
     assert correlator.capped["hits"] == SENT - MAX_ITEMS

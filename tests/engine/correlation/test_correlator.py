@@ -18,6 +18,7 @@ from engine.directives.directive import Directive
 from engine.event import NormalizedEvent
 from engine.options import Options
 from tests.support.engine_adapter import EngineUnderTest
+from tests.support.events import backlog_key, make_event
 from tests.support.examples import examples
 from tests.support.oracle import Output
 from tests.support.strategies import MOMENTS, Moment, Scenario, scenarios
@@ -131,7 +132,13 @@ def correlator(*, track_changes: bool = False) -> Correlator:
 
 
 def event(id_: str, sid: int, time: int, src_ip: str = "10.0.0.1") -> NormalizedEvent:
-    return NormalizedEvent(id_, time, src_ip, "10.0.0.2", plugin_id=1, plugin_sid=sid)
+    return make_event(id_, time, src_ip=src_ip, dst_ip="10.0.0.2", plugin_id=1, plugin_sid=sid)
+
+
+WINDOW = Options().repeat_window
+BOTH = sorted(backlog_key(number, event("e1", 1, 100)) for number in (1, 2))
+FIRST = BOTH[0]
+"""The keys of the backlogs that e1 opens."""
 
 
 @pytest.fixture
@@ -143,36 +150,35 @@ def tracked() -> Correlator:
 
 
 def test_each_opened_changed_or_closed_backlog_is_reported_once(tracked: Correlator) -> None:
-    both = [(1, "e1"), (2, "e1")]
-    assert sorted(tracked.take_changed()) == both
+    assert sorted(tracked.take_changed()) == BOTH
     assert list(tracked.take_changed()) == []
     tracked.process_event(event("e2", 2, 101), 101)
-    assert sorted(tracked.take_changed()) == both
+    assert sorted(tracked.take_changed()) == BOTH
     tracked.process_event(event("e3", 2, 102), 102)
-    assert sorted(tracked.take_changed()) == both
-    assert [tracked.snapshot_of(key) for key in both] == [None, None]
+    assert sorted(tracked.take_changed()) == BOTH
+    assert [tracked.snapshot_of(key) for key in BOTH] == [None, None]
 
 
 def test_expired_backlogs_are_reported(tracked: Correlator) -> None:
     list(tracked.take_changed())
     tracked.advance_time(1000)
-    assert sorted(tracked.take_changed()) == [(1, "e1"), (2, "e1")]
+    assert sorted(tracked.take_changed()) == BOTH
 
 
 def test_a_backlog_that_is_opened_again_by_the_same_event_is_one_key(tracked: Correlator) -> None:
     tracked.advance_time(200)
-    tracked.process_event(event("e1", 1, 200), 200)
-    assert sorted(tracked.take_changed()) == [(1, "e1"), (2, "e1")]
-    state = tracked.snapshot_of((1, "e1"))
+    tracked.process_event(event("e1", 1, 100), 100 + WINDOW + 1)
+    assert sorted(tracked.take_changed()) == BOTH
+    state = tracked.snapshot_of(FIRST)
     assert state is not None
-    assert state.starts == (200, 200)
+    assert state.updated == 100 + WINDOW + 1
 
 
 def test_restored_backlogs_are_reported_as_changed_again(tracked: Correlator) -> None:
     again = correlator(track_changes=True)
     tracked.take_changed()
     again.restore(tracked.snapshots())
-    assert sorted(again.take_changed()) == [(1, "e1"), (2, "e1")]
+    assert sorted(again.take_changed()) == BOTH
 
 
 @pytest.mark.parametrize("key", [(1, "e2"), (3, "e1"), (-1, "")])
@@ -194,11 +200,11 @@ def test_oldest_first_survives_whatever_order_the_rows_come_in(
     before, after = correlator(track_changes=True), correlator(track_changes=True)
     for number in range(12):
         before.process_event(event(f"e{number}", 1, 100, f"10.0.0.{number}"), 100)
-    states = shuffled(before.snapshots(), key=lambda state: state.opened_by)
+    states = shuffled(before.snapshots(), key=lambda state: state.opening_id)
     after.restore(states)
     assert after.snapshots() == before.snapshots()
     after.process_event(event("new", 1, 100, "10.0.1.0"), 100)
-    assert [state.opened_by for state in after.snapshots()][11:13] == ["e11", "new"]
+    assert [state.opening_id for state in after.snapshots()][11:13] == ["e11", "new"]
 
 
 def test_restored_beside_open_ones_is_younger_than_they_are() -> None:
@@ -206,7 +212,7 @@ def test_restored_beside_open_ones_is_younger_than_they_are() -> None:
     before.process_event(event("old", 1, 100), 100)
     after.process_event(event("open", 1, 100, "10.0.0.9"), 100)
     assert after.restore(before.snapshots()) == []
-    orders = {state.opened_by: state.order for state in after.snapshots() if state.directive == 1}
+    orders = {state.opening_id: state.order for state in after.snapshots() if state.directive == 1}
     assert orders == {"open": 0, "old": 1}
 
 
@@ -216,15 +222,16 @@ def test_with_gaps_in_their_ages_the_restored_are_still_the_older_ones() -> None
         before.process_event(event(f"e{number}", 1, 100, f"10.0.0.{number}"), 100)
     after.restore([state for state in before.snapshots() if state.order in (2, 5)])
     after.process_event(event("new", 1, 100, "10.0.1.0"), 100)
-    orders = {state.opened_by: state.order for state in after.snapshots()}
+    orders = {state.opening_id: state.order for state in after.snapshots()}
     assert orders == {"e2": 2, "e5": 5, "new": 6}
 
 
 def test_what_changes_after_it_was_asked_is_not_in_the_answer(tracked: Correlator) -> None:
     keys = tracked.take_changed()
     tracked.process_event(event("e7", 1, 100, "10.0.0.7"), 100)
-    assert sorted(keys) == [(1, "e1"), (2, "e1")]
-    assert sorted(tracked.take_changed()) == [(1, "e7"), (2, "e7")]
+    assert sorted(keys) == BOTH
+    later = [backlog_key(number, event("e7", 1, 100, "10.0.0.7")) for number in (1, 2)]
+    assert sorted(tracked.take_changed()) == later
 
 
 class Unvisited(dict[int, DirectiveBacklogs]):
@@ -240,25 +247,24 @@ def test_what_is_asked_again_and_again_does_not_visit_all_directives(tracked: Co
     """Growth: with 12,000 directives each visit of all of them takes a millisecond."""
     tracked._by_directive = Unvisited(tracked._by_directive)
     assert tracked.active_directives == len(tracked) == 2
-    keys = [(1, "e1"), (2, "e1")]
-    assert sorted(tracked.take_changed()) == sorted(tracked.open_keys()) == keys
-    assert tracked.is_open((1, "e1"))
-    assert not tracked.is_open((3, "e1"))
+    assert sorted(tracked.take_changed()) == sorted(tracked.open_keys()) == BOTH
+    assert tracked.is_open(FIRST)
+    assert not tracked.is_open((3, FIRST[1]))
     assert list(tracked.open_backlogs()) == [1, 2]
     tracked.advance_time(1000)
     assert tracked.active_directives == len(tracked) == 0
-    assert sorted(tracked.take_changed()) == keys
+    assert sorted(tracked.take_changed()) == BOTH
     assert list(tracked.open_keys()) == []
 
 
 def test_a_snapshot_leaves_out_what_is_held_of_the_same_backlog(tracked: Correlator) -> None:
     tracked.process_event(event("e2", 2, 101), 101)
-    state = tracked.snapshot_of((1, "e1"), HeldItems(0, {"ids.2": 1, "src_ips": 1}))
+    state = tracked.snapshot_of(FIRST, HeldItems(0, {"ids.2": 1, "src_ips": 1}))
     assert state is not None
     assert (state.ids, state.src_ips, state.dst_ips) == ((), (), ("10.0.0.2",))
     assert state.left_out == {"ids.2": 1, "src_ips": 1}
-    whole = tracked.snapshot_of((1, "e1"))
+    whole = tracked.snapshot_of(FIRST)
     assert whole is not None
     assert state.with_sets(whole.sets, {}) == whole
     for held in (HeldItems(7, {"ids.2": 1}), HeldItems(0, {"ids.2": 2, "ids.1": 1, "other": 1})):
-        assert tracked.snapshot_of((1, "e1"), held) == whole
+        assert tracked.snapshot_of(FIRST, held) == whole

@@ -1,12 +1,16 @@
 """The backlogs of one directive: which of them take an event, and what follows."""
 
+from collections import Counter
+
 from engine.correlation.activity import Activity
 from engine.correlation.directive_backlogs import DirectiveBacklogs
 from engine.correlation.expiry import ExpiryQueue
+from engine.correlation.memory import Memory
 from engine.correlation.outputs import Outputs
 from engine.correlation.pending_lines import PendingLines
 from engine.event import NormalizedEvent
 from tests.support.directives import ASSETS, compiled, event, rule
+from tests.support.events import backlog_key
 
 NOW = 2000
 
@@ -17,8 +21,9 @@ class Directive:
     def __init__(self, *rules, **more) -> None:  # type: ignore[no-untyped-def]
         self.expiry = ExpiryQueue()
         self.activity = Activity(track_changes=True)
+        memory = Memory(600, Counter())
         self.backlogs = DirectiveBacklogs(
-            compiled(*rules, **more), self.expiry, PendingLines(), self.activity
+            compiled(*rules, **more), self.expiry, PendingLines(), self.activity, memory
         )
 
     def process(self, event: NormalizedEvent) -> Outputs:
@@ -65,11 +70,11 @@ def test_an_event_cannot_open_two_backlogs() -> None:
 def test_changes_are_reported_once() -> None:
     directive = Directive(rule(1), rule(2, occurrence=2))
     directive.process(event(1, "a"))
-    [(id_, changed)] = directive.activity.take_changed().items()
-    assert changed == {"a"}
+    id_, opened_by = backlog_key(7, event(1, "a"))
+    assert directive.activity.take_changed() == {id_: {opened_by}}
     assert directive.activity.take_changed() == {}
     directive.process(event(2, "b"))
-    assert directive.activity.take_changed() == {id_: {"a"}}
+    assert directive.activity.take_changed() == {id_: {opened_by}}
 
 
 def test_a_directive_is_active_while_it_has_an_open_backlog() -> None:
@@ -81,7 +86,7 @@ def test_a_directive_is_active_while_it_has_an_open_backlog() -> None:
     assert directive.activity.active == set()
     directive.process(event(1, "c"))
     [backlog] = directive.expiry.pop_expired(10_000)
-    directive.backlogs.expire(backlog, Outputs())
+    directive.backlogs.expire(backlog, 10_000, Outputs())
     assert directive.activity.active == set()
 
 
@@ -90,7 +95,7 @@ def test_an_expired_backlog_is_published_as_timed_out_and_leaves_no_trace() -> N
     directive.process(event(1, "a"))
     [backlog] = directive.expiry.pop_expired(10_000)
     outputs = Outputs()
-    directive.backlogs.expire(backlog, outputs)
+    directive.backlogs.expire(backlog, 10_000, outputs)
     [published] = outputs.published
     assert [one.status for one in published.alarm.rules] == ["finished", "timeout"]
     assert outputs.counts == {"expired": 1}

@@ -15,7 +15,7 @@ from engine.directives.condition import (
     compile_port,
     compile_text,
 )
-from engine.event import NormalizedEvent
+from tests.support.events import make_event
 
 HOME, OUTSIDE = AddressInfo(home=True), AddressInfo()
 
@@ -23,7 +23,7 @@ HOME, OUTSIDE = AddressInfo(home=True), AddressInfo()
 def matches(condition: Condition, **of: Any) -> bool:
     """Whether an event with these values matches, ANY being no condition."""
     assert not isinstance(condition, StageReference)
-    event = NormalizedEvent("e", 0, **({"src_ip": "192.0.2.1", "dst_ip": "192.0.2.2"} | of))
+    event = make_event("e", 0, **of)
     return condition is None or condition(event, OUTSIDE, OUTSIDE)
 
 
@@ -53,7 +53,7 @@ def test_addresses(text: str, inside: list[str], outside: list[str], field: str)
 
 
 def test_home_net_is_asked_of_the_right_side() -> None:
-    event = NormalizedEvent("e", 0, "192.0.2.1", "192.0.2.2")
+    event = make_event("e", 0)
     for text, wanted in {"HOME_NET": True, "!HOME_NET": False, " HOME_NET ": True}.items():
         of_src, of_dst = compile_address(text, "src_ip"), compile_address(text, "dst_ip")
         assert callable(of_src)

@@ -17,8 +17,9 @@ from shards.checkpoint.store import CheckpointStore
 from shards.checkpoint.tables import BacklogRow, BlockRow, Row
 from tests.support.checkpoint_files import NOW, open_store
 from tests.support.directives import ASSETS, directive, event, rule
+from tests.support.events import backlog_key
 
-KEY = (7, "open")
+KEY = backlog_key(7, event(1, "open", src_port=0))
 TIME = 1000
 MANY = 5 * BLOCK_ITEMS + 7
 

@@ -114,12 +114,13 @@ def test_each_checkpoint_writes_only_the_changes_since_the_last_one(
     def recorded_save(
         store: CheckpointStore, rows: Any, closed: Any, *args: Any, **kw: Any
     ) -> None:
-        saves.append(([row[:2] for row in rows], list(closed)))
+        saves.append(([row[:2] for row in rows if isinstance(row, BacklogRow)], list(closed)))
         save(store, rows, closed, *args, **kw)
 
     monkeypatch.setattr(CheckpointStore, "save", recorded_save)
     correlator = pair_correlator(2, track_changes=True)
     checkpointer = disk.checkpointer(correlator)
+    keys = sorted(correlator.open_keys(), key=lambda key: key[0])
     write(checkpointer)
     take(correlator, 1, GOES_ON, 1)
     for action in (GOES_ON, GOES_ON, ENDS):
@@ -128,7 +129,7 @@ def test_each_checkpoint_writes_only_the_changes_since_the_last_one(
     write(checkpointer)
     first, second, third = saves
     assert (len(first[0]), first[1]) == (4, [])
-    assert second == ([(1, "e1")], [(2, "e0")])
+    assert second == ([keys[1]], [keys[2]])
     assert third == ([], [])
     assert disk.rows() == {1: 2, 2: 1}
 
@@ -301,7 +302,7 @@ def test_rows_of_restored_backlogs_are_not_written_again(disk: Disk, written: li
     take(correlator, 1, GOES_ON, 7)
     write(checkpointer)
     checkpointer.finish(LATER)
-    assert written == [0, 1, 0, 0]
+    assert written == [0, 2, 0, 0]  # the backlog, and that the event was taken
     again = pair_correlator(0)
     disk.checkpointer(again).restore()
     assert again.snapshots() == correlator.snapshots()

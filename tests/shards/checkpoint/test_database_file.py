@@ -259,12 +259,28 @@ PRAGMA user_version = 1;
 INSERT INTO backlog VALUES (1, 'a', 0, 1, x'61');
 """
 """The database as the first version made it; never to be changed."""
+VERSION_2 = f"""
+{VERSION_1}
+CREATE TABLE IF NOT EXISTS block (
+    directive INTEGER NOT NULL,
+    opened_by TEXT NOT NULL,
+    name TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    items BLOB NOT NULL,
+    UNIQUE (directive, opened_by, name, number)
+) STRICT;
+PRAGMA user_version = 2;
+"""
+"""Likewise."""
 
 
-def test_a_file_of_version_1_is_upgraded_with_its_rows(tmp_path: Path, logged: list[Any]) -> None:
+@pytest.mark.parametrize("script", [VERSION_1, VERSION_2], ids=["1", "2"])
+def test_a_file_of_an_earlier_version_is_upgraded_with_its_rows(
+    tmp_path: Path, logged: list[Any], script: str
+) -> None:
     path = tmp_path / "backlogs.db"
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(VERSION_1)
+        connection.executescript(script)
     prepare_database(path)
     with open_store(path) as store:
         store.save([BacklogRow(2, "b", 0, b"b"), BlockRow(2, "b", "ids.2", 0, b"[]")], [], NOW)
@@ -272,4 +288,5 @@ def test_a_file_of_version_1_is_upgraded_with_its_rows(tmp_path: Path, logged: l
             (b"a", {}),
             (b"b", {"ids.2": [b"[]"]}),
         ]
+        assert store.load_memory(NOW) == []
     assert logged == []

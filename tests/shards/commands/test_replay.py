@@ -43,11 +43,11 @@ def test_the_ledger_counts_every_line_once_and_adds_up(replay: Replay) -> None:
     second_source = {"src_ip": "192.0.2.2"}
     result = replay(
         event("a", 0, LOGIN),  # opens
-        event("a", 1, LOGIN),  # repeats the opening
+        event("a", 0, LOGIN),  # repeats the opening
         "",
         event("b", 10, LOGIN_AGAIN),  # taken
         " \t",
-        event("b", 11, LOGIN_AGAIN),  # repeated
+        event("b", 10, LOGIN_AGAIN),  # repeated
         event("c", 12, LOGIN_AGAIN, **second_source),  # concerns 1, which does not want it
         event("d", -9, LOGIN_AGAIN),  # out of order
         event("e", 13, DENIED),  # opens

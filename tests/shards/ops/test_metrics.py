@@ -2,8 +2,9 @@
 
 import re
 
+from shards.ops.metric import PREFIX
 from shards.ops.metric_samples import HistogramSample
-from shards.ops.metrics import METRICS, PREFIX
+from shards.ops.metrics import METRICS
 from tests.support.overviews import overview_with_all_metrics
 from tests.support.paths import ROOT
 

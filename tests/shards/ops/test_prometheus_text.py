@@ -8,7 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from shards.histograms import LAG_BOUNDS, Timings, observe
 from shards.ledger import Events, Ledger
-from shards.ops.metrics import METRICS, PREFIX
+from shards.ops.metric import PREFIX
+from shards.ops.metrics import METRICS
 from shards.ops.overview import Overview
 from shards.ops.prometheus_text import prometheus_text
 from tests.support.overviews import overview, overview_with_all_metrics

@@ -69,6 +69,7 @@ VARIABLES: list[Variable] = [
     ("DSIEM_NODE", "node", "n1", "n1"),
     ("DSIEM_MINALARMLIFETIME", "min_alarm_lifetime", "5", 5),
     ("DSIEM_OUT_OF_ORDER_TOLERANCE", "out_of_order_tolerance", "300", 300),
+    ("DSIEM_REPEAT_WINDOW", "repeat_window", "60", 60),
     ("DSIEM_MEDRISKMIN", "med_risk_min", "4", 4),
     ("DSIEM_MEDRISKMAX", "med_risk_max", "7", 7),
     ("DSIEM_STATUS", "status", "New", ("New",)),

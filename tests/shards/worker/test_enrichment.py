@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from engine.alarm import BacklogKey, Hit, LookupRequest, PublishedAlarm
+from engine.alarm import Hit, LookupRequest, PublishedAlarm
 from engine.asset import NetworkAssets
 from engine.correlation.correlator import Correlator
 from engine.correlation.outputs import Outputs
@@ -20,12 +20,22 @@ from engine.options import Options
 from shards.lookups.service import LookupHits, LookupsDone
 from shards.settings.settings import Settings
 from shards.worker.enrichment import Enrichment
+from tests.support.events import backlog_key
 from tests.support.lookup_service import in_loop
 
 NOW = 1_700_000_000
 IP = "203.0.113.9"
-KEY: BacklogKey = (1, "e1")
 FIRST, SECOND = Hit("p", IP, "first"), Hit("p", IP, "second")
+
+
+def raw_event(stage: int) -> bytes:
+    """The event that finishes a stage."""
+    event = {"event_id": f"e{stage}", "timestamp": "2023-11-14T22:13:20Z", "sensor": "s"}
+    event |= {"src_ip": IP, "dst_ip": "10.0.0.2"}
+    return json.dumps(event | {"plugin_id": 1, "plugin_sid": stage}).encode()
+
+
+KEY = backlog_key(1, decode_event(raw_event(1)))
 
 
 def rule(stage: int) -> dict[str, Any]:
@@ -51,11 +61,8 @@ class Worker:
 
     def take(self, stage: int) -> list[PublishedAlarm]:
         """Correlate the event that finishes a stage; pass what is published to enrichment."""
-        event = {"event_id": f"e{stage}", "timestamp": "2023-11-14T22:13:20Z", "sensor": "s"}
-        event |= {"src_ip": IP, "dst_ip": "10.0.0.2"}
-        raw = json.dumps(event | {"plugin_id": 1, "plugin_sid": stage}).encode()
         outputs = Outputs()
-        self.correlator.process_event_into(decode_event(raw), self.now, outputs)
+        self.correlator.process_event_into(decode_event(raw_event(stage)), self.now, outputs)
         self.enrichment.request_lookups(outputs.published)
         return outputs.published
 

@@ -11,7 +11,7 @@ from engine.alarm import MAX_ITEMS
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import parse_directives
 from engine.options import Options
-from shards.checkpoint.checkpointer import CheckpointStats
+from shards.checkpoint.stats import CheckpointStats
 from shards.histograms import LAG_BOUNDS
 from shards.ipc.messages import WorkerReport
 from shards.settings.settings import Settings

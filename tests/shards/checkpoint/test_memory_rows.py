@@ -1,0 +1,168 @@
+"""The memory of repeats in the checkpoint: it outlives workers and services, and has a bound."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.correlation.correlator import Correlator
+from engine.options import Options
+from shards.checkpoint import tables
+from shards.checkpoint.checkpointer import Checkpointer
+from shards.checkpoint.database_file import prepare_database
+from shards.checkpoint.memory_rows import MemoryEncoder, restore_memory
+from shards.checkpoint.paths import checkpoint_path
+from shards.checkpoint.store import CheckpointStore
+from shards.checkpoint.tables import MemoryRow
+from shards.ledger import Ledger
+from shards.settings.settings import Settings
+from tests.support.checkpoint_files import NOW, open_store
+from tests.support.directives import ASSETS, directive, event, rule
+
+WINDOW = 600
+OPTIONS = Options(track_changes=True, repeat_window=WINDOW)
+
+
+class Worker:
+    """A correlator of some directives of two stages, and its checkpoints."""
+
+    def __init__(
+        self, folder: Path, ids: Iterable[int] = (1,), *, first_start: bool = True
+    ) -> None:
+        directives = {id_: directive(rule(1), rule(2, timeout=2**31), id=id_) for id_ in ids}
+        settings = Settings(log_dir=folder)
+        prepare_database(checkpoint_path(settings))
+        self.correlator = Correlator(directives.values(), ASSETS, OPTIONS)
+        self.checkpointer = Checkpointer(
+            self.correlator, directives, Ledger(), settings, OPTIONS, first_start=first_start
+        )
+        self.checkpointer.restore()
+
+    def save(self) -> None:
+        asyncio.run(self.checkpointer.write_checkpoint())
+
+
+def rows(folder: Path) -> list[tuple[str, bytes]]:
+    with open_store(checkpoint_path(Settings(log_dir=folder))) as store:
+        return store.load_memory(time.time_ns())
+
+
+def outcome(worker: Worker, stage: int, id_: str, now: int) -> dict[str, int]:
+    """How the same event of a stage is consumed at `now`."""
+    return dict(worker.correlator.process_event(event(stage, id_), now).counts)
+
+
+def finish_an_alarm(worker: Worker, now: int) -> None:
+    assert outcome(worker, 1, "opens", now) == {"opened": 1}
+    assert outcome(worker, 2, "ends", now) == {"taken": 1, "finished": 1}
+
+
+@pytest.mark.parametrize("first_start", [True, False])
+def test_what_was_taken_before_a_death_is_a_repeat_after_it(
+    tmp_path: Path, first_start: bool
+) -> None:
+    now = int(time.time())
+    worker = Worker(tmp_path)
+    finish_an_alarm(worker, now)
+    worker.save()
+    restarted = Worker(tmp_path, first_start=first_start)
+    assert outcome(restarted, 1, "opens", now + 5) == {"repeated": 1}
+    assert outcome(restarted, 2, "ends", now + 5) == {"repeated": 1}
+    assert outcome(restarted, 1, "opens", now + WINDOW + 1) == {"opened": 1}
+
+
+def test_an_orderly_stop_keeps_it_too(tmp_path: Path) -> None:
+    now = int(time.time())
+    worker = Worker(tmp_path)
+    finish_an_alarm(worker, now)
+    worker.checkpointer.finish(time.monotonic() + 10)
+    assert outcome(Worker(tmp_path), 1, "opens", now) == {"repeated": 1}
+
+
+def test_an_alarm_does_not_go_back_after_a_restart(tmp_path: Path) -> None:
+    now = int(time.time()) - WINDOW
+    worker = Worker(tmp_path)
+    assert outcome(worker, 1, "opens", now) == {"opened": 1}
+    assert outcome(worker, 2, "ends", now + 100) == {"taken": 1, "finished": 1}
+    worker.save()
+    restarted = Worker(tmp_path)
+    again = restarted.correlator.process_event(event(1, "opens"), now + WINDOW + 1)
+    assert again.counts == {"opened": 1, "outdated": 1}
+    assert again.published == []
+
+
+def test_directives_take_their_memory_to_another_worker(tmp_path: Path) -> None:
+    now = int(time.time())
+    both = Worker(tmp_path, (1, 2))
+    assert outcome(both, 1, "opens", now) == {"opened": 2}
+    both.save()
+    for id_ in (1, 2):
+        worker = Worker(tmp_path, (id_,))
+        assert len(worker.correlator.memory.taken) == 1
+        assert outcome(worker, 1, "opens", now) == {"repeated": 1}
+
+
+def test_each_entry_is_written_once(tmp_path: Path) -> None:
+    now = int(time.time())
+    worker = Worker(tmp_path)
+    finish_an_alarm(worker, now)
+    for _ in range(3):
+        worker.save()
+    assert sorted(kind for kind, _ in rows(tmp_path)) == ["taken", "written"]
+    outcome(worker, 1, "other", now)
+    worker.save()
+    assert len(rows(tmp_path)) == 3
+    restarted = Worker(tmp_path)
+    restarted.save()
+    assert len(rows(tmp_path)) == 3
+
+
+def test_a_memory_that_was_lost_is_written_anew(tmp_path: Path) -> None:
+    now = int(time.time())
+    worker = Worker(tmp_path)
+    finish_an_alarm(worker, now)
+    path = checkpoint_path(Settings(log_dir=tmp_path))
+    for file in path.parent.iterdir():
+        file.unlink()
+    worker.save()  # finds that the file is gone, and writes all into a new one
+    assert outcome(Worker(tmp_path), 1, "opens", now) == {"repeated": 1}
+
+
+def test_a_large_memory_is_written_in_rows_of_bounded_size(tmp_path: Path) -> None:
+    now = int(time.time())
+    worker = Worker(tmp_path)
+    for number in range(5000):
+        worker.correlator.memory.taken.put(number, (now, 1))
+    worker.save()
+    assert len(Worker(tmp_path).correlator.memory.taken) == 5000
+    encoded = list(MemoryEncoder(worker.correlator.memory).encode(whole=True))
+    assert [row.kind for row in encoded] == ["taken"] * 3
+    assert all(len(row.entries) < 50_000 for row in encoded)
+
+
+def test_old_rows_are_deleted_and_the_table_has_a_bound(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "MAX_MEMORY_ROWS", 10)
+    second = NOW // 10**9
+    with closing(CheckpointStore(path, WINDOW)) as store:
+        store.save([MemoryRow("taken", second - WINDOW - 1, b"old")], [], NOW)
+        assert store.load_memory(NOW) == []
+        store.save([MemoryRow("taken", second, bytes([n])) for n in range(30)], [], NOW)
+        assert store.load_memory(NOW) == [("taken", bytes([n])) for n in range(20, 30)]
+        store.save([], [], NOW + (WINDOW + 1) * 10**9)
+        assert store.load_memory(NOW) == []
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\xc1", b"\x91\x01", b"\x91\x93\xa1a\x01\x01"])
+def test_damaged_rows_are_left_out_and_counted(
+    tmp_path: Path, damaged: bytes, logged: list[Any]
+) -> None:
+    memory = Worker(tmp_path).correlator.memory
+    restore_memory(memory, [("taken", damaged), ("taken", b"\x91\x93\x05\x01\x01")], {1})
+    assert memory.taken.keys() == [5]
+    assert [line["rows"] for line in logged] == [1]
