@@ -97,7 +97,9 @@ def _convert(value: Any, field_type: Any) -> tuple[Any, bool]:
     if field_type is not str:
         if isinstance(value, str) and not value.strip():  # a blank number is absent
             return 0, True
-        return msgspec.convert(value, field_type, strict=False), True
+        value = msgspec.convert(value, field_type, strict=False)
+        if not isinstance(value, str):
+            return value, True
     if isinstance(value, bool):
         return ("true" if value else "false"), False
     if isinstance(value, _Number):

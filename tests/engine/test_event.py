@@ -323,6 +323,16 @@ def test_conn_id_may_be_a_number_or_a_text(value: Any) -> None:
     assert decode_event(event(conn_id=value)).conn_id == (0 if value is None else value)
 
 
+@pytest.mark.parametrize(
+    "value", ["-1", "1.5", "9" * 30, "1e400", "true", "[1]", "{}", '"a\\ud800b"', '"a\xffb"']
+)
+def test_a_conn_id_of_any_kind_loses_no_event(value: str) -> None:
+    raw = event(conn_id="ODD").replace(b'"ODD"', value.encode("latin-1"))
+    decoded, sent_again = decode_event(raw), decode_event(raw)
+    assert isinstance(decoded.conn_id, int) or type(decoded.conn_id) is str
+    assert decoded.identity == sent_again.identity
+
+
 @pytest.mark.parametrize("raw", [b"[]", b"[{}]", b"null", b"true", b"17", b'"text"'])
 def test_json_that_is_no_object(raw: bytes) -> None:
     assert reason(raw) == "bad_type"
