@@ -64,12 +64,15 @@ def repair_references(rules: list[tuple[Item, list[Finding]]]) -> None:
 
     Dsiem (Go) copies the text of that stage as it stands, and a copied reference matches nothing.
     Where the text is open, it takes the value of the event that opened the backlog. Stage 1 may
-    have no reference there either.
+    have no reference there either. It compares no protocols: such a reference in one is ANY.
     """
     before = {values.get("stage"): values.copy() for values, _ in rules}
     for values, findings in rules:
         for position, finding in enumerate(findings):
-            if finding.code == "bad-reference" and values["stage"] > 1:
+            if finding.code == "bad-reference" and finding.field == "protocol":
+                values["protocol"] = "ANY"
+                findings[position] = finding.as_warning("taken as ANY, as in Dsiem (Go)")
+            elif finding.code == "bad-reference" and values["stage"] > 1:
                 field = finding.field
                 referenced = before.get(int(values[field][1:]), {}).get(field)
                 if referenced is not None:

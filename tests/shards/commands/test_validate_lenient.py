@@ -116,6 +116,21 @@ def test_a_reference_to_its_own_or_a_later_stage(item: str, validate: Validate) 
     assert repaired(marked.replace("§", "")).rules[1].from_ == text
 
 
+@pytest.mark.parametrize("stage", [1, 2])
+def test_a_faulty_reference_in_the_protocol_is_any(stage: int, validate: Validate) -> None:
+    """Dsiem (Go) runs such directives, since it never compares protocols."""
+    rules = [rule(1), rule(2)]
+    rules[stage - 1] = rule(stage, protocol='§":2"')
+    marked = directives(directive(*rules))
+    file = write("directives_x.json", marked)
+    assert validate(file).code == 1
+    result = validate(LENIENT, file)
+    [line] = result.lines
+    assert result.code == 0
+    assert line.endswith("taken as ANY, as in Dsiem (Go)")
+    assert repaired(marked.replace("§", "")).rules[stage - 1].protocol == "ANY"
+
+
 def test_field_names_in_other_capitals(validate: Validate) -> None:
     """As Dsiem (Go) reads them."""
     marked = directives(
