@@ -125,8 +125,16 @@ class RecentKeys(Generic[K]):
         return [(key, *stamp) for key, stamp in found if stamp is not None]
 
     def restore(self, entries: Iterable[Entry[K]]) -> None:
-        """Remember saved keys again, before those that were put since."""
-        saved = {key: (time, value) for key, time, value in sorted(entries, key=_time_of)}
+        """Remember saved keys again, before those that were put since.
+
+        Of several entries of a key the latest one counts.
+        """
+        if not self._window:  # it was another one when they were saved
+            return
+        saved: dict[K, Stamp] = {}
+        for key, time, value in sorted(entries, key=_time_of):
+            saved.pop(key, None)  # to put it at the end
+            saved[key] = (time, value)
         since = dict(self.stamps)
         for key in since.keys() & saved.keys():
             del saved[key]
