@@ -6,6 +6,7 @@ damaged text keeps the replacement character U+FFFD where it is damaged.
 
 import json
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -97,9 +98,9 @@ def _convert(value: Any, field_type: Any) -> tuple[Any, bool]:
     if field_type is not str:
         if isinstance(value, str) and not value.strip():  # a blank number is absent
             return 0, True
-        value = msgspec.convert(value, field_type, strict=False)
-        if not isinstance(value, str):
-            return value, True
+        number = _convert_number(value, field_type)
+        if not isinstance(number, str):
+            return number, True
     if isinstance(value, bool):
         return ("true" if value else "false"), False
     if isinstance(value, _Number):
@@ -108,6 +109,14 @@ def _convert(value: Any, field_type: Any) -> tuple[Any, bool]:
         raise ValueError
     whole = _without_halves(value)
     return whole, REPLACEMENT not in whole
+
+
+def _convert_number(value: Any, field_type: Any) -> Any:
+    """A value as this type, not only a text; the value itself if it is to be a text."""
+    if isinstance(value, _Number):  # as it stands, a field for numbers and texts would keep it
+        with suppress(msgspec.MsgspecError):
+            return msgspec.json.decode(value.encode(), type=field_type, strict=False)
+    return msgspec.convert(value, field_type, strict=False)
 
 
 def _without_halves(text: str) -> str:

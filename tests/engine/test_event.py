@@ -333,6 +333,13 @@ def test_a_conn_id_of_any_kind_loses_no_event(value: str) -> None:
     assert decoded.identity == sent_again.identity
 
 
+@pytest.mark.parametrize("value", [5, 2**63 - 1, "5", "a"])
+def test_conn_id_is_the_same_beside_what_has_to_be_repaired(value: Any) -> None:
+    repaired: list[str] = []
+    assert decode_event(event(conn_id=value, protocol=6), repaired).conn_id == value
+    assert repaired == ["protocol"]
+
+
 @pytest.mark.parametrize("raw", [b"[]", b"[{}]", b"null", b"true", b"17", b'"text"'])
 def test_json_that_is_no_object(raw: bytes) -> None:
     assert reason(raw) == "bad_type"
@@ -609,7 +616,7 @@ anything = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from([*GOOD, "src_port", "title", "other"]), anything))
+@given(st.dictionaries(st.sampled_from([*NormalizedEvent.__struct_fields__, "other"]), anything))
 def test_any_values_give_an_event_or_a_reason(changes: dict[str, Any]) -> None:
     raw = event(**changes)
     assert reason(raw) in ("", *INVALID_REASONS)
