@@ -173,9 +173,13 @@ class DirectiveBacklogs:
         backlog.shares_alarm = True
 
     def _remember_alarm(self, backlog: Backlog, now: int) -> None:
-        """Remember how many finished stages the last line of this alarm has, if there is one."""
-        if backlog.risk:
-            self._memory.written.put(backlog.alarm_id, (now, len(backlog.starts) - 1))
+        """Remember how many finished stages the lines of this alarm have, if there is one.
+
+        Another backlog may have written one with more of them.
+        """
+        finished = len(backlog.starts) - 1
+        if backlog.risk and not self._memory.is_outdated(backlog.alarm_id, finished, now):
+            self._memory.written.put(backlog.alarm_id, (now, finished))
 
     def _publish(
         self,
@@ -204,8 +208,7 @@ class DirectiveBacklogs:
         outputs.count("expired")
         self._pending.discard(backlog)
         self._publish(backlog, now, outputs, timed_out=True)
-        if not backlog.shares_alarm:  # else it may be older than that of another backlog
-            self._remember_alarm(backlog, now)
+        self._remember_alarm(backlog, now)
 
     def write_pending(self, backlog: Backlog, now: int, outputs: Outputs) -> None:
         """Write the alarm of a backlog that has left the pending lines."""
