@@ -1,6 +1,7 @@
 """The memory of repeats in the checkpoint: it outlives workers and services, and has a bound."""
 
 import asyncio
+import os
 import time
 from collections.abc import Iterable
 from contextlib import closing
@@ -15,7 +16,7 @@ from shards.checkpoint import tables
 from shards.checkpoint.checkpointer import Checkpointer
 from shards.checkpoint.database_file import prepare_database
 from shards.checkpoint.memory_rows import MemoryEncoder, restore_memory
-from shards.checkpoint.paths import checkpoint_path
+from shards.checkpoint.paths import FOLDER, checkpoint_path
 from shards.checkpoint.store import CheckpointStore
 from shards.checkpoint.tables import MemoryRow
 from shards.ledger import Ledger
@@ -93,6 +94,57 @@ def test_an_alarm_does_not_go_back_after_a_restart(tmp_path: Path) -> None:
     again = restarted.correlator.process_event(event(1, "opens"), now + WINDOW + 1)
     assert again.counts == {"opened": 1, "outdated": 1}
     assert again.published == []
+
+
+def save_as_peers_do(folder: Path, now: int) -> None:
+    """A backlog opened by the event "opens", in a saved file that is newer than its row."""
+    worker = Worker(folder)
+    assert outcome(worker, 1, "opens", now) == {"opened": 1}
+    worker.checkpointer.finish(time.monotonic() + 10)
+    later = time.time() + 10
+    os.utime(folder / FOLDER / "1.json", (later, later))
+
+
+def reused(worker: Worker, now: int) -> dict[str, int]:
+    """How another event with the id of the one in the file is consumed."""
+    other = event(1, "opens", src_ip="192.0.2.9")
+    return dict(worker.correlator.process_event(other, now).counts)
+
+
+def test_with_a_memory_of_the_directive_identities_decide_what_repeats_a_saved_file(
+    tmp_path: Path,
+) -> None:
+    now = int(time.time())
+    save_as_peers_do(tmp_path, now)
+    worker = Worker(tmp_path)
+    assert len(worker.correlator) == 1
+    assert len(worker.correlator.memory.saved_ids) == 0
+    assert outcome(worker, 1, "opens", now + 1) == {"repeated": 1}
+    assert reused(worker, now + 1) == {"opened": 1}
+
+
+def test_without_one_the_ids_in_the_file_do(tmp_path: Path) -> None:
+    now = int(time.time())
+    save_as_peers_do(tmp_path, now)
+    checkpoint_path(Settings(log_dir=tmp_path)).unlink()
+    worker = Worker(tmp_path)
+    assert len(worker.correlator) == 1
+    assert outcome(worker, 1, "opens", now + 1) == {"repeated": 1}
+    assert reused(worker, now + 1) == {"repeated": 1}
+    assert reused(worker, now + WINDOW) == {"repeated": 1}
+    assert reused(worker, now + WINDOW + 1) == {"opened": 1}
+
+
+def test_the_memory_of_another_directive_does_not_count(tmp_path: Path) -> None:
+    now = int(time.time())
+    save_as_peers_do(tmp_path, now)
+    checkpoint_path(Settings(log_dir=tmp_path)).unlink()
+    other = Worker(tmp_path, (2,))
+    assert outcome(other, 1, "something", now) == {"opened": 1}
+    other.save()
+    worker = Worker(tmp_path, (1, 2))
+    assert len(worker.correlator) == 2
+    assert reused(worker, now + 1) == {"repeated": 1, "opened": 1}
 
 
 def test_directives_take_their_memory_to_another_worker(tmp_path: Path) -> None:
