@@ -5,13 +5,15 @@ at each checkpoint must not visit every directive.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+
+from engine.alarm import BacklogKey
 
 
 class Activity:
     """Noted by the backlogs of each directive, and read by the correlator."""
 
-    __slots__ = ("_changed", "active")
+    __slots__ = ("_changed", "_save", "active", "cut")
 
     def __init__(self, *, track_changes: bool) -> None:
         self.active: set[int] = set()
@@ -19,6 +21,28 @@ class Activity:
         self._changed: defaultdict[int, set[str]] | None = (
             defaultdict(set) if track_changes else None
         )
+        self.cut: dict[BacklogKey, None] = {}
+        """Backlogs that are still to be saved as they were at a moment."""
+        self._save: Callable[[BacklogKey], None] = _ignore
+
+    def begin_cut(self, keys: Iterable[BacklogKey], save: Callable[[BacklogKey], None]) -> None:
+        """Call `save` for each of these backlogs that changes before `next_of_cut` has given it.
+
+        So all of them can be saved as they are now, one after the other, while events go on.
+        """
+        self.cut = dict.fromkeys(keys)
+        self._save = save
+
+    def next_of_cut(self) -> BacklogKey | None:
+        """The next backlog to be saved; None if all are."""
+        return self.cut.popitem()[0] if self.cut else None
+
+    def before_change(self, directive: int, opened_by: str) -> None:
+        """To be called before a backlog changes, if there is a cut."""
+        key = directive, opened_by
+        if key in self.cut:
+            del self.cut[key]
+            self._save(key)
 
     def add_changed(self, directive: int, opened_by: str) -> None:
         """Note that a backlog was opened, changed or closed, if changes are tracked."""
@@ -31,3 +55,7 @@ class Activity:
             return {}
         changed, self._changed = self._changed, defaultdict(set)
         return changed
+
+
+def _ignore(_: BacklogKey) -> None:
+    pass

@@ -6,7 +6,7 @@ caller chooses the clock (wall time, or the highest event time).
 
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import chain, repeat
 
 from engine.alarm import BacklogKey, Hit, LookupKind
@@ -183,6 +183,14 @@ class Correlator:
         lazily, since there may be many.
         """
         return _keys(self._activity.take_changed().items())
+
+    def begin_cut(self, keys: Iterable[BacklogKey], save: Callable[[BacklogKey], None]) -> None:
+        """As `Activity.begin_cut`."""
+        self._activity.begin_cut(keys, save)
+
+    def next_of_cut(self) -> BacklogKey | None:
+        """As `Activity.next_of_cut`."""
+        return self._activity.next_of_cut()
 
     def open_keys(self) -> Iterator[BacklogKey]:
         """The keys of all open backlogs; like those of `take_changed`."""

@@ -113,6 +113,8 @@ class DirectiveBacklogs:
         self, backlog: Backlog, stage: int, event: NormalizedEvent, now: int, outputs: Outputs
     ) -> bool:
         """Let a backlog consume an event; returns whether it took it."""
+        if self._activity.cut:
+            self._activity.before_change(self._id, backlog.opened_by)
         if stage == len(backlog.starts):  # the current one
             outcome = backlog.consume(event, now)
             if outcome not in ("taken", "finished"):
@@ -203,6 +205,7 @@ class DirectiveBacklogs:
 
     def expire(self, backlog: Backlog, now: int, outputs: Outputs) -> None:
         """Close a backlog whose current stage has timed out; it has left the expiry queue."""
+        self._activity.before_change(self._id, backlog.opened_by)
         self._remove(backlog, backlog.stage)
         self._activity.add_changed(self._id, backlog.opened_by)
         outputs.count("expired")
@@ -212,12 +215,17 @@ class DirectiveBacklogs:
 
     def write_pending(self, backlog: Backlog, now: int, outputs: Outputs) -> None:
         """Write the alarm of a backlog that has left the pending lines."""
+        if self._activity.cut:
+            self._pending.add(backlog)  # as it was
+            self._activity.before_change(self._id, backlog.opened_by)
+            self._pending.discard(backlog)
         self._activity.add_changed(self._id, backlog.opened_by)
         self._publish(backlog, now, outputs)
 
     def follow_clock_back(self, now: int, latest: int) -> None:
         """As `Correlator.follow_clock_back`."""
         for backlog in self._backlogs.values():
+            self._activity.before_change(self._id, backlog.opened_by)
             ahead = max(backlog.starts) > latest
             if ahead:
                 starts = backlog.starts
@@ -234,6 +242,7 @@ class DirectiveBacklogs:
         backlog = self._backlogs.get(opened_by)
         if backlog is None:
             return False
+        self._activity.before_change(self._id, opened_by)
         if backlog.enrich(kind, hits):
             if backlog.risk:
                 self._pending.add(backlog)
