@@ -4,6 +4,8 @@ Other programs may append to the same files and read them. Every writer holds a 
 file; only one that gets the exclusive lock is alone and may cut off what a full disk left.
 """
 
+import asyncio
+import errno
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
@@ -11,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+from loguru import logger
 
 from engine.correlation.outputs import Outputs
 from shards.file_lock import lock_file
@@ -20,6 +23,10 @@ ALARM_EVENTS = "siem_alarm_events.json"
 _BUFFER_BYTES = 1 << 18
 _MAX_TORN_BYTES = 1 << 24
 """A longer end without a newline is not a torn line of this program: it stays as it is."""
+_NO_SYNC = {errno.EINVAL, errno.EROFS, errno.ENOTSUP}
+"""Errors of fsync(2) for a file that it does not support: another attempt would not help."""
+_MAX_ROTATED = 4
+"""Old files that wait for a sync; more are only there if nobody asks for one, or if it fails."""
 
 
 class LineFile:
@@ -30,6 +37,11 @@ class LineFile:
         self.path = path
         self._fd = -1
         self._torn = False
+        self._is_synced = True
+        self._is_no_sync_logged = False
+        self._syncing = asyncio.Lock()
+        self._rotated: list[int] = []
+        """Descriptors of files that rotation took away before they were synced."""
         self._open()
 
     def _open(self) -> None:
@@ -46,7 +58,20 @@ class LineFile:
             self._fd, self._torn = fd, torn
             raise
         if fd >= 0:
+            self._leave(fd)
+
+    def _leave(self, fd: int) -> None:
+        """Close a file after a rotation; if a checkpoint may rest on its lines, once it is synced.
+
+        It may be synced at the moment: that can fail.
+        """
+        if self._is_synced and not self._syncing.locked():
             os.close(fd)
+            return
+        self._is_synced = True  # nothing is in the new file
+        self._rotated.append(fd)
+        if len(self._rotated) > _MAX_ROTATED:
+            os.close(self._rotated.pop(0))
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
@@ -75,6 +100,7 @@ class LineFile:
 
         OSError if not all could be written: the rest stays in `lines`, to be retried.
         """
+        self._is_synced = False
         with self._named_errors():
             if self._torn:
                 self._write(bytearray(b"\n"))
@@ -114,6 +140,43 @@ class LineFile:
         finally:
             lock_file(self._fd, fcntl.LOCK_SH, self.path)
 
+    async def sync(self) -> None:
+        """Wait until what was appended is on the disk; OSError if that fails.
+
+        Where the file system cannot tell, that counts as done.
+        """
+        async with self._syncing:  # what another call syncs is not on the disk before that returns
+            while self._rotated:
+                await self._sync_descriptor(self._rotated[0])
+                os.close(self._rotated.pop(0))
+            if not self._is_synced:
+                self._is_synced = True
+                try:
+                    await self._sync_descriptor(self._fd)
+                except BaseException:
+                    self._is_synced = False
+                    raise
+
+    async def _sync_descriptor(self, fd: int) -> None:
+        """Sync a file in a thread."""
+        with self._named_errors():
+            duplicate = os.dup(fd)  # a rotation may close it meanwhile
+            try:
+                await asyncio.to_thread(os.fsync, duplicate)
+            except OSError as error:
+                if error.errno not in _NO_SYNC:
+                    raise
+                self._log_no_sync(error)
+            finally:
+                os.close(duplicate)
+
+    def _log_no_sync(self, error: OSError) -> None:
+        if not self._is_no_sync_logged:
+            self._is_no_sync_logged = True
+            logger.warning(
+                f"alarms may be lost if the machine fails: {self.path}: {error.strerror}"
+            )
+
     def reopen_if_renamed(self) -> None:
         """Open a new file if rotation has renamed or removed the open one."""
         try:
@@ -125,8 +188,10 @@ class LineFile:
         self._open()
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._fd)
+        """Close the file, and old ones."""
+        for fd in (self._fd, *self._rotated):
+            os.close(fd)
+        self._rotated.clear()
 
 
 def _is_json(line: bytes) -> bool:
@@ -181,6 +246,11 @@ class AlarmFiles:
         for file, buffer in self._buffers.items():
             if buffer:
                 file.append(buffer)
+
+    async def sync(self) -> None:
+        """Wait until all lines that were written are on the disk; OSError if that fails."""
+        for file in self._buffers:
+            await file.sync()
 
     def reopen_if_renamed(self) -> None:
         """Open new files after a rotation. OSError if that fails; the old ones stay in use.

@@ -2,7 +2,8 @@
 
 Events: received = routed + unmatched + elsewhere + whitelisted + invalid + dropped.
 Deliveries (one event to one shard): sent = consumed + unmatched + invalid + dropped + lost +
-in flight. Every process counts into a Ledger of its own; `add_counts` merges them.
+in flight; one that is given again after a death is counted once.
+Every process counts into a Ledger of its own; `add_counts` merges them.
 """
 
 from collections import Counter
@@ -12,16 +13,22 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from engine.errors import InvalidEventError
 
 OUTCOMES = ("taken", "opened", "repeated", "sticky_seen", "out_of_order")
 """The ways in which a backlog consumes an event; counted once per backlog."""
 
+WORKER_DIED = "worker_died"
+ROUTER_DIED = "router_died"
+"""Reasons of lost deliveries: the process whose death they did not survive."""
+
 BACKLOGS = ("opened", "restored", "finished", "expired", "open", "interrupted")
 """Counts of backlogs: opened + restored = finished + expired + open + interrupted.
 
-Restored ones come from disk; interrupted ones were open in a worker when it died.
+Restored ones come from disk; interrupted ones were open in a worker when it died, and were not
+restored.
 """
 
 
@@ -51,7 +58,10 @@ class Events(Struct):
 
 
 class Deliveries(Struct):
-    """Counts of deliveries; `in_flight` are sent and not yet reported by their shard."""
+    """Counts of deliveries; `in_flight` are sent and not yet reported by their shard.
+
+    `redelivered`: how often one was given again to a worker that was started again.
+    """
 
     sent: int = 0
     consumed: int = 0
@@ -60,6 +70,7 @@ class Deliveries(Struct):
     dropped: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
     in_flight: int = 0
+    redelivered: int = 0
 
     @property
     def processed(self) -> int:
@@ -182,6 +193,21 @@ class Ledger(Struct):
     def flat_counts(self) -> dict[str, int | float]:
         """Every count other than 0, by the names on the path to it, joined with `_`."""
         return dict(_flatten("", msgspec.to_builtins(self)))
+
+
+def encode_ledger(ledger: Ledger) -> bytes:
+    """The ledger of a shard in MessagePack, without lookups: these belong to a process."""
+    return msgspec.msgpack.encode(replace(ledger, lookups={}))
+
+
+def decode_ledger(data: bytes) -> Ledger:
+    """The opposite of encode_ledger; ValueError if it is none."""
+    return msgspec.msgpack.decode(data, type=Ledger, dec_hook=to_counter)
+
+
+def to_counter(_: type, counts: dict[str, int]) -> Counter[str]:
+    """A hook for decoders: a dict as the Counter that it was."""
+    return Counter(counts)
 
 
 def add_counts(total: Struct, more: Struct) -> None:

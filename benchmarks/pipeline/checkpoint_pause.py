@@ -52,7 +52,7 @@ async def _figures(settings: Settings, ids: int) -> list[Figure]:
     )
     for _ in range(1 + ids):
         shard.process_batch(0, generator.one_per_pair(pairs), now)
-        shard.make_report((), stats)
+        shard.make_report(stats)
     batches = [generator.random_events(_BATCH, pairs, [synthetic.FIRST_SID]) for _ in range(200)]
     memory.tune_memory()
     without = await _longest_pause(shard, stats, batches, asyncio.sleep(1))
@@ -78,7 +78,7 @@ def _shard_and_checkpointer(settings: Settings) -> tuple[Shard, Checkpointer]:
     assets = tuple(parse_assets(synthetic.assets())[0])
     shard = Shard(WorkerSetup(settings, options, directives, assets))
     checkpointer = Checkpointer(
-        shard.correlator, shard.directives, shard.ledger, settings, options, first_start=True
+        shard.correlator, shard.directives, shard.progress, settings, options, first_start=True
     )
     return shard, checkpointer
 
@@ -96,7 +96,7 @@ async def _longest_pause(
         shard.process_batch(0, batches[number % len(batches)], int(time.time()))
         number += 1
         if number % 5 == 0:
-            shard.make_report((), stats)
+            shard.make_report(stats)
         await asyncio.sleep(0)
         now = time.perf_counter()
         longest, last_end = max(longest, now - last_end), now

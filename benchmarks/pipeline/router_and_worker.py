@@ -23,7 +23,9 @@ from engine.directives.asset_document import parse_assets
 from engine.directives.index import routing_keys_of
 from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats
+from shards.clock import WallClock
 from shards.ipc.framing import encode_frame
+from shards.ipc.messages import Batch
 from shards.router.router import Router, RouterSetup
 from shards.router.send_queue import SendQueue
 from shards.settings.settings import Settings
@@ -68,11 +70,13 @@ def _figure(
 
 async def _time_routing(raws: Sequence[bytes]) -> int:
     """CPU nanoseconds to route these events, those that match into the pipes of two workers."""
-    queues = [SendQueue(25_000), SendQueue(25_000)]
+    settings = Settings()
+    keep = settings.max_queue, settings.retain_bytes, 1, WallClock().now
+    queues = [SendQueue(*keep), SendQueue(*keep)]
     router = Router(_router_setup(), queues)
     with _drained_pipe() as first, _drained_pipe() as second, _gc_frozen():
         for queue, pipe in zip(queues, (first, second), strict=True):
-            queue.attach_pipe(0, pipe)
+            queue.attach_pipe(pipe, 0)
         nanos = 0
         for read in _batches(raws, _READ_EVENTS):
             start = process_time_ns()
@@ -83,21 +87,25 @@ async def _time_routing(raws: Sequence[bytes]) -> int:
         start = process_time_ns()
         await gather(*(queue.close() for queue in queues))
         nanos += process_time_ns() - start
-    assert sum(queue.written[0] for queue in queues) == len(synthetic.matching_events(raws))
+    assert sum(queue.sent - queue.queued for queue in queues) == len(
+        synthetic.matching_events(raws)
+    )
     return nanos
 
 
 async def _time_correlation(raws: Sequence[bytes]) -> int:
     """CPU nanoseconds to correlate these events, from frames of events to frames of lines."""
     shard, stats, now = Shard(_worker_setup()), CheckpointStats(), int(time())
-    decode = msgspec.msgpack.Decoder(list[bytes]).decode
+    decode = msgspec.msgpack.Decoder(Batch).decode
     nanos = lines = 0
     with _drained_pipe() as pipe, _gc_frozen():
         for batch in _batches(raws, _BATCH_EVENTS):
-            frame = encode_frame(batch)[4:]
+            first = shard.progress.position + 1
+            frame = encode_frame(Batch(first, now, False, batch))[4:]
             start = process_time_ns()
-            shard.process_batch(0, decode(frame), now)
-            report = shard.make_report((), stats)
+            received = decode(frame)
+            shard.process_batch(received.last, received.events, received.now)
+            report = shard.make_report(stats)
             os.write(pipe, encode_frame(report))
             nanos += process_time_ns() - start
             lines += report.alarm_events.count(b"\n")

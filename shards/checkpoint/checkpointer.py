@@ -12,30 +12,26 @@ from contextlib import asynccontextmanager, suppress
 from itertools import chain
 
 from loguru import logger
-from msgspec.structs import replace
 
 from engine.alarm import BacklogKey
 from engine.correlation.correlator import Correlator
-from engine.correlation.snapshot import DroppedBacklog
 from engine.directives.directive import Directive
 from engine.dsiem_format.saved_alarm import saved_alarms
 from engine.options import Options
 from shards.checkpoint.backlog_rows import BacklogEncoder
+from shards.checkpoint.cut import Cut, SyncLines, nothing_to_sync
 from shards.checkpoint.database_file import CheckpointError, CheckpointLostError
-from shards.checkpoint.memory_rows import MemoryEncoder, restore_memory
+from shards.checkpoint.memory_rows import MemoryEncoder
 from shards.checkpoint.paths import FOLDER, checkpoint_path
-from shards.checkpoint.recovery import log_dropped, recover_backlogs
+from shards.checkpoint.restore import restore_shard
 from shards.checkpoint.saved_folder import SavedFolder
-from shards.checkpoint.stats import CheckpointStats
+from shards.checkpoint.stats import CheckpointStats, ShardProgress
 from shards.checkpoint.store import CheckpointStore
 from shards.checkpoint.tables import Row
 from shards.histograms import CHECKPOINT_BOUNDS, observe
-from shards.ledger import Ledger
 from shards.progress import TrackProgress, untracked
 from shards.settings.settings import Settings
 
-_SLICE_SECONDS = 0.003
-"""Longest time for which encoding backlogs holds up correlation."""
 _MAX_UNSAVED_CLOSED = 100_000
 """Closed backlogs whose rows are still to be deleted; above that, all rows are replaced."""
 
@@ -47,21 +43,24 @@ class Checkpointer:
         self,
         correlator: Correlator,
         directives: Mapping[int, Directive],
-        ledger: Ledger,
+        progress: ShardProgress,
         settings: Settings,
         options: Options,
         *,
         first_start: bool,
+        sync_lines: SyncLines = nothing_to_sync,
     ) -> None:
         """`first_start`: restore the backlogs of an earlier run of the service.
 
-        Otherwise restore those of this worker, which died. `ledger` counts restored backlogs.
+        Otherwise restore those of this worker, which died. Restoring also sets `progress`, if the
+        worker has saved it in this run. `sync_lines`: reports all lines so far.
         """
         self.stats = CheckpointStats()
         self._correlator = correlator
         self._directives = directives
-        self._ledger = ledger
         self._options = options
+        self._progress = progress
+        self._sync_lines = sync_lines
         self._interval = settings.checkpoint_interval
         self._reload = settings.reload_backlogs
         self._first_start = first_start
@@ -69,15 +68,15 @@ class Checkpointer:
         self._saved_folder = SavedFolder(settings.log_dir / FOLDER)
         self._unsaved: set[BacklogKey] = set()
         """Backlogs that may differ from their row, besides those that the correlator reports."""
-        self._is_first_due = False
-        """Whether backlogs were restored, which the first checkpoint takes over at once."""
         self._is_whole_due = False
         """Whether the next checkpoint has to write all open backlogs, in place of all rows."""
         self._reclaimed: Collection[int] = directives.keys()
         """Directives whose mark as handed over to another program the next checkpoint removes."""
         self._obsolete_files: Collection[int] = ()
         """Directives whose saved files are removed once a checkpoint holds their backlogs."""
-        self._ending = asyncio.Event()
+        self._due = asyncio.Event()
+        """Whether the next checkpoint is to be written at once."""
+        self._ending = False
         self._encoder = BacklogEncoder(correlator)
         self._memory_encoder = MemoryEncoder(correlator.memory)
 
@@ -86,35 +85,22 @@ class Checkpointer:
         wanted = self._reload if self._first_start else self._interval > 0
         if not wanted:
             return
-        folder = self._saved_folder if self._reload else None
-        recovered = recover_backlogs(
-            self._store, folder, self._directives, self._options, track_progress
+        restored = restore_shard(
+            self._correlator,
+            self._directives,
+            self._options,
+            self._progress,
+            self._store,
+            self._saved_folder if self._reload else None,
+            track_progress,
         )
-        dropped: list[DroppedBacklog] = []
-        remembered = self._restore_memory()
-        for state in track_progress(sorted(recovered.states, key=lambda state: state.order)):
-            ids_only = state.ids_only and state.directive not in remembered
-            dropped += self._correlator.restore((replace(state, ids_only=ids_only),))
-        log_dropped(dropped)
-        number = len(recovered.states) - len(dropped)
-        self._ledger.backlogs["restored"] += number
-        self._obsolete_files = recovered.files
-        self._encoder.hold({key: held for key, held in recovered.rows.items() if held.numbers})
-        restored = recovered.rows.keys() | {state.key for state in recovered.states}
-        is_open = self._correlator.is_open
-        self._unsaved = restored - {key for key in recovered.current_rows if is_open(key)}
+        self._obsolete_files = restored.files
+        self._encoder.hold(restored.held)
+        self._unsaved = restored.unsaved
         self._correlator.take_changed()  # all that were restored
-        self._is_first_due = bool(restored)
-        if number:
-            logger.bind(backlogs=number, files=len(recovered.files)).info("backlogs restored")
-
-    def _restore_memory(self) -> set[int]:
-        """Restore what was taken and written; returns the directives of what was taken."""
-        memory = self._correlator.memory
-        with suppress(CheckpointError):  # which recover_backlogs has logged
-            rows = self._store.load_memory(time.time_ns())
-            restore_memory(memory, rows, self._directives)
-        return {directive for _, directive in memory.taken.stamps.values()}
+        self.stats.position = self._progress.position
+        if restored.keys:
+            self._due.set()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -124,32 +110,41 @@ class Checkpointer:
             try:
                 yield
             finally:
-                self._ending.set()
+                self._ending = True
+                self._due.set()
+
+    def request(self) -> None:
+        """Let the next checkpoint be written as soon as the present one is."""
+        if self._interval:
+            self._due.set()
 
     async def _write_periodically(self) -> None:
-        if self._is_first_due:
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._due.wait(), self._interval or None)
+            if self._ending:
+                return
+            self._due.clear()
             await self.write_checkpoint()
-        while not await self._ends_within(self._interval or None):
-            await self.write_checkpoint()
-
-    async def _ends_within(self, seconds: int | None) -> bool:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._ending.wait(), seconds)
-        return self._ending.is_set()
 
     async def write_checkpoint(self) -> None:
         """Write changed backlogs in a thread; correlation pauses for some milliseconds at most.
 
-        All open backlogs are written if the file was removed, replaced or damaged.
+        It holds the effect of all deliveries up to now, and of no later one; it is written once the
+        lines that they caused are on the disk. All open backlogs are written if the file was
+        removed, replaced or damaged.
         """
         for _ in range(2):  # the first attempt may find out that the file is lost
             if self.stats.trouble and not await asyncio.to_thread(self._open_store):
                 self._forget_changes()
                 return
-            consumed, started = self._ledger.deliveries.consumed, time.monotonic()
-            rows, closed = await self._encode_changes()
-            if await asyncio.to_thread(self._write_rows, rows, closed):
-                self.stats.consumed = consumed
+            started = time.monotonic()
+            synced = self._sync_lines()
+            cut = self._begin_cut()
+            rows = await cut.encode()
+            number = await synced
+            if await asyncio.to_thread(self._write_rows, rows, cut.closed):
+                self.stats.position, self.stats.synced = cut.position, number
                 self.stats.written_at = time.time()
                 observe(self.stats.durations, CHECKPOINT_BOUNDS, time.monotonic() - started)
                 return
@@ -170,30 +165,17 @@ class Checkpointer:
         self._correlator.take_changed()
         self._memory_encoder.forget_changes()
 
-    async def _encode_changes(self) -> tuple[list[Row], list[BacklogKey]]:
-        """The rows of what has changed, and the keys of the backlogs that are closed."""
-        rows: list[Row] = []
-        closed: list[BacklogKey] = []
-        until = time.perf_counter() + _SLICE_SECONDS
-        for row in self._encode(self._take_unsaved(), closed):
-            rows.append(row)
-            if time.perf_counter() > until:
-                await asyncio.sleep(0)
-                until = time.perf_counter() + _SLICE_SECONDS
-        return rows, closed
-
-    def _encode(
-        self, unsaved: Iterable[BacklogKey], closed: list[BacklogKey] | None = None
-    ) -> Iterator[Row]:
-        """The rows of these backlogs, as far as they are open, and of what is newly remembered.
-
-        Adds the keys of closed ones to `closed`.
-        """
-        for key in unsaved:
-            if closed is not None and not self._correlator.is_open(key):
-                closed.append(key)
-            yield from self._encoder.encode(key)
-        yield from self._memory_encoder.encode(whole=self._is_whole_due)
+    def _begin_cut(self) -> Cut:
+        """Fix what the next checkpoint is to hold."""
+        keys = list(self._take_unsaved())
+        return Cut(
+            self._correlator,
+            self._encoder,
+            self._memory_encoder,
+            self._progress,
+            keys,
+            whole=self._is_whole_due,
+        )
 
     def _take_unsaved(self) -> Iterator[BacklogKey]:
         """The keys of unsaved backlogs, each once; they stay unsaved until they are written."""
@@ -211,7 +193,10 @@ class Checkpointer:
                 yield key
 
     def _write_rows(
-        self, rows: Iterable[Row], closed: Sequence[BacklogKey], handed_over: Collection[int] = ()
+        self,
+        rows: Iterable[Row],
+        closed: Sequence[BacklogKey],
+        handed_over: Collection[int] = (),
     ) -> bool:
         """Write one checkpoint; on failure its changes stay unsaved, for the next one."""
         try:
@@ -272,9 +257,8 @@ class Checkpointer:
         if not self._interval:  # then the correlator does not track changes
             self._is_whole_due = True
         for _ in range(2):  # the first attempt may find out that the file is lost
-            keys = list(self._take_unsaved())
-            closed = [key for key in keys if not self._correlator.is_open(key)]
-            if self._write_rows(self._encode(keys), closed):
+            cut = self._begin_cut()
+            if self._write_rows(cut.encode_lazily(), cut.closed):
                 return True
         return False
 

@@ -12,9 +12,9 @@ from loguru import logger
 from shards.checkpoint.file_identity import FileKey, database_files, key_of
 from shards.file_lock import lock_file
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Version of the tables; files of earlier versions lack some, which are added."""
-_ADDED_TABLES = {1: ("block", "memory"), 2: ("memory",)}
+_ADDED_TABLES = {1: ("block", "memory", "shard"), 2: ("memory", "shard"), 3: ("shard",)}
 """The tables that files of earlier versions lack."""
 _APPLICATION_ID = 0x44534843  # "DSHC"
 BUSY_SECONDS = 10
@@ -58,6 +58,12 @@ CREATE TABLE IF NOT EXISTS memory (
     kind TEXT NOT NULL,
     until INTEGER NOT NULL,
     entries BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS shard (
+    worker INTEGER PRIMARY KEY,
+    run TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    counts BLOB NOT NULL
 ) STRICT;
 PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};

@@ -4,7 +4,7 @@ Each checkpoint adds rows. All shards read all of them, and keep what is theirs,
 to other shards if the number of workers changes.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -32,16 +32,17 @@ class MemoryEncoder:
         """Keys that are not known to be in the checkpoint, besides those that are new."""
 
     def encode(self, *, whole: bool) -> Iterator[MemoryRow]:
-        """Rows of what was remembered since the last `commit`, or of all; the latest last."""
+        """Rows of what was remembered since the last `commit`, or of all; the latest last.
+
+        The entries are those at the call; the rows are made lazily.
+        """
+        taken: dict[str, list[Entry[Any]]] = {}
         for kind in KINDS:
             keys: RecentKeys[Any] = getattr(self._memory, kind)
             new = keys.take_unsaved()
             self._unsaved[kind] = keys.keys() if whole else self._unsaved[kind] + new
-            unsaved = iter(self._unsaved[kind])
-            while some := list(islice(unsaved, _ROW_ENTRIES)):
-                if entries := keys.entries(some):  # others were forgotten meanwhile
-                    until = max(time for _, time, _ in entries)
-                    yield MemoryRow(kind, until, msgspec.msgpack.encode(entries))
+            taken[kind] = keys.entries(self._unsaved[kind])  # others were forgotten meanwhile
+        return _rows(taken)
 
     def commit(self) -> None:
         """Note that the encoded rows have been written."""
@@ -52,6 +53,14 @@ class MemoryEncoder:
         self.commit()
         for kind in KINDS:
             getattr(self._memory, kind).take_unsaved()
+
+
+def _rows(taken: Mapping[str, Iterable[Entry[Any]]]) -> Iterator[MemoryRow]:
+    for kind, entries in taken.items():
+        left = iter(entries)
+        while some := list(islice(left, _ROW_ENTRIES)):
+            until = max(time for _, time, _ in some)
+            yield MemoryRow(kind, until, msgspec.msgpack.encode(some))
 
 
 def restore_memory(

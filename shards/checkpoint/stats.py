@@ -1,4 +1,4 @@
-"""The results of checkpoints.
+"""The progress of a shard, and the results of its checkpoints.
 
 A file of its own: a shard reports them without importing what writes them.
 """
@@ -6,17 +6,33 @@ A file of its own: a shard reports them without importing what writes them.
 from msgspec import Struct, field
 
 from shards.histograms import CHECKPOINT_BOUNDS, Histogram, empty_histogram
+from shards.ledger import Ledger
+
+
+class ShardProgress(Struct):
+    """How far a shard is.
+
+    `run`: identifies the run of the service. `position`: that of the last delivery processed;
+    positions of a router begin above those of the routers before it. `ledger`: the counts.
+    """
+
+    worker: int = 0
+    run: str = ""
+    position: int = 0
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 class CheckpointStats(Struct):
     """Results of the checkpoints of one shard.
 
-    `consumed`: consumed deliveries whose effect is in the last one; `written_at`: its time in
-    seconds since the epoch, 0 before the first; `trouble`: why the present one cannot be written,
-    or ""; `durations`: encoding and writing, since last taken.
+    `position`: that of the last delivery whose effect is in the last one; `synced`: the number of
+    the report whose lines it rests on; `written_at`: its time in seconds since the epoch, 0 before
+    the first; `trouble`: why the present one cannot be written, or ""; `durations`: encoding and
+    writing, since last taken.
     """
 
-    consumed: int = 0
+    position: int = 0
+    synced: int = 0
     written_at: float = 0.0
     trouble: str = ""
     durations: Histogram = field(default_factory=lambda: empty_histogram(CHECKPOINT_BOUNDS))

@@ -84,6 +84,11 @@ class CheckpointStore:
         with self._connected() as connection:
             return tables.load_memory(connection, self._memory_since(now_ns))
 
+    def load_shard(self, worker: int, run: str) -> tuple[int, bytes] | None:
+        """The position and the counts of a shard in this run of the service, if it saved any."""
+        with self._connected() as connection:
+            return tables.load_shard(connection, worker, run)
+
     def _memory_since(self, now_ns: int) -> int:
         return now_ns // 1_000_000_000 - self._memory_seconds
 

@@ -67,6 +67,8 @@ _LOAD_MEMORY = "SELECT kind, entries FROM memory WHERE until >= ? ORDER BY rowid
 _FORGET_MEMORY = """
 DELETE FROM memory WHERE until < ? OR rowid <= (SELECT max(rowid) FROM memory) - ?
 """
+_REPLACE_SHARDS = "REPLACE INTO shard (worker, run, position, counts) VALUES {}"
+_LOAD_SHARD = "SELECT position, counts FROM shard WHERE worker = ? AND run = ?"
 _RECLAIM = f"DELETE FROM handed_over WHERE directive IN ({_DIRECTIVES})"
 _CONFIRM = f"UPDATE backlog SET at = ?2 WHERE directive IN ({_DIRECTIVES})"
 _HAND_OVER = f"REPLACE INTO handed_over (directive, at) SELECT value, ?2 FROM ({_DIRECTIVES})"
@@ -99,6 +101,15 @@ class MemoryRow(NamedTuple):
     entries: bytes
 
 
+class ShardRow(NamedTuple):
+    """What a shard has processed: up to which position in a run of the service, and its counts."""
+
+    worker: int
+    run: str
+    position: int
+    counts: bytes
+
+
 class StaleSet(NamedTuple):
     """A set of a backlog whose blocks are to be deleted, before others of that name follow."""
 
@@ -107,7 +118,7 @@ class StaleSet(NamedTuple):
     name: str
 
 
-Row = BacklogRow | BlockRow | StaleSet | MemoryRow
+Row = BacklogRow | BlockRow | StaleSet | MemoryRow | ShardRow
 Blocks = dict[str, list[bytes]]
 """The blocks of a backlog in order, by the name of their set."""
 
@@ -184,10 +195,12 @@ def write_rows(connection: sqlite3.Connection, rows: Iterable[Row], now_ns: int)
         _execute(connection, _UPSERT_BLOCKS, "(?,?,?,?,?)", blocks)
         remembered = [row for row in batch if isinstance(row, MemoryRow)]
         _execute(connection, _INSERT_MEMORY, "(?,?,?)", remembered)
+        shards = [row for row in batch if isinstance(row, ShardRow)]
+        _execute(connection, _REPLACE_SHARDS, "(?,?,?,?)", shards)
 
 
 def _row_bytes(row: Row) -> int:
-    return len(row[-1]) + (0 if isinstance(row, MemoryRow) else len(row.opened_by))
+    return len(row[-1]) + (0 if isinstance(row, MemoryRow | ShardRow) else len(row.opened_by))
 
 
 def load_memory(connection: sqlite3.Connection, since: int) -> list[tuple[str, bytes]]:
@@ -198,6 +211,12 @@ def load_memory(connection: sqlite3.Connection, since: int) -> list[tuple[str, b
 def forget_memory(connection: sqlite3.Connection, before: int) -> None:
     """Delete the rows of the memory that end before a time, in seconds, or are too many."""
     connection.execute(_FORGET_MEMORY, (before, MAX_MEMORY_ROWS))
+
+
+def load_shard(connection: sqlite3.Connection, worker: int, run: str) -> tuple[int, bytes] | None:
+    """The position and the counts of a shard in this run of the service, if there are any."""
+    row: tuple[int, bytes] | None = connection.execute(_LOAD_SHARD, (worker, run)).fetchone()
+    return row
 
 
 def _delete(

@@ -4,13 +4,13 @@ A frame is a length of four bytes (big endian) and that many bytes of MessagePac
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
 from msgspec.structs import replace
 
-from shards.ipc.messages import AlarmLines, FromChild, ToChild, WorkerReport
+from shards.ipc.messages import AlarmLines, Batch, FromChild, ToChild, WorkerReport
+from shards.ledger import to_counter
 
 _LENGTH_BYTES = 4
 LINES_BYTES = 1 << 20
@@ -23,16 +23,12 @@ class FrameError(ValueError):
     """A frame is longer than MAX_FRAME_BYTES, or does not hold the expected message."""
 
 
-def _to_counter(_: type, counts: dict[str, int]) -> Counter[str]:
-    return Counter(counts)
-
-
-decode_from_child = msgspec.msgpack.Decoder(FromChild, dec_hook=_to_counter).decode
+decode_from_child = msgspec.msgpack.Decoder(FromChild, dec_hook=to_counter).decode
 """Decodes a message from a child's control pipe."""
 decode_to_child = msgspec.msgpack.Decoder(ToChild).decode
 """Decodes a message from the supervisor."""
-_decode_batch = msgspec.msgpack.Decoder(list[bytes]).decode
-_decode_report = msgspec.msgpack.Decoder(AlarmLines | WorkerReport, dec_hook=_to_counter).decode
+_decode_batch = msgspec.msgpack.Decoder(Batch).decode
+_decode_report = msgspec.msgpack.Decoder(AlarmLines | WorkerReport, dec_hook=to_counter).decode
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -60,7 +56,7 @@ def _split_lines(lines: bytes) -> Iterator[bytes]:
         start = end
 
 
-def encode_frame(message: list[bytes] | AlarmLines) -> bytes:
+def encode_frame(message: Batch | AlarmLines) -> bytes:
     """Encode a batch of raw events, alarm lines or a report as a frame; FrameError if too long."""
     payload = _encoder.encode(message)
     if len(payload) > MAX_FRAME_BYTES:
@@ -72,7 +68,7 @@ def _too_long(length: int) -> str:
     return f"a frame has {length} bytes, the limit is {MAX_FRAME_BYTES}"
 
 
-async def read_batch(reader: asyncio.StreamReader) -> list[bytes] | None:
+async def read_batch(reader: asyncio.StreamReader) -> Batch | None:
     """Read the next batch of raw events; None at the end of the pipe. FrameError."""
     payload = await _read_frame(reader)
     return None if payload is None else _decode_batch(payload)

@@ -176,8 +176,14 @@ METRICS: tuple[Metric, ...] = (
         "reason",
     ),
     counter(
+        "deliveries_redelivered_total",
+        "Deliveries given again to a worker that was started again.",
+        single(lambda o: o.ledger.deliveries.redelivered),
+    ),
+    counter(
         "deliveries_rolled_back_total",
-        "Deliveries consumed after the last checkpoint of a worker that died; an upper bound.",
+        "Deliveries consumed after the last checkpoint of a worker that died, and not given again;"
+        " an upper bound.",
         single(lambda o: o.ledger.rolled_back),
     ),
     counter(

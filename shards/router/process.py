@@ -7,9 +7,10 @@ import time
 from loguru import logger
 from multiprocess.connection import Connection
 
+from shards.clock import WallClock
 from shards.ipc.control import ControlChannel, run_child
 from shards.ipc.memory import tune_memory
-from shards.ipc.messages import AttachPipe, Ready, Stop, ToChild
+from shards.ipc.messages import AttachPipe, DetachPipe, Ready, Saved, Stop, ToChild
 from shards.ipc.shared_setup import SharedSetup
 from shards.periodic import run_every
 from shards.router.router import Router, RouterSetup
@@ -17,31 +18,38 @@ from shards.router.send_queue import SendQueue
 from shards.sources.event_source import EventSource
 
 REPORT_SECONDS = 0.5
+TICK_SECONDS = 0.5
+"""Time without events after which a worker gets the time alone."""
 
 
 def main(
-    control: Connection, shared_setup: SharedSetup, port: int, down_since: float | None
+    control: Connection, shared_setup: SharedSetup, port: int, down_since: float | None, life: int
 ) -> None:
     """The target of the router process; its data pipes arrive as AttachPipe messages.
 
     `shared_setup` holds a RouterSetup; `port` is the one to listen on, 0 for any free one;
-    `down_since`: when the router before this one died, in monotonic seconds.
+    `down_since`: when the router before this one died, in monotonic seconds; `life`: its number
+    among the routers of this run of the service, from 1.
     """
     started = time.monotonic() if down_since is None else down_since
     setup: RouterSetup = shared_setup.load()
     channel = ControlChannel(control)
-    run_child(setup.settings, lambda: _RouterProcess(channel, setup).run(port, started))
+    run_child(setup.settings, lambda: _RouterProcess(channel, setup, life).run(port, started))
 
 
 class _RouterProcess:
     """Connects a Router to its event source, its data pipes and the supervisor."""
 
-    def __init__(self, control: ControlChannel, setup: RouterSetup) -> None:
+    def __init__(self, control: ControlChannel, setup: RouterSetup, life: int) -> None:
         self._control = control
-        self._settings = setup.settings
+        self._settings = settings = setup.settings
         self._stopping = asyncio.Event()
-        workers = range(self._settings.workers)
-        self._send_queues = [SendQueue(self._settings.max_queue) for _ in workers]
+        retain_bytes = settings.retain_bytes if settings.checkpoint_interval else 0
+        clock = WallClock().now
+        self._send_queues = [
+            SendQueue(settings.max_queue, retain_bytes, life, clock)
+            for _ in range(settings.workers)
+        ]
         self._router = Router(setup, self._send_queues, control.track_progress)
 
     async def run(self, port: int, down_since: float) -> None:
@@ -57,7 +65,10 @@ class _RouterProcess:
             sys.exit(1)
         tune_memory()
         self._report(source)
-        async with run_every(REPORT_SECONDS, lambda: self._report(source)):
+        async with (
+            run_every(REPORT_SECONDS, lambda: self._report(source)),
+            run_every(TICK_SECONDS, self._tick),
+        ):
             await self._stopping.wait()
             await source.stop()
             self._router.close()
@@ -81,10 +92,18 @@ class _RouterProcess:
 
     def _on_message(self, message: ToChild, descriptor: int | None) -> None:
         match message:
-            case AttachPipe(pipe, worker) if descriptor is not None:
-                self._send_queues[worker].attach_pipe(pipe, descriptor)
+            case AttachPipe(worker, _, after) if descriptor is not None:
+                self._send_queues[worker].attach_pipe(descriptor, after)
+            case DetachPipe(worker, for_good):
+                self._send_queues[worker].detach_pipe(for_good=for_good)
+            case Saved(worker, position):
+                self._send_queues[worker].forget(position)
             case Stop():
                 self._stopping.set()
+
+    def _tick(self) -> None:
+        for queue in self._send_queues:
+            queue.tick()
 
     def _report(self, source: EventSource) -> None:
         self._control.send_if_room(self._router.make_report(source))

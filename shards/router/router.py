@@ -17,7 +17,7 @@ from engine.directives.index import DirectiveIds, DirectiveIndex, DirectiveRouti
 from engine.errors import InvalidEventError
 from engine.event import decode_event, decode_routing_key
 from shards.ipc.messages import RouterReport
-from shards.ledger import Ledger, add_counts
+from shards.ledger import WORKER_DIED, Ledger, add_counts
 from shards.logs import EventLog
 from shards.placement import shard_of_directive
 from shards.progress import TrackProgress, untracked
@@ -148,14 +148,19 @@ class Router:
         """The counts so far, including those of the event source."""
         ledger = Ledger(feed=source.feed)
         add_counts(ledger, self._ledger)
+        queues = dict(enumerate(self._send_queues))
         for queue in self._send_queues:
             ledger.deliveries.sent += queue.sent
+            ledger.deliveries.redelivered += queue.redelivered
             if queue.dropped:
                 ledger.deliveries.dropped[QUEUE_FULL] += queue.dropped
+            if queue.lost:
+                ledger.deliveries.lost[WORKER_DIED] += queue.lost
         return RouterReport(
             ledger=ledger,
-            queued={worker: queue.queued for worker, queue in enumerate(self._send_queues)},
-            written={pipe: n for queue in self._send_queues for pipe, n in queue.written.items()},
+            accepted={worker: queue.sent - queue.dropped for worker, queue in queues.items()},
+            lost={worker: queue.lost for worker, queue in queues.items() if queue.lost},
+            queued={worker: queue.queued for worker, queue in queues.items()},
             connected=source.connected,
             without_pipe=[w for w, queue in enumerate(self._send_queues) if not queue.has_pipe],
         )

@@ -1,42 +1,67 @@
-"""The router's bounded queue of events for one worker, written in batches to its data pipe."""
+"""The router's bounded queue of deliveries to one worker, written in batches to its data pipe.
+
+Deliveries are numbered when they are written, and kept until a checkpoint of the worker holds their
+effect. If the worker dies, the next one gets them again: the same batches at the same times.
+"""
 
 import asyncio
 import os
 import sys
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from loguru import logger
 
 from shards.ipc.framing import encode_frame
+from shards.ipc.messages import Batch
 from shards.ipc.pipes import BATCH_DELAY_SECONDS, open_writer
+from shards.positions import base_of
 
 BATCH_BYTES = 3 << 16
 """Size of a complete batch: less than a pipe holds, some milliseconds of a worker's time."""
-MAX_COUNTED_PIPES = 16
-"""Data pipes whose written events are reported; a worker has fewer between two reports."""
+
+
+class _KeptBatch(NamedTuple):
+    """A batch as it was written, to be written again; the positions of its events."""
+
+    first: int
+    last: int
+    frame: bytes
 
 
 class SendQueue:
     """Holds at most `max_queue` events (0: unbounded) until they are written to the data pipe.
 
-    Backpressure ends here: a full queue refuses events. Events count as written once they are
-    handed to a pipe; the supervisor compares that with what the worker has processed. Without a
-    working pipe events wait.
+    Backpressure ends here: a full queue refuses events. While the batches that are kept have
+    `retain_bytes`, no more are written, and events wait in the queue; likewise without a working
+    pipe.
     """
 
-    def __init__(self, max_queue: int) -> None:
+    def __init__(
+        self, max_queue: int, retain_bytes: int, life: int, clock: Callable[[], int]
+    ) -> None:
+        """`retain_bytes`: 0 to keep nothing. `life`: see positions.py. `clock`: seconds."""
         self._max_queue = max_queue
         self._delay_limit = max_queue // 2
         """Number of queued events at which the next batch is written without delay."""
+        self._retain_bytes = retain_bytes
+        self._position = self._accounted = base_of(life)
+        """Positions: of the last event written, and up to which none is to be counted as lost."""
+        self._clock = clock
+        self._kept: deque[_KeptBatch] = deque()
+        self._kept_bytes = 0
+        self._has_room = asyncio.Event()
         self._complete: deque[list[bytes]] = deque()
         """Complete batches, oldest first."""
         self._batch: list[bytes] = []
         self._batch_bytes = 0
         self._flushed = asyncio.Event()
         self._large_enough = asyncio.Event()
-        self._closing = False
+        self._has_written = self._is_tick_due = False
+        self._closing = self._has_written_all = self._is_abandoned = False
+        self._attached = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
         self.sent = 0
         """Events put, the dropped ones included."""
@@ -44,8 +69,10 @@ class SendQueue:
         """Events refused because the queue was full."""
         self.queued = 0
         """Events that wait to be written."""
-        self.written: dict[int, int] = {}
-        """Events written, by data pipe; of the latest MAX_COUNTED_PIPES."""
+        self.redelivered = 0
+        """Events written again."""
+        self.lost = 0
+        """Events that a worker that died had got, and that were not kept."""
 
     @property
     def has_pipe(self) -> bool:
@@ -77,6 +104,14 @@ class SendQueue:
         if self._batch:
             self._flushed.set()
 
+    def tick(self) -> None:
+        """Let the worker know the time, if nothing was written since the last call."""
+        if not self._has_written:
+            self._is_tick_due = True
+            self._flushed.set()
+            self._has_room.set()
+        self._has_written = False
+
     def _complete_batch(self) -> None:
         self._complete.append(self._batch)
         self._flushed.set()
@@ -84,26 +119,60 @@ class SendQueue:
         self._batch = []
         self._batch_bytes = 0
 
-    def attach_pipe(self, pipe: int, descriptor: int) -> None:
-        """Write to a new data pipe from now on; the supervisor accounts for the previous one."""
-        if self._writing is not None:
-            self._writing.cancel()
-        self.written[pipe] = 0
-        if len(self.written) > MAX_COUNTED_PIPES:
-            del self.written[min(self.written)]
+    def forget(self, position: int) -> None:
+        """Keep no batches up to this position: a checkpoint holds their effect."""
+        while self._kept and self._kept[0].last <= position:
+            self._kept_bytes -= len(self._kept.popleft().frame)
+        if self._kept_bytes < self._retain_bytes:
+            self._has_room.set()
+
+    def attach_pipe(self, descriptor: int, after: int) -> None:
+        """Write to a new data pipe from now on, at first all that is kept.
+
+        Its worker has the effect of all deliveries up to the position `after`.
+        """
+        self.detach_pipe()
+        self.forget(after)
+        first = self._kept[0].first if self._kept else self._position + 1
+        self.lost += max(0, first - 1 - max(after, self._accounted))
+        self._accounted = first - 1
+        self._attached.set()
         file = os.fdopen(descriptor, "wb", 0)
-        self._writing = asyncio.create_task(self._write_batches(pipe, file))
+        self._writing = asyncio.create_task(self._write_batches(file))
         # A task that is cancelled before its first step closes nothing.
         self._writing.add_done_callback(lambda _: file.close())
 
+    def detach_pipe(self, *, for_good: bool = False) -> None:
+        """Write no more to the data pipe, if there is one: its worker is gone.
+
+        `for_good`: it has no successor.
+        """
+        if self._writing is not None:
+            self._writing.cancel()
+        if for_good:
+            self._is_abandoned = True
+            self._attached.set()
+
     async def close(self) -> None:
-        """Write all waiting events and close the pipe; returns when it is closed, or broken."""
+        """Write all waiting events and close the pipe; returns when it is closed.
+
+        If the worker is gone, waits for its successor, unless there is nothing that it lacks.
+        """
         self._closing = True
         self._flushed.set()
-        if self._writing is not None:
-            await self._writing
+        while not (self._has_written_all or self._is_abandoned) and (
+            self.queued or self._kept or self.has_pipe
+        ):
+            self._attached.clear()
+            attached = asyncio.create_task(self._attached.wait())
+            writing = self._writing if self.has_pipe else None
+            await asyncio.wait(
+                [attached, writing] if writing else [attached],
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            attached.cancel()
 
-    async def _write_batches(self, pipe: int, file: BinaryIO) -> None:
+    async def _write_batches(self, file: BinaryIO) -> None:
         try:
             writer = await open_writer(os.dup(file.fileno()))
         except OSError as error:
@@ -112,18 +181,38 @@ class SendQueue:
             sys.exit(1)
         file.close()
         try:
-            while batch := await self._next_batch():
-                self.queued -= len(batch)
-                self.written[pipe] += len(batch)
-                writer.write(encode_frame(batch))
+            await self._write_kept(writer)
+            while (events := await self._next_batch()) is not None:
+                writer.write(self._number_batch(events))
                 await writer.drain()
                 await self._delay_small_batch()
+            self._has_written_all = True
         except OSError:
             pass  # the worker is gone; the supervisor sees that too and sends a new pipe
         finally:
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
+
+    async def _write_kept(self, writer: asyncio.StreamWriter) -> None:
+        for kept in tuple(self._kept):
+            self.redelivered += kept.last - kept.first + 1
+            writer.write(kept.frame)
+            await writer.drain()
+
+    def _number_batch(self, events: list[bytes]) -> bytes:
+        """The frame of a batch with its positions and the time, which is kept if it has events."""
+        asks = self._kept_bytes > self._retain_bytes // 2
+        batch = Batch(self._position + 1, self._clock(), asks, events)
+        frame = encode_frame(batch)
+        self._is_tick_due = False
+        self._has_written = True
+        self.queued -= len(events)
+        self._position += len(events)
+        if events and self._retain_bytes:
+            self._kept.append(_KeptBatch(batch.first, batch.last, frame))
+            self._kept_bytes += len(frame)
+        return frame
 
     async def _delay_small_batch(self) -> None:
         """Give a small batch time to grow, since each batch wakes its worker up."""
@@ -135,12 +224,22 @@ class SendQueue:
         delay.cancel()
 
     async def _next_batch(self) -> list[bytes] | None:
-        """Wait for the next batch; None after `close` when no events are left."""
+        """Wait for the next batch, and for room to keep it; one without events if a tick is due.
+
+        None after `close` when no events are left.
+        """
+        while self._retain_bytes and self._kept_bytes >= self._retain_bytes:
+            if self._is_tick_due:  # it takes no room
+                return []
+            self._has_room.clear()
+            await self._has_room.wait()
         while not self._complete:
             if self._batch:
                 self._complete_batch()
             elif self._closing:
                 return None
+            elif self._is_tick_due:
+                return []
             else:
                 self._flushed.clear()
                 await self._flushed.wait()

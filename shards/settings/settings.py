@@ -114,6 +114,14 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     max_queue: Annotated[
         int, Spec("limits", "events queued per worker, 0 is unbounded", short="-q", env="MAXQUEUE")
     ] = 25000
+    retain_bytes: Annotated[
+        int,
+        Spec(
+            "limits",
+            "bytes of events kept per worker until a checkpoint holds their effect",
+            low=1 << 20,
+        ),
+    ] = 64 << 20
     max_delay: Annotated[
         int,
         Spec(

@@ -20,14 +20,14 @@ class AlarmWriter:
     def __init__(self, files: AlarmFiles) -> None:
         self._files = files
         self._gave_up = False
-        self._full = self._stuck = ""
+        self._full = self._unsynced = self._stuck = ""
         self.errors = 0
         """Number of failed attempts to write or to open a file."""
 
     @property
     def trouble(self) -> str:
         """Why lines cannot be written, or new files cannot be opened; "" if they can."""
-        return self._full or self._stuck
+        return self._full or self._unsynced or self._stuck
 
     async def write(self, report: AlarmLines) -> bool:
         """Write the lines of a report; retries until the disk has room; False after `give_up`."""
@@ -35,6 +35,23 @@ class AlarmWriter:
         while not self._flush() and not self._gave_up:
             await asyncio.sleep(RETRY_SECONDS)
         return not self._gave_up
+
+    async def sync(self) -> bool:
+        """Wait until all that was written is on the disk; False after `give_up`."""
+        while not self._gave_up:
+            try:
+                await self._files.sync()
+            except OSError as error:
+                self.errors += 1
+                text = "alarms cannot be written, workers wait"
+                self._unsynced = _log_once(self._unsynced, text, error)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                if self._unsynced:
+                    logger.info("alarms are written again")
+                    self._unsynced = ""
+                return True
+        return False
 
     def _flush(self) -> bool:
         try:

@@ -10,37 +10,34 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import count
-from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from loguru import logger
 
 from shards.ipc.child import ChildProcess
 from shards.ipc.framing import FrameError, read_report
 from shards.ipc.messages import (
-    AlarmLines,
     AttachPipe,
+    DetachPipe,
     FromChild,
     Progress,
     Ready,
     RouterReport,
     Stop,
-    WorkerReport,
+    ToChild,
 )
 from shards.ipc.pipes import make_pipe, open_reader
 from shards.ipc.shared_setup import SharedSetup
 from shards.router import process as router_process
 from shards.router.router import RouterSetup
-from shards.supervisor.alarm_writer import AlarmWriter
 from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.observer import ROUTER, Observer, worker_name
+from shards.supervisor.report_taker import ReportTaker
 from shards.supervisor.restart_policy import START_RETRY_SECONDS, RestartPolicy
 from shards.supervisor.shutdown import Shutdown
 from shards.worker import process as worker_process
+from shards.worker.process import WorkerStart
 from shards.worker.shard import WorkerSetup
-
-if TYPE_CHECKING:
-    from shards.supervisor.overload_signals import OverloadSignals
 
 
 class Children:
@@ -53,28 +50,28 @@ class Children:
         shutdown: Shutdown,
         aggregator: LedgerAggregator,
         observer: Observer,
-        alarm_writer: AlarmWriter,
-        overload_signals: "OverloadSignals | None",
+        reports: ReportTaker,
     ) -> None:
-        """`overload_signals`: where late events are announced, if anywhere."""
         self._worker_setups = [SharedSetup(setup) for setup in worker_setups]
         self._router_setup = SharedSetup(router_setup)
         self._shutdown = shutdown
         self._aggregator = aggregator
         self._observer = observer
-        self._alarm_writer = alarm_writer
-        self._overload_signals = overload_signals
+        self._reports = reports
         self.port = router_setup.settings.port
         """Port of the HTTP source; the one that the first router got is kept over restarts."""
         self._workers: dict[int, ChildProcess] = {}
         """The running workers, by number."""
+        self._positions: dict[int, int] = {}
+        """Where the workers that are ready have begun, by number."""
         self._router: ChildProcess | None = None
-        self._writing: set[int | None] = set()
-        """Workers that wait until their lines are written."""
         self._hang_timeout = router_setup.settings.hang_timeout
         self._hung: dict[ChildProcess, asyncio.Task[None]] = {}
         """Processes that are being killed because they hang."""
-        self._pipe_numbers = count(1)
+        self._run = uuid4().hex
+        """Identifies this run of the service."""
+        self._router_life = 0
+        self._has_checkpoints = router_setup.settings.checkpoint_interval > 0
         self._ready: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     @property
@@ -93,8 +90,9 @@ class Children:
 
     async def run_worker(self, number: int) -> None:
         """Run a worker, and restart it when it dies, until the shutdown."""
-        name, restarts = worker_name(number), RestartPolicy()
-        while not self._shutdown.is_requested:
+        name, restarts, code, drains = worker_name(number), RestartPolicy(), 0, 0
+        while not self._shutdown.is_requested or self._is_drain_due(code, drains):
+            drains += self._shutdown.is_requested
             try:
                 child, reports = self._start_worker(number)
             except OSError as error:
@@ -102,15 +100,24 @@ class Children:
                 continue
             self._workers[number] = child
             self._observer.started(number)
-            self._connect(number)
             collecting = asyncio.create_task(self._collect_reports(number, child, reports))
             code = await child.handle_until_exit(lambda m: self._on_worker_message(number, m))
             await collecting  # its last reports
             del self._workers[number]
+            self._send_to_router(DetachPipe(number))
+            self._positions.pop(number, None)
             self._hung.pop(child, None)
             self._observer.ended(number)
-            self._aggregator.worker_ended(number, clean=code == 0)
+            self._reports.worker_ended(number, clean=code == 0)
             await self._wait_for_restart(name, code, restarts)
+        self._send_to_router(DetachPipe(number, for_good=True))
+        if code and self._shutdown.exit_code == 0:
+            self._shutdown.give_up(f"{name} has died during the stop, with {code}")
+
+    def _is_drain_due(self, code: int, drains: int) -> bool:
+        """Whether a worker that died is started during the stop: once, for what the router has."""
+        has_more = self._router is not None and self._shutdown.exit_code == 0
+        return code != 0 and drains == 0 and has_more
 
     def _start_worker(self, number: int) -> tuple[ChildProcess, int]:
         """Start a worker; returns it and the descriptor of its report pipe. OSError if it fails."""
@@ -124,16 +131,25 @@ class Children:
                     worker_process.main,
                     self._worker_setups[number],
                     writer,
-                    not self._ready[name].is_set(),
+                    self._how_to_start(number),
                 )
             except BaseException:
                 os.close(reports)
                 raise
         return child, reports
 
+    def _how_to_start(self, number: int) -> WorkerStart:
+        is_first = not self._ready[worker_name(number)].is_set()
+        written = self._reports.written_until(number)
+        if self._has_checkpoints:
+            return WorkerStart(number, self._run, is_first, written_until=written)
+        return WorkerStart(number, self._run, is_first, position=written)
+
     def _on_worker_message(self, number: int, message: FromChild) -> None:
         if isinstance(message, Ready):
             self._ready[worker_name(number)].set()
+            self._positions[number] = message.position
+            self._connect(number)
             self._observer.ready(number)
         else:
             self._observer.heard(number)
@@ -143,22 +159,15 @@ class Children:
         async with open_reader(descriptor) as stream:
             try:
                 while (report := await read_report(stream)) is not None:
-                    await self._take_report(number, report)
+                    await self._reports.take(number, report, child.send, self._send_to_router)
             except FrameError as error:
                 logger.bind(process=child.name, why=str(error)).error("a report cannot be read")
                 child.kill()
 
-    async def _take_report(self, number: int, report: AlarmLines) -> None:
-        """Count a report, and write its lines; the worker waits while they cannot be written."""
-        if isinstance(report, WorkerReport):
-            took_late = self._aggregator.worker_reported(number, report)
-            if took_late and self._overload_signals is not None:
-                self._overload_signals.report_late()
-        self._observer.heard(number)
-        self._writing.add(number)
-        if await self._alarm_writer.write(report):
-            self._observer.wrote(number, report)
-        self._writing.discard(number)
+    def _send_to_router(self, message: ToChild) -> None:
+        """Send a message to the router, if it runs; the next one begins anew."""
+        if self._router is not None:
+            self._router.send(message)
 
     async def run_router(self) -> None:
         """Run the router, and restart it when it dies, until the shutdown."""
@@ -167,22 +176,27 @@ class Children:
         while not self._shutdown.is_requested:
             try:
                 child = ChildProcess(
-                    ROUTER, router_process.main, self._router_setup, self.port, down_since
+                    ROUTER,
+                    router_process.main,
+                    self._router_setup,
+                    self.port,
+                    down_since,
+                    self._router_life + 1,
                 )
             except OSError as error:
                 await self._wait_for_start(ROUTER, error)
                 continue
-            self._router = child
+            self._router, self._router_life = child, self._router_life + 1
             self._observer.started(None)
-            for number in self._workers:
+            for number in self._positions:
                 self._connect(number)
             code = await child.handle_until_exit(self._on_router_message)
             down_since = time.monotonic()
             self._router = None
             self._hung.pop(child, None)
             self._observer.ended(None)
-            unreported = self._observer.seconds_silent(None)
-            self._aggregator.router_ended(None if code == 0 else unreported)
+            unreported = self._observer.seconds_silent(None) if code else None
+            self._aggregator.router_ended(self._router_life, unreported)
             await self._wait_for_restart(ROUTER, code, restarts)
 
     def _on_router_message(self, message: FromChild) -> None:
@@ -214,8 +228,7 @@ class Children:
             child.kill()
             return
         with reader, writer:
-            attach = AttachPipe(next(self._pipe_numbers), number)
-            self._aggregator.pipe_opened(attach.pipe, number)
+            attach = AttachPipe(number, self._router_life, self._positions[number])
             child.send_descriptor(attach, reader.fileno())
             self._router.send_descriptor(attach, writer.fileno())
 
@@ -225,7 +238,7 @@ class Children:
         Not while the service stops: then the shutdown timeout ends them.
         """
         for number, child in self._running():
-            waits = number in self._writing
+            waits = number in self._reports.writing
             stalled = self._observer.sample_progress(number, waits_for_supervisor=waits)
             hangs = self._hang_timeout and stalled >= self._hang_timeout
             if hangs and not self._shutdown.is_requested and child not in self._hung:

@@ -21,6 +21,7 @@ from shards.supervisor.child_setups import directives_by_worker, router_setup, w
 from shards.supervisor.children import Children
 from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.observer import SAMPLE_SECONDS, Observer
+from shards.supervisor.report_taker import ReportTaker
 from shards.supervisor.shutdown import GAVE_UP, Shutdown
 from shards.supervisor.watchdog import WATCHDOG_SECONDS, Watchdog
 
@@ -41,7 +42,9 @@ class Supervisor:
         self._directive_count = sum(sizes)
         self._shutdown = Shutdown()
         self._alarm_writer = AlarmWriter(files)
-        self._aggregator = LedgerAggregator()
+        self._aggregator = LedgerAggregator(
+            len(sizes), has_checkpoints=settings.checkpoint_interval > 0
+        )
         self._watchdog = Watchdog(self._directive_count, settings.max_eps)
         self._observer = Observer(settings, config, sizes, self._aggregator)
         self._overload_signals = _make_overload_signals(settings)
@@ -51,8 +54,13 @@ class Supervisor:
             self._shutdown,
             self._aggregator,
             self._observer,
-            self._alarm_writer,
-            self._overload_signals,
+            ReportTaker(
+                len(sizes),
+                self._aggregator,
+                self._observer,
+                self._alarm_writer,
+                self._overload_signals,
+            ),
         )
 
     async def serve(self) -> int:
@@ -63,6 +71,7 @@ class Supervisor:
         async with self._ops_server():
             await self._run_children()
         self._alarm_writer.close()
+        self._aggregator.close()
         ledger = self._aggregator.total()
         logger.bind(adds_up=ledger.adds_up, **ledger.flat_counts()).info("ledger")
         return self._shutdown.exit_code

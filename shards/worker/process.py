@@ -5,16 +5,17 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from multiprocess.connection import Connection
 
 from shards.checkpoint.checkpointer import Checkpointer
+from shards.checkpoint.stats import ShardProgress
 from shards.clock import WallClock
 from shards.ipc.control import ControlChannel, run_child
 from shards.ipc.framing import encode_report, read_batch
 from shards.ipc.memory import tune_memory
-from shards.ipc.messages import AttachPipe, Ready, Stop, ToChild
+from shards.ipc.messages import AttachPipe, Ready, Stop, Synced, ToChild
 from shards.ipc.pipes import BATCH_DELAY_SECONDS, READ_BYTES, open_reader, open_writer
 from shards.ipc.shared_setup import SharedSetup
 from shards.lookups.turn_limit import TurnLimit
@@ -25,7 +26,7 @@ if TYPE_CHECKING:  # most services have no lookups, and its libraries are large
     from shards.worker.enrichment import Enrichment
 
 TICK_SECONDS = 0.5
-"""Interval at which an idle shard closes expired backlogs and reports."""
+"""Interval of reports with details; without a router, also of what time alone causes."""
 
 SAVE_SHARE = 0.75
 """Share of the time of a stop in which saved files are written; the rest is for the exit."""
@@ -34,25 +35,40 @@ RESULTS_PER_TURN = 64
 """Lookup results applied per turn of the event loop."""
 
 
+class WorkerStart(NamedTuple):
+    """How a worker starts.
+
+    `worker`: its number; `run`: identifies the run of the service. `is_first`: it was not started
+    before, and restores the backlogs of an earlier run. `written_until`: position up to which the
+    lines of the worker before it are written. `position`: where that one was, if there are no
+    checkpoints, from which it would be known.
+    """
+
+    worker: int
+    run: str
+    is_first: bool = True
+    written_until: int = 0
+    position: int = 0
+
+
 def main(
-    control: Connection, shared_setup: SharedSetup, report_pipe: Connection, first_start: bool
+    control: Connection, shared_setup: SharedSetup, report_pipe: Connection, start: WorkerStart
 ) -> None:
     """The target of a worker process; its data pipes arrive as AttachPipe messages.
 
-    `shared_setup` holds a WorkerSetup; reports are written to `report_pipe`. `first_start`: the
-    worker was not started before, and restores the backlogs of an earlier run of the service.
+    `shared_setup` holds a WorkerSetup; reports are written to `report_pipe`.
     """
     setup: WorkerSetup = shared_setup.load()
     channel = ControlChannel(control)
-    run_child(setup.settings, lambda: _run_worker(channel, setup, report_pipe, first_start))
+    run_child(setup.settings, lambda: _run_worker(channel, setup, report_pipe, start))
 
 
 async def _run_worker(
-    control: ControlChannel, setup: WorkerSetup, report_pipe: Connection, first_start: bool
+    control: ControlChannel, setup: WorkerSetup, report_pipe: Connection, start: WorkerStart
 ) -> None:
     reports = await open_writer(os.dup(report_pipe.fileno()))
     report_pipe.close()
-    await _WorkerProcess(control, setup, reports, first_start).run()
+    await _WorkerProcess(control, setup, reports, start).run()
 
 
 class _WorkerProcess:
@@ -63,23 +79,30 @@ class _WorkerProcess:
         control: ControlChannel,
         setup: WorkerSetup,
         reports: asyncio.StreamWriter,
-        first_start: bool,
+        start: WorkerStart,
     ) -> None:
         self._control = control
         self._setup = setup
         self._reports = reports
-        self._shard = Shard(setup, control.track_progress)
+        progress = ShardProgress(start.worker, start.run, start.position)
+        self._shard = Shard(setup, control.track_progress, progress, start.written_until)
         self._checkpointer = Checkpointer(
             self._shard.correlator,
             self._shard.directives,
-            self._shard.ledger,
+            progress,
             setup.settings,
             setup.options,
-            first_start=first_start,
+            first_start=start.is_first,
+            sync_lines=self._sync_lines,
         )
         self._data_pipes: asyncio.Queue[tuple[int, int] | None] = asyncio.Queue()
-        """Data pipes with their descriptors, to be read one after the other; None is the end."""
-        self._ended_pipes: list[int] = []
+        """Descriptors of data pipes, to be read one after the other, with the life of the router
+        that writes; None is the end."""
+        self._is_reading = not start.is_first
+        """Whether a router gives the time: it comes again with the deliveries given again."""
+        self._syncs: dict[int, asyncio.Future[int]] = {}
+        """Reports whose lines are not on the disk yet, by their number."""
+        self._last_sync = 0
         self._save_until = 0.0
         """The end of the time for the saved files, in time.monotonic()."""
         self._clock = WallClock()
@@ -93,12 +116,12 @@ class _WorkerProcess:
         tune_memory()
         ticking = run_every(TICK_SECONDS, self._tick)
         async with self._enrichment(), ticking, self._checkpointer.running():
-            self._control.send(Ready())
+            self._control.send(Ready(position=self._shard.progress.position))
             while (pipe := await self._data_pipes.get()) is not None:
                 await self._read_pipe(*pipe)
-        await self._advance_time()
+        await self._advance_time(self._clock.now())
         self._shard.close()
-        self._report(details=True)
+        await self._sync_lines(details=True)
         self._reports.close()
         await self._reports.wait_closed()
         self._checkpointer.finish(self._save_until)
@@ -130,36 +153,45 @@ class _WorkerProcess:
 
     def _on_message(self, message: ToChild, descriptor: int | None) -> None:
         match message:
-            case AttachPipe(pipe) if descriptor is not None:
-                self._data_pipes.put_nowait((pipe, descriptor))
+            case AttachPipe(life=life) if descriptor is not None:
+                self._data_pipes.put_nowait((life, descriptor))
+            case Synced(sync):
+                if sync in self._syncs:
+                    self._syncs.pop(sync).set_result(sync)
             case Stop(seconds):
                 self._save_until = time.monotonic() + seconds * SAVE_SHARE
                 self._data_pipes.put_nowait(None)
 
-    async def _read_pipe(self, pipe: int, descriptor: int) -> None:
+    async def _read_pipe(self, life: int, descriptor: int) -> None:
         """Process all batches of a data pipe; waits while the supervisor cannot write lines."""
+        self._shard.begin_life(life)
+        self._is_reading = True
+        self._report()
         async with open_reader(descriptor) as reader:
             while (batch := await read_batch(reader)) is not None:
-                now = await self._advance_time()
-                self._shard.process_batch(pipe, batch, now)
+                await self._advance_time(batch.now)
+                self._shard.process_batch(batch.last, batch.events, batch.now)
+                if batch.asks:
+                    self._checkpointer.request()
                 if self._shard.has_lines:
                     self._report_soon()
                     await self._reports.drain()
-        self._ended_pipes.append(pipe)
+        self._is_reading = False
         self._report()
+        self._checkpointer.request()  # nobody keeps what came from this router
 
     async def _tick(self) -> None:
-        await self._advance_time()
+        if not self._is_reading:
+            await self._advance_time(self._clock.now())
         if self._has_room:
             self._report(details=True)
 
-    async def _advance_time(self) -> int:
-        """Do all that time alone causes, and let other tasks run in between; returns the time."""
-        while not self._shard.advance_time(now := self._clock.now()):
+    async def _advance_time(self, now: int) -> None:
+        """Do all that time alone causes, and let other tasks run in between."""
+        while not self._shard.advance_time(now):
             self._report_soon()
             await self._reports.drain()
             await asyncio.sleep(0)
-        return now
 
     @property
     def _has_room(self) -> bool:
@@ -175,15 +207,21 @@ class _WorkerProcess:
         elif self._next_report is None:
             self._next_report = loop.call_at(at, self._report)
 
-    def _report(self, *, details: bool = False) -> None:
+    def _report(self, *, details: bool = False, sync: int = 0) -> None:
         if self._next_report is not None:
             self._next_report.cancel()
             self._next_report = None
         self._reported_at = asyncio.get_running_loop().time()
-        ended_pipes, self._ended_pipes = self._ended_pipes, []
-        report = self._shard.make_report(ended_pipes, self._checkpointer.stats, details=details)
+        report = self._shard.make_report(self._checkpointer.stats, details=details, sync=sync)
         for frame in encode_report(report):
             self._reports.write(frame)
+
+    def _sync_lines(self, *, details: bool = False) -> asyncio.Future[int]:
+        """Report all lines so far; the result is there when they are on the disk."""
+        self._last_sync += 1
+        synced = self._syncs[self._last_sync] = asyncio.get_running_loop().create_future()
+        self._report(details=details, sync=self._last_sync)
+        return synced
 
 
 async def _apply_results(enrichment: "Enrichment") -> None:

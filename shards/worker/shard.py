@@ -21,11 +21,11 @@ from engine.directives.directive import Directive
 from engine.errors import InvalidEventError
 from engine.event import NormalizedEvent, decode_event
 from engine.options import Options
-from shards.checkpoint.stats import CheckpointStats
+from shards.checkpoint.stats import CheckpointStats, ShardProgress
 from shards.histograms import LAG_BOUNDS, PROCESSING_BOUNDS, Timings, observe
 from shards.ipc.messages import WorkerDetails, WorkerReport
-from shards.ledger import Ledger
 from shards.logs import EventLog
+from shards.positions import life_of
 from shards.progress import TrackProgress, untracked
 from shards.settings.settings import Settings
 
@@ -51,7 +51,18 @@ class WorkerSetup(Struct, frozen=True):
 class Shard:
     """Correlates the events of one worker, and counts the results."""
 
-    def __init__(self, setup: WorkerSetup, track_progress: TrackProgress = untracked) -> None:
+    def __init__(
+        self,
+        setup: WorkerSetup,
+        track_progress: TrackProgress = untracked,
+        progress: ShardProgress | None = None,
+        written_until: int = 0,
+    ) -> None:
+        """`progress`: kept up to date, and set by a restore from a checkpoint.
+
+        `written_until`: the lines that deliveries up to this position cause are written already,
+        by a worker that died. So are those that time causes before that position is reached.
+        """
         directives = msgspec.msgpack.decode(setup.directives, type=list[Directive])
         self.directives = {directive.id: directive for directive in directives}
         assets = NetworkAssets(track_progress(setup.assets))
@@ -62,31 +73,48 @@ class Shard:
         """The latest `now`; the first one corrects restored backlogs like a clock set back."""
         self._event_log = EventLog()
         self._encoder = msgspec.json.Encoder()
-        self.ledger = Ledger(capped=self.correlator.capped)
+        self.progress = progress or ShardProgress()
+        self.ledger = self.progress.ledger
+        self.ledger.capped = self.correlator.capped
+        self.written_until = written_until
+        self.life = 0
+        """Number of the router whose deliveries are processed."""
         self._outputs = Outputs()
         """Outputs since the last report."""
         self.enrichment: Enrichment | None = None
         """Set by the owner if there are lookup sources; it gets every published alarm."""
         self._requested = 0
         """Number of published alarms in `_outputs` already passed to enrichment."""
-        self._processed: Counter[int] = Counter()
-        """Deliveries by data pipe."""
         self._busy_seconds = 0.0
         self._active_directives = 0
         self._timings = Timings()
         self._alarms: Counter[str] = Counter()
         """Alarm lines by risk class; like the timings, since the last details."""
 
+    def begin_life(self, life: int) -> None:
+        """Note that a router begins to deliver, after all deliveries of the one before.
+
+        A router with another life than that of `written_until` does not deliver again what led
+        there: then the lines are new.
+        """
+        self.life = life
+        if life_of(self.written_until) != life:
+            self.written_until = 0
+
     @property
     def has_lines(self) -> bool:
         """Whether there are unreported lines."""
         return bool(self._outputs.alarm_events or self._outputs.published)
 
-    def process_batch(self, pipe: int, events: Sequence[bytes], now: int) -> None:
-        """Correlate a batch of raw events from a data pipe; `now` in seconds since the epoch."""
+    def process_batch(self, last: int, events: Sequence[bytes], now: int) -> None:
+        """Correlate a batch of raw events; `now` in seconds since the epoch.
+
+        `last`: the position of the last event; without events, where the shard is now.
+        """
         started = time.perf_counter()
         self._follow_clock(now)
         correlate, outputs = self.correlator.process_event_into, self._outputs
+        lines_before = len(outputs.alarm_events), len(outputs.published)
         latest = now + self._max_future
         late_before = (now - self._max_delay) * NANOSECONDS if self._max_delay else 0
         consumed = invalid = received = 0
@@ -112,9 +140,17 @@ class Shard:
                 consumed += 1
         self.ledger.deliveries.consumed += consumed
         self.ledger.deliveries.unmatched += len(events) - consumed - invalid
-        self._processed[pipe] += len(events)
+        self.progress.position = max(self.progress.position, last)
         self._observe_batch(time.perf_counter() - started, len(events), received)
         self._request_lookups()
+        self._drop_lines(*lines_before, are_written=last <= self.written_until)
+
+    def _drop_lines(self, alarm_events: int, published: int, *, are_written: bool) -> None:
+        """Drop the lines after these numbers of them, if they are written already."""
+        if are_written:
+            del self._outputs.alarm_events[alarm_events:]
+            del self._outputs.published[published:]
+            self._requested = len(self._outputs.published)
 
     def _observe_batch(self, seconds: float, events: int, received: int) -> None:
         """Add a batch to the timings; `received`: `rcvd_time` of its first event, in ns."""
@@ -153,8 +189,10 @@ class Shard:
         repeated until it was: an event must not find a backlog that has expired.
         """
         self._follow_clock(now)
+        lines_before = len(self._outputs.alarm_events), len(self._outputs.published)
         self.correlator.advance_time(now, self._outputs, ALARMS_PER_TURN)
         self._request_lookups()
+        self._drop_lines(*lines_before, are_written=self.progress.position < self.written_until)
         if self.enrichment is None:
             return not self.correlator.is_due(now)
         self._add_enriched(self.enrichment.pop_changed(now, ALARMS_PER_TURN))
@@ -173,12 +211,11 @@ class Shard:
         self._requested = len(self._outputs.published)
 
     def make_report(
-        self, ended_pipes: Sequence[int], checkpoints: CheckpointStats, *, details: bool = True
+        self, checkpoints: CheckpointStats, *, details: bool = True, sync: int = 0
     ) -> WorkerReport:
         """The counts so far, and the lines since the last report.
 
-        `ended_pipes`: data pipes read to their end; `details`: with the measurements since the
-        last ones.
+        `details`: with the measurements since the last ones; `sync`: see WorkerReport.
         """
         if reused := self.correlator.memory.take_reused():
             self._event_log.log_reused(reused, time.monotonic())
@@ -189,25 +226,25 @@ class Shard:
         ledger.add_outputs(outputs.counts)
         backlogs = ledger.backlogs
         begun = backlogs["opened"] + backlogs["restored"]
-        backlogs["open"] = begun - backlogs["finished"] - backlogs["expired"]
+        ended = backlogs["finished"] + backlogs["expired"] + backlogs["interrupted"]
+        backlogs["open"] = begun - ended
         if details:
             self._active_directives = self.correlator.active_directives
         if self.enrichment is not None:
             ledger.lookups = self.enrichment.counts
-        report = WorkerReport(
+        return WorkerReport(
             alarm_events=self._encoder.encode_lines(outputs.alarm_events),
             alarms=self._encoder.encode_lines([publish.alarm for publish in outputs.published]),
-            processed=dict(self._processed),
-            ended_pipes=list(ended_pipes),
             ledger=ledger,
-            in_checkpoint=checkpoints.consumed,
+            position=self.progress.position,
+            life=self.life,
+            sync=sync,
+            saved=checkpoints.position,
+            saved_sync=checkpoints.synced,
             busy_seconds=self._busy_seconds,
             active_directives=self._active_directives,
             details=self._take_details(checkpoints) if details else None,
         )
-        for pipe in ended_pipes:
-            self._processed.pop(pipe, None)  # nothing more comes from it
-        return report
 
     def _take_details(self, checkpoints: CheckpointStats) -> WorkerDetails:
         timings, self._timings = self._timings, Timings()

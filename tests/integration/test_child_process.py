@@ -58,7 +58,7 @@ def test_a_descriptor_arrives_with_its_message() -> None:
     reader, writer = os.pipe()
 
     def hand_over(child: ChildProcess) -> None:
-        child.send_descriptor(AttachPipe(1, 0), writer)
+        child.send_descriptor(AttachPipe(1, 1, 0), writer)
         child.send(Stop())
 
     code, _ = run_child(child_targets.obedient, SharedSetup(1), on_message=hand_over)
@@ -143,7 +143,7 @@ def test_a_child_that_cannot_receive_a_descriptor_ends() -> None:
         used = len(list(Path(f"/proc/{pid}/fd").iterdir()))
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, used))
         for number in range(3):  # there may be gaps
-            child.send_descriptor(AttachPipe(number, 0), writer)
+            child.send_descriptor(AttachPipe(number, 1, 0), writer)
 
     code, _ = run_child(child_targets.hoarding, on_message=hand_over)
     os.close(reader)
@@ -153,7 +153,7 @@ def test_a_child_that_cannot_receive_a_descriptor_ends() -> None:
 
 def test_a_child_that_a_descriptor_cannot_be_sent_to_is_killed() -> None:
     def hand_over(child: ChildProcess) -> None:
-        child.send_descriptor(AttachPipe(1, 0), -1)
+        child.send_descriptor(AttachPipe(1, 1, 0), -1)
 
     code, _ = run_child(child_targets.obedient, SharedSetup(1), on_message=hand_over)
     assert code == -signal.SIGKILL

@@ -148,8 +148,8 @@ def test_health_metrics_and_status_from_start_to_stop(  # noqa: PLR0915 - it is 
         assert ops.status()["shards"][0]["restarts"] == 1
         assert ops.metric('worker_restarts_total{worker="1"}') == 0
         until(lambda: ops.metric("backlogs_active") == 4, "4 open backlogs again")
-        assert ops.metric('backlogs_closed_total{reason="interrupted"}') == 2
-        assert ops.metric("backlogs_restored_total") == 2
+        assert ops.metric('backlogs_closed_total{reason="interrupted"}') == 0
+        assert ops.metric("backlogs_restored_total") == 0, "it goes on with its own"
 
         # NATS stops and starts again.
         server.stop()

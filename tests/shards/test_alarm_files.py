@@ -1,14 +1,18 @@
 """The alarm files: whole lines, with other writers and after any earlier content."""
 
+import asyncio
+import errno
 import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from loguru import logger
 
 from engine.alarm import AlarmEvent, AlarmRecord, PublishedAlarm
 from engine.correlation.outputs import Outputs
@@ -176,3 +180,166 @@ def test_an_error_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError) as caught:
         AlarmFiles(tmp_path)
     assert str(caught.value.filename) == str(tmp_path / ALARMS)
+
+
+# Syncs.
+
+
+class Fsync:
+    """Replaces os.fsync: notes the inodes, and fails as a script says; `hold` makes it wait."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.inodes: list[int] = []
+        self.script: list[int] = []
+        self.entered = threading.Event()
+        self.hold: threading.Event | None = None
+        monkeypatch.setattr(os, "fsync", self)
+
+    def __call__(self, fd: int) -> None:
+        self.inodes.append(os.fstat(fd).st_ino)
+        self.entered.set()
+        if self.hold is not None:
+            assert self.hold.wait(10)
+        if self.script and (number := self.script.pop(0)):
+            raise OSError(number, os.strerror(number))
+
+
+@pytest.fixture
+def fsync(monkeypatch: pytest.MonkeyPatch) -> Fsync:
+    return Fsync(monkeypatch)
+
+
+def add(files: AlarmFiles, *, alarm_events: bytes = b"", alarms: bytes = b"") -> None:
+    files.add(alarm_events, alarms)
+    files.flush()
+
+
+def rotate(folder: Path, files: AlarmFiles, number: int = 0) -> int:
+    """Rotate the alarms; returns the inode of the old file."""
+    inode = (folder / ALARMS).stat().st_ino
+    (folder / ALARMS).rename(folder / f"old {number}")
+    files.reopen_if_renamed()
+    return inode
+
+
+def test_what_was_appended_is_synced_once(tmp_path: Path, fsync: Fsync) -> None:
+    with opened(tmp_path) as files:
+        asyncio.run(files.sync())
+        assert fsync.inodes == []
+        add(files, alarms=b"{}\n")
+        for _ in range(2):
+            asyncio.run(files.sync())
+        assert fsync.inodes == [(tmp_path / ALARMS).stat().st_ino]
+        add(files, alarm_events=b"{}\n")
+        asyncio.run(files.sync())
+        assert fsync.inodes[1:] == [(tmp_path / ALARM_EVENTS).stat().st_ino]
+
+
+def test_a_sync_that_fails_names_the_file_and_is_due_again(tmp_path: Path, fsync: Fsync) -> None:
+    with opened(tmp_path) as files:
+        add(files, alarms=b"{}\n")
+        fsync.script = [errno.EIO, errno.ENOSPC]
+        for text in ("Input/output error", "No space"):
+            with pytest.raises(OSError, match=text) as caught:
+                asyncio.run(files.sync())
+            assert caught.value.filename == str(tmp_path / ALARMS)
+        asyncio.run(files.sync())
+        assert len(fsync.inodes) == 3
+
+
+def test_without_a_descriptor_nothing_counts_as_synced(
+    tmp_path: Path, fsync: Fsync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dup(_: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with opened(tmp_path) as files:
+        add(files, alarms=b"{}\n")
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "dup", dup)
+            with pytest.raises(OSError, match="Too many open files") as caught:
+                asyncio.run(files.sync())
+        assert caught.value.filename == str(tmp_path / ALARMS)
+        asyncio.run(files.sync())
+        assert len(fsync.inodes) == 1
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EROFS, errno.ENOTSUP])
+def test_where_files_cannot_be_synced_they_count_as_synced_and_that_is_logged_once(
+    number: int, tmp_path: Path, fsync: Fsync
+) -> None:
+    records: list[str] = []
+    handler = logger.add(lambda message: records.append(message.record["message"]))
+    with opened(tmp_path) as files:
+        for _ in range(3):
+            add(files, alarms=b"{}\n")
+            fsync.script = [number]
+            asyncio.run(files.sync())
+    logger.remove(handler)
+    path = tmp_path / ALARMS
+    assert records == [f"alarms may be lost if the machine fails: {path}: {os.strerror(number)}"]
+
+
+def test_a_second_sync_waits_for_the_first_one(tmp_path: Path, fsync: Fsync) -> None:
+    """Of two workers: the lines of both are on the disk only when it has ended."""
+
+    async def run() -> None:
+        fsync.hold = threading.Event()
+        first = asyncio.create_task(files.sync())
+        await asyncio.to_thread(fsync.entered.wait, 10)
+        second = asyncio.create_task(files.sync())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not second.done()
+        fsync.hold.set()
+        await asyncio.gather(first, second)
+
+    with opened(tmp_path) as files:
+        add(files, alarms=b"{}\n")
+        asyncio.run(run())
+        assert len(fsync.inodes) == 1
+
+
+def test_the_lines_of_a_rotated_file_are_synced_too(tmp_path: Path, fsync: Fsync) -> None:
+    with opened(tmp_path) as files:
+        add(files, alarms=b"{}\n")
+        old = rotate(tmp_path, files)
+        fsync.script = [errno.EIO]
+        with pytest.raises(OSError, match="Input/output error"):
+            asyncio.run(files.sync())
+        add(files, alarms=b"{}\n")
+        for _ in range(2):
+            asyncio.run(files.sync())
+        assert fsync.inodes == [old, old, (tmp_path / ALARMS).stat().st_ino]
+
+
+def test_a_rotation_while_a_sync_fails_leaves_the_old_file_to_be_synced(
+    tmp_path: Path, fsync: Fsync
+) -> None:
+    async def run() -> int:
+        fsync.hold = threading.Event()
+        fsync.script = [errno.EIO]
+        syncing = asyncio.create_task(files.sync())
+        await asyncio.to_thread(fsync.entered.wait, 10)
+        old = rotate(tmp_path, files)
+        fsync.hold.set()
+        with pytest.raises(OSError, match="Input/output error"):
+            await syncing
+        await files.sync()
+        return old
+
+    with opened(tmp_path) as files:
+        add(files, alarms=b"{}\n")
+        old = asyncio.run(run())
+        assert fsync.inodes[:2] == [old, old]
+
+
+def test_rotations_that_nobody_syncs_leave_a_few_descriptors(tmp_path: Path) -> None:
+    """Growth: without checkpoints no sync is asked for."""
+    with opened(tmp_path) as files:
+        before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - only their number counts
+        for number in range(50):
+            add(files, alarms=b"{}\n")
+            rotate(tmp_path, files, number)
+        assert len(os.listdir("/proc/self/fd")) <= before + 4  # noqa: PTH208
+    assert len(os.listdir("/proc/self/fd")) == before - 2  # noqa: PTH208

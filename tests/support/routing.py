@@ -59,7 +59,7 @@ class Routed:
     """A router with a send queue for each of two workers."""
 
     def __init__(self, max_queue: int = 0, **settings: Any) -> None:
-        self.queues = [SendQueue(max_queue) for _ in range(2)]
+        self.queues = [SendQueue(max_queue, retain_bytes=0, life=1, clock=int) for _ in range(2)]
         keys = msgspec.msgpack.encode([routing_keys_of(directive) for directive in directives()])
         assets = tuple(parse_assets(ASSETS)[0])
         setup = RouterSetup(Settings(workers=2, **settings), keys, assets)

@@ -19,9 +19,9 @@ from shards.checkpoint.checkpointer import Checkpointer
 from shards.checkpoint.database_file import prepare_database
 from shards.checkpoint.paths import FOLDER, checkpoint_path
 from shards.checkpoint.saved_folder import SavedFolder, WrittenFiles
+from shards.checkpoint.stats import ShardProgress
 from shards.checkpoint.store import CheckpointStore
-from shards.checkpoint.tables import BacklogRow
-from shards.ledger import Ledger
+from shards.checkpoint.tables import BacklogRow, ShardRow
 from shards.settings.settings import Settings
 from tests.support.cluster import ENDS, GOES_ON, OPENS
 from tests.support.disk import no_file_longer_than
@@ -39,14 +39,14 @@ class Disk:
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.settings = Settings(log_dir=folder, **settings)
-        self.ledger = Ledger()
+        self.progress = ShardProgress()
         prepare_database(checkpoint_path(self.settings))
 
     def checkpointer(self, correlator: Correlator, *, first_start: bool = True) -> Checkpointer:
         return Checkpointer(
             correlator,
             PAIR_DIRECTIVES,
-            self.ledger,
+            self.progress,
             self.settings,
             Options(),
             first_start=first_start,
@@ -98,11 +98,13 @@ def test_the_name_of_the_checkpoint_has_node_and_part(
 
 def test_a_worker_that_is_started_again_restores_the_last_checkpoint(disk: Disk) -> None:
     correlator = pair_correlator(3, track_changes=True)
+    disk.progress.ledger.backlogs["open"] = 6
     write(disk.checkpointer(correlator))
+    disk.progress = ShardProgress()
     restored = pair_correlator(0)
     disk.checkpointer(restored, first_start=False).restore()
     assert restored.snapshots() == correlator.snapshots()
-    assert disk.ledger.backlogs["restored"] == 6
+    assert +disk.progress.ledger.backlogs == {"open": 6}
 
 
 def test_each_checkpoint_writes_only_the_changes_since_the_last_one(
@@ -136,13 +138,13 @@ def test_each_checkpoint_writes_only_the_changes_since_the_last_one(
 
 def test_stats_are_those_of_checkpoints_that_were_written(disk: Disk) -> None:
     checkpointer = disk.checkpointer(pair_correlator(1, track_changes=True))
-    disk.ledger.deliveries.consumed = 2
+    disk.progress.position = 2
     with no_file_longer_than(0):
         write(checkpointer)
-    assert (checkpointer.stats.consumed, checkpointer.stats.written_at) == (0, 0.0)
+    assert (checkpointer.stats.position, checkpointer.stats.written_at) == (0, 0.0)
     assert checkpointer.stats.take_durations().count == 0
     write(checkpointer)
-    assert checkpointer.stats.consumed == 2
+    assert checkpointer.stats.position == 2
     assert checkpointer.stats.written_at > 0
     assert checkpointer.stats.take_durations().count == 1
     assert checkpointer.stats.take_durations().count == 0
@@ -278,13 +280,13 @@ def test_checkpoints_are_written_at_the_interval(tmp_path: Path) -> None:
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The number of rows of each save."""
+    """The number of rows of each save, without those of the shard's progress."""
     numbers: list[int] = []
     save = CheckpointStore.save
 
     def counted_save(store: CheckpointStore, rows: Any, *args: Any, **kw: Any) -> None:
         rows = list(rows)
-        numbers.append(len(rows))
+        numbers.append(sum(not isinstance(row, ShardRow) for row in rows))
         save(store, rows, *args, **kw)
 
     monkeypatch.setattr(CheckpointStore, "save", counted_save)

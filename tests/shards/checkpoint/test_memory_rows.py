@@ -17,9 +17,9 @@ from shards.checkpoint.checkpointer import Checkpointer
 from shards.checkpoint.database_file import prepare_database
 from shards.checkpoint.memory_rows import MemoryEncoder, restore_memory
 from shards.checkpoint.paths import FOLDER, checkpoint_path
+from shards.checkpoint.stats import ShardProgress
 from shards.checkpoint.store import CheckpointStore
 from shards.checkpoint.tables import MemoryRow
-from shards.ledger import Ledger
 from shards.settings.settings import Settings
 from tests.support.checkpoint_files import NOW, open_store
 from tests.support.directives import ASSETS, directive, event, rule
@@ -39,7 +39,7 @@ class Worker:
         prepare_database(checkpoint_path(settings))
         self.correlator = Correlator(directives.values(), ASSETS, OPTIONS)
         self.checkpointer = Checkpointer(
-            self.correlator, directives, Ledger(), settings, OPTIONS, first_start=first_start
+            self.correlator, directives, ShardProgress(), settings, OPTIONS, first_start=first_start
         )
         self.checkpointer.restore()
 

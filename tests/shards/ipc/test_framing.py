@@ -23,10 +23,14 @@ from shards.ipc.framing import (
 from shards.ipc.messages import (
     AlarmLines,
     AttachPipe,
+    Batch,
+    DetachPipe,
     FromChild,
     Ready,
     RouterReport,
+    Saved,
     Stop,
+    Synced,
     ToChild,
     WorkerReport,
 )
@@ -37,24 +41,33 @@ T = TypeVar("T")
 REPORT = WorkerReport(
     alarm_events=b'{"alarm_id":"a"}\n',
     alarms=b"",
-    processed={1: 5, 2: 7},
-    ended_pipes=[1],
     ledger=Ledger(
         deliveries=Deliveries(consumed=9, unmatched=2, invalid=Counter(bad_type=1)),
         lookups={"intel_a": LookupCounts(asked=2, errors=Counter(timeout=1), waiting=1)},
         from_future=3,
         late=1,
     ),
-    in_checkpoint=4,
+    position=12,
+    life=1,
+    sync=3,
+    saved=9,
+    saved_sync=2,
     busy_seconds=0.25,
     active_directives=1,
 )
 BATCHES = [
-    [b"{}"],
-    [b"", b"\x00\xff", "é".encode()],
-    [b"x" * 70_000] * 3,
-    [b"%d" % number for number in range(5000)],
+    Batch(7, 1_800_000_000, False, []),
+    Batch(1, 0, True, [b"{}"]),
+    Batch((3 << 40) + 1, 2, False, [b"", b"\x00\xff", "é".encode()]),
+    Batch(1, 2, False, [b"x" * 70_000] * 3),
+    Batch(1, 2, False, [b"%d" % number for number in range(5000)]),
 ]
+LAST = [6, 1, (3 << 40) + 3, 3, 5000]
+"""The positions of the last events of these batches."""
+
+
+def batch_of(*events: bytes) -> Batch:
+    return Batch(1, 2, False, list(events))
 
 
 def reading(
@@ -79,7 +92,7 @@ def reading(
 
 
 @pytest.mark.parametrize("batch", BATCHES, ids=range(len(BATCHES)))
-def test_a_batch_comes_out_as_it_went_in(batch: list[bytes]) -> None:
+def test_a_batch_comes_out_as_it_went_in(batch: Batch) -> None:
     frame = encode_frame(batch)
     assert reading(read_batch, frame, frame, error=None) == [batch, batch]
 
@@ -89,16 +102,17 @@ def test_a_report_comes_out_as_it_went_in() -> None:
 
 
 def test_frames_may_come_in_pieces_of_any_size() -> None:
-    stream = encode_frame([b"one", b"two"]) + encode_frame([b"three"])
+    batches = [batch_of(b"one", b"two"), batch_of(b"three")]
+    stream = b"".join(map(encode_frame, batches))
     for size in range(1, len(stream) + 1):
         pieces = [stream[start : start + size] for start in range(0, len(stream), size)]
-        assert reading(read_batch, *pieces, error=None) == [[b"one", b"two"], [b"three"]]
+        assert reading(read_batch, *pieces, error=None) == batches
 
 
 def test_a_frame_that_was_cut_is_the_end_and_no_part_of_it_is_taken() -> None:
-    whole, cut = encode_frame([b"whole"]), encode_frame([b"this", b"is", b"cut"])
+    whole, cut = batch_of(b"whole"), encode_frame(batch_of(b"this", b"is", b"cut"))
     for length in range(len(cut)):
-        assert reading(read_batch, whole, cut[:length], error=None) == [[b"whole"]]
+        assert reading(read_batch, encode_frame(whole), cut[:length], error=None) == [whole]
         assert reading(read_report, encode_frame(REPORT)[: length + 1], error=None) == []
 
 
@@ -146,12 +160,12 @@ def test_a_frame_beyond_the_limit_is_refused_before_it_is_read(
 def test_a_frame_beyond_the_limit_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shards.ipc.framing.MAX_FRAME_BYTES", 100)
     with pytest.raises(FrameError, match="the limit is 100"):
-        encode_frame([b"x" * 100])
+        encode_frame(batch_of(b"x" * 100))
 
 
 def test_a_frame_that_is_no_report_is_refused() -> None:
     with pytest.raises(FrameError, match="not a report"):
-        reading(read_report, encode_frame([b"a batch"]), error=None)
+        reading(read_report, encode_frame(batch_of(b"a batch")), error=None)
 
 
 def test_nothing_at_all_is_the_end() -> None:
@@ -164,9 +178,18 @@ EVENTS = Events(received=9, routed=5, invalid=Counter(bad_json=4))
 FROM_CHILD: list[FromChild] = [
     Ready(),
     Ready(("127.0.0.1", 8080)),
-    RouterReport(Ledger(events=EVENTS, feed=Feed(1, 2.5, 3)), {0: 2}, {1: 2}, connected=True),
+    RouterReport(
+        Ledger(events=EVENTS, feed=Feed(1, 2.5, 3)), {0: 9}, {1: 1}, {0: 2}, connected=True
+    ),
+    Ready(position=(2 << 40) + 5),
 ]
-TO_CHILD: list[ToChild] = [AttachPipe(3, 1), Stop()]
+TO_CHILD: list[ToChild] = [
+    AttachPipe(3, 1, 2 << 40),
+    DetachPipe(1),
+    Saved(1, 2 << 40),
+    Synced(3),
+    Stop(1.5),
+]
 
 
 @pytest.mark.parametrize("message", FROM_CHILD)
@@ -177,6 +200,12 @@ def test_messages_of_a_child_arrive(message: FromChild) -> None:
 @pytest.mark.parametrize("message", TO_CHILD)
 def test_messages_to_a_child_arrive(message: ToChild) -> None:
     assert decode_to_child(msgspec.msgpack.encode(message)) == message
+
+
+@pytest.mark.parametrize(("batch", "last"), list(zip(BATCHES, LAST, strict=True)))
+def test_the_last_position_of_a_batch_is_that_of_its_last_event(batch: Batch, last: int) -> None:
+    """Without events, that of the event before: a shard is there already."""
+    assert batch.last == last
 
 
 def test_counts_can_be_added_to_after_they_were_sent() -> None:

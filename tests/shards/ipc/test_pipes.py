@@ -4,6 +4,7 @@ import asyncio
 import os
 
 from shards.ipc.framing import encode_frame, read_batch
+from shards.ipc.messages import Batch
 from shards.ipc.pipes import PIPE_BYTES, make_pipe, open_reader, open_writer
 
 
@@ -20,7 +21,8 @@ def test_batches_arrive_in_order_until_the_writer_closes() -> None:
         reader, writer = make_pipe()
         stream = await open_writer(os.dup(writer.fileno()))
         writer.close()
-        batches = [[b"a"], [b"x" * 300_000, b"y"], [b"b"]]
+        texts = [[b"a"], [b"x" * 300_000, b"y"], [b"b"]]
+        batches = [Batch(1, 2, False, events) for events in texts]
         async with open_reader(os.dup(reader.fileno())) as source:
             reader.close()
             for batch in batches:

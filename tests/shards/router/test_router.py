@@ -1,13 +1,12 @@
 """The router: where each event goes, and how it is counted."""
 
-import asyncio
 import tracemalloc
 
 import msgspec
 import pytest
 
 from engine.directives.index import DirectiveRoutingKeys, RuleRoutingKeys
-from shards.ledger import Events, Feed
+from shards.ledger import WORKER_DIED, Events, Feed
 from shards.placement import shard_of_directive
 from shards.router.router import Router, RouterSetup
 from shards.router.send_queue import SendQueue
@@ -94,7 +93,10 @@ def test_the_memory_of_the_router_does_not_grow_with_the_kinds_of_events() -> No
         for n in range(1, number + 1)
     ]
     keys = msgspec.msgpack.encode(plugins + taxonomies)
-    router = Router(RouterSetup(Settings(workers=2), keys, ()), [SendQueue(1) for _ in range(2)])
+    router = Router(
+        RouterSetup(Settings(workers=2), keys, ()),
+        [SendQueue(1, retain_bytes=0, life=1, clock=int) for _ in range(2)],
+    )
 
     def route_all() -> None:
         for plugin in range(1, number + 1):
@@ -136,12 +138,22 @@ def test_a_report_is_not_changed_by_what_follows(routed: Routed) -> None:
     assert before.ledger.deliveries.sent == 0
 
 
-def test_flushed_events_are_written_to_the_pipes_of_their_workers() -> None:
-    async def story() -> None:
-        routed = Routed()
-        routed.router.route([event(99)])
-        for queue in routed.queues:
-            await queue.close()
-        assert routed.queued == [1, 1]  # without a pipe they wait
+def test_flushed_events_wait_for_the_pipes_of_their_workers(routed: Routed) -> None:
+    routed.router.route([event(99)])
+    report = routed.router.make_report(Source())
+    assert (report.queued, report.accepted, report.without_pipe) == (
+        {0: 1, 1: 1},
+        {0: 1, 1: 1},
+        [0, 1],
+    )
 
-    asyncio.run(story())
+
+def test_a_report_holds_what_deaths_of_workers_cost(routed: Routed) -> None:
+    routed.router.route([event(99)])
+    first, second = routed.queues
+    first.lost, first.redelivered, second.redelivered = 1, 2, 3
+    report = routed.router.make_report(Source())
+    assert report.lost == {0: 1}
+    deliveries = report.ledger.deliveries
+    assert (deliveries.sent, deliveries.redelivered) == (2, 5)
+    assert deliveries.lost == {WORKER_DIED: 1}

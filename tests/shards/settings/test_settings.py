@@ -92,6 +92,7 @@ VARIABLES_OF_SERVE: list[Variable] = [
     ("DSIEM_MAXEPS", "max_eps", "1", 1),
     ("DSIEM_CACHEDURATION", "cache", "0", 0),
     ("DSIEM_MAXQUEUE", "max_queue", "0", 0),
+    ("DSIEM_RETAIN_BYTES", "retain_bytes", "1048576", 1 << 20),
     ("DSIEM_HOLDDURATION", "hold_duration", "3", 3),
     ("DSIEM_MAXDELAY", "max_delay", "0", 0),
     ("DSIEM_INTELPRIVATEIP", "intel_private_ip", "T", True),

@@ -29,6 +29,15 @@ class Files(AlarmFiles):
         self.flushes = 0
         self.rotation: OSError | None = None
         self.is_closed = False
+        self.sync_script: list[OSError | None] = []
+        self.on_sync: Callable[[], None] = lambda: None
+        self.syncs = 0
+
+    async def sync(self) -> None:
+        self.syncs += 1
+        self.on_sync()
+        if self.sync_script and (error := self.sync_script.pop(0)):
+            raise error
 
     @property
     def unwritten(self) -> int:
@@ -190,3 +199,45 @@ def test_it_writes_into_real_files(tmp_path: Path) -> None:
     out.close()
     assert (tmp_path / "siem_alarm_events.json").read_bytes() == b'{"e":1}\n{"e":2}\n'
     assert (tmp_path / "siem_alarms.json").read_bytes() == b'{"a":1}\n'
+
+
+def sync(out: AlarmWriter) -> bool:
+    async def run() -> bool:
+        async with asyncio.timeout(10):
+            return await out.sync()
+
+    return asyncio.run(run())
+
+
+def test_a_sync_that_fails_is_tried_again_and_logged_once_while_lines_are_written(
+    log: list[str],
+) -> None:
+    """Lines of other workers that can be written meanwhile do not end the trouble."""
+    files = Files()
+    error = OSError(errno.EIO, "Input/output error", "logs/siem_alarms.json")
+    files.sync_script = [error] * 3
+    out = AlarmWriter(files)
+    troubles: list[str] = []
+
+    def write_meanwhile() -> None:
+        out._flush()
+        troubles.append(out.trouble)
+
+    files.on_sync = write_meanwhile
+    assert sync(out)
+    trouble = "logs/siem_alarms.json: Input/output error"
+    assert troubles == ["", trouble, trouble, trouble]
+    assert (files.syncs, out.errors, out.trouble) == (4, 3, "")
+    assert log == [
+        f"ERROR alarms cannot be written, workers wait: {trouble}",
+        "INFO alarms are written again",
+    ]
+
+
+def test_after_giving_up_nothing_is_on_the_disk() -> None:
+    files = Files()
+    files.sync_script = [FULL] * 100
+    out = AlarmWriter(files)
+    files.on_sync = lambda: out.give_up() if files.syncs == 3 else None
+    assert not sync(out)
+    assert files.syncs == 3

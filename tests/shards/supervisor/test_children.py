@@ -22,20 +22,25 @@ from shards.config.config_folder import load_config
 from shards.ipc.framing import encode_frame
 from shards.ipc.messages import (
     AttachPipe,
+    DetachPipe,
     FromChild,
     Progress,
     Ready,
     RouterReport,
+    Saved,
     Stop,
+    Synced,
     ToChild,
     WorkerReport,
 )
 from shards.ipc.pipes import make_pipe
 from shards.ledger import Events
+from shards.positions import base_of
 from shards.settings.settings import Settings
 from shards.supervisor import children, observer
 from shards.supervisor.restart_policy import MAX_DEATHS, WINDOW_SECONDS
 from shards.supervisor.supervisor import Supervisor
+from shards.worker.process import WorkerStart
 from tests.support.reports import router_report, worker_report
 from tests.support.serving import counting_directive, write_config
 
@@ -77,6 +82,7 @@ class Script:
     dies: float | None = None
     code: int = -9
     stop_seconds: float | None = 0.1
+    position: int = 0
     sends: list[tuple[float, Any]] = field(default_factory=list)
 
 
@@ -86,12 +92,12 @@ class FakeChild:
     scripts: ClassVar[dict[str, list[Script]]] = {}
     all: ClassVar[list["FakeChild"]] = []
 
-    def __init__(
-        self, name: str, target: object, setup: Any, last: Any, first: bool = False
-    ) -> None:
-        """`last`: the port of a router, the report pipe of a worker; `first`: not a restart."""
+    def __init__(self, name: str, target: object, setup: Any, *arguments: Any) -> None:
+        """`arguments`: of a router or a worker, see their main()."""
+        last = arguments[0]
         self.name = name
-        self.first = first
+        self.start = arguments[1] if isinstance(arguments[1], WorkerStart) else None
+        self.life: int | None = None if self.start else arguments[2]
         self.target = target
         self.setup = setup
         self.started = asyncio.get_running_loop().time()
@@ -109,7 +115,11 @@ class FakeChild:
         loop, script = asyncio.get_running_loop(), self._script
         self._handle = handle
         if script.ready is not None:
-            ready = Ready(("127.0.0.1", 4321)) if self._report_pipe is None else Ready()
+            ready = (
+                Ready(("127.0.0.1", 4321))
+                if self._report_pipe is None
+                else Ready(position=script.position)
+            )
             loop.call_at(self.started + script.ready, self._send_report, ready)
         for moment, message in script.sends:
             loop.call_at(self.started + moment, self._send_report, message)
@@ -154,9 +164,9 @@ class FakeChild:
         self._finish(-9)
 
     @property
-    def pipes(self) -> list[int]:
-        """The numbers of the data pipes that it was given."""
-        return [message.pipe for message in self.sent if isinstance(message, AttachPipe)]
+    def pipes(self) -> list[AttachPipe]:
+        """The data pipes that it was given."""
+        return [message for message in self.sent if isinstance(message, AttachPipe)]
 
 
 class SupervisorRun:
@@ -266,17 +276,25 @@ def test_workers_start_before_the_router_and_stop_after_it(run_supervisor: RunSu
 
 
 def test_a_worker_that_dies_is_restarted_with_a_new_pipe(run_supervisor: RunSupervisor) -> None:
-    result = run_supervisor(worker_0=[Script(dies=3.0)])
+    second = Script(position=base_of(1) + 5)
+    result = run_supervisor(worker_0=[Script(dies=3.0, sends=[(2.0, report(7))]), second])
     assert result.code == 0
     assert result.starts("worker-0") == [0, 3.1]
-    assert [child.first for child in result.children_named("worker-0")] == [True, False]
+    old, new = result.children_named("worker-0")
     assert result.starts("worker-1") == [0]
-    first, second = result.children_named("worker-0")
+    assert old.start is not None
+    assert new.start is not None
+    run = old.start.run
+    assert old.start == WorkerStart(0, run)
+    assert new.start == WorkerStart(0, run, is_first=False, written_until=base_of(1) + 7)
     (router,), (other,) = result.children_named("router"), result.children_named("worker-1")
-    assert router.pipes == [*first.pipes, *other.pipes, *second.pipes]
-    assert len(set(router.pipes)) == 3
-    attached = [m.worker for m in router.sent if isinstance(m, AttachPipe)]
-    assert attached == [0, 1, 0]
+    assert router.sent[:-1] == [
+        *old.pipes,
+        *other.pipes,
+        DetachPipe(0),
+        AttachPipe(0, 1, base_of(1) + 5),
+    ]
+    assert new.pipes == [AttachPipe(0, 1, base_of(1) + 5)]
     assert "a process has died" in result.messages
 
 
@@ -290,8 +308,7 @@ def test_a_router_that_dies_is_restarted_on_its_port_with_new_pipes(
     assert (first.port, second.port) == (8080, 4321)
     for name in ("worker-0", "worker-1"):
         (worker,) = result.children_named(name)
-        assert len(worker.pipes) == 2
-    assert not set(first.pipes) & set(second.pipes)
+        assert [pipe.life for pipe in worker.pipes] == [first.life, second.life] == [1, 2]
     assert result.ledger["unreported_seconds"] == pytest.approx(2.5)  # since it was ready
 
 
@@ -308,6 +325,8 @@ def test_it_gives_up_after_too_many_deaths(run_supervisor: RunSupervisor) -> Non
     assert result.code == 1
     assert result.starts("worker-1") == [0, 1.1, 2.3, 3.7, 5.5]
     assert len(result.children_named("worker-1")) == MAX_DEATHS
+    (router,) = result.children_named("router")
+    assert DetachPipe(1, for_good=True) in router.sent
     assert any(message.startswith("giving up: worker-1") for message in result.messages)
     assert all(isinstance(child.sent[-1], Stop) for child in result.children_named("worker-0"))
     assert not any(child.was_killed for child in result.children)
@@ -382,7 +401,7 @@ def test_a_process_that_hangs_while_it_restarts_is_killed_too(
 def test_a_worker_that_reports_and_takes_no_waiting_events_is_killed(
     run_supervisor: RunSupervisor,
 ) -> None:
-    waiting = router_report(queues={0: (5, 0, 5)})
+    waiting = router_report(queues={0: (5, 0, 2)})
     scripts = keep_reporting("worker_0", reporting_worker())
     scripts["router"][0].sends = [(float(second), waiting) for second in range(1, 60)]
     result = run_supervisor(stops=(50.0,), hang_timeout=30, **scripts)
@@ -471,15 +490,33 @@ def test_a_stop_before_all_are_ready_is_a_stop(when: float, run_supervisor: RunS
     assert len(result.children_named("router")) == (when > 0.5)
 
 
-def test_at_a_stop_nothing_is_started_again(run_supervisor: RunSupervisor) -> None:
+def test_at_a_stop_workers_that_died_are_started_once_more_to_drain(
+    run_supervisor: RunSupervisor,
+) -> None:
     result = run_supervisor(
         stops=(5.0,),
         worker_0=[Script(dies=4.95)],  # waits for its restart
         worker_1=[Script(dies=5.05)],  # dies meanwhile
     )
     assert result.code == 0
-    assert len(result.children) == 3
+    assert [len(result.children_named(f"worker-{number}")) for number in (0, 1)] == [2, 2]
+    assert len(result.children_named("router")) == 1
     assert result.seconds < 6
+
+
+def test_a_worker_that_dies_while_it_drains_is_not_started_again_and_the_stop_has_failed(
+    run_supervisor: RunSupervisor,
+) -> None:
+    result = run_supervisor(stops=(5.0,), worker_0=[Script(dies=4.95), Script(dies=0.05)])
+    assert result.code == 1
+    assert len(result.children_named("worker-0")) == 2
+    assert "giving up: worker-0 has died during the stop, with -9" in result.messages
+
+
+def test_a_router_that_died_is_not_started_again_at_a_stop(run_supervisor: RunSupervisor) -> None:
+    result = run_supervisor(stops=(5.0,), router=[Script(dies=4.45)])
+    assert result.code == 0
+    assert len(result.children_named("router")) == 1
 
 
 def test_a_child_that_does_not_stop_is_killed(run_supervisor: RunSupervisor) -> None:
@@ -523,12 +560,10 @@ def test_a_process_that_cannot_be_started_counts_as_one_that_died(
     failures = iter((False, True, True))
 
     class Unstartable(FakeChild):
-        def __init__(
-            self, its_name: str, target: object, setup: Any, last: Any, first: bool = False
-        ) -> None:
+        def __init__(self, its_name: str, target: object, setup: Any, *arguments: Any) -> None:
             if its_name == name and next(failures, False):
                 raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
-            super().__init__(its_name, target, setup, last, first)
+            super().__init__(its_name, target, setup, *arguments)
 
     result = run_supervisor(kind=Unstartable, **{name.replace("-", "_"): [Script(dies=1.0)]})
     assert result.code == 0
@@ -540,13 +575,13 @@ def test_a_process_that_cannot_be_started_counts_as_one_that_died(
 
 
 def report(number: int) -> WorkerReport:
-    """Of a worker that has consumed this number of events of pipe 1."""
+    """Of a worker that has consumed this number of events."""
     line = b'{"number":%d}\n' % number
-    return worker_report({1: number}, alarm_events=line)
+    return worker_report(number, alarm_events=line)
 
 
 def routed(number: int) -> RouterReport:
-    return router_report(Events(number, number), {0: (number, 0, 0)}, {1: number})
+    return router_report(Events(number, number), {0: (number, 0, 0)})
 
 
 def test_all_reports_of_a_worker_that_died_are_written_and_counted(
@@ -619,3 +654,26 @@ def test_the_ledger_has_the_seconds_without_a_report_of_the_router(
 
 def test_an_orderly_end_leaves_no_gap(run_supervisor: RunSupervisor) -> None:
     assert "unreported_seconds" not in run_supervisor(stops=(9.0,)).ledger
+
+
+def test_a_checkpoint_is_confirmed_to_the_worker_and_the_router(
+    run_supervisor: RunSupervisor,
+) -> None:
+    sends = [(2.0, worker_report(3, sync=1)), (3.0, worker_report(3, saved=base_of(1) + 3))]
+    result = run_supervisor(worker_1=[Script(sends=sends)])
+    (router,), (worker,) = result.children_named("router"), result.children_named("worker-1")
+    assert Synced(1) in worker.sent
+    assert Saved(1, base_of(1) + 3) in router.sent
+
+
+def test_a_router_that_takes_long_to_start_again_is_no_hang_of_the_workers(
+    run_supervisor: RunSupervisor,
+) -> None:
+    """What the dead one had queued is in flight until the next one is there."""
+    scripts = keep_reporting("worker_0", reporting_worker())
+    sends = [(1.0, router_report(queues={0: (5, 0, 2)}))]
+    progress = [(float(second), Progress()) for second in range(1, 60, 5)]
+    scripts["router"] = [Script(dies=2.0, sends=sends), Script(ready=60.0, sends=progress)]
+    result = run_supervisor(stops=(70.0,), hang_timeout=30, **scripts)
+    assert result.code == 0
+    assert not any(child.was_killed for child in result.children)

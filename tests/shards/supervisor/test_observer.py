@@ -21,14 +21,14 @@ SETTINGS = Settings(workers=2, max_queue=100, metrics_per_directive=True)
 
 def report(*alarms: str, details: WorkerDetails | None = None, done: int = 0) -> WorkerReport:
     lines = b"".join(b'{"alarm_id":"%b","n":1}\n' % name.encode() for name in alarms)
-    return worker_report({1: done}, opened=3, still_open=3, alarms=lines, details=details)
+    return worker_report(done, opened=3, still_open=3, alarms=lines, details=details)
 
 
 class Watch:
     """An observer of two workers, and what it says."""
 
     def __init__(self, folder: Path) -> None:
-        self.aggregator = LedgerAggregator()
+        self.aggregator = LedgerAggregator(2)
         config = Config(directives=(), assets=(), rejected=2, hash="abc")
         self.observer = Observer(SETTINGS, config, [4, 5], self.aggregator)
         self._alarm_writer = AlarmWriter(AlarmFiles(folder))
@@ -82,7 +82,7 @@ def test_without_a_connection_it_is_not_ready(watch: Watch) -> None:
     watch.all_up()
     watch.aggregator.router_reported(router_report())
     assert watch.overview().readiness_problems == ["it is not listening"]
-    watch.aggregator.router_ended(0.0)
+    watch.aggregator.router_ended(1, 0.0)
     assert watch.overview().source_connected is False
 
 
@@ -144,7 +144,6 @@ def test_rates_are_those_of_late(watch: Watch, monkeypatch: pytest.MonkeyPatch) 
     now = 100.0
     monkeypatch.setattr("shards.supervisor.observer.time.monotonic", lambda: now)
     watch.all_up()
-    watch.aggregator.pipe_opened(1, 0)
     for done in (0, 50, 150):
         watch.aggregator.worker_reported(0, report(done=done))
         events = Events(received=2 * done, routed=2 * done)

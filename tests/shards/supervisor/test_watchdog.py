@@ -28,10 +28,10 @@ def records() -> Iterator[Records]:
 
 
 def aggregator_of(received: int, processed: int, busy: float, queued: int = 0) -> LedgerAggregator:
-    aggregator = LedgerAggregator()
+    aggregator = LedgerAggregator(1)
     aggregator.router_reported(router_report(Events(received=received), {0: (0, 0, queued)}))
     aggregator.worker_reported(
-        0, worker_report({1: processed}, opened=3, still_open=2, busy_seconds=busy)
+        0, worker_report(processed, opened=3, still_open=2, busy_seconds=busy)
     )
     return aggregator
 
@@ -65,11 +65,11 @@ def test_it_warns_if_events_wait_and_processing_is_too_slow(
 
 
 def test_it_repeats_that_alarms_cannot_be_written(records: Records) -> None:
-    Watchdog(1, 1).log_report(LedgerAggregator(), 10.0, "no space left")
+    Watchdog(1, 1).log_report(LedgerAggregator(1), 10.0, "no space left")
     assert records[-1][0] == "ERROR"
     assert "no space left" in records[-1][1]
 
 
 def test_a_report_without_events_divides_by_nothing(records: Records) -> None:
-    Watchdog(1, 1).log_report(LedgerAggregator(), 10.0, "")
+    Watchdog(1, 1).log_report(LedgerAggregator(1), 10.0, "")
     assert records[-1][2]["avg_proc_time_ms"] == 0.0

@@ -19,7 +19,7 @@ from engine.directives.directive import parse_directives
 from engine.options import Options
 from shards.ipc.control import ControlChannel
 from shards.ipc.framing import LINES_BYTES, encode_frame, read_report
-from shards.ipc.messages import AlarmLines, AttachPipe, Stop, WorkerReport
+from shards.ipc.messages import AlarmLines, AttachPipe, Batch, Stop, Synced, WorkerReport
 from shards.ipc.pipes import CONTEXT, make_pipe, open_reader, open_writer
 from shards.settings.settings import Settings
 from shards.worker import process
@@ -70,6 +70,7 @@ class Worker:
         monkeypatch.setattr(process, "WallClock", lambda: self.clock)
         self.reports: list[AlarmLines] = []
         self._folder = folder
+        self._position = 0
         self._batches: asyncio.StreamWriter | None = None
 
     @asynccontextmanager
@@ -82,9 +83,10 @@ class Worker:
         reader.close()
         writer.close()
         channel = ControlChannel(child_control)
-        self.process = process._WorkerProcess(channel, setup(self._folder), stream, True)
+        start = process.WorkerStart(0, "run")
+        self.process = process._WorkerProcess(channel, setup(self._folder), stream, start)
         async with asyncio.timeout(60), asyncio.TaskGroup() as group:
-            group.create_task(self._collect(reports))
+            group.create_task(self._collect(reports, control))
             group.create_task(self.process.run())
             await self._attach_pipe(control)
             yield
@@ -97,26 +99,30 @@ class Worker:
 
     async def _attach_pipe(self, control: Connection) -> None:
         reader, writer = make_pipe()
-        control.send_bytes(msgspec.msgpack.encode(AttachPipe(1, 0)))
+        control.send_bytes(msgspec.msgpack.encode(AttachPipe(0, 1, 0)))
         reduction.send_handle(control, reader.fileno(), os.getpid())
         self._batches = await open_writer(os.dup(writer.fileno()))
         reader.close()
         writer.close()
 
-    async def _collect(self, descriptor: int) -> None:
+    async def _collect(self, descriptor: int, control: Connection) -> None:
         async with open_reader(descriptor) as stream:
             while (report := await read_report(stream)) is not None:
                 self.reports.append(report)
+                if isinstance(report, WorkerReport) and report.sync:
+                    control.send_bytes(msgspec.msgpack.encode(Synced(report.sync)))
 
     async def send(self, *events: bytes) -> None:
         """Send a batch."""
         assert self._batches is not None
-        self._batches.write(encode_frame(list(events)))
+        batch = Batch(self._position + 1, self.clock.seconds, False, list(events))
+        self._position = batch.last
+        self._batches.write(encode_frame(batch))
         await self._batches.drain()
 
     async def processed(self, number: int) -> None:
         """Wait until this number of events is processed."""
-        while self.process._shard._processed[1] < number:
+        while self.process._shard.progress.position < number:
             await asyncio.sleep(0)
 
     @property

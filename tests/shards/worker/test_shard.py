@@ -14,6 +14,7 @@ from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats
 from shards.histograms import LAG_BOUNDS
 from shards.ipc.messages import WorkerReport
+from shards.positions import base_of
 from shards.settings.settings import Settings
 from shards.worker.shard import Shard, WorkerSetup
 
@@ -53,7 +54,7 @@ def run_with_future_event(max_future: int, seconds_ahead: int) -> tuple[WorkerRe
     """What is reported of one event, and the start of stage 1 in seconds from now."""
     worker = shard(max_future)
     worker.process_batch(1, [event(seconds_ahead)], NOW)
-    report = worker.make_report([], CheckpointStats())
+    report = worker.make_report(CheckpointStats())
     alarm = json.loads(report.alarms.splitlines()[-1])
     return report, alarm["rules"][0]["start_time"] - NOW
 
@@ -75,7 +76,7 @@ def test_an_event_an_hour_ahead_does_not_put_all_later_ones_out_of_order() -> No
     worker = shard(Settings().max_future, stages=3)
     ahead = (0, 59 * 60, *range(1, 20))
     worker.process_batch(1, [event(s, event_id=f"e{i}") for i, s in enumerate(ahead)], NOW)
-    report = worker.make_report([], CheckpointStats())
+    report = worker.make_report(CheckpointStats())
     assert report.ledger.from_future == 1
     assert report.ledger.outcomes["out_of_order"] == 0
     assert report.ledger.backlogs["finished"] == len(ahead) // 3
@@ -91,7 +92,7 @@ def test_the_lag_of_a_batch_is_that_of_its_first_event(
     worker = shard(0)
     received = int((NOW - ago) * 1e9)
     worker.process_batch(1, [event(0), event(0, rcvd_time=received), event(0, rcvd_time=1)], NOW)
-    details = worker.make_report([], CheckpointStats()).details
+    details = worker.make_report(CheckpointStats()).details
     assert details is not None
     bucket = LAG_BOUNDS.index(at_most) if at_most is not None else len(LAG_BOUNDS)
     counted = [number for number, count in enumerate(details.timings.lag.buckets) if count]
@@ -103,10 +104,10 @@ def test_the_lag_of_a_batch_is_that_of_its_first_event(
 def test_details_are_of_what_was_done_since_the_last() -> None:
     worker = shard(0)
     worker.process_batch(1, [event(0)], NOW)
-    assert worker.make_report([], CheckpointStats(), details=False).details is None
+    assert worker.make_report(CheckpointStats(), details=False).details is None
     first, second = (
-        worker.make_report([], CheckpointStats()).details,
-        worker.make_report([], CheckpointStats()).details,
+        worker.make_report(CheckpointStats()).details,
+        worker.make_report(CheckpointStats()).details,
     )
     assert first is not None
     assert second is not None
@@ -120,7 +121,7 @@ DAY = 86_400
 
 
 def expired(worker: Shard) -> int:
-    return worker.make_report([], CheckpointStats()).ledger.backlogs["expired"]
+    return worker.make_report(CheckpointStats()).ledger.backlogs["expired"]
 
 
 @pytest.mark.parametrize("event_ahead", [0, DAY, 2 * DAY])
@@ -143,7 +144,7 @@ def test_a_backlog_follows_the_clock_a_day_forwards_and_back() -> None:
     assert expired(worker) == 1
     events = [event(1, event_id="finishes"), event(2, event_id="opens")]
     worker.process_batch(1, events, NOW + 2)
-    counts = worker.make_report([], CheckpointStats()).ledger
+    counts = worker.make_report(CheckpointStats()).ledger
     assert (counts.backlogs["finished"], counts.outcomes["out_of_order"]) == (1, 0)
     assert counts.outcomes["opened"] == 3
     worker.advance_time(NOW + 63)
@@ -187,7 +188,7 @@ def revisits(numbers: range) -> list[bytes]:
 
 
 def alarms_of(worker: Shard) -> list[dict[str, Any]]:
-    report = worker.make_report([], CheckpointStats())
+    report = worker.make_report(CheckpointStats())
     return [json.loads(line) for line in report.alarms.splitlines()]
 
 
@@ -219,3 +220,78 @@ def test_a_line_that_waits_survives_in_the_checkpoint_and_is_written_once() -> N
     restored.advance_time(NOW + 2)
     assert alarms_of(restored) == []
     assert [state.line_pending for state in restored.correlator.snapshots()] == [False]
+
+
+# A worker that takes the place of one that died.
+
+LIFE = 2
+BASE = base_of(LIFE)
+
+
+def successor(written_until: int, life: int = LIFE) -> Shard:
+    worker = shard(0)
+    worker.written_until = written_until
+    worker.begin_life(life)
+    return worker
+
+
+def lines_of(worker: Shard) -> tuple[int, int]:
+    """The numbers of lines of both files since the last call."""
+    report = worker.make_report(CheckpointStats())
+    return report.alarm_events.count(b"\n"), report.alarms.count(b"\n")
+
+
+def test_lines_that_are_written_already_are_not_reported_again_but_their_effect_is_there() -> None:
+    worker = successor(BASE + 2)
+    worker.process_batch(BASE + 2, [event(0, event_id="a"), event(0, event_id="b")], NOW)
+    assert lines_of(worker) == (0, 0)
+    assert (worker.ledger.deliveries.consumed, worker.ledger.backlogs["finished"]) == (2, 1)
+    worker.process_batch(BASE + 3, [event(0, event_id="c")], NOW)
+    assert lines_of(worker) == (1, 1)
+    assert worker.make_report(CheckpointStats()).position == BASE + 3
+
+
+def test_what_time_causes_before_that_position_is_written_already() -> None:
+    """After it, the worker may have died before the backlogs expired."""
+    for written_until, lines in ((BASE + 2, 0), (BASE + 1, 1)):
+        worker = successor(written_until)
+        worker.process_batch(BASE + 1, [event(0, event_id="a")], NOW)
+        lines_of(worker)
+        assert worker.advance_time(NOW + 61)
+        assert worker.ledger.backlogs["expired"] == 0
+        assert lines_of(worker) == (0, lines)
+        assert worker.ledger.backlogs["expired"] == 1
+
+
+def test_the_lines_of_another_router_are_new() -> None:
+    """It does not deliver again what the one before it did."""
+    worker = successor(BASE + 2, LIFE + 1)
+    worker.process_batch(base_of(LIFE + 1) + 1, [event(0, event_id="a")], NOW)
+    assert lines_of(worker) == (1, 1)
+    assert worker.make_report(CheckpointStats()).life == LIFE + 1
+
+
+def test_what_time_causes_under_another_router_is_new() -> None:
+    """The worker has restored a backlog of a position that nobody delivers again."""
+    worker = successor(0)
+    worker.process_batch(BASE + 1, [event(0, event_id="a")], NOW)
+    lines_of(worker)
+    worker.written_until = BASE + 2
+    worker.begin_life(LIFE + 1)
+    worker.advance_time(NOW + 61)
+    assert lines_of(worker) == (0, 1)
+
+
+def test_a_batch_without_events_keeps_the_position() -> None:
+    worker = successor(0)
+    worker.process_batch(BASE, [], NOW)
+    assert worker.progress.position == BASE
+    worker.process_batch(BASE + 1, [event(0)], NOW)
+    worker.process_batch(BASE + 1, [], NOW + 1)
+    assert worker.progress.position == BASE + 1
+
+
+def test_a_report_says_what_checkpoints_hold() -> None:
+    stats = CheckpointStats(position=BASE + 7, synced=3)
+    report = successor(0).make_report(stats, sync=4)
+    assert (report.saved, report.saved_sync, report.sync) == (BASE + 7, 3, 4)

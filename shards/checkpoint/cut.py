@@ -1,0 +1,89 @@
+"""A consistent cut of a shard: the effect of all deliveries up to a position, and of no later one.
+
+It is fixed at once, and encoded in slices while correlation goes on: a backlog that changes
+meanwhile is encoded first, as it was. Its rows are written when the lines that the deliveries have
+caused are on the disk.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+
+from engine.alarm import BacklogKey
+from engine.correlation.correlator import Correlator
+from shards.checkpoint.backlog_rows import BacklogEncoder
+from shards.checkpoint.memory_rows import MemoryEncoder
+from shards.checkpoint.stats import ShardProgress
+from shards.checkpoint.tables import Row, ShardRow
+from shards.ledger import encode_ledger
+
+_SLICE_SECONDS = 0.003
+"""Longest time for which encoding backlogs holds up correlation."""
+
+SyncLines = Callable[[], Awaitable[int]]
+"""Reports all lines so far at the call; to be awaited until they are on the disk.
+
+Gives the number of the report.
+"""
+
+
+async def nothing_to_sync() -> int:
+    """A SyncLines of a shard whose lines nobody writes."""
+    return 0
+
+
+class Cut:
+    """The rows of a checkpoint, and the closed backlogs whose rows it deletes."""
+
+    def __init__(
+        self,
+        correlator: Correlator,
+        encoder: BacklogEncoder,
+        memory_encoder: MemoryEncoder,
+        progress: ShardProgress,
+        keys: Iterable[BacklogKey],
+        *,
+        whole: bool,
+    ) -> None:
+        """Fix what the checkpoint is to hold: these backlogs, the memory and the progress.
+
+        `whole`: all that is remembered, not only what is new. Closed backlogs are encoded at once,
+        since their keys may be used again.
+        """
+        self.position = progress.position
+        self.closed: list[BacklogKey] = []
+        self._correlator = correlator
+        self._encoder = encoder
+        self._memory = memory_encoder.encode(whole=whole)
+        shard = progress.worker, progress.run, progress.position, encode_ledger(progress.ledger)
+        self._rows: list[Row] = [ShardRow(*shard)]
+        """The rows that are encoded."""
+        opened: list[BacklogKey] = []
+        for key in keys:
+            (opened if correlator.is_open(key) else self.closed).append(key)
+        for key in self.closed:
+            self._encode_backlog(key)
+        correlator.begin_cut(opened, self._encode_backlog)
+
+    def _encode_backlog(self, key: BacklogKey) -> None:
+        self._rows.extend(self._encoder.encode(key))
+
+    async def encode(self) -> list[Row]:
+        """All rows; other tasks run every few milliseconds meanwhile."""
+        until = time.perf_counter() + _SLICE_SECONDS
+        for row in self._encode_rest():
+            self._rows.append(row)
+            if time.perf_counter() > until:
+                await asyncio.sleep(0)
+                until = time.perf_counter() + _SLICE_SECONDS
+        return self._rows
+
+    def encode_lazily(self) -> Iterator[Row]:
+        """All rows, encoded one by one as they are taken; nothing may change meanwhile."""
+        yield from self._rows
+        yield from self._encode_rest()
+
+    def _encode_rest(self) -> Iterator[Row]:
+        while (key := self._correlator.next_of_cut()) is not None:
+            yield from self._encoder.encode(key)
+        yield from self._memory

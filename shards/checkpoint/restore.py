@@ -1,0 +1,105 @@
+"""Restores a shard from what is on disk: open backlogs, its memory, its position and counts."""
+
+import time
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+
+from loguru import logger
+from msgspec import Struct
+from msgspec.structs import replace
+
+from engine.alarm import BacklogKey
+from engine.correlation.correlator import Correlator
+from engine.correlation.memory import Memory
+from engine.correlation.snapshot import DroppedBacklog, HeldItems
+from engine.directives.directive import Directive
+from engine.options import Options
+from shards.checkpoint.database_file import CheckpointError
+from shards.checkpoint.memory_rows import restore_memory
+from shards.checkpoint.recovery import log_dropped, recover_backlogs
+from shards.checkpoint.saved_folder import SavedFolder
+from shards.checkpoint.stats import ShardProgress
+from shards.checkpoint.store import CheckpointStore
+from shards.ledger import decode_ledger
+from shards.progress import TrackProgress, untracked
+
+
+class Restored(Struct, frozen=True):
+    """What was on disk.
+
+    `keys`: of all backlogs that are restored, or have rows; `unsaved`: of these, the ones whose
+    rows are not as they would be written again; `held`: items in blocks. `files`: directives that
+    have a saved file.
+    """
+
+    keys: set[BacklogKey]
+    unsaved: set[BacklogKey]
+    held: Mapping[BacklogKey, HeldItems]
+    files: Collection[int]
+
+
+def restore_shard(
+    correlator: Correlator,
+    directives: Mapping[int, Directive],
+    options: Options,
+    progress: ShardProgress,
+    store: CheckpointStore,
+    folder: SavedFolder | None,
+    track_progress: TrackProgress = untracked,
+) -> Restored:
+    """Restore the backlogs on disk into the correlator; logs and drops what does not fit.
+
+    Sets `progress` if the worker has saved it in this run. `folder`: that of the saved files, if
+    they are to be read.
+    """
+    recovered = recover_backlogs(store, folder, directives, options, track_progress)
+    dropped: list[DroppedBacklog] = []
+    remembered = _restore_memory(correlator.memory, store, directives)
+    for state in track_progress(sorted(recovered.states, key=lambda state: state.order)):
+        ids_only = state.ids_only and state.directive not in remembered
+        dropped += correlator.restore((replace(state, ids_only=ids_only),))
+    log_dropped(dropped)
+    number = len(recovered.states) - len(dropped)
+    goes_on = _restore_progress(progress, store)
+    backlogs = progress.ledger.backlogs
+    if goes_on:
+        backlogs["interrupted"] += backlogs["open"] - number
+    else:
+        backlogs["restored"] += number
+    if number:
+        logger.bind(backlogs=number, files=len(recovered.files)).info("backlogs restored")
+    keys = recovered.rows.keys() | {state.key for state in recovered.states}
+    return Restored(
+        keys,
+        keys - {key for key in recovered.current_rows if correlator.is_open(key)},
+        {key: held for key, held in recovered.rows.items() if held.numbers},
+        recovered.files,
+    )
+
+
+def _restore_memory(
+    memory: Memory, store: CheckpointStore, directives: Collection[int]
+) -> set[int]:
+    """Restore what was taken and written; returns the directives of what was taken."""
+    with suppress(CheckpointError):  # which recover_backlogs has logged
+        restore_memory(memory, store.load_memory(time.time_ns()), directives)
+    return {directive for _, directive in memory.taken.stamps.values()}
+
+
+def _restore_progress(progress: ShardProgress, store: CheckpointStore) -> bool:
+    """Go on with the position and counts that this worker saved; False if it saved none."""
+    try:
+        saved = store.load_shard(progress.worker, progress.run)
+        ledger = decode_ledger(saved[1]) if saved else None
+    except (CheckpointError, ValueError):  # recover_backlogs has logged what is unreadable
+        return False
+    if saved is None or ledger is None:
+        return False
+    counts = progress.ledger
+    capped = counts.capped  # the correlator's
+    capped.update(ledger.capped)
+    for name in ledger.__struct_fields__:
+        setattr(counts, name, getattr(ledger, name))
+    counts.capped = capped
+    progress.position = saved[0]
+    return True

@@ -1,0 +1,96 @@
+"""Takes the reports of the workers: their counts, their lines, and what checkpoints hold.
+
+The lines of a worker's reports are written one report after the other; meanwhile it waits. A
+checkpoint is committed only when the lines that it rests on are on the disk, and only then does the
+router forget the deliveries.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from shards.ipc.messages import AlarmLines, Saved, Synced, WorkerReport
+from shards.supervisor.alarm_writer import AlarmWriter
+from shards.supervisor.ledger_aggregator import LedgerAggregator
+from shards.supervisor.line_filter import LineFilter
+from shards.supervisor.observer import Observer
+
+if TYPE_CHECKING:
+    from shards.supervisor.overload_signals import OverloadSignals
+
+
+class ReportTaker:
+    """The reports of all workers, over all their deaths."""
+
+    def __init__(
+        self,
+        workers: int,
+        aggregator: LedgerAggregator,
+        observer: Observer,
+        alarm_writer: AlarmWriter,
+        overload_signals: "OverloadSignals | None",
+    ) -> None:
+        """`workers`: their number. `overload_signals`: where late events are announced."""
+        self._aggregator = aggregator
+        self._observer = observer
+        self._alarm_writer = alarm_writer
+        self._overload_signals = overload_signals
+        self._filters = [LineFilter() for _ in range(workers)]
+        self._saved = [0] * workers
+        """By worker: the position whose effect its last checkpoint holds."""
+        self.writing: set[int | None] = set()
+        """Workers that wait until their lines are written."""
+
+    def written_until(self, worker: int) -> int:
+        """The position up to which the lines of a worker are written."""
+        return self._filters[worker].position
+
+    async def take(
+        self,
+        worker: int,
+        report: AlarmLines,
+        to_worker: Callable[[Synced], None],
+        to_router: Callable[[Saved], None],
+    ) -> None:
+        """Count a report, write its new lines, and confirm that to the worker and the router."""
+        if isinstance(report, WorkerReport):
+            took_late = self._aggregator.worker_reported(worker, report)
+            if took_late and self._overload_signals is not None:
+                self._overload_signals.report_late()
+        self._observer.heard(worker)
+        self.writing.add(worker)
+        lines = self._filters[worker]
+        new = replace(
+            report,
+            alarm_events=lines.new_lines(report.alarm_events),
+            alarms=lines.new_lines(report.alarms),
+        )
+        if await self._alarm_writer.write(new):
+            lines.note(report)
+            self._observer.wrote(worker, new)
+            if isinstance(report, WorkerReport):
+                if report.sync and await self._alarm_writer.sync():
+                    to_worker(Synced(report.sync))
+                self._take_saved(worker, report, to_router)
+        self.writing.discard(worker)
+
+    def _take_saved(
+        self, worker: int, report: WorkerReport, to_router: Callable[[Saved], None]
+    ) -> None:
+        """Note the last checkpoint of a worker.
+
+        While none can be written, the router forgets all that the worker has processed: events go
+        on, and a death loses what it loses, counted.
+        """
+        self._filters[worker].note_saved(report.saved_sync)
+        in_trouble = report.details is not None and report.details.checkpoint_trouble
+        saved = report.position if in_trouble else report.saved
+        if saved > self._saved[worker]:
+            self._saved[worker] = saved
+            to_router(Saved(worker, saved))
+
+    def worker_ended(self, worker: int, *, clean: bool) -> None:
+        """A worker has ended and all its reports have been taken; `clean`: after a Stop."""
+        self._aggregator.worker_ended(worker, clean=clean)
+        self._filters[worker].worker_died()

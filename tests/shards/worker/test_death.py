@@ -1,0 +1,271 @@
+"""A worker dies at any step of the protocol: its files are those of a run without a death.
+
+The router keeps batches, the supervisor filters lines, and the shard and its checkpoints are the
+real ones, all in this process: so a death can be placed before and after each step.
+"""
+
+import asyncio
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine.directives.asset_document import parse_assets
+from engine.directives.directive import parse_directives
+from engine.options import Options
+from shards.checkpoint import cut
+from shards.checkpoint.checkpointer import Checkpointer
+from shards.checkpoint.database_file import prepare_database
+from shards.checkpoint.paths import checkpoint_path
+from shards.checkpoint.stats import ShardProgress
+from shards.positions import base_of
+from shards.settings.settings import Settings
+from shards.supervisor.line_filter import LineFilter
+from shards.worker.shard import Shard, WorkerSetup
+
+OPTIONS = Options(track_changes=True, expiry_grace=0)
+SOURCES = 5
+Action = tuple[str, Any]
+"""What happens: its kind, and its events, its time, or what happens meanwhile."""
+
+
+def rules(timeout: int) -> list[dict[str, Any]]:
+    return [
+        {"name": "r", "type": "PluginRule", "stage": stage, "plugin_id": 1, "plugin_sid": [stage]}
+        | {"occurrence": (1, 3, 2)[stage - 1], "from": "ANY" if stage == 1 else ":1", "to": "ANY"}
+        | {"reliability": (2, 5, 10)[stage - 1], "timeout": timeout if stage > 1 else 0}
+        for stage in (1, 2, 3)
+    ]
+
+
+DIRECTIVES = [
+    {"id": 1, "name": "n", "kingdom": "k", "category": "c", "priority": 5, "rules": rules(3)},
+    {"id": 2, "name": "n SRC_IP", "kingdom": "k", "category": "c", "priority": 5}
+    | {"all_rules_always_active": True, "rules": rules(60)},
+]
+
+
+def setup(folder: Path) -> WorkerSetup:
+    document = msgspec.json.encode({"directives": DIRECTIVES})
+    directives = [item.directive for item in parse_directives(document)]
+    assets, _ = parse_assets(b'{"assets":[{"name":"lan","cidr":"10.0.0.0/8","value":5}]}')
+    packed = msgspec.msgpack.encode(directives)
+    return WorkerSetup(Settings(log_dir=folder), OPTIONS, packed, tuple(assets))
+
+
+class DeathError(Exception):
+    """The worker dies here."""
+
+
+@dataclass
+class Batch:
+    """A batch that the router keeps."""
+
+    last: int
+    events: list[bytes]
+    now: int
+
+
+class World:
+    """A router, a worker over all its lives, and a supervisor; `dies_at`: numbers of steps."""
+
+    def __init__(self, folder: Path, dies_at: Sequence[int] = ()) -> None:
+        self._setup = setup(folder)
+        self._dies_at = set(dies_at)
+        self.steps = self._now = 0
+        self._position = base_of(1)
+        self._kept: list[Batch] = []
+        self._filter = LineFilter()
+        self.alarm_events: list[bytes] = []
+        self.alarms: dict[str, list[bytes]] = defaultdict(list)
+        """The lines of each alarm, in order."""
+        prepare_database(checkpoint_path(self._setup.settings))
+        self._waiting: list[Action] = []
+        self._syncs = 0
+        self._start(is_first=True)
+
+    def _start(self, *, is_first: bool) -> None:
+        progress = ShardProgress(0, "run")
+        self._shard = Shard(
+            self._setup, progress=progress, written_until=0 if is_first else self._filter.position
+        )
+        self._checkpointer = Checkpointer(
+            self._shard.correlator,
+            self._shard.directives,
+            progress,
+            self._setup.settings,
+            OPTIONS,
+            first_start=is_first,
+            sync_lines=self._sync_lines,
+        )
+        self._checkpointer.restore()
+        self._shard.begin_life(1)
+        for batch in self._kept:
+            if batch.last > progress.position:
+                self._deliver(batch)
+
+    def _step(self) -> None:
+        self.steps += 1
+        if self.steps in self._dies_at:
+            raise DeathError
+
+    def run(self, actions: Sequence[Action]) -> None:
+        """Do all of it; whatever a death interrupts is left to the next worker."""
+        waiting = list(actions)
+        while waiting:
+            action = waiting.pop(0)
+            self._waiting = []
+            try:
+                asyncio.run(self._do(action))
+            except DeathError:
+                waiting = self._waiting + waiting
+                self._filter.worker_died()
+                self._start(is_first=False)
+        self._dies_at = set()
+        self._advance(self._now)
+        self._shard.close()
+        self._report()
+
+    async def _do(self, action: Action) -> None:
+        kind, what = action
+        if kind == "batch":
+            events, now = what
+            self._position += len(events)
+            batch = Batch(self._position, events, now)
+            self._kept.append(batch)
+            self._step()
+            self._deliver(batch)
+        elif kind == "tick":
+            self._advance(what)
+        elif kind == "report":
+            self._report()
+        else:
+            self._waiting = list(what)
+            await self._checkpointer.write_checkpoint()
+            self._step()
+            self._report()
+        self._step()
+
+    def _deliver(self, batch: Batch) -> None:
+        self._advance(batch.now)
+        self._shard.process_batch(batch.last, batch.events, batch.now)
+
+    def _advance(self, now: int) -> None:
+        self._now = max(self._now, now)
+        while not self._shard.advance_time(now):
+            pass
+
+    def _report(self, sync: int = 0) -> None:
+        """The worker reports; the supervisor writes the lines, the router forgets."""
+        report = self._shard.make_report(self._checkpointer.stats, sync=sync)
+        self._step()
+        self.alarm_events += self._filter.new_lines(report.alarm_events).splitlines()
+        for line in self._filter.new_lines(report.alarms).splitlines():
+            self.alarms[json.loads(line)["alarm_id"]].append(line)
+        self._filter.note(report)
+        self._filter.note_saved(report.saved_sync)
+        self._kept = [batch for batch in self._kept if batch.last > report.saved]
+        self._step()
+
+    def _sync_lines(self) -> Awaitable[int]:
+        """As a worker does; the rest happens while the backlogs are encoded."""
+        self._syncs += 1
+        self._report(self._syncs)
+        return asyncio.create_task(self._meanwhile(self._syncs))
+
+    async def _meanwhile(self, sync: int) -> int:
+        while self._waiting:
+            await asyncio.sleep(0)
+            await self._do(self._waiting.pop(0))
+        return sync
+
+
+def random_actions(random: Random, start: int) -> list[Action]:
+    """A history of some seconds: events of a few sources, reports, checkpoints, time."""
+    now, numbers = start, count(1)
+
+    def batch() -> Action:
+        stages = random.choices((1, 2, 2, 2, 3, 3), k=random.randint(1, 6))
+        return "batch", ([event(next(numbers), stage, random, now) for stage in stages], now)
+
+    def later() -> Iterator[Action]:
+        nonlocal now
+        if random.random() < 0.4:
+            now += random.choice((1, 1, 2, 5))
+        if random.random() < 0.3:
+            yield "tick", now
+            yield "report", None
+        yield batch()
+        if random.random() < 0.4:
+            yield "report", None
+
+    actions: list[Action] = []
+    for _ in range(random.randint(8, 12)):
+        actions += later()
+        if random.random() < 0.5:
+            actions.append(("checkpoint", [*later(), *later()]))
+    return [*actions, ("tick", now + 2)]
+
+
+def event(number: int, sid: int, random: Random, now: int) -> bytes:
+    moment = datetime.fromtimestamp(now, UTC).isoformat()
+    record = {"event_id": f"e{number}", "timestamp": moment, "sensor": "s", "plugin_id": 1}
+    record |= {"plugin_sid": sid, "src_ip": f"192.0.2.{random.randrange(SOURCES)}"}
+    return json.dumps(record | {"dst_ip": "10.0.0.1"}).encode()
+
+
+@pytest.fixture(autouse=True)
+def slow_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other things happen after each backlog that is encoded."""
+    monkeypatch.setattr(cut, "_SLICE_SECONDS", -1.0)
+
+
+Files = tuple[list[bytes], dict[str, Counter[bytes]]]
+"""The alarm event lines, and how often each line of each alarm is there, in order."""
+
+
+def run(folder: Path, actions: Sequence[Action], *dies_at: int) -> tuple[World, Files]:
+    world = World(folder, dies_at)
+    world.run(actions)
+    alarms = {alarm: Counter(lines) for alarm, lines in world.alarms.items()}
+    return world, (sorted(world.alarm_events), alarms)
+
+
+def check(found: Files, expected: Files) -> None:
+    """The same lines in the same order, none more often.
+
+    An alarm that changes only in what its line does not show is written again as it was; after a
+    death that line may be taken for the one before.
+    """
+    assert found[0] == expected[0]
+    assert {alarm: list(lines) for alarm, lines in found[1].items()} == {
+        alarm: list(lines) for alarm, lines in expected[1].items()
+    }
+    assert all(lines <= expected[1][alarm] for alarm, lines in found[1].items())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_death_at_any_step_changes_no_line(tmp_path: Path, seed: int) -> None:
+    actions = random_actions(Random(seed), int(time.time()))
+    without, expected = run(tmp_path / "without", actions)
+    assert len(expected[0]) > 10
+    for step in range(1, without.steps - 1):  # the last two are those of the end
+        check(run(tmp_path / str(step), actions, step)[1], expected)
+
+
+@pytest.mark.parametrize("seed", range(20, 60))
+def test_several_deaths_change_no_line(tmp_path: Path, seed: int) -> None:
+    random = Random(seed)
+    actions = random_actions(random, int(time.time()))
+    without, expected = run(tmp_path / "without", actions)
+    deaths = sorted(random.sample(range(1, without.steps - 1), 4))
+    check(run(tmp_path / "with", actions, *deaths)[1], expected)
