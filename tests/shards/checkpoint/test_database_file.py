@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from shards.checkpoint.database_file import CheckpointError, prepare_database
-from shards.checkpoint.tables import BacklogRow, BlockRow
+from shards.checkpoint.tables import BacklogRow, BlockRow, ShardRow
 from tests.support.checkpoint_files import NOW, load_rows, open_store, rows_of, states
 from tests.support.disk import no_file_longer_than
 
@@ -274,7 +274,19 @@ PRAGMA user_version = 2;
 """Likewise."""
 
 
-@pytest.mark.parametrize("script", [VERSION_1, VERSION_2], ids=["1", "2"])
+VERSION_3 = f"""
+{VERSION_2}
+CREATE TABLE IF NOT EXISTS memory (
+    kind TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    entries BLOB NOT NULL
+) STRICT;
+PRAGMA user_version = 3;
+"""
+"""Likewise."""
+
+
+@pytest.mark.parametrize("script", [VERSION_1, VERSION_2, VERSION_3], ids=["1", "2", "3"])
 def test_a_file_of_an_earlier_version_is_upgraded_with_its_rows(
     tmp_path: Path, logged: list[Any], script: str
 ) -> None:
@@ -289,4 +301,6 @@ def test_a_file_of_an_earlier_version_is_upgraded_with_its_rows(
             (b"b", {"ids.2": [b"[]"]}),
         ]
         assert store.load_memory(NOW) == []
+        store.save([ShardRow(0, "run", 5, b"{}")], [], NOW)
+        assert store.load_shard(0, "run") == (5, b"{}")
     assert logged == []
