@@ -90,13 +90,15 @@ class Feed(Struct):
     NATS: `lost`: number of lost connections; `seconds_without`: time without a subscription, the
     time before the first one and after the death of a router included; if the router had stalled
     before its connection ended, the time of the stall too; `cut`: events that the server discarded
-    for this client, as far as its monitoring was asked. HTTP: `bodies_cut`: requests whose rest was
+    for this client, as far as its monitoring was asked. Stream: `expired`: messages that the limits
+    of the stream removed before they were read. HTTP: `bodies_cut`: requests whose rest was
     refused.
     """
 
     lost: int = 0
     seconds_without: float = 0.0
     cut: int = 0
+    expired: int = 0
     bodies_cut: int = 0
 
 

@@ -99,6 +99,7 @@ class Checkpointer:
         self._unsaved = restored.unsaved
         self._correlator.take_changed()  # all that were restored
         self.stats.position = self._progress.position
+        self.stats.processed = self._progress.ledger.deliveries.processed
         if restored.keys:
             self._due.set()
 
@@ -144,7 +145,8 @@ class Checkpointer:
             rows = await cut.encode()
             number = await synced
             if await asyncio.to_thread(self._write_rows, rows, cut.closed):
-                self.stats.position, self.stats.synced = cut.position, number
+                self.stats.position, self.stats.processed = cut.position, cut.processed
+                self.stats.synced = number
                 self.stats.written_at = time.time()
                 observe(self.stats.durations, CHECKPOINT_BOUNDS, time.monotonic() - started)
                 return

@@ -51,6 +51,7 @@ class Cut:
         since their keys may be used again.
         """
         self.position = progress.position
+        self.processed = progress.ledger.deliveries.processed
         self.closed: list[BacklogKey] = []
         self._correlator = correlator
         self._encoder = encoder

@@ -12,7 +12,8 @@ from shards.ledger import Ledger
 class ShardProgress(Struct):
     """How far a shard is.
 
-    `run`: identifies the run of the service. `position`: that of the last delivery processed;
+    `run`: identifies the run of the service; `stream`: the stream that positions are in, "" if they
+    are those of a router in this run. `position`: that of the last delivery processed;
     positions of a router begin above those of the routers before it. `ledger`: the counts.
     """
 
@@ -20,18 +21,21 @@ class ShardProgress(Struct):
     run: str = ""
     position: int = 0
     ledger: Ledger = field(default_factory=Ledger)
+    stream: str = ""
 
 
 class CheckpointStats(Struct):
     """Results of the checkpoints of one shard.
 
-    `position`: that of the last delivery whose effect is in the last one; `synced`: the number of
+    `position`: that of the last delivery whose effect is in the last one; `processed`: the number
+    of deliveries processed by then; `synced`: the number of
     the report whose lines it rests on; `written_at`: its time in seconds since the epoch, 0 before
     the first; `trouble`: why the present one cannot be written, or ""; `durations`: encoding and
     writing, since last taken.
     """
 
     position: int = 0
+    processed: int = 0
     synced: int = 0
     written_at: float = 0.0
     trouble: str = ""

@@ -5,29 +5,65 @@ supervisor, control pipes carry everything else. Counts are totals since the pro
 that a lost report is made up for by the next one.
 """
 
+from array import array
+from bisect import bisect_right
+
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shards.histograms import Timings
 from shards.ledger import Ledger
+
+POSITION_CODE = "q"
+"""Type code of an array of positions."""
+_POSITION_BYTES = array(POSITION_CODE).itemsize
 
 
 class Batch(Struct, frozen=True, array_like=True):
     """Deliveries to a worker.
 
-    `first`: the position of the first event, the others follow without a gap; without events, that
-    of the next one. `now`: the time of the shard, in seconds since the epoch. `asks`: whether the
-    router wants a checkpoint, since it keeps much.
+    `first`, `last`: positions of the first and the last event; without events, `last` is where the
+    shard is after the batch. `now`: the time of the shard, in seconds since the epoch. `asks`:
+    whether the router wants a checkpoint, since it keeps much. `positions`: those of the events, as
+    the bytes of an array of 64-bit integers, or empty if they follow without a gap. `stream`: the
+    stream that positions are in from now on, if that is to be noted.
     """
 
     first: int
+    last: int
     now: int
     asks: bool
     events: list[bytes]
+    positions: bytes = b""
+    stream: str = ""
 
-    @property
-    def last(self) -> int:
-        """The position after which the shard is when it has processed the batch."""
-        return self.first + len(self.events) - 1
+    def after(self, position: int) -> "Batch":
+        """The part of the batch after a position; the time and `last` stay."""
+        skip = self._count_until(position)
+        if not skip:
+            return self
+        return replace(
+            self,
+            first=position + 1,
+            events=self.events[skip:],
+            positions=self.positions[skip * _POSITION_BYTES :],
+        )
+
+    def until(self, position: int) -> "Batch":
+        """The part of the batch up to a position."""
+        keep = self._count_until(position)
+        return replace(
+            self,
+            last=min(self.last, position),
+            events=self.events[:keep],
+            positions=self.positions[: keep * _POSITION_BYTES],
+        )
+
+    def _count_until(self, position: int) -> int:
+        """The number of events up to a position."""
+        if not self.positions:
+            return min(max(0, position - self.first + 1), len(self.events))
+        return bisect_right(array(POSITION_CODE, self.positions), position)
 
 
 class RouterReport(Struct, frozen=True, tag=True):
@@ -35,7 +71,8 @@ class RouterReport(Struct, frozen=True, tag=True):
 
     `accepted`: events put on its send queue; `lost`: of these, the ones that a worker that died had
     got and nobody keeps; `queued`: those that wait in the queue. `connected`: whether events can
-    arrive; `without_pipe`: workers that it has no data pipe to.
+    arrive; `without_pipe`: workers that it has no data pipe to. With a stream, `read`: the position
+    up to which it has been read, and is counted; `lag`: messages in it that have not been read.
     """
 
     ledger: Ledger
@@ -44,6 +81,8 @@ class RouterReport(Struct, frozen=True, tag=True):
     queued: dict[int, int]
     connected: bool = False
     without_pipe: list[int] = []
+    read: int = 0
+    lag: int = 0
 
 
 class WorkerDetails(Struct, frozen=True, array_like=True):
@@ -73,8 +112,10 @@ class WorkerReport(AlarmLines, frozen=True, array_like=True, tag=True):
 
     `position`: that of the last delivery processed, whose lines are all in this report or earlier
     ones; `life`: the router whose deliveries it takes. `sync`: unless 0, the number to be sent back
-    as Synced once all lines are on the disk. `saved`, `saved_sync`: position and number of the last
-    checkpoint. `active_directives`: directives with open backlogs; `details` only twice a second.
+    as Synced once all lines are on the disk. `saved`, `saved_processed`, `saved_sync`: position of
+    the last checkpoint, number of deliveries processed by then, and number of its report.
+    `stream`: the one that the positions are in. `active_directives`: directives with open backlogs;
+    `details` only twice a second.
     """
 
     ledger: Ledger
@@ -82,21 +123,26 @@ class WorkerReport(AlarmLines, frozen=True, array_like=True, tag=True):
     life: int = 0
     sync: int = 0
     saved: int = 0
+    saved_processed: int = 0
     saved_sync: int = 0
+    stream: str = ""
     busy_seconds: float = 0.0
     active_directives: int = 0
     details: WorkerDetails | None = None
 
 
 class Ready(Struct, frozen=True, tag=True):
-    """A child has started.
+    """A child has started; from a worker, also that it has read its data pipe to the end.
 
     `listening`: address and port of its HTTP source, if it has one. `position`: for a worker, that
-    of the last delivery whose effect it has from a checkpoint of this run, or 0.
+    of the last delivery whose effect it has, or 0, `processed` the number of deliveries by then,
+    and with a stream, `stream` the one that the position is in.
     """
 
     listening: tuple[str, int] | None = None
     position: int = 0
+    processed: int = 0
+    stream: str = ""
 
 
 class Progress(Struct, frozen=True, tag=True):

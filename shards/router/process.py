@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from typing import NamedTuple
 
 from loguru import logger
 from multiprocess.connection import Connection
@@ -15,6 +16,8 @@ from shards.ipc.shared_setup import SharedSetup
 from shards.periodic import run_every
 from shards.router.router import Router, RouterSetup
 from shards.router.send_queue import SendQueue
+from shards.router.stream_queue import StreamQueue
+from shards.router.stream_router import ShardStart, StreamRouter
 from shards.sources.event_source import EventSource
 
 REPORT_SECONDS = 0.5
@@ -22,44 +25,67 @@ TICK_SECONDS = 0.5
 """Time without events after which a worker gets the time alone."""
 
 
-def main(
-    control: Connection, shared_setup: SharedSetup, port: int, down_since: float | None, life: int
-) -> None:
+class RouterStart(NamedTuple):
+    """How a router starts.
+
+    `life`: its number among the routers of this run of the service, from 1. `port`: the one to
+    listen on, 0 for any free one. `down_since`: when the router before this one died, in monotonic
+    seconds. With a stream, `shards`: where each worker begins; `read`: the position up to which
+    routers before this one have counted its events.
+    """
+
+    life: int
+    port: int
+    down_since: float | None = None
+    shards: tuple[ShardStart, ...] = ()
+    read: int = 0
+
+
+def main(control: Connection, shared_setup: SharedSetup, start: RouterStart) -> None:
     """The target of the router process; its data pipes arrive as AttachPipe messages.
 
-    `shared_setup` holds a RouterSetup; `port` is the one to listen on, 0 for any free one;
-    `down_since`: when the router before this one died, in monotonic seconds; `life`: its number
-    among the routers of this run of the service, from 1.
+    `shared_setup` holds a RouterSetup.
     """
-    started = time.monotonic() if down_since is None else down_since
     setup: RouterSetup = shared_setup.load()
     channel = ControlChannel(control)
-    run_child(setup.settings, lambda: _RouterProcess(channel, setup, life).run(port, started))
+    run_child(setup.settings, lambda: _RouterProcess(channel, setup, start).run())
 
 
 class _RouterProcess:
     """Connects a Router to its event source, its data pipes and the supervisor."""
 
-    def __init__(self, control: ControlChannel, setup: RouterSetup, life: int) -> None:
+    def __init__(self, control: ControlChannel, setup: RouterSetup, start: RouterStart) -> None:
         self._control = control
-        self._settings = settings = setup.settings
+        self._settings = setup.settings
+        self._start = start._replace(down_since=start.down_since or time.monotonic())
         self._stopping = asyncio.Event()
-        retain_bytes = settings.retain_bytes if settings.checkpoint_interval else 0
-        clock = WallClock().now
-        self._send_queues = [
-            SendQueue(settings.max_queue, retain_bytes, life, clock)
-            for _ in range(settings.workers)
-        ]
+        self._is_failed = False
+        self._send_queues = self._make_send_queues()
         self._router = Router(setup, self._send_queues, control.track_progress)
 
-    async def run(self, port: int, down_since: float) -> None:
+    def _make_send_queues(self) -> list[SendQueue]:
+        settings, start = self._settings, self._start
+        retain_bytes = settings.retain_bytes if settings.checkpoint_interval else 0
+        if settings.stream:
+            return [
+                StreamQueue(settings.max_queue, retain_bytes, shard.position, self._read_again)
+                for shard in start.shards
+            ]
+        clock = WallClock().now
+        return [
+            SendQueue(settings.max_queue, retain_bytes, start.life, clock)
+            for _ in range(settings.workers)
+        ]
+
+    async def run(self) -> None:
         """Run until the supervisor sends Stop: then stop the source, and write what is queued."""
         self._control.set_handler(self._on_message)
-        source = self._make_source(port, down_since)
+        source = self._make_source()
         try:
             self._control.send(Ready(await source.start()))
         except OSError as error:
             reason = error.strerror or error
+            port = self._start.port
             logger.error(f"cannot listen on {self._settings.address} port {port}: {reason}")
             await self._close_send_queues()
             sys.exit(1)
@@ -70,22 +96,38 @@ class _RouterProcess:
             run_every(TICK_SECONDS, self._tick),
         ):
             await self._stopping.wait()
+            if self._is_failed:
+                self._report(source)
+                sys.exit(1)
             await source.stop()
             self._router.close()
             self._report(source)
             await self._close_send_queues()
         self._control.send(self._router.make_report(source))
 
-    def _make_source(self, port: int, down_since: float) -> EventSource:
-        """The event source of the mode; the libraries of the other one are not imported."""
-        settings = self._settings
+    def _make_source(self) -> EventSource:
+        """The event source of the mode; the libraries of the other ones are not imported."""
+        settings, start = self._settings, self._start
+        if settings.stream:
+            from shards.sources.stream_source import StreamSource  # noqa: PLC0415
+
+            queues = [queue for queue in self._send_queues if isinstance(queue, StreamQueue)]
+            return StreamSource(
+                StreamRouter(self._router, queues, start.shards, start.read), settings
+            )
         if settings.mode == "cluster-backend":
             from shards.sources.nats_source import NatsSource  # noqa: PLC0415
 
-            return NatsSource(self._router.route, settings, down_since)
+            return NatsSource(self._router.route, settings, start.down_since or 0.0)
         from shards.sources.http_source import HttpSource  # noqa: PLC0415
 
-        return HttpSource(self._router, settings.address, port, settings.api_token)
+        return HttpSource(self._router, settings.address, start.port, settings.api_token)
+
+    def _read_again(self) -> None:
+        """End, so that the next router reads the stream from where the workers are."""
+        logger.warning("a worker has an older checkpoint than was known: the stream is read again")
+        self._is_failed = True
+        self._stopping.set()
 
     async def _close_send_queues(self) -> None:
         await asyncio.gather(*(queue.close() for queue in self._send_queues))

@@ -73,11 +73,16 @@ class Router:
         """The workers whose directives an event can concern, each once."""
         self._send_queues = send_queues
         self._event_log = EventLog()
+        self.read = 0
+        """The position up to which a stream has been read; kept up to date by its owner."""
 
-    def route(self, raws: Sequence[bytes]) -> None:
-        """Route the events of one read, and flush. Their sender does not wait for an answer."""
+    def route(self, raws: Sequence[bytes], first: int = 0) -> None:
+        """Route the events of one read, and flush. Their sender does not wait for an answer.
+
+        `first`: the position of the first event in a stream, if there is one.
+        """
         find, unmatched = self._find_workers, 0
-        for raw in raws:
+        for position, raw in enumerate(raws, first):
             try:
                 key = decode_routing_key(raw)
             except InvalidEventError as error:
@@ -87,10 +92,17 @@ class Router:
             if not workers:
                 unmatched += 1
             elif not self._is_whitelisted(key.src_ip):
-                self._put(self._queues_of(workers), raw)
+                self._put(self._queues_of(workers), raw, position)
         self._events.received += len(raws)
         self._events.unmatched += unmatched
         self.flush()
+
+    def route_again(self, raws: Sequence[bytes], first: int) -> None:
+        """As `route`, for events that a router before this one has counted."""
+        ledger, self._ledger = self._ledger, Ledger()
+        self._events = self._ledger.events
+        self.route(raws, first)
+        self._ledger, self._events = ledger, ledger.events
 
     def take(self, raw: bytes) -> Refusal | None:
         """Validate and route one event; returns why it is refused, None if it is accepted."""
@@ -126,14 +138,14 @@ class Router:
         """The send queues of these workers, without ELSEWHERE."""
         return [self._send_queues[worker] for worker in workers if worker != ELSEWHERE]
 
-    def _put(self, queues: Sequence[SendQueue], raw: bytes) -> None:
+    def _put(self, queues: Sequence[SendQueue], raw: bytes, position: int = 0) -> None:
         """Put an event on these send queues; one that is full drops it."""
         if not queues:
             self._events.elsewhere += 1
             return
         self._events.routed += 1
         for queue in queues:
-            queue.put(raw)
+            queue.put(raw, position)
 
     def flush(self) -> None:
         """Let the send queues write what was put on them; called at the end of each read."""
@@ -162,5 +174,7 @@ class Router:
             lost={worker: queue.lost for worker, queue in queues.items() if queue.lost},
             queued={worker: queue.queued for worker, queue in queues.items()},
             connected=source.connected,
+            read=self.read,
+            lag=source.lag,
             without_pipe=[w for w, queue in enumerate(self._send_queues) if not queue.has_pipe],
         )

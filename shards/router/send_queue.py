@@ -7,6 +7,7 @@ effect. If the worker dies, the next one gets them again: the same batches at th
 import asyncio
 import os
 import sys
+from array import array
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,17 +19,21 @@ from shards.ipc.framing import encode_frame
 from shards.ipc.messages import Batch
 from shards.ipc.pipes import BATCH_DELAY_SECONDS, open_writer
 from shards.positions import base_of
+from shards.router.kept_batches import KeptBatch, KeptBatches
 
 BATCH_BYTES = 3 << 16
 """Size of a complete batch: less than a pipe holds, some milliseconds of a worker's time."""
 
 
-class _KeptBatch(NamedTuple):
-    """A batch as it was written, to be written again; the positions of its events."""
+class WaitingBatch(NamedTuple):
+    """Events that are to be written together.
 
-    first: int
-    last: int
-    frame: bytes
+    With a stream, `positions`: where each is in it; `now`: the time of all of them.
+    """
+
+    events: list[bytes]
+    positions: "array[int] | None" = None
+    now: int = 0
 
 
 class SendQueue:
@@ -46,20 +51,19 @@ class SendQueue:
         self._max_queue = max_queue
         self._delay_limit = max_queue // 2
         """Number of queued events at which the next batch is written without delay."""
-        self._retain_bytes = retain_bytes
         self._position = self._accounted = base_of(life)
         """Positions: of the last event written, and up to which none is to be counted as lost."""
         self._clock = clock
-        self._kept: deque[_KeptBatch] = deque()
-        self._kept_bytes = 0
+        self._kept = KeptBatches(retain_bytes)
         self._has_room = asyncio.Event()
-        self._complete: deque[list[bytes]] = deque()
+        self._complete: deque[WaitingBatch] = deque()
         """Complete batches, oldest first."""
-        self._batch: list[bytes] = []
+        self._batch = WaitingBatch([])
         self._batch_bytes = 0
         self._flushed = asyncio.Event()
         self._large_enough = asyncio.Event()
         self._has_written = self._is_tick_due = False
+        self._ticks_when_full = True
         self._closing = self._has_written_all = self._is_abandoned = False
         self._attached = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
@@ -84,14 +88,14 @@ class SendQueue:
         """Whether the next event would be refused."""
         return bool(self._max_queue) and self.queued >= self._max_queue
 
-    def put(self, raw: bytes) -> bool:
+    def put(self, raw: bytes, position: int = 0) -> bool:  # noqa: ARG002 - see StreamQueue
         """Add an event, to be written after the next flush; False if the queue is full."""
         self.sent += 1
         if self.full:
             self.dropped += 1
             return False
         self.queued += 1
-        self._batch.append(raw)
+        self._batch.events.append(raw)
         self._batch_bytes += len(raw)
         if self._batch_bytes >= BATCH_BYTES:
             self._complete_batch()
@@ -101,7 +105,7 @@ class SendQueue:
 
     def flush(self) -> None:
         """Let the current batch be written as soon as the pipe is ready."""
-        if self._batch:
+        if self._batch.events:
             self._flushed.set()
 
     def tick(self) -> None:
@@ -116,14 +120,13 @@ class SendQueue:
         self._complete.append(self._batch)
         self._flushed.set()
         self._large_enough.set()
-        self._batch = []
+        self._batch = WaitingBatch([])
         self._batch_bytes = 0
 
     def forget(self, position: int) -> None:
         """Keep no batches up to this position: a checkpoint holds their effect."""
-        while self._kept and self._kept[0].last <= position:
-            self._kept_bytes -= len(self._kept.popleft().frame)
-        if self._kept_bytes < self._retain_bytes:
+        self._kept.forget(position)
+        if not self._kept.is_full:
             self._has_room.set()
 
     def attach_pipe(self, descriptor: int, after: int) -> None:
@@ -133,14 +136,18 @@ class SendQueue:
         """
         self.detach_pipe()
         self.forget(after)
-        first = self._kept[0].first if self._kept else self._position + 1
-        self.lost += max(0, first - 1 - max(after, self._accounted))
-        self._accounted = first - 1
+        self._account(after)
         self._attached.set()
         file = os.fdopen(descriptor, "wb", 0)
         self._writing = asyncio.create_task(self._write_batches(file))
         # A task that is cancelled before its first step closes nothing.
         self._writing.add_done_callback(lambda _: file.close())
+
+    def _account(self, after: int) -> None:
+        """Count as lost what is not kept, and a new worker lacks."""
+        first = self._kept.first or self._position + 1
+        self.lost += max(0, first - 1 - max(after, self._accounted))
+        self._accounted = first - 1
 
     def detach_pipe(self, *, for_good: bool = False) -> None:
         """Write no more to the data pipe, if there is one: its worker is gone.
@@ -182,8 +189,8 @@ class SendQueue:
         file.close()
         try:
             await self._write_kept(writer)
-            while (events := await self._next_batch()) is not None:
-                writer.write(self._number_batch(events))
+            while (waiting := await self._next_batch()) is not None:
+                writer.write(self._encode(waiting))
                 await writer.drain()
                 await self._delay_small_batch()
             self._has_written_all = True
@@ -195,24 +202,28 @@ class SendQueue:
                 await writer.wait_closed()
 
     async def _write_kept(self, writer: asyncio.StreamWriter) -> None:
-        for kept in tuple(self._kept):
-            self.redelivered += kept.last - kept.first + 1
+        for kept in self._kept:
+            self.redelivered += kept.events
             writer.write(kept.frame)
             await writer.drain()
 
-    def _number_batch(self, events: list[bytes]) -> bytes:
+    def _encode(self, waiting: WaitingBatch) -> bytes:
         """The frame of a batch with its positions and the time, which is kept if it has events."""
-        asks = self._kept_bytes > self._retain_bytes // 2
-        batch = Batch(self._position + 1, self._clock(), asks, events)
+        batch = self._number(waiting)
         frame = encode_frame(batch)
         self._is_tick_due = False
         self._has_written = True
-        self.queued -= len(events)
-        self._position += len(events)
-        if events and self._retain_bytes:
-            self._kept.append(_KeptBatch(batch.first, batch.last, frame))
-            self._kept_bytes += len(frame)
+        self.queued -= len(batch.events)
+        self._position = batch.last
+        if batch.events:
+            self._kept.add(KeptBatch(batch.first, batch.last, len(batch.events), frame))
         return frame
+
+    def _number(self, waiting: WaitingBatch) -> Batch:
+        """The batch as it is written, at the next positions."""
+        first, events = self._position + 1, waiting.events
+        asks = self._kept.is_half_full
+        return Batch(first, self._position + len(events), self._clock(), asks, events)
 
     async def _delay_small_batch(self) -> None:
         """Give a small batch time to grow, since each batch wakes its worker up."""
@@ -223,23 +234,23 @@ class SendQueue:
         await self._large_enough.wait()
         delay.cancel()
 
-    async def _next_batch(self) -> list[bytes] | None:
+    async def _next_batch(self) -> WaitingBatch | None:
         """Wait for the next batch, and for room to keep it; one without events if a tick is due.
 
         None after `close` when no events are left.
         """
-        while self._retain_bytes and self._kept_bytes >= self._retain_bytes:
-            if self._is_tick_due:  # it takes no room
-                return []
+        while self._kept.is_full:
+            if self._is_tick_due and self._ticks_when_full:  # it takes no room
+                return WaitingBatch([])
             self._has_room.clear()
             await self._has_room.wait()
         while not self._complete:
-            if self._batch:
+            if self._batch.events:
                 self._complete_batch()
             elif self._closing:
                 return None
             elif self._is_tick_due:
-                return []
+                return WaitingBatch([])
             else:
                 self._flushed.clear()
                 await self._flushed.wait()

@@ -89,3 +89,30 @@ class ServiceSettings(Struct, frozen=True, kw_only=True):
             pattern=OPTIONAL_URL,
         ),
     ] = ""
+    stream: Annotated[
+        str,
+        Spec(
+            "cluster",
+            "JetStream stream to read the events from: no death loses any",
+            pattern=r"[^\s.*>/\\]*",
+            expected="the name of a stream, without blanks and . * > / \\",
+        ),
+    ] = ""
+    stream_create: Annotated[
+        bool, Spec("cluster", "create the stream if it is missing, with the limits below")
+    ] = False
+    stream_max_age: Annotated[
+        int, Spec("cluster", "hours that a stream keeps events when created, 0 is for ever")
+    ] = 24
+    stream_max_bytes: Annotated[
+        int, Spec("cluster", "bytes that a stream may take when created, 0 is any number")
+    ] = 10_000_000_000
+    stream_from: Annotated[
+        str,
+        Spec(
+            "cluster",
+            "where a node begins that has not read the stream: new, all, or a time",
+            pattern=r"new|all|\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?",
+            expected="new, all, or a time like 2026-01-31T12:00:00Z",
+        ),
+    ] = "new"

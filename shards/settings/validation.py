@@ -4,6 +4,7 @@ import difflib
 import re
 import socket
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from ipaddress import ip_address
 
 from msgspec.structs import replace
@@ -60,6 +61,7 @@ def derive_settings(
         settings, origins["mode"] = _derive_mode(settings, origins)
         _check_node(settings, origins["mode"])
         settings, origins["cluster_index"] = _derive_index(settings, origins["cluster_index"])
+        _check_stream(settings, origins)
     return settings, origins
 
 
@@ -110,6 +112,39 @@ def _derive_index(settings: Settings, origin: Origin) -> tuple[Settings, Origin]
             " nothing to do"
         )
     return settings, origin
+
+
+def _check_stream(settings: Settings, origins: Mapping[str, Origin]) -> None:
+    if settings.stream_from not in ("new", "all"):
+        _check_time(settings.stream_from)
+    if not settings.stream:
+        return
+    if settings.mode != "cluster-backend":
+        raise UsageError(
+            f"--stream (DSIEM_STREAM) is {settings.stream}, and the mode is {settings.mode}"
+            f" ({origins['mode']}): a stream is read in the mode cluster-backend"
+        )
+    if not settings.checkpoint_interval:
+        raise UsageError(
+            "--checkpoint-interval (DSIEM_CHECKPOINT_INTERVAL) is 0, should be from 1 up with"
+            " --stream: the position in the stream is part of the checkpoint"
+        )
+
+
+def _check_time(text: str) -> None:
+    try:
+        parse_time(text)
+    except ValueError as error:
+        raise UsageError(
+            f"--stream-from (DSIEM_STREAM_FROM) is {text}, should be new, all, or a time like"
+            f" 2026-01-31T12:00:00Z: {error}"
+        ) from error
+
+
+def parse_time(text: str) -> datetime:
+    """A time of --stream-from, in UTC unless it says otherwise; ValueError if it is none."""
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def settings_warnings(settings: Settings, environ: Mapping[str, str]) -> list[str]:

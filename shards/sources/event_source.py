@@ -46,3 +46,7 @@ class EventSource(Protocol):
     @property
     def connected(self) -> bool:
         """Whether events can arrive."""
+
+    @property
+    def lag(self) -> int:
+        """Number of events that wait to be read, as far as that is known."""

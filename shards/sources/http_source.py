@@ -98,6 +98,11 @@ class HttpSource:
         return self._feed
 
     @property
+    def lag(self) -> int:
+        """0: what has not been read is not known."""
+        return 0
+
+    @property
     def connected(self) -> bool:
         """Whether events can arrive."""
         return self._listening and not self._stopping

@@ -8,10 +8,13 @@ since the client cancels its reader when a connection breaks.
 import re
 from collections.abc import Callable, Sequence
 
+import nats.aio.client
 from loguru import logger
 from nats.aio.client import Client
 from nats.errors import ProtocolError
 from nats.protocol.parser import AWAITING_CONTROL_LINE, Parser
+
+from shards.ipc.pipes import READ_BYTES
 
 _MAX_LINE_BYTES = 1 << 20
 """Longest control line: the INFO of a large cluster lists all its servers."""
@@ -21,8 +24,17 @@ _MESSAGE = re.compile(rb"MSG[ \t]+(\S+)[ \t]+\S+[ \t]+(?:\S+[ \t]+)?([0-9]{1,10}
 _WITH_HEADERS = re.compile(
     rb"HMSG[ \t]+(\S+)[ \t]+\S+[ \t]+(?:\S+[ \t]+)?([0-9]{1,10})[ \t]+([0-9]{1,10})[ \t]*"
 )
+# nats-py reads 32 KiB at once and has no option; large reads make large batches.
+nats.aio.client.DEFAULT_BUFFER_SIZE = READ_BYTES
 _Line = tuple[bool, int, int]
 """Whether the message is an event; size of headers; size of headers and payload, in bytes."""
+
+
+def install_parser(client: Client, parser: Parser) -> None:
+    """Let a client that has not connected use this parser."""
+    if not isinstance(getattr(client, "_ps", None), Parser):  # not public; versions are pinned
+        raise RuntimeError("this version of nats-py takes no parser: use the pinned one")
+    client._ps = parser
 
 
 class EventParser(Parser):
@@ -36,6 +48,8 @@ class EventParser(Parser):
         self._take = take
         self._known: dict[bytes, int] = {}
         """Payload sizes by control line, for events without headers that have been seen."""
+        self._size_of: Callable[[bytes], int | None] = self._known.get
+        """The payload size of an event, by its control line; None for other and unknown lines."""
         self.received = 0
         """Number of events over all connections."""
         super().__init__(client)
@@ -57,6 +71,8 @@ class EventParser(Parser):
         others: list[bytes] = []
         try:
             rest, self._missing = self._split_frames(whole, events, others)
+        except ValueError as error:  # a number that is none
+            raise ProtocolError from error
         finally:  # also the events before an invalid frame
             self._pass_on(events)
         self._chunks = [rest] if rest else []
@@ -67,10 +83,10 @@ class EventParser(Parser):
         self, data: bytes, events: list[bytes], others: list[bytes]
     ) -> tuple[bytes, int]:
         """Split frames into events and others; returns the rest and its number of missing bytes."""
-        known, find, add, length = self._known.get, data.find, events.append, len(data)
+        size_of, find, add, length = self._size_of, data.find, events.append, len(data)
         at = 0
         while (end := find(_LINE_END, at)) >= 0:
-            size = known(data[at:end])
+            size = size_of(data[at:end])
             if size is not None:  # an event, the usual case
                 start = end + 2
                 stop = start + size
@@ -117,6 +133,8 @@ class EventParser(Parser):
         self.received += len(events)
         try:
             self._take(events)
+        except ProtocolError:
+            raise
         except Exception as error:
             # The client would log it and stop reading, unnoticed.
             logger.exception("the router failed on an event")

@@ -6,25 +6,20 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-import nats.aio.client
 import nats.errors
 from loguru import logger
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
-from nats.protocol.parser import Parser
 
-from shards.ipc.pipes import READ_BYTES
 from shards.ledger import Feed
 from shards.settings.settings import Settings
 from shards.sources import nats_connection, nats_monitor
 from shards.sources.connection_tracker import ConnectionTracker, EndedConnection
 from shards.sources.nats_connection import EVENTS_SUBJECT, RETRY_SECONDS
-from shards.sources.nats_parser import EventParser
+from shards.sources.nats_parser import EventParser, install_parser
 
 _STOP_SECONDS = 2
 """Longest wait, at a stop, for messages that are on their way from the server."""
-# nats-py reads 32 KiB at once and has no option; large reads make large batches.
-nats.aio.client.DEFAULT_BUFFER_SIZE = READ_BYTES
 
 
 class NatsSource:
@@ -54,6 +49,11 @@ class NatsSource:
     def feed(self) -> Feed:
         """Counts of lost connections and discarded events."""
         return self._tracker.feed(time.monotonic())
+
+    @property
+    def lag(self) -> int:
+        """0: what has not been read is not known."""
+        return 0
 
     @property
     def connected(self) -> bool:
@@ -87,9 +87,8 @@ class NatsSource:
     def _make_client(self) -> Client:
         """A client whose parser passes on all events of a read at once."""
         self._client = client = Client()
-        if not isinstance(getattr(client, "_ps", None), Parser):  # not public; versions are pinned
-            raise RuntimeError("this version of nats-py takes no parser: use the pinned one")
-        parser = client._ps = EventParser(client, EVENTS_SUBJECT, self._take)
+        parser = EventParser(client, EVENTS_SUBJECT, self._take)
+        install_parser(client, parser)
         self._tracker.use_parser(parser)
         return client
 

@@ -29,6 +29,7 @@ from shards.ipc.messages import (
 from shards.ipc.pipes import make_pipe, open_reader
 from shards.ipc.shared_setup import SharedSetup
 from shards.router import process as router_process
+from shards.router.process import RouterStart
 from shards.router.router import RouterSetup
 from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.observer import ROUTER, Observer, worker_name
@@ -62,8 +63,8 @@ class Children:
         """Port of the HTTP source; the one that the first router got is kept over restarts."""
         self._workers: dict[int, ChildProcess] = {}
         """The running workers, by number."""
-        self._positions: dict[int, int] = {}
-        """Where the workers that are ready have begun, by number."""
+        self._waiting: dict[int, int] = {}
+        """Workers that are ready and have no data pipe, by number: the position where each is."""
         self._router: ChildProcess | None = None
         self._hang_timeout = router_setup.settings.hang_timeout
         self._hung: dict[ChildProcess, asyncio.Task[None]] = {}
@@ -72,6 +73,7 @@ class Children:
         """Identifies this run of the service."""
         self._router_life = 0
         self._has_checkpoints = router_setup.settings.checkpoint_interval > 0
+        self._has_stream = bool(router_setup.settings.stream)
         self._ready: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     @property
@@ -105,7 +107,7 @@ class Children:
             await collecting  # its last reports
             del self._workers[number]
             self._send_to_router(DetachPipe(number))
-            self._positions.pop(number, None)
+            self._waiting.pop(number, None)
             self._hung.pop(child, None)
             self._observer.ended(number)
             self._reports.worker_ended(number, clean=code == 0)
@@ -147,8 +149,9 @@ class Children:
 
     def _on_worker_message(self, number: int, message: FromChild) -> None:
         if isinstance(message, Ready):
+            self._waiting[number] = message.position
+            self._reports.worker_is_ready(number, message)
             self._ready[worker_name(number)].set()
-            self._positions[number] = message.position
             self._connect(number)
             self._observer.ready(number)
         else:
@@ -175,20 +178,18 @@ class Children:
         down_since: float | None = None
         while not self._shutdown.is_requested:
             try:
-                child = ChildProcess(
-                    ROUTER,
-                    router_process.main,
-                    self._router_setup,
-                    self.port,
-                    down_since,
-                    self._router_life + 1,
+                life = self._router_life + 1
+                start = RouterStart(
+                    life, self.port, down_since, self._reports.starts, self._aggregator.read
                 )
+                child = ChildProcess(ROUTER, router_process.main, self._router_setup, start)
             except OSError as error:
                 await self._wait_for_start(ROUTER, error)
                 continue
-            self._router, self._router_life = child, self._router_life + 1
+            self._router, self._router_life = child, life
+            self._aggregator.router_started()
             self._observer.started(None)
-            for number in self._positions:
+            for number in tuple(self._waiting):
                 self._connect(number)
             code = await child.handle_until_exit(self._on_router_message)
             down_since = time.monotonic()
@@ -219,7 +220,7 @@ class Children:
         get no events.
         """
         child = self._workers.get(number)
-        if child is None or self._router is None:
+        if child is None or self._router is None or number not in self._waiting:
             return
         try:
             reader, writer = make_pipe()
@@ -227,8 +228,10 @@ class Children:
             logger.bind(process=child.name, why=error.strerror).error("a data pipe was not made")
             child.kill()
             return
+        position = self._waiting.pop(number)
+        after = self._reports.starts[number].position if self._has_stream else position
         with reader, writer:
-            attach = AttachPipe(number, self._router_life, self._positions[number])
+            attach = AttachPipe(number, self._router_life, after)
             child.send_descriptor(attach, reader.fileno())
             self._router.send_descriptor(attach, writer.fileno())
 

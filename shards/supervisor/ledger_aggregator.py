@@ -52,6 +52,17 @@ class LedgerAggregator:
         """Take the router's totals."""
         self._router = report
 
+    @property
+    def read(self) -> int:
+        """With a stream: the position up to which its events have been counted."""
+        return 0
+
+    def router_started(self) -> None:
+        """A router starts; with a stream it reads what follows the checkpoints of the workers."""
+
+    def checkpoint_holds(self, worker: int, processed: int) -> None:
+        """The last checkpoint of a worker holds the effect of so many deliveries."""
+
     def router_ended(self, life: int, unreported_seconds: float | None = None) -> None:
         """The router has ended: that long after its last report, or None if it reported all.
 

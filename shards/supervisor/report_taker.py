@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from shards.ipc.messages import AlarmLines, Saved, Synced, WorkerReport
+from shards.ipc.messages import AlarmLines, Ready, Saved, Synced, WorkerReport
+from shards.router.stream_router import ShardStart
 from shards.supervisor.alarm_writer import AlarmWriter
 from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.line_filter import LineFilter
@@ -38,9 +39,27 @@ class ReportTaker:
         self._overload_signals = overload_signals
         self._filters = [LineFilter() for _ in range(workers)]
         self._saved = [0] * workers
-        """By worker: the position whose effect its last checkpoint holds."""
+        """By worker: the position up to which the router keeps nothing."""
+        self._starts = [ShardStart()] * workers
+        self._starting = [True] * workers
+        """By worker: whether it has not been ready since its start."""
         self.writing: set[int | None] = set()
         """Workers that wait until their lines are written."""
+
+    @property
+    def starts(self) -> tuple[ShardStart, ...]:
+        """By worker: where it would begin after a death, as its last checkpoint says."""
+        return tuple(self._starts)
+
+    def worker_is_ready(self, worker: int, ready: Ready) -> None:
+        """A worker has started, or has read its data pipe to the end."""
+        if self._starting[worker] and ready.position:
+            self._note_start(worker, ready.position, ready.processed, ready.stream)
+        self._starting[worker] = False
+
+    def _note_start(self, worker: int, position: int, processed: int, stream: str) -> None:
+        self._starts[worker] = ShardStart(position, stream)
+        self._aggregator.checkpoint_holds(worker, processed)
 
     def written_until(self, worker: int) -> int:
         """The position up to which the lines of a worker are written."""
@@ -84,6 +103,8 @@ class ReportTaker:
         on, and a death loses what it loses, counted.
         """
         self._filters[worker].note_saved(report.saved_sync)
+        if report.saved:
+            self._note_start(worker, report.saved, report.saved_processed, report.stream)
         in_trouble = report.details is not None and report.details.checkpoint_trouble
         saved = report.position if in_trouble else report.saved
         if saved > self._saved[worker]:
@@ -94,3 +115,4 @@ class ReportTaker:
         """A worker has ended and all its reports have been taken; `clean`: after a Stop."""
         self._aggregator.worker_ended(worker, clean=clean)
         self._filters[worker].worker_died()
+        self._starting[worker] = True

@@ -23,6 +23,7 @@ from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.observer import SAMPLE_SECONDS, Observer
 from shards.supervisor.report_taker import ReportTaker
 from shards.supervisor.shutdown import GAVE_UP, Shutdown
+from shards.supervisor.stream_aggregator import StreamLedgerAggregator
 from shards.supervisor.watchdog import WATCHDOG_SECONDS, Watchdog
 
 if TYPE_CHECKING:
@@ -42,9 +43,7 @@ class Supervisor:
         self._directive_count = sum(sizes)
         self._shutdown = Shutdown()
         self._alarm_writer = AlarmWriter(files)
-        self._aggregator = LedgerAggregator(
-            len(sizes), has_checkpoints=settings.checkpoint_interval > 0
-        )
+        self._aggregator = _make_aggregator(settings)
         self._watchdog = Watchdog(self._directive_count, settings.max_eps)
         self._observer = Observer(settings, config, sizes, self._aggregator)
         self._overload_signals = _make_overload_signals(settings)
@@ -171,6 +170,12 @@ class Supervisor:
         self._shutdown.exit_code = GAVE_UP
         self._alarm_writer.give_up()
         self._children.kill_all()
+
+
+def _make_aggregator(settings: Settings) -> LedgerAggregator:
+    if settings.stream:
+        return StreamLedgerAggregator(settings.workers)
+    return LedgerAggregator(settings.workers, has_checkpoints=settings.checkpoint_interval > 0)
 
 
 def _make_overload_signals(settings: Settings) -> "OverloadSignals | None":

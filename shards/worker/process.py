@@ -113,13 +113,14 @@ class _WorkerProcess:
         """Run until the supervisor sends Stop: then report the rest, and save the backlogs."""
         self._control.set_handler(self._on_message)
         self._checkpointer.restore(self._control.track_progress)
+        self._shard.resume()
         tune_memory()
         ticking = run_every(TICK_SECONDS, self._tick)
         async with self._enrichment(), ticking, self._checkpointer.running():
-            self._control.send(Ready(position=self._shard.progress.position))
+            self._send_ready()
             while (pipe := await self._data_pipes.get()) is not None:
                 await self._read_pipe(*pipe)
-        await self._advance_time(self._clock.now())
+        await self._advance_wall_time()
         self._shard.close()
         await self._sync_lines(details=True)
         self._reports.close()
@@ -162,6 +163,13 @@ class _WorkerProcess:
                 self._save_until = time.monotonic() + seconds * SAVE_SHARE
                 self._data_pipes.put_nowait(None)
 
+    def _send_ready(self) -> None:
+        progress = self._shard.progress
+        processed = progress.ledger.deliveries.processed
+        self._control.send(
+            Ready(position=progress.position, processed=processed, stream=progress.stream)
+        )
+
     async def _read_pipe(self, life: int, descriptor: int) -> None:
         """Process all batches of a data pipe; waits while the supervisor cannot write lines."""
         self._shard.begin_life(life)
@@ -169,8 +177,9 @@ class _WorkerProcess:
         self._report()
         async with open_reader(descriptor) as reader:
             while (batch := await read_batch(reader)) is not None:
-                await self._advance_time(batch.now)
-                self._shard.process_batch(batch.last, batch.events, batch.now)
+                for part in self._shard.new_parts(batch):
+                    await self._advance_time(part.now)
+                    self._shard.process_batch(part.last, part.events, part.now)
                 if batch.asks:
                     self._checkpointer.request()
                 if self._shard.has_lines:
@@ -179,12 +188,18 @@ class _WorkerProcess:
         self._is_reading = False
         self._report()
         self._checkpointer.request()  # nobody keeps what came from this router
+        self._send_ready()
 
     async def _tick(self) -> None:
         if not self._is_reading:
-            await self._advance_time(self._clock.now())
+            await self._advance_wall_time()
         if self._has_room:
             self._report(details=True)
+
+    async def _advance_wall_time(self) -> None:
+        """Do what time alone causes; with a stream, time is that of the stream."""
+        if not self._setup.settings.stream:
+            await self._advance_time(self._clock.now())
 
     async def _advance_time(self, now: int) -> None:
         """Do all that time alone causes, and let other tasks run in between."""

@@ -6,7 +6,7 @@ Synchronous, with `now` as an argument; pipes and the event loop belong to proce
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,7 +23,7 @@ from engine.event import NormalizedEvent, decode_event
 from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats, ShardProgress
 from shards.histograms import LAG_BOUNDS, PROCESSING_BOUNDS, Timings, observe
-from shards.ipc.messages import WorkerDetails, WorkerReport
+from shards.ipc.messages import Batch, WorkerDetails, WorkerReport
 from shards.logs import EventLog
 from shards.positions import life_of
 from shards.progress import TrackProgress, untracked
@@ -69,6 +69,7 @@ class Shard:
         self.correlator = Correlator(track_progress(directives), assets, setup.options)
         self._max_future = setup.settings.max_future or sys.maxsize
         self._max_delay = setup.settings.max_delay
+        self._follows_stream = bool(setup.settings.stream)
         self._now = sys.maxsize
         """The latest `now`; the first one corrects restored backlogs like a clock set back."""
         self._event_log = EventLog()
@@ -91,15 +92,41 @@ class Shard:
         self._alarms: Counter[str] = Counter()
         """Alarm lines by risk class; like the timings, since the last details."""
 
+    def resume(self) -> None:
+        """Begin after a restore: with a position in a stream the clock goes on where it was."""
+        if self._follows_stream and self.progress.position:
+            self._now = 0
+
     def begin_life(self, life: int) -> None:
         """Note that a router begins to deliver, after all deliveries of the one before.
 
-        A router with another life than that of `written_until` does not deliver again what led
-        there: then the lines are new.
+        Without a stream, a router with another life than that of `written_until` does not deliver
+        again what led there: then the lines are new.
         """
         self.life = life
-        if life_of(self.written_until) != life:
+        if not self._follows_stream and life_of(self.written_until) != life:
             self.written_until = 0
+
+    def new_parts(self, batch: Batch) -> Iterator[Batch]:
+        """The parts of a batch that are to be processed one after the other.
+
+        Without what has been processed before, when a stream is read again; split where the lines
+        that are written already end. The time of a stream never goes back.
+        """
+        if not self._follows_stream:
+            yield batch
+            return
+        if batch.stream:
+            self.progress.stream = batch.stream
+        position, written = self.progress.position, self.written_until
+        if batch.last < position or (batch.last == position and batch.events):
+            return
+        if self._now < sys.maxsize:
+            batch = replace(batch.after(position), now=max(batch.now, self._now))
+        if batch.first <= written < batch.last:
+            yield batch.until(written)
+            batch = batch.after(written)
+        yield batch
 
     @property
     def has_lines(self) -> bool:
@@ -116,7 +143,9 @@ class Shard:
         correlate, outputs = self.correlator.process_event_into, self._outputs
         lines_before = len(outputs.alarm_events), len(outputs.published)
         latest = now + self._max_future
-        late_before = (now - self._max_delay) * NANOSECONDS if self._max_delay else 0
+        # A stream may be behind the wall clock, which is what overload means.
+        present = int(time.time()) if self._follows_stream else now
+        late_before = (present - self._max_delay) * NANOSECONDS if self._max_delay else 0
         consumed = invalid = received = 0
         repaired: list[str] = []
         for raw in events:
@@ -240,7 +269,9 @@ class Shard:
             life=self.life,
             sync=sync,
             saved=checkpoints.position,
+            saved_processed=checkpoints.processed,
             saved_sync=checkpoints.synced,
+            stream=self.progress.stream,
             busy_seconds=self._busy_seconds,
             active_directives=self._active_directives,
             details=self._take_details(checkpoints) if details else None,

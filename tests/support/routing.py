@@ -24,6 +24,7 @@ class Source:
 
     feed = Feed(lost=1)
     connected = True
+    lag = 0
 
     async def start(self) -> None: ...
 

@@ -56,18 +56,18 @@ REPORT = WorkerReport(
     active_directives=1,
 )
 BATCHES = [
-    Batch(7, 1_800_000_000, False, []),
-    Batch(1, 0, True, [b"{}"]),
-    Batch((3 << 40) + 1, 2, False, [b"", b"\x00\xff", "é".encode()]),
-    Batch(1, 2, False, [b"x" * 70_000] * 3),
-    Batch(1, 2, False, [b"%d" % number for number in range(5000)]),
+    Batch(7, 6, 1_800_000_000, False, []),
+    Batch(1, 1, 0, True, [b"{}"]),
+    Batch((3 << 48) + 1, (3 << 48) + 3, 2, False, [b"", b"\x00\xff", "é".encode()]),
+    Batch(1, 3, 2, False, [b"x" * 70_000] * 3),
+    Batch(1, 5000, 2, False, [b"%d" % number for number in range(5000)]),
 ]
-LAST = [6, 1, (3 << 40) + 3, 3, 5000]
+LAST = [6, 1, (3 << 48) + 3, 3, 5000]
 """The positions of the last events of these batches."""
 
 
 def batch_of(*events: bytes) -> Batch:
-    return Batch(1, 2, False, list(events))
+    return Batch(1, len(events), 2, False, list(events))
 
 
 def reading(

@@ -22,7 +22,7 @@ def test_batches_arrive_in_order_until_the_writer_closes() -> None:
         stream = await open_writer(os.dup(writer.fileno()))
         writer.close()
         texts = [[b"a"], [b"x" * 300_000, b"y"], [b"b"]]
-        batches = [Batch(1, 2, False, events) for events in texts]
+        batches = [Batch(1, len(events), 2, False, events) for events in texts]
         async with open_reader(os.dup(reader.fileno())) as source:
             reader.close()
             for batch in batches:

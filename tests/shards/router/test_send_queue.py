@@ -218,8 +218,8 @@ def test_deliveries_are_numbered_without_gaps_and_carry_the_time() -> None:
         first = await pipe.batch()
         put(queue, b"c")
         second = await pipe.batch()
-        assert first == Batch(FIRST, 1001, False, [b"a", b"b"])
-        assert second == Batch(FIRST + 2, 1002, False, [b"c"])
+        assert first == Batch(FIRST, FIRST + 1, 1001, False, [b"a", b"b"])
+        assert second == Batch(FIRST + 2, FIRST + 2, 1002, False, [b"c"])
         assert (first.last, second.last) == (FIRST + 1, FIRST + 2)
 
     play(story)
@@ -281,7 +281,7 @@ def test_a_batch_is_given_again_in_the_middle_of_others_at_its_own_time() -> Non
         queue.tick()  # has written since the last call
         queue.tick()
         tick = await first.batch()
-        assert tick == Batch(FIRST + 1, 1002, False, [])
+        assert tick == Batch(FIRST + 1, FIRST, 1002, False, [])
         assert tick.last == before.last
         queue.attach_pipe(second.writer, 0)
         put(queue, b"b")

@@ -94,19 +94,19 @@ class FakeChild:
 
     def __init__(self, name: str, target: object, setup: Any, *arguments: Any) -> None:
         """`arguments`: of a router or a worker, see their main()."""
-        last = arguments[0]
+        start, is_router = arguments[-1], name == "router"
         self.name = name
-        self.start = arguments[1] if isinstance(arguments[1], WorkerStart) else None
-        self.life: int | None = None if self.start else arguments[2]
+        self.start: WorkerStart | None = None if is_router else start
+        self.life: int | None = start.life if is_router else None
         self.target = target
         self.setup = setup
         self.started = asyncio.get_running_loop().time()
         self.ended: float | None = None
         self.sent: list[ToChild] = []
-        self.was_killed = False
+        self.was_killed = self._is_attached = False
         self._script = self.scripts[name].pop(0) if self.scripts.get(name) else Script()
-        self.port = last if isinstance(last, int) else None
-        self._report_pipe = None if isinstance(last, int) else os.dup(last.fileno())
+        self.port = start.port if is_router else None
+        self._report_pipe = None if is_router else os.dup(arguments[0].fileno())
         self._end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._handle: Callable[[FromChild], None] | None = None
         self.all.append(self)
@@ -142,8 +142,18 @@ class FakeChild:
             self._handle(message)
 
     def _finish(self, code: int) -> None:
-        if not self._end.done():
-            self._end.set_result(code)
+        if self._end.done():
+            return
+        self._end.set_result(code)
+        if self.port is not None:
+            for worker in self.all:
+                asyncio.get_running_loop().call_later(0.001, worker.reach_end_of_pipe)
+
+    def reach_end_of_pipe(self) -> None:
+        """The router has ended: a worker with a pipe from it has read that to the end."""
+        if self._is_attached and self._handle is not None and self.start is not None:
+            self._is_attached = False
+            self._handle(Ready(position=self._script.position))
 
     def send(self, message: ToChild) -> None:
         self.sent.append(message)
@@ -153,6 +163,7 @@ class FakeChild:
 
     def send_descriptor(self, message: ToChild, descriptor: int) -> None:
         os.fstat(descriptor)  # it is open
+        self._is_attached = True
         self.sent.append(message)
 
     async def find_position(self) -> str:

@@ -115,7 +115,13 @@ class Worker:
     async def send(self, *events: bytes) -> None:
         """Send a batch."""
         assert self._batches is not None
-        batch = Batch(self._position + 1, self.clock.seconds, False, list(events))
+        batch = Batch(
+            self._position + 1,
+            self._position + len(events),
+            self.clock.seconds,
+            False,
+            list(events),
+        )
         self._position = batch.last
         self._batches.write(encode_frame(batch))
         await self._batches.drain()

@@ -1,0 +1,103 @@
+"""The send queue of a worker for events that a stream or a spool holds: nothing is dropped or lost.
+
+Positions and time come with the events. What has not been written can be read again, so a worker
+that lacks what is no longer kept lets the router read again from there.
+"""
+
+from array import array
+from collections.abc import Callable
+
+from shards.ipc.messages import POSITION_CODE, Batch
+from shards.router.send_queue import SendQueue, WaitingBatch
+
+_DEFAULT_QUEUE = 25_000
+
+
+class StreamQueue(SendQueue):
+    """As SendQueue, but `put` takes every event: the source waits while there is no room."""
+
+    def __init__(
+        self, max_queue: int, retain_bytes: int, start: int, read_again: Callable[[], None]
+    ) -> None:
+        """`start`: the position up to which a checkpoint of the worker holds the effect, or 0.
+
+        `read_again`: called when the worker needs what is no longer kept.
+        """
+        super().__init__(0, retain_bytes, 0, lambda: self._now)
+        self._room_limit = max_queue or _DEFAULT_QUEUE
+        self._delay_limit = self._room_limit // 2
+        self._read_again = read_again
+        self.saved = start
+        """The position up to which a checkpoint holds the effect, as far as is known."""
+        self._now = 0
+        self._stream = ""
+        self._ticks_when_full = False
+        self._begin(start)
+
+    def _begin(self, start: int) -> None:
+        self._start = self._position = self._read = self._forgotten = start
+
+    @property
+    def start(self) -> int:
+        """The position after which events are taken."""
+        return self._start
+
+    def begin(self, start: int, now: int, stream: str) -> None:
+        """Let the worker save the name of the stream and, if it has no position yet, this start."""
+        if not self._start:
+            self._begin(start)
+        self._now, self._stream = max(self._now, now), stream
+        self._has_written = False
+        self.tick()
+
+    def tick(self) -> None:
+        """As in SendQueue, once the time is known."""
+        if self._now:
+            super().tick()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the source may read more."""
+        return self.queued < self._room_limit
+
+    def set_time(self, now: int) -> None:
+        """The time of the events that follow."""
+        if now != self._now:
+            if self._batch.events:
+                self._complete_batch()
+            self._now = now
+
+    def put(self, raw: bytes, position: int = 0) -> bool:
+        """Add an event, to be written after the next flush; False if it is not after the start."""
+        if position <= self._start:
+            return False
+        positions = self._batch.positions
+        if positions is None:
+            positions = array(POSITION_CODE)
+            self._batch = WaitingBatch([], positions, self._now)
+        positions.append(position)
+        return super().put(raw)
+
+    def reach(self, position: int) -> None:
+        """All events up to this position have been put."""
+        self._read = position
+
+    def forget(self, position: int) -> None:
+        """Keep no batches up to this position; see `saved`."""
+        super().forget(position)
+        self.saved = max(self.saved, position)
+        self._forgotten = max(self._forgotten, min(position, self._position))
+
+    def _account(self, after: int) -> None:
+        if after < self._forgotten and self.sent:
+            self._read_again()
+
+    def _number(self, waiting: WaitingBatch) -> Batch:
+        asks, stream = self._kept.is_half_full, self._stream
+        if waiting.positions is None:  # without events all that was put has been written
+            asks = asks or self.saved < self._start
+            read = max(self._read, self._position)
+            return Batch(read + 1, read, self._now, asks, [], stream=stream)
+        first, last = waiting.positions[0], waiting.positions[-1]
+        positions = waiting.positions.tobytes()
+        return Batch(first, last, waiting.now, asks, waiting.events, positions, stream)

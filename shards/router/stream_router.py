@@ -1,0 +1,79 @@
+"""Routes the events of a stream, whose positions and times are those of the stream."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from shards.router.router import Router
+from shards.router.stream_queue import StreamQueue
+
+_POLL_SECONDS = 0.005
+
+
+class ShardStart(NamedTuple):
+    """Where a shard begins: after the position whose effect its checkpoint holds, 0 for nowhere.
+
+    `stream`: the one that the position is in.
+    """
+
+    position: int = 0
+    stream: str = ""
+
+
+class StreamRouter:
+    """What a source with a stream passes its events to."""
+
+    def __init__(
+        self,
+        router: Router,
+        queues: Sequence[StreamQueue],
+        shards: Sequence[ShardStart],
+        counted: int,
+    ) -> None:
+        """`counted`: the position up to which routers before this one have counted the events."""
+        self._router = router
+        self._queues = queues
+        self._counted = counted
+        positions = [shard.position for shard in shards if shard.position]
+        self.start = min(positions, default=0)
+        """The lowest position at which a shard begins, of those that have one; 0 if none has."""
+        self.newest, self.stream = max(shards, default=ShardStart())
+        """The highest position at which a shard begins, and the stream that it is in."""
+
+    async def begin(self, start: int, now: int, stream: str) -> None:
+        """Begin after the start of each shard, or after this one where there is none yet.
+
+        Returns when the shards have saved it: another service would begin elsewhere. The name of
+        the stream is saved with the position.
+        """
+        for queue in self._queues:
+            queue.begin(start, now, stream)
+        self._router.read = max(self._router.read, start)
+        while any(queue.saved < queue.start for queue in self._queues):
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def take(self, events: Sequence[bytes], first: int, last: int, now: int) -> None:
+        """Route events at the positions from `first` on, all of them at the time `now`.
+
+        `last`: the position up to which the stream has been read then.
+        """
+        for queue in self._queues:
+            queue.set_time(now)
+        again = max(0, min(self._counted - first + 1, len(events)))
+        if again:
+            self._router.route_again(events[:again], first)
+        if again < len(events):
+            self._router.route(events[again:], first + again)
+        self._router.read = last
+        for queue in self._queues:
+            queue.reach(last)
+
+    def advance_time(self, now: int) -> None:
+        """No event before this time will come; in seconds since the epoch."""
+        for queue in self._queues:
+            queue.set_time(now)
+
+    async def wait_for_room(self) -> None:
+        """Wait until all send queues have room."""
+        while not all(queue.has_room for queue in self._queues):
+            await asyncio.sleep(_POLL_SECONDS)
