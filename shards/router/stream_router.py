@@ -35,8 +35,10 @@ class StreamRouter:
         self._queues = queues
         self._counted = counted
         positions = [shard.position for shard in shards if shard.position]
+        if positions and counted:
+            positions.append(counted)  # the shards may have got what was not counted
         self.start = min(positions, default=0)
-        """The lowest position at which a shard begins, of those that have one; 0 if none has."""
+        """The position from which to read, so that nothing is missing; 0 if no shard has one."""
         self.newest, self.stream = max(shards, default=ShardStart())
         """The highest position at which a shard begins, and the stream that it is in."""
 

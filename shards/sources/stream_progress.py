@@ -18,10 +18,11 @@ class StreamSink(Protocol):
     """What takes the events of a stream: the router."""
 
     start: int
+    """The position after which to read; 0 if no shard has one."""
     newest: int
-    """The lowest and the highest position at which a shard begins, 0 if none has one."""
+    """The highest position at which a shard begins."""
     stream: str
-    """The stream that the highest one is in."""
+    """The stream that this one is in."""
 
     async def begin(self, start: int, now: int, stream: str) -> None:
         """Begin at this position where a shard has none; returns when the shards have saved it."""
