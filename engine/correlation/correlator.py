@@ -56,6 +56,8 @@ class Correlator:
                 compiled, self._expiry, self._pending, self._activity, self.memory
             )
         self._index = DirectiveIndex(keys)
+        self.ahead: Collection[int] = ()
+        """Directives that have had the present events already, and are not to get them again."""
 
     def __len__(self) -> int:
         """Number of open backlogs; visits every directive that has some."""
@@ -86,6 +88,8 @@ class Correlator:
             src = self._assets.address_info(event.src_ip)
             dst = self._assets.address_info(event.dst_ip)
             for directive in concerned:
+                if self.ahead and directive in self.ahead:
+                    continue
                 if self._by_directive[directive].process_event(event, src, dst, now, outputs):
                     consumed = True
                     if self._matches is not None:

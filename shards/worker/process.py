@@ -113,7 +113,7 @@ class _WorkerProcess:
         """Run until the supervisor sends Stop: then report the rest, and save the backlogs."""
         self._control.set_handler(self._on_message)
         self._checkpointer.restore(self._control.track_progress)
-        self._shard.resume()
+        self._shard.resume({})
         tune_memory()
         ticking = run_every(TICK_SECONDS, self._tick)
         async with self._enrichment(), ticking, self._checkpointer.running():

@@ -6,7 +6,7 @@ Synchronous, with `now` as an argument; pipes and the event loop belong to proce
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -78,6 +78,8 @@ class Shard:
         self.ledger = self.progress.ledger
         self.ledger.capped = self.correlator.capped
         self.written_until = written_until
+        self._ahead: dict[int, int] = {}
+        """Directives that are ahead of the shard, with the position where each is."""
         self.life = 0
         """Number of the router whose deliveries are processed."""
         self._outputs = Outputs()
@@ -92,10 +94,15 @@ class Shard:
         self._alarms: Counter[str] = Counter()
         """Alarm lines by risk class; like the timings, since the last details."""
 
-    def resume(self) -> None:
-        """Begin after a restore: with a position in a stream the clock goes on where it was."""
+    def resume(self, positions: Mapping[int, int]) -> None:
+        """Begin after a restore: with a position in a stream the clock goes on where it was.
+
+        `positions`: directives that are ahead of the shard, since they were in another one.
+        """
         if self._follows_stream and self.progress.position:
             self._now = 0
+            self._ahead = dict(positions)
+            self.correlator.ahead = self._ahead.keys()
 
     def begin_life(self, life: int) -> None:
         """Note that a router begins to deliver, after all deliveries of the one before.
@@ -118,15 +125,23 @@ class Shard:
             return
         if batch.stream:
             self.progress.stream = batch.stream
-        position, written = self.progress.position, self.written_until
+        position = self.progress.position
         if batch.last < position or (batch.last == position and batch.events):
             return
         if self._now < sys.maxsize:
             batch = replace(batch.after(position), now=max(batch.now, self._now))
-        if batch.first <= written < batch.last:
-            yield batch.until(written)
-            batch = batch.after(written)
+        for limit in sorted({self.written_until, *self._ahead.values()}):
+            if batch.first <= limit < batch.last:
+                yield batch.until(limit)
+                batch = batch.after(limit)
         yield batch
+
+    def _reach(self, position: int) -> None:
+        """Note the position; directives that were ahead take part from theirs on."""
+        self.progress.position = max(self.progress.position, position)
+        if self._ahead:
+            self._ahead = {d: at for d, at in self._ahead.items() if at > self.progress.position}
+            self.correlator.ahead = self._ahead.keys()
 
     @property
     def has_lines(self) -> bool:
@@ -169,7 +184,7 @@ class Shard:
                 consumed += 1
         self.ledger.deliveries.consumed += consumed
         self.ledger.deliveries.unmatched += len(events) - consumed - invalid
-        self.progress.position = max(self.progress.position, last)
+        self._reach(last)
         self._observe_batch(time.perf_counter() - started, len(events), received)
         self._request_lookups()
         self._drop_lines(*lines_before, are_written=last <= self.written_until)
