@@ -34,6 +34,11 @@ def single_if_nats(read: Callable[[Overview], float]) -> SampleReader:
     return lambda overview: {(): read(overview)} if overview.uses_nats else None
 
 
+def single_if_stream(read: Callable[[Overview], float]) -> SampleReader:
+    """One sample without labels, if events are read from a stream."""
+    return lambda overview: None if overview.stream_lag is None else {(): read(overview)}
+
+
 def by_label(read: Callable[[Overview], Mapping[str, float]]) -> SampleReader:
     """A sample for each value of the only label."""
     return lambda overview: {(label,): value for label, value in read(overview).items()}

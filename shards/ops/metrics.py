@@ -21,6 +21,7 @@ from shards.ops.metric_samples import (
     lookup_results,
     single,
     single_if_nats,
+    single_if_stream,
 )
 
 METRICS: tuple[Metric, ...] = (
@@ -219,9 +220,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     gauge("source_connected", "Whether events can arrive.", single(lambda o: o.source_connected)),
     gauge(
-        "nats_connected",
-        "Whether there is a connection to NATS.",
-        single_if_nats(lambda o: o.source_connected),
+        "nats_connected", "Whether NATS is connected.", single_if_nats(lambda o: o.source_connected)
     ),
     counter(
         "nats_disconnects_total",
@@ -237,6 +236,16 @@ METRICS: tuple[Metric, ...] = (
         "nats_events_cut_total",
         "Events that the NATS server discarded for this client; only with --nats-monitor.",
         single_if_nats(lambda o: o.ledger.feed.cut),
+    ),
+    gauge(
+        "stream_lag",
+        "Messages of the stream that have not been read.",
+        single_if_stream(lambda o: o.stream_lag or 0),
+    ),
+    counter(
+        "stream_expired_total",
+        "Messages that the limits of the stream removed before they were read.",
+        single_if_stream(lambda o: o.ledger.feed.expired),
     ),
     counter(
         "http_bodies_cut_total",

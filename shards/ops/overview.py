@@ -64,7 +64,8 @@ class Overview(Struct, frozen=True, kw_only=True):
     `alarms_written`: lines of the alarms file by risk class. `matches`: consumed events by
     directive; None if they are not counted. `output_trouble`: why alarms cannot be written, or
     empty. `oldest_checkpoint_at`: time of the last checkpoint, of the worker where it is longest
-    ago; 0 until every worker has written one. `checkpoint_troubles`: why checkpoints cannot be
+    ago; 0 until every worker has written one. `stream_lag`: messages of the stream that have not
+    been read; None without a stream. `checkpoint_troubles`: why checkpoints cannot be
     written, by the name of the worker. `latest_alarms`: lines of the alarms file, the newest last.
     """
 
@@ -87,6 +88,7 @@ class Overview(Struct, frozen=True, kw_only=True):
     shards: Sequence[ShardStatus]
     uses_nats: bool
     source_connected: bool
+    stream_lag: int | None
     output_trouble: str
     output_errors: int
     oldest_checkpoint_at: float
@@ -119,9 +121,7 @@ class Overview(Struct, frozen=True, kw_only=True):
                 problems.append(problem)
         if self.router.up and self.router.ready:
             if not self.source_connected:
-                problems.append(
-                    "there is no connection to NATS" if self.uses_nats else "it is not listening"
-                )
+                problems.append(self._why_no_events)
             problems += [
                 f"the router has no data pipe to worker-{shard.worker}"
                 for shard in self.shards
@@ -130,6 +130,12 @@ class Overview(Struct, frozen=True, kw_only=True):
         if self.output_trouble:
             problems.append(f"alarms cannot be written: {self.output_trouble}")
         return problems
+
+    @property
+    def _why_no_events(self) -> str:
+        if self.stream_lag is not None:
+            return "the stream of events is not being read"
+        return "there is no connection to NATS" if self.uses_nats else "it is not listening"
 
     @property
     def warnings(self) -> list[str]:

@@ -33,6 +33,7 @@ def status_document(overview: Overview) -> dict[str, Any]:
             "rejected": overview.rejected_directives,
         },
         "router": _process_fields(overview.router) | {"connected": overview.source_connected},
+        "stream": None if overview.stream_lag is None else {"lag": overview.stream_lag},
         "shards": shards,
         "output": {"trouble": overview.output_trouble, "errors": overview.output_errors},
         "checkpoint": {"time": overview.oldest_checkpoint_at},

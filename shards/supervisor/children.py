@@ -143,9 +143,8 @@ class Children:
     def _how_to_start(self, number: int) -> WorkerStart:
         is_first = not self._ready[worker_name(number)].is_set()
         written = self._reports.written_until(number)
-        if self._has_checkpoints:
-            return WorkerStart(number, self._run, is_first, written_until=written)
-        return WorkerStart(number, self._run, is_first, position=written)
+        until, position = (written, 0) if self._has_checkpoints else (0, written)
+        return WorkerStart(number, self._run, is_first, until, position)
 
     def _on_worker_message(self, number: int, message: FromChild) -> None:
         if isinstance(message, Ready):
@@ -178,10 +177,8 @@ class Children:
         down_since: float | None = None
         while not self._shutdown.is_requested:
             try:
-                life = self._router_life + 1
-                start = RouterStart(
-                    life, self.port, down_since, self._reports.starts, self._aggregator.read
-                )
+                life, read = self._router_life + 1, self._aggregator.read
+                start = RouterStart(life, self.port, down_since, self._reports.starts, read)
                 child = ChildProcess(ROUTER, router_process.main, self._router_setup, start)
             except OSError as error:
                 await self._wait_for_start(ROUTER, error)

@@ -161,6 +161,11 @@ class LedgerAggregator:
         """Whether events can arrive."""
         return self._router.connected
 
+    @property
+    def lag(self) -> int:
+        """Messages of a stream that the router has not read."""
+        return self._router.lag
+
     def queue_length(self, worker: int) -> int:
         """Events in the router's send queue of a worker."""
         return self._router.queued.get(worker, 0)

@@ -181,6 +181,7 @@ class Observer:
             shards=[self._shard(number) for number in range(len(self._directive_counts))],
             uses_nats=settings.mode == "cluster-backend",
             source_connected=self._aggregator.connected,
+            stream_lag=self._aggregator.lag if settings.stream else None,
             output_trouble=alarm_writer.trouble,
             output_errors=alarm_writer.errors,
             oldest_checkpoint_at=self._oldest_checkpoint(),

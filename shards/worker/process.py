@@ -177,7 +177,7 @@ class _WorkerProcess:
         self._report()
         async with open_reader(descriptor) as reader:
             while (batch := await read_batch(reader)) is not None:
-                for part in self._shard.new_parts(batch):
+                for part in self._shard.deliveries.new_parts(batch):
                     await self._advance_time(part.now)
                     self._shard.process_batch(part.last, part.events, part.now)
                 if batch.asks:

@@ -6,7 +6,7 @@ Synchronous, with `now` as an argument; pipes and the event loop belong to proce
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,11 +23,11 @@ from engine.event import NormalizedEvent, decode_event
 from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats, ShardProgress
 from shards.histograms import LAG_BOUNDS, PROCESSING_BOUNDS, Timings, observe
-from shards.ipc.messages import Batch, WorkerDetails, WorkerReport
+from shards.ipc.messages import WorkerDetails, WorkerReport
 from shards.logs import EventLog
-from shards.positions import life_of
 from shards.progress import TrackProgress, untracked
 from shards.settings.settings import Settings
+from shards.worker.deliveries import Deliveries
 
 if TYPE_CHECKING:  # places without lookups do without their libraries
     from shards.lookups.source_config import LookupSource
@@ -69,7 +69,7 @@ class Shard:
         self.correlator = Correlator(track_progress(directives), assets, setup.options)
         self._max_future = setup.settings.max_future or sys.maxsize
         self._max_delay = setup.settings.max_delay
-        self._follows_stream = bool(setup.settings.stream)
+        self._has_stream = bool(setup.settings.stream)
         self._now = sys.maxsize
         """The latest `now`; the first one corrects restored backlogs like a clock set back."""
         self._event_log = EventLog()
@@ -77,9 +77,9 @@ class Shard:
         self.progress = progress or ShardProgress()
         self.ledger = self.progress.ledger
         self.ledger.capped = self.correlator.capped
-        self.written_until = written_until
-        self._ahead: dict[int, int] = {}
-        """Directives that are ahead of the shard, with the position where each is."""
+        self.deliveries = Deliveries(
+            self.progress, self.correlator, written_until, has_stream=self._has_stream
+        )
         self.life = 0
         """Number of the router whose deliveries are processed."""
         self._outputs = Outputs()
@@ -94,54 +94,19 @@ class Shard:
         self._alarms: Counter[str] = Counter()
         """Alarm lines by risk class; like the timings, since the last details."""
 
-    def resume(self, positions: Mapping[int, int]) -> None:
-        """Begin after a restore: with a position in a stream the clock goes on where it was.
+    def resume(self, ahead: Mapping[int, int]) -> None:
+        """Begin after a restore; `ahead`: as in Deliveries.put_ahead.
 
-        `positions`: directives that are ahead of the shard, since they were in another one.
+        With a position in a stream the clock goes on where it was.
         """
-        if self._follows_stream and self.progress.position:
+        if self._has_stream and self.progress.position:
             self._now = 0
-            self._ahead = dict(positions)
-            self.correlator.ahead = self._ahead.keys()
+            self.deliveries.put_ahead(ahead)
 
     def begin_life(self, life: int) -> None:
-        """Note that a router begins to deliver, after all deliveries of the one before.
-
-        Without a stream, a router with another life than that of `written_until` does not deliver
-        again what led there: then the lines are new.
-        """
+        """Note that a router begins to deliver, after all deliveries of the one before."""
         self.life = life
-        if not self._follows_stream and life_of(self.written_until) != life:
-            self.written_until = 0
-
-    def new_parts(self, batch: Batch) -> Iterator[Batch]:
-        """The parts of a batch that are to be processed one after the other.
-
-        Without what has been processed before, when a stream is read again; split where the lines
-        that are written already end. The time of a stream never goes back.
-        """
-        if not self._follows_stream:
-            yield batch
-            return
-        if batch.stream:
-            self.progress.stream = batch.stream
-        position = self.progress.position
-        if batch.last < position or (batch.last == position and batch.events):
-            return
-        if self._now < sys.maxsize:
-            batch = replace(batch.after(position), now=max(batch.now, self._now))
-        for limit in sorted({self.written_until, *self._ahead.values()}):
-            if batch.first <= limit < batch.last:
-                yield batch.until(limit)
-                batch = batch.after(limit)
-        yield batch
-
-    def _reach(self, position: int) -> None:
-        """Note the position; directives that were ahead take part from theirs on."""
-        self.progress.position = max(self.progress.position, position)
-        if self._ahead:
-            self._ahead = {d: at for d, at in self._ahead.items() if at > self.progress.position}
-            self.correlator.ahead = self._ahead.keys()
+        self.deliveries.begin_life(life)
 
     @property
     def has_lines(self) -> bool:
@@ -154,12 +119,12 @@ class Shard:
         `last`: the position of the last event; without events, where the shard is now.
         """
         started = time.perf_counter()
-        self._follow_clock(now)
+        now = self._follow_clock(now)
         correlate, outputs = self.correlator.process_event_into, self._outputs
         lines_before = len(outputs.alarm_events), len(outputs.published)
         latest = now + self._max_future
         # A stream may be behind the wall clock, which is what overload means.
-        present = int(time.time()) if self._follows_stream else now
+        present = int(time.time()) if self._has_stream else now
         late_before = (present - self._max_delay) * NANOSECONDS if self._max_delay else 0
         consumed = invalid = received = 0
         repaired: list[str] = []
@@ -184,10 +149,10 @@ class Shard:
                 consumed += 1
         self.ledger.deliveries.consumed += consumed
         self.ledger.deliveries.unmatched += len(events) - consumed - invalid
-        self._reach(last)
+        self.deliveries.reach(last)
         self._observe_batch(time.perf_counter() - started, len(events), received)
         self._request_lookups()
-        self._drop_lines(*lines_before, are_written=last <= self.written_until)
+        self._drop_lines(*lines_before, are_written=self.deliveries.are_written(last))
 
     def _drop_lines(self, alarm_events: int, published: int, *, are_written: bool) -> None:
         """Drop the lines after these numbers of them, if they are written already."""
@@ -220,11 +185,17 @@ class Shard:
         self.ledger.from_future += 1
         return replace(event, time=now)
 
-    def _follow_clock(self, now: int) -> None:
-        """Note `now`; correct the backlogs if it is earlier than before."""
+    def _follow_clock(self, now: int) -> int:
+        """Note `now`; correct the backlogs if it is earlier than before.
+
+        Returns it. The time of a stream never goes back.
+        """
         if now < self._now:
+            if self._has_stream and self._now < sys.maxsize:
+                return self._now
             self.correlator.follow_clock_back(now, now + self._max_future)
         self._now = now
+        return now
 
     def advance_time(self, now: int) -> bool:
         """Close backlogs that have expired by `now`, and write alarms that wait for this second.
@@ -232,11 +203,11 @@ class Shard:
         At most ALARMS_PER_TURN of them; returns whether that was all. Before a batch it has to be
         repeated until it was: an event must not find a backlog that has expired.
         """
-        self._follow_clock(now)
+        now = self._follow_clock(now)
         lines_before = len(self._outputs.alarm_events), len(self._outputs.published)
         self.correlator.advance_time(now, self._outputs, ALARMS_PER_TURN)
         self._request_lookups()
-        self._drop_lines(*lines_before, are_written=self.progress.position < self.written_until)
+        self._drop_lines(*lines_before, are_written=self.deliveries.follow_written)
         if self.enrichment is None:
             return not self.correlator.is_due(now)
         self._add_enriched(self.enrichment.pop_changed(now, ALARMS_PER_TURN))

@@ -56,6 +56,7 @@ def overview(**fields: Any) -> Overview:
         "shards": [shard_status(0)],
         "uses_nats": False,
         "source_connected": True,
+        "stream_lag": None,
         "output_trouble": "",
         "output_errors": 0,
         "oldest_checkpoint_at": 0.0,
@@ -77,4 +78,5 @@ def overview_with_all_metrics() -> Overview:
     ledger.deliveries.invalid["no_time"] = 1
     breakers = Counter({"open": 1})
     ledger.lookups["Wise"] = LookupCounts(asked=2, found=2, breakers=breakers)
-    return overview(ledger=ledger, matches={7: 5}, uses_nats=True, oldest_checkpoint_at=1.7e9)
+    nats = {"uses_nats": True, "stream_lag": 3}
+    return overview(ledger=ledger, matches={7: 5}, oldest_checkpoint_at=1.7e9, **nats)

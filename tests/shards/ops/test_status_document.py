@@ -29,6 +29,7 @@ def test_the_keys_are_those_that_programs_rely_on() -> None:
         "events_per_second",
         "config",
         "router",
+        "stream",
         "shards",
         "output",
         "checkpoint",

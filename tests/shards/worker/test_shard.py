@@ -230,7 +230,7 @@ BASE = base_of(LIFE)
 
 def successor(written_until: int, life: int = LIFE) -> Shard:
     worker = shard(0)
-    worker.written_until = written_until
+    worker.deliveries.written_until = written_until
     worker.begin_life(life)
     return worker
 
@@ -276,7 +276,7 @@ def test_what_time_causes_under_another_router_is_new() -> None:
     worker = successor(0)
     worker.process_batch(BASE + 1, [event(0, event_id="a")], NOW)
     lines_of(worker)
-    worker.written_until = BASE + 2
+    worker.deliveries.written_until = BASE + 2
     worker.begin_life(LIFE + 1)
     worker.advance_time(NOW + 61)
     assert lines_of(worker) == (0, 1)

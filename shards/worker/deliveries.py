@@ -1,0 +1,77 @@
+"""Tells which deliveries are new to a shard, and which of their lines are written already.
+
+After a death a shard gets deliveries again: those that its last checkpoint does not hold, and, when
+a router reads a stream again, also some that it has processed.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from engine.correlation.correlator import Correlator
+from shards.checkpoint.stats import ShardProgress
+from shards.ipc.messages import Batch
+from shards.positions import life_of
+
+
+class Deliveries:
+    """The position of a shard among its deliveries; keeps `progress` up to date."""
+
+    def __init__(
+        self,
+        progress: ShardProgress,
+        correlator: Correlator,
+        written_until: int,
+        *,
+        has_stream: bool,
+    ) -> None:
+        """`written_until`: the lines that deliveries up to this position cause are written."""
+        self._progress = progress
+        self._correlator = correlator
+        self.written_until = written_until
+        self._has_stream = has_stream
+        self._ahead: Mapping[int, int] = {}
+
+    def begin_life(self, life: int) -> None:
+        """A router begins to deliver. Without a stream it does not give again what others gave."""
+        if not self._has_stream and life_of(self.written_until) != life:
+            self.written_until = 0
+
+    def put_ahead(self, positions: Mapping[int, int]) -> None:
+        """These directives are ahead of the shard, each at its own position."""
+        self._ahead = positions
+        self._correlator.ahead = positions.keys()
+
+    def new_parts(self, batch: Batch) -> Iterator[Batch]:
+        """The parts of a batch that are to be processed one after the other.
+
+        Without what has been processed, and split where the lines that are written end, and where
+        a directive is that was ahead.
+        """
+        if not self._has_stream:
+            yield batch
+            return
+        if batch.stream:
+            self._progress.stream = batch.stream
+        position = self._progress.position
+        if batch.last < position or (batch.last == position and batch.events):
+            return
+        batch = batch.after(position)
+        for limit in sorted({self.written_until, *self._ahead.values()}):
+            if batch.first <= limit < batch.last:
+                yield batch.until(limit)
+                batch = batch.after(limit)
+        yield batch
+
+    def reach(self, position: int) -> None:
+        """All deliveries up to this position have been processed."""
+        self._progress.position = max(self._progress.position, position)
+        if self._ahead:
+            self.put_ahead({d: at for d, at in self._ahead.items() if at > position})
+
+    def are_written(self, last: int) -> bool:
+        """Whether the lines are written that deliveries up to this position cause."""
+        return last <= self.written_until
+
+    @property
+    def follow_written(self) -> bool:
+        """Whether the next delivery's lines are written, and so those of the time before it."""
+        return self._progress.position < self.written_until
