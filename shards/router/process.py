@@ -66,7 +66,7 @@ class _RouterProcess:
     def _make_send_queues(self) -> list[SendQueue]:
         settings, start = self._settings, self._start
         retain_bytes = settings.retain_bytes if settings.checkpoint_interval else 0
-        if settings.stream:
+        if settings.source_keeps_events:
             return [
                 StreamQueue(settings.max_queue, retain_bytes, shard.position, self._read_again)
                 for shard in start.shards

@@ -120,10 +120,26 @@ class Router:
             return None
         queues = self._queues_of(workers)
         if any(queue.full for queue in queues):
-            self._events.dropped[QUEUE_FULL] += 1
-            return Refusal(QUEUE_FULL, "a worker has more events waiting than max-queue")
+            return self._refuse_for_now()
         self._put(queues, raw)
         return None
+
+    def check(self, raw: bytes) -> Refusal | None:
+        """Validate one event that is to be routed later; counts it, and says why, if it is refused."""
+        try:
+            event = decode_event(raw)
+        except InvalidEventError as error:
+            self._events.received += 1
+            self._count_invalid(error, raw)
+            return Refusal(error.reason, error.detail)
+        if any(queue.full for queue in self._queues_of(self._find_workers(event))):
+            self._events.received += 1
+            return self._refuse_for_now()
+        return None
+
+    def _refuse_for_now(self) -> Refusal:
+        self._events.dropped[QUEUE_FULL] += 1
+        return Refusal(QUEUE_FULL, "a worker has more events waiting than max-queue")
 
     def _count_invalid(self, error: InvalidEventError, raw: bytes) -> None:
         self._ledger.count_invalid(self._events.invalid, error)

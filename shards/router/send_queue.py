@@ -91,7 +91,7 @@ class SendQueue:
     def put(self, raw: bytes, position: int = 0) -> bool:  # noqa: ARG002 - see StreamQueue
         """Add an event, to be written after the next flush; False if the queue is full."""
         self.sent += 1
-        if self.full:
+        if self._max_queue and self.queued >= self._max_queue:
             self.dropped += 1
             return False
         self.queued += 1

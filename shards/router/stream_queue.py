@@ -60,6 +60,11 @@ class StreamQueue(SendQueue):
         """Whether the source may read more."""
         return self.queued < self._room_limit
 
+    @property
+    def full(self) -> bool:
+        """As in SendQueue."""
+        return not self.has_room
+
     def set_time(self, now: int) -> None:
         """The time of the events that follow."""
         if now != self._now:

@@ -50,6 +50,11 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
         ),
     ] = ""
 
+    spool: Annotated[
+        bool,
+        Spec("HTTP", "write events to disk before the answer: no death loses any"),
+    ] = False
+
     lenient_directives: Annotated[
         bool,
         Spec("correlation", "repair or skip faulty directives, with a warning each", EVERY_COMMAND),
@@ -219,6 +224,11 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     def cluster_part(self) -> int:
         """The number of this service, from 0, among those that share its node name."""
         return int(self.cluster_index or 0)
+
+    @property
+    def source_keeps_events(self) -> bool:
+        """Whether events can be read again after a death: from a stream, or from the spool."""
+        return bool(self.stream or self.spool)
 
     @property
     def log_level(self) -> str:

@@ -62,6 +62,7 @@ def derive_settings(
         _check_node(settings, origins["mode"])
         settings, origins["cluster_index"] = _derive_index(settings, origins["cluster_index"])
         _check_stream(settings, origins)
+        _check_spool(settings, origins)
     return settings, origins
 
 
@@ -124,10 +125,26 @@ def _check_stream(settings: Settings, origins: Mapping[str, Origin]) -> None:
             f"--stream (DSIEM_STREAM) is {settings.stream}, and the mode is {settings.mode}"
             f" ({origins['mode']}): a stream is read in the mode cluster-backend"
         )
+    _check_interval(settings, "--stream")
+
+
+def _check_spool(settings: Settings, origins: Mapping[str, Origin]) -> None:
+    if not settings.spool:
+        return
+    if settings.mode != "standalone":
+        raise UsageError(
+            f"--spool (DSIEM_SPOOL) is given, and the mode is {settings.mode}"
+            f" ({origins['mode']}): events over HTTP are spooled, for those over NATS there is"
+            " --stream"
+        )
+    _check_interval(settings, "--spool")
+
+
+def _check_interval(settings: Settings, flag: str) -> None:
     if not settings.checkpoint_interval:
         raise UsageError(
             "--checkpoint-interval (DSIEM_CHECKPOINT_INTERVAL) is 0, should be from 1 up with"
-            " --stream: the position in the stream is part of the checkpoint"
+            f" {flag}: the checkpoint says where to read on"
         )
 
 

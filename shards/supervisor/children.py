@@ -73,7 +73,7 @@ class Children:
         """Identifies this run of the service."""
         self._router_life = 0
         self._has_checkpoints = router_setup.settings.checkpoint_interval > 0
-        self._has_stream = bool(router_setup.settings.stream)
+        self._has_stream = router_setup.settings.source_keeps_events
         self._ready: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     @property

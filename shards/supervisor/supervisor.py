@@ -173,7 +173,7 @@ class Supervisor:
 
 
 def _make_aggregator(settings: Settings) -> LedgerAggregator:
-    if settings.stream:
+    if settings.source_keeps_events:
         return StreamLedgerAggregator(settings.workers)
     return LedgerAggregator(settings.workers, has_checkpoints=settings.checkpoint_interval > 0)
 

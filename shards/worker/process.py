@@ -197,8 +197,8 @@ class _WorkerProcess:
             self._report(details=True)
 
     async def _advance_wall_time(self) -> None:
-        """Do what time alone causes; with a stream, time is that of the stream."""
-        if not self._setup.settings.stream:
+        """Do what time alone causes; a source that keeps events gives the time with them."""
+        if not self._setup.settings.source_keeps_events:
             await self._advance_time(self._clock.now())
 
     async def _advance_time(self, now: int) -> None:

@@ -69,7 +69,7 @@ class Shard:
         self.correlator = Correlator(track_progress(directives), assets, setup.options)
         self._max_future = setup.settings.max_future or sys.maxsize
         self._max_delay = setup.settings.max_delay
-        self._has_stream = bool(setup.settings.stream)
+        self._has_stream = setup.settings.source_keeps_events
         self._now = sys.maxsize
         """The latest `now`; the first one corrects restored backlogs like a clock set back."""
         self._event_log = EventLog()
