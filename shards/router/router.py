@@ -125,7 +125,7 @@ class Router:
         return None
 
     def check(self, raw: bytes) -> Refusal | None:
-        """Validate one event that is to be routed later; counts it, and says why, if it is refused."""
+        """Validate one event that is to be routed later; counts it if it is refused, and says why."""
         try:
             event = decode_event(raw)
         except InvalidEventError as error:

@@ -90,10 +90,11 @@ class StreamSource:
                 on_disconnected=self._on_disconnected,
             )
             while not closed.is_set():
-                try:
-                    await self._read(client)
-                except _FAILURES as error:
-                    self._log_trouble(str(error) or type(error).__name__)
+                if client.is_connected:
+                    try:
+                        await self._read(client)
+                    except _FAILURES as error:
+                        self._log_trouble(str(error) or type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)
 
     def _make_client(self) -> Client:

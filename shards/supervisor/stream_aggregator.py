@@ -48,6 +48,9 @@ class StreamLedgerAggregator(LedgerAggregator):
     def _close_lives(self, worker: int, before: int) -> None:
         """Nothing is lost: what a worker has not got, it will get."""
 
+    def close(self) -> None:
+        """As in LedgerAggregator; what no shard has got stays where it can be read again."""
+
     def total(self) -> Ledger:
         """As in LedgerAggregator."""
         ledger = super().total()
