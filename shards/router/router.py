@@ -125,7 +125,7 @@ class Router:
         return None
 
     def check(self, raw: bytes) -> Refusal | None:
-        """Validate one event that is to be routed later; counts it if it is refused, and says why."""
+        """Validate one event that is to be routed later; if it is refused, count it and say why."""
         try:
             event = decode_event(raw)
         except InvalidEventError as error:
