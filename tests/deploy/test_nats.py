@@ -13,9 +13,12 @@ from typing import Any
 import nats
 import pytest
 import yaml
-from nats.js.api import StorageType, StreamInfo
+from nats.aio.client import Client
+from nats.errors import Error
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StorageType, StreamInfo
 
 from tests.support.nats_server import NatsServer, wait_until
+from tests.support.pages import FENCE, read_page
 from tests.support.paths import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -87,6 +90,31 @@ async def make_stream(server: NatsServer, limits: dict[str, str]) -> StreamInfo:
         )
     finally:
         await client.close()
+
+
+@pytest.fixture
+def server_with_users(tmp_path: Path) -> Iterator[NatsServer]:
+    """One that lets `backend` do what docs/operate.md says, and `admin` everything."""
+    [permissions] = [
+        text for kind, text in FENCE.findall(read_page("operate.md")) if kind == "conf"
+    ]
+    users = f"{{user: admin, password: x}}, {{user: backend, password: x\n{permissions}}}"
+    storage = f"jetstream {{ store_dir: {tmp_path}/data }}"
+    with NatsServer(tmp_path, f"authorization {{ users: [{users}] }}", storage) as running:
+        yield running
+
+
+async def read_stream(client: Client) -> int:
+    """Read all messages without acknowledgements, from the second one on; returns how many."""
+    stream = client.jetstream(timeout=1)
+    state = (await stream.stream_info("dsiem")).state
+    config = ConsumerConfig(
+        ack_policy=AckPolicy.NONE,
+        deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+        opt_start_seq=state.first_seq + 1,
+    )
+    reader = await stream.pull_subscribe(SUBJECT, stream="dsiem", config=config)
+    return len(await reader.fetch(state.messages, timeout=1))
 
 
 def stored(server: NatsServer) -> int:
@@ -162,3 +190,38 @@ def test_events_outlive_the_server(server: NatsServer) -> None:
     server.kill()
     server.start()
     assert stored(server) == EVENTS
+
+
+def test_the_documented_permissions_are_enough_and_do_not_include_a_purge(
+    server_with_users: NatsServer,
+) -> None:
+    refused: list[str] = []
+
+    async def on_error(error: Exception) -> None:
+        refused.append(str(error))
+
+    async def use() -> tuple[int, bytes]:
+        url = server_with_users.url
+        admin = await nats.connect(url, user="admin", password="x")
+        await admin.jetstream().add_stream(name="dsiem", subjects=[SUBJECT])
+        client = await nats.connect(url, user="backend", password="x", error_cb=on_error)
+        core = await client.subscribe(SUBJECT)
+        signals = await admin.subscribe("dsiem_overload_signals")
+        await client.flush()
+        await admin.flush()
+        for _ in range(10):
+            await admin.jetstream().publish(SUBJECT, b"{}")
+        read = await read_stream(client)
+        await core.next_msg(1)
+        await client.publish("dsiem_overload_signals", b"true")
+        signal = (await signals.next_msg(1)).data
+        assert refused == []
+        with pytest.raises(Error):
+            await client.jetstream(timeout=0.2).purge_stream("dsiem")
+        await client.close()
+        await admin.close()
+        return read, signal
+
+    assert asyncio.run(use()) == (9, b"true")
+    assert len(refused) == 1
+    assert "$js.api.stream.purge.dsiem" in refused[0]
