@@ -28,7 +28,7 @@ from tests.support.routing import event as routed_event
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 MONITORING = KUBERNETES / "components" / "monitoring"
 KUBECTL = Path(sys.executable).with_name("kubectl")
-OVERLAYS = ("single", "cluster")
+OVERLAYS = ("single", "cluster", "stream")
 UNKNOWN_KINDS = ("ServiceMonitor", "PrometheusRule")
 """Of the Prometheus operator: Kubernetes itself has no schema of them."""
 VARIABLES = {row.env: row for row in SETTINGS_TABLE.values()}
@@ -197,9 +197,9 @@ def ports(objects: list[Object], way: str) -> set[int]:
 def test_only_what_is_needed_goes_in_and_out(objects: list[Object], overlay: str) -> None:
     types = {way for spec in policies(objects) for way in spec["policyTypes"]}
     assert types == {"Ingress", "Egress"}
-    of_cluster = {4222, 8222, 8080} if overlay == "cluster" else set()
+    of_cluster = set() if overlay == "single" else {4222, 8222, 8080}
     assert ports(objects, "egress") == {53, 80, 443, 8081, 9200, 5044} | of_cluster
-    assert ports(objects, "ingress") == ({9090} if overlay == "cluster" else {9090, 8080})
+    assert ports(objects, "ingress") == ({9090, 8080} if overlay == "single" else {9090})
 
 
 def test_lookups_do_not_get_where_clouds_give_away_credentials(objects: list[Object]) -> None:
@@ -224,7 +224,7 @@ def test_what_has_no_login_is_for_the_namespace_and_for_prometheus(
     namespace: Object = {"podSelector": {}}
     made = objects_of(overlay)
     assert who_may_ask(made, 9090) == [namespace]
-    if overlay == "cluster":
+    if overlay != "single":
         assert who_may_ask(made, 4222, "dsiem-nats") == [namespace]
     watched = who_may_ask(rendered(with_monitoring(tmp_path, overlay)), 9090)
     name = {"kubernetes.io/metadata.name": "monitoring"}
@@ -245,7 +245,7 @@ def mounts(objects: list[Object], name: str) -> dict[str, str]:
 def test_what_has_to_outlive_a_pod_is_on_its_volume(objects: list[Object], overlay: str) -> None:
     """With a download among it the pod can start while the frontend is away."""
     logs = {"/dsiem/logs": "logs"}
-    download = {"/dsiem/configs": "configs"} if overlay == "cluster" else {}
+    download = {} if overlay == "single" else {"/dsiem/configs": "configs"}
     assert mounts(objects, "backend") == logs | download
     assert mounts(objects, "filebeat") == logs | {"/data": "filebeat"}
 
@@ -268,6 +268,18 @@ def test_all_pods_share_one_node_name() -> None:
     made = backend(objects_of("cluster"))["env"]
     [node] = [variable for variable in made if variable["name"] == "DSIEM_NODE"]
     assert node == {"name": "DSIEM_NODE", "value": "dsiem-backend"}
+
+
+def test_the_overlay_stream_is_the_overlay_cluster_with_a_stream() -> None:
+    """So that one goes from core NATS to a stream and back by applying the other one."""
+    made = objects_of("stream")
+    container = next(c for c, _ in containers(made) if c["name"] == "backend")
+    of_stream = {one["name"]: one["value"] for one in container["env"] if "_STREAM" in one["name"]}
+    assert of_stream.keys() == {
+        *("DSIEM_STREAM", "DSIEM_STREAM_CREATE", "DSIEM_STREAM_MAX_AGE", "DSIEM_STREAM_MAX_BYTES"),
+    }
+    container["env"] = [one for one in container["env"] if one["name"] not in of_stream]
+    assert made == objects_of("cluster")
 
 
 def test_config_maps_are_small_enough(objects: list[Object]) -> None:

@@ -13,12 +13,15 @@ FLAGS_OF_OTHERS = {
     "--constraint",
     "--correctness",
     "--count",
+    "--deny-purge",
     "--from-literal",
     "--limit",
     "--no-healthcheck",
     "--peer",
     "--read-only",
+    "--replicas",
     "--strict",
+    "--subjects",
 }
 """Flags of other programs, and of scripts in benchmarks/ and deploy/."""
 GENERAL_FLAGS = {"--x", "--no-x", "--help", "--version", SETTINGS_FILE}
