@@ -128,11 +128,6 @@ async def create_consumer(client: Client, stream: str, name: str, start: int | d
     return _decode(answer, _ConsumerInfo).delivered.stream_seq
 
 
-async def delete_consumer(client: Client, stream: str, name: str) -> None:
-    """Delete a consumer; JetStreamError."""
-    await _request(client, f"CONSUMER.DELETE.{stream}.{name}", {})
-
-
 async def _request(client: Client, subject: str, body: dict[str, Any]) -> bytes:
     payload = msgspec.json.encode(body) if body else b""
     try:

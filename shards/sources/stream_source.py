@@ -8,7 +8,6 @@ import asyncio
 import time
 import uuid
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime
 
 import nats.errors
@@ -126,19 +125,16 @@ class StreamSource:
         consumer = f"dsiem-shards-{uuid.uuid4().hex}"
         start = self._progress.sequence + 1 if self._progress.is_begun else self._first(info)
         before = await jetstream.create_consumer(client, self._name, consumer, start)
+        await self._begin(info, before)
+        if self._parser is not None:
+            self._parser.use_consumer(consumer)
+        self._reader = StreamReader(client, self._name, consumer, self._progress, self._sink)
+        about = {"server": self._settings.redacted("msq"), "stream": self._name}
+        logger.bind(**about, after=self._progress.sequence).info("receiving events from NATS")
         try:
-            await self._begin(info, before)
-            if self._parser is not None:
-                self._parser.use_consumer(consumer)
-            self._reader = StreamReader(client, self._name, consumer, self._progress, self._sink)
-            about = {"server": self._settings.redacted("msq"), "stream": self._name}
-            logger.bind(**about, after=self._progress.sequence).info("receiving events from NATS")
             await self._reader.read()
         finally:
             self._reader = None
-            with suppress(*_FAILURES):
-                if client.is_connected:
-                    await jetstream.delete_consumer(client, self._name, consumer)
 
     async def _find_stream(self, client: Client) -> StreamInfo:
         """Ask for the stream; create it if it is missing and this is wanted. JetStreamError."""

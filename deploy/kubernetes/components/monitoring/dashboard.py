@@ -40,6 +40,7 @@ PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (
                 "sum by (reason) (rate(dsiem_deliveries_lost_total[$__rate_interval]))"
             ),
             "cut by NATS": "sum(rate(dsiem_nats_events_cut_total[$__rate_interval]))",
+            "expired in the stream": "sum(rate(dsiem_stream_expired_total[$__rate_interval]))",
         },
     ),
     (
@@ -64,6 +65,7 @@ PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (
         "percentunit",
         {"{{pod}} {{worker}}": "dsiem_queue_depth / (dsiem_queue_capacity > 0)"},
     ),
+    ("Messages of the stream still to read", "short", {"{{pod}}": "dsiem_stream_lag"}),
     (
         "Alarm lines",
         "reqps",
