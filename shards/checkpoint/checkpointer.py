@@ -81,7 +81,11 @@ class Checkpointer:
         self._memory_encoder = MemoryEncoder(correlator.memory)
 
     def restore(self, track_progress: TrackProgress = untracked) -> None:
-        """Restore the backlogs on disk into the correlator; logs and drops what does not fit."""
+        """Restore the backlogs on disk into the correlator; logs and drops what does not fit.
+
+        The first checkpoint is due at once: the next start has to know where the shard began.
+        """
+        self.request()
         wanted = self._reload if self._first_start else self._interval > 0
         if not wanted:
             return
@@ -142,9 +146,10 @@ class Checkpointer:
             synced = self._sync_lines()
             cut = self._begin_cut()
             rows = await cut.encode()
-            number = await synced
-            if await asyncio.to_thread(self._write_rows, rows, cut.closed):
-                self.stats.position, self.stats.synced = cut.position, number
+            confirmed = await synced
+            all_rows = chain(rows, (cut.shard_row(confirmed.files),))
+            if await asyncio.to_thread(self._write_rows, all_rows, cut.closed):
+                self.stats.position, self.stats.synced = cut.position, confirmed.sync
                 self.stats.written_at = time.time()
                 observe(self.stats.durations, CHECKPOINT_BOUNDS, time.monotonic() - started)
                 return
@@ -240,25 +245,26 @@ class Checkpointer:
         except OSError as error:
             logger.error(f"saved backlogs cannot be removed: {error.filename}: {error.strerror}")
 
-    def finish(self, until: float) -> None:
+    def finish(self, until: float, files: bytes = b"") -> None:
         """Write a last checkpoint, then the saved files, and close the checkpoint.
 
         `until`: time.monotonic() from which on no file is begun or continued. What is left out then
-        is in the checkpoint; other programs do not find it.
+        is in the checkpoint; other programs do not find it. `files`: see Synced.
         """
         if self._reload:
-            saved = self._write_final_checkpoint()
+            saved = self._write_final_checkpoint(files)
             handed_over = self._write_saved_files(until)
             if saved and handed_over:
                 self._write_rows((), (), handed_over)
         self._store.close()
 
-    def _write_final_checkpoint(self) -> bool:
+    def _write_final_checkpoint(self, files: bytes) -> bool:
         if not self._interval:  # then the correlator does not track changes
             self._is_whole_due = True
         for _ in range(2):  # the first attempt may find out that the file is lost
             cut = self._begin_cut()
-            if self._write_rows(cut.encode_lazily(), cut.closed):
+            shard = cut.shard_row(files, ended=True)
+            if self._write_rows(chain(cut.encode_lazily(), (shard,)), cut.closed):
                 return True
         return False
 

@@ -14,12 +14,17 @@ class ShardProgress(Struct):
 
     `run`: identifies the run of the service. `position`: that of the last delivery processed;
     positions of a router begin above those of the routers before it. `ledger`: the counts.
+    `stream`: what the position belongs to; "": to this run. `workers`, `nodes`: number of workers,
+    and of services of the node name.
     """
 
     worker: int = 0
     run: str = ""
     position: int = 0
     ledger: Ledger = field(default_factory=Ledger)
+    stream: str = ""
+    workers: int = 1
+    nodes: int = 1
 
 
 class CheckpointStats(Struct):
