@@ -8,6 +8,7 @@ import asyncio
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from loguru import logger
 
 from engine.correlation.outputs import Outputs
 from shards.file_lock import lock_file
+from shards.file_position import FilePosition, FilePositions, end_of_file
 
 ALARMS = "siem_alarms.json"
 ALARM_EVENTS = "siem_alarm_events.json"
@@ -90,7 +92,7 @@ class LineFile:
         before, newline, tail = os.pread(self._fd, size - start, start).rpartition(b"\n")
         ours = bool(newline) or start == 0
         with self._exclusive() as alone:
-            if alone and ours and not _is_json(tail):
+            if alone and ours and not is_json(tail):
                 os.ftruncate(self._fd, start + len(before) + len(newline))
             else:
                 self._torn = True
@@ -139,6 +141,11 @@ class LineFile:
             yield False
         finally:
             lock_file(self._fd, fcntl.LOCK_SH, self.path)
+
+    def end(self) -> FilePosition:
+        """The end of the file. OSError if it cannot be read."""
+        with self._named_errors():
+            return end_of_file(self._fd)
 
     async def sync(self) -> None:
         """Wait until what was appended is on the disk; OSError if that fails.
@@ -194,7 +201,8 @@ class LineFile:
         self._rotated.clear()
 
 
-def _is_json(line: bytes) -> bool:
+def is_json(line: bytes) -> bool:
+    """Whether a line is complete, even if no newline follows."""
     try:
         msgspec.json.decode(line, type=msgspec.Raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -246,6 +254,10 @@ class AlarmFiles:
         for file, buffer in self._buffers.items():
             if buffer:
                 file.append(buffer)
+
+    def ends(self) -> FilePositions:
+        """Where the lines written so far end. OSError if the files cannot be read."""
+        return FilePositions(time.time_ns(), self._alarms.end(), self._alarm_events.end())
 
     async def sync(self) -> None:
         """Wait until all lines that were written are on the disk; OSError if that fails."""

@@ -23,7 +23,7 @@ from shards.checkpoint.cut import Cut, SyncLines, nothing_to_sync
 from shards.checkpoint.database_file import CheckpointError, CheckpointLostError
 from shards.checkpoint.memory_rows import MemoryEncoder
 from shards.checkpoint.paths import FOLDER, checkpoint_path
-from shards.checkpoint.restore import restore_shard
+from shards.checkpoint.restore import restore_positions, restore_shard
 from shards.checkpoint.saved_folder import SavedFolder
 from shards.checkpoint.stats import CheckpointStats, ShardProgress
 from shards.checkpoint.store import CheckpointStore
@@ -62,6 +62,9 @@ class Checkpointer:
         self._progress = progress
         self._sync_lines = sync_lines
         self._interval = settings.checkpoint_interval
+        self._has_stream = settings.source_keeps_events
+        self.ahead: Mapping[int, int] = {}
+        """Restored directives that are ahead of the shard in the stream: see StreamPositions."""
         self._reload = settings.reload_backlogs
         self._first_start = first_start
         self._store = CheckpointStore(checkpoint_path(settings), options.repeat_window)
@@ -81,7 +84,11 @@ class Checkpointer:
         self._memory_encoder = MemoryEncoder(correlator.memory)
 
     def restore(self, track_progress: TrackProgress = untracked) -> None:
-        """Restore the backlogs on disk into the correlator; logs and drops what does not fit."""
+        """Restore the backlogs on disk into the correlator; logs and drops what does not fit.
+
+        The first checkpoint is due at once: the next start has to know where the shard began.
+        """
+        self.request()
         wanted = self._reload if self._first_start else self._interval > 0
         if not wanted:
             return
@@ -94,6 +101,8 @@ class Checkpointer:
             self._saved_folder if self._reload else None,
             track_progress,
         )
+        if self._has_stream:
+            self.ahead = restore_positions(self._progress, self._store, self._directives)
         self._obsolete_files = restored.files
         self._encoder.hold(restored.held)
         self._unsaved = restored.unsaved
@@ -143,10 +152,11 @@ class Checkpointer:
             synced = self._sync_lines()
             cut = self._begin_cut()
             rows = await cut.encode()
-            number = await synced
-            if await asyncio.to_thread(self._write_rows, rows, cut.closed):
+            confirmed = await synced
+            all_rows = chain(rows, (cut.shard_row(confirmed.files),))
+            if await asyncio.to_thread(self._write_rows, all_rows, cut.closed):
                 self.stats.position, self.stats.processed = cut.position, cut.processed
-                self.stats.synced = number
+                self.stats.synced = confirmed.sync
                 self.stats.written_at = time.time()
                 observe(self.stats.durations, CHECKPOINT_BOUNDS, time.monotonic() - started)
                 return
@@ -242,25 +252,26 @@ class Checkpointer:
         except OSError as error:
             logger.error(f"saved backlogs cannot be removed: {error.filename}: {error.strerror}")
 
-    def finish(self, until: float) -> None:
+    def finish(self, until: float, files: bytes = b"") -> None:
         """Write a last checkpoint, then the saved files, and close the checkpoint.
 
         `until`: time.monotonic() from which on no file is begun or continued. What is left out then
-        is in the checkpoint; other programs do not find it.
+        is in the checkpoint; other programs do not find it. `files`: see Synced.
         """
         if self._reload:
-            saved = self._write_final_checkpoint()
+            saved = self._write_final_checkpoint(files)
             handed_over = self._write_saved_files(until)
             if saved and handed_over:
                 self._write_rows((), (), handed_over)
         self._store.close()
 
-    def _write_final_checkpoint(self) -> bool:
+    def _write_final_checkpoint(self, files: bytes) -> bool:
         if not self._interval:  # then the correlator does not track changes
             self._is_whole_due = True
         for _ in range(2):  # the first attempt may find out that the file is lost
             cut = self._begin_cut()
-            if self._write_rows(cut.encode_lazily(), cut.closed):
+            shard = cut.shard_row(files, ended=True)
+            if self._write_rows(chain(cut.encode_lazily(), (shard,)), cut.closed):
                 return True
         return False
 

@@ -15,21 +15,19 @@ from shards.checkpoint.backlog_rows import BacklogEncoder
 from shards.checkpoint.memory_rows import MemoryEncoder
 from shards.checkpoint.stats import ShardProgress
 from shards.checkpoint.tables import Row, ShardRow
+from shards.ipc.messages import Synced
 from shards.ledger import encode_ledger
 
 _SLICE_SECONDS = 0.003
 """Longest time for which encoding backlogs holds up correlation."""
 
-SyncLines = Callable[[], Awaitable[int]]
-"""Reports all lines so far at the call; to be awaited until they are on the disk.
-
-Gives the number of the report.
-"""
+SyncLines = Callable[[], Awaitable[Synced]]
+"""Reports all lines so far at the call; to be awaited until they are on the disk."""
 
 
-async def nothing_to_sync() -> int:
+async def nothing_to_sync() -> Synced:
     """A SyncLines of a shard whose lines nobody writes."""
-    return 0
+    return Synced(0)
 
 
 class Cut:
@@ -56,8 +54,16 @@ class Cut:
         self._correlator = correlator
         self._encoder = encoder
         self._memory = memory_encoder.encode(whole=whole)
-        shard = progress.worker, progress.run, progress.position, encode_ledger(progress.ledger)
-        self._rows: list[Row] = [ShardRow(*shard)]
+        self._shard = ShardRow(
+            worker=progress.worker,
+            run=progress.run,
+            position=progress.position,
+            counts=encode_ledger(progress.ledger),
+            workers=progress.workers,
+            nodes=progress.nodes,
+            stream=progress.stream,
+        )
+        self._rows: list[Row] = []
         """The rows that are encoded."""
         opened: list[BacklogKey] = []
         for key in keys:
@@ -66,11 +72,18 @@ class Cut:
             self._encode_backlog(key)
         correlator.begin_cut(opened, self._encode_backlog)
 
+    def shard_row(self, files: bytes, *, ended: bool = False) -> ShardRow:
+        """The row of the shard, once its lines are on the disk; `files`: see Synced.
+
+        `ended`: it is the last one of an orderly stop.
+        """
+        return self._shard._replace(files=files, ended=ended)
+
     def _encode_backlog(self, key: BacklogKey) -> None:
         self._rows.extend(self._encoder.encode(key))
 
     async def encode(self) -> list[Row]:
-        """All rows; other tasks run every few milliseconds meanwhile."""
+        """All rows but that of the shard; other tasks run every few milliseconds meanwhile."""
         until = time.perf_counter() + _SLICE_SECONDS
         for row in self._encode_rest():
             self._rows.append(row)
@@ -80,7 +93,7 @@ class Cut:
         return self._rows
 
     def encode_lazily(self) -> Iterator[Row]:
-        """All rows, encoded one by one as they are taken; nothing may change meanwhile."""
+        """As `encode`, one by one as they are taken; nothing may change meanwhile."""
         yield from self._rows
         yield from self._encode_rest()
 

@@ -10,13 +10,17 @@ from pathlib import Path
 from loguru import logger
 
 from shards.checkpoint.file_identity import FileKey, database_files, key_of
+from shards.checkpoint.schema import (
+    ADDED_TABLES,
+    APPLICATION_ID,
+    SCHEMA_VERSION,
+    create_tables,
+    expected_schema,
+    query_int,
+    read_schema,
+)
 from shards.file_lock import lock_file
 
-SCHEMA_VERSION = 4
-"""Version of the tables; files of earlier versions lack some, which are added."""
-_ADDED_TABLES = {1: ("block", "memory", "shard"), 2: ("memory", "shard"), 3: ("shard",)}
-"""The tables that files of earlier versions lack."""
-_APPLICATION_ID = 0x44534843  # "DSHC"
 BUSY_SECONDS = 10
 """Longest wait for a lock that another process holds."""
 MAX_WAL_BYTES = 64 << 20
@@ -29,46 +33,6 @@ _TRANSIENT_ERROR_CODES = {
 }
 """Errors that say nothing about the content of the file."""
 
-_CREATE_SCHEMA = f"""
-PRAGMA page_size = 16384;
-PRAGMA auto_vacuum = INCREMENTAL;
-PRAGMA journal_mode = WAL;
-BEGIN IMMEDIATE;
-CREATE TABLE IF NOT EXISTS backlog (
-    directive INTEGER NOT NULL,
-    opened_by TEXT NOT NULL,
-    age INTEGER NOT NULL,
-    at INTEGER NOT NULL,
-    state BLOB NOT NULL,
-    UNIQUE (directive, opened_by)
-) STRICT;
-CREATE TABLE IF NOT EXISTS block (
-    directive INTEGER NOT NULL,
-    opened_by TEXT NOT NULL,
-    name TEXT NOT NULL,
-    number INTEGER NOT NULL,
-    items BLOB NOT NULL,
-    UNIQUE (directive, opened_by, name, number)
-) STRICT;
-CREATE TABLE IF NOT EXISTS handed_over (
-    directive INTEGER PRIMARY KEY,
-    at INTEGER NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS memory (
-    kind TEXT NOT NULL,
-    until INTEGER NOT NULL,
-    entries BLOB NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS shard (
-    worker INTEGER PRIMARY KEY,
-    run TEXT NOT NULL,
-    position INTEGER NOT NULL,
-    counts BLOB NOT NULL
-) STRICT;
-PRAGMA application_id = {_APPLICATION_ID};
-PRAGMA user_version = {SCHEMA_VERSION};
-COMMIT;
-"""
 _CONNECTION_PRAGMAS = f"""
 PRAGMA synchronous = NORMAL;
 PRAGMA secure_delete = OFF;
@@ -134,8 +98,8 @@ def open_database(path: Path) -> sqlite3.Connection:
     """Open the file; create missing tables. Safe in concurrent processes."""
     connection = _connect(path, "rwc")
     with _close_on_error(connection):
-        if query_int(connection, "PRAGMA user_version") in (0, *_ADDED_TABLES):
-            connection.executescript(_CREATE_SCHEMA)
+        if query_int(connection, "PRAGMA user_version") in (0, *ADDED_TABLES):
+            create_tables(connection)
     return connection
 
 
@@ -203,37 +167,19 @@ def _reason_invalid(connection: sqlite3.Connection) -> str:
     """Why the content is not a checkpoint; empty if it is one, or if the file is empty."""
     application_id = query_int(connection, "PRAGMA application_id")
     version = query_int(connection, "PRAGMA user_version")
-    schema = _read_schema(connection)
+    schema = read_schema(connection)
     if (application_id, version, schema) == (0, 0, []):
         return ""
-    if application_id != _APPLICATION_ID:
+    if application_id != APPLICATION_ID:
         return "it is a database of another program"
-    if version not in (SCHEMA_VERSION, *_ADDED_TABLES):
+    if version not in (SCHEMA_VERSION, *ADDED_TABLES):
         return f"it is of version {version}, not {SCHEMA_VERSION}"
-    if schema != _expected_schema(version):
+    if schema != expected_schema(version):
         return "its tables are not those of a checkpoint"
     # Fails if the file cannot be written.
     connection.executescript(f"BEGIN; PRAGMA user_version = {version}; ROLLBACK")
     [check] = connection.execute("PRAGMA integrity_check(1)").fetchone()
     return "" if check == "ok" else str(check)
-
-
-def _read_schema(connection: sqlite3.Connection) -> list[tuple[str, str | None]]:
-    return connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
-
-
-def _expected_schema(version: int) -> list[tuple[str, str | None]]:
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        connection.executescript(_CREATE_SCHEMA)
-        for table in _ADDED_TABLES.get(version, ()):
-            connection.execute(f"DROP TABLE {table}")
-        return _read_schema(connection)
-
-
-def query_int(connection: sqlite3.Connection, statement: str) -> int:
-    """The single number that a statement returns."""
-    [number] = connection.execute(statement).fetchone()
-    return int(number)
 
 
 def _set_aside(path: Path, suffix: str) -> None:

@@ -20,6 +20,7 @@ from shards.checkpoint.recovery import log_dropped, recover_backlogs
 from shards.checkpoint.saved_folder import SavedFolder
 from shards.checkpoint.stats import ShardProgress
 from shards.checkpoint.store import CheckpointStore
+from shards.checkpoint.stream_positions import find_positions
 from shards.ledger import decode_ledger
 from shards.progress import TrackProgress, untracked
 
@@ -103,3 +104,19 @@ def _restore_progress(progress: ShardProgress, store: CheckpointStore) -> bool:
     counts.capped = capped
     progress.position = saved[0]
     return True
+
+
+def restore_positions(
+    progress: ShardProgress, store: CheckpointStore, directives: Collection[int]
+) -> Mapping[int, int]:
+    """Set the position in the stream to the lowest of these directives.
+
+    Returns the directives that are ahead of it, with their positions.
+    """
+    try:
+        rows = store.load_shards()
+    except CheckpointError:  # which recover_backlogs has logged
+        return {}
+    found = find_positions(rows, directives, progress.part)
+    progress.position, progress.stream = found.lowest, found.stream
+    return found.ahead

@@ -12,9 +12,10 @@ from shards.ledger import Ledger
 class ShardProgress(Struct):
     """How far a shard is.
 
-    `run`: identifies the run of the service; `stream`: the stream that positions are in, "" if they
-    are those of a router in this run. `position`: that of the last delivery processed;
+    `run`: identifies the run of the service. `position`: that of the last delivery processed;
     positions of a router begin above those of the routers before it. `ledger`: the counts.
+    `stream`: the stream that the position is in; "": it belongs to this run. `workers`, `nodes`:
+    number of workers, and of services of the node name; `part`: the number of this service.
     """
 
     worker: int = 0
@@ -22,6 +23,9 @@ class ShardProgress(Struct):
     position: int = 0
     ledger: Ledger = field(default_factory=Ledger)
     stream: str = ""
+    workers: int = 1
+    nodes: int = 1
+    part: int = 0
 
 
 class CheckpointStats(Struct):

@@ -20,10 +20,10 @@ from shards.checkpoint.database_file import (
     as_checkpoint_error,
     open_database,
     prepare_database,
-    query_int,
 )
 from shards.checkpoint.file_identity import FileIdentity
-from shards.checkpoint.tables import Blocks, Row
+from shards.checkpoint.schema import query_int
+from shards.checkpoint.tables import Blocks, Row, ShardRow
 
 _VACUUM_PAGES = 500
 """Unused pages, of 16 KiB, that are returned to the file system after a save; fewer are kept."""
@@ -88,6 +88,16 @@ class CheckpointStore:
         """The position and the counts of a shard in this run of the service, if it saved any."""
         with self._connected() as connection:
             return tables.load_shard(connection, worker, run)
+
+    def load_shards(self) -> list[ShardRow]:
+        """What all shards have saved, in whatever run, the one that was written last at the end."""
+        with self._connected() as connection:
+            return tables.load_shards(connection)
+
+    def delete_shards(self, rows: Collection[ShardRow]) -> None:
+        """Delete what these shards have saved."""
+        with self._connected() as connection, _transaction(connection, "BEGIN IMMEDIATE"):
+            tables.delete_shards(connection, rows)
 
     def _memory_since(self, now_ns: int) -> int:
         return now_ns // 1_000_000_000 - self._memory_seconds

@@ -67,8 +67,11 @@ _LOAD_MEMORY = "SELECT kind, entries FROM memory WHERE until >= ? ORDER BY rowid
 _FORGET_MEMORY = """
 DELETE FROM memory WHERE until < ? OR rowid <= (SELECT max(rowid) FROM memory) - ?
 """
-_REPLACE_SHARDS = "REPLACE INTO shard (worker, run, position, counts) VALUES {}"
+_SHARD = "worker, run, position, counts, workers, nodes, stream, files, ended, at"
+_REPLACE_SHARDS = f"REPLACE INTO shard ({_SHARD}) VALUES {{}}"
 _LOAD_SHARD = "SELECT position, counts FROM shard WHERE worker = ? AND run = ?"
+_LOAD_SHARDS = f"SELECT {_SHARD} FROM shard ORDER BY at, worker"
+_DELETE_SHARD = "DELETE FROM shard WHERE workers = ? AND nodes = ? AND worker = ?"
 _RECLAIM = f"DELETE FROM handed_over WHERE directive IN ({_DIRECTIVES})"
 _CONFIRM = f"UPDATE backlog SET at = ?2 WHERE directive IN ({_DIRECTIVES})"
 _HAND_OVER = f"REPLACE INTO handed_over (directive, at) SELECT value, ?2 FROM ({_DIRECTIVES})"
@@ -102,12 +105,29 @@ class MemoryRow(NamedTuple):
 
 
 class ShardRow(NamedTuple):
-    """What a shard has processed: up to which position in a run of the service, and its counts."""
+    """What a shard has processed: up to which position in a run of the service, and its counts.
+
+    `workers`, `nodes`: number of workers, and of services of the node name. `stream`: what the
+    position belongs to; "": to this run. `files`: FilePositions in MessagePack, before which all
+    lines are that the backlogs rest on. `ended`: by an orderly stop. `at`: when it was written, in
+    ns since the epoch, set by `write_rows`.
+    """
 
     worker: int
     run: str
     position: int
     counts: bytes
+    workers: int = 1
+    nodes: int = 1
+    stream: str = ""
+    files: bytes = b""
+    ended: bool = False
+    at: int = 0
+
+    @property
+    def layout(self) -> tuple[int, int]:
+        """Number of workers and of nodes, which decide where a directive is."""
+        return self.workers, self.nodes
 
 
 class StaleSet(NamedTuple):
@@ -195,12 +215,14 @@ def write_rows(connection: sqlite3.Connection, rows: Iterable[Row], now_ns: int)
         _execute(connection, _UPSERT_BLOCKS, "(?,?,?,?,?)", blocks)
         remembered = [row for row in batch if isinstance(row, MemoryRow)]
         _execute(connection, _INSERT_MEMORY, "(?,?,?)", remembered)
-        shards = [row for row in batch if isinstance(row, ShardRow)]
-        _execute(connection, _REPLACE_SHARDS, "(?,?,?,?)", shards)
+        shards = [row._replace(at=now_ns) for row in batch if isinstance(row, ShardRow)]
+        _execute(connection, _REPLACE_SHARDS, f"({','.join('?' * len(ShardRow._fields))})", shards)
 
 
 def _row_bytes(row: Row) -> int:
-    return len(row[-1]) + (0 if isinstance(row, MemoryRow | ShardRow) else len(row.opened_by))
+    if isinstance(row, ShardRow):
+        return len(row.counts) + len(row.files)
+    return len(row[-1]) + (0 if isinstance(row, MemoryRow) else len(row.opened_by))
 
 
 def load_memory(connection: sqlite3.Connection, since: int) -> list[tuple[str, bytes]]:
@@ -217,6 +239,17 @@ def load_shard(connection: sqlite3.Connection, worker: int, run: str) -> tuple[i
     """The position and the counts of a shard in this run of the service, if there are any."""
     row: tuple[int, bytes] | None = connection.execute(_LOAD_SHARD, (worker, run)).fetchone()
     return row
+
+
+def load_shards(connection: sqlite3.Connection) -> list[ShardRow]:
+    """All shards of all runs and layouts, the one written last at the end."""
+    return [ShardRow(*row) for row in connection.execute(_LOAD_SHARDS)]
+
+
+def delete_shards(connection: sqlite3.Connection, rows: Iterable[ShardRow]) -> None:
+    """Delete the rows of these shards."""
+    keys = [(row.workers, row.nodes, row.worker) for row in rows]
+    connection.executemany(_DELETE_SHARD, keys)
 
 
 def _delete(

@@ -176,9 +176,13 @@ class Saved(Struct, frozen=True, tag=True):
 
 
 class Synced(Struct, frozen=True, tag=True):
-    """To a worker: the lines of its reports up to the one with this number are on the disk."""
+    """To a worker: the lines of its reports up to the one with this number are on the disk.
+
+    `files`: FilePositions in MessagePack, before which these lines are; b"" if they are not known.
+    """
 
     sync: int
+    files: bytes = b""
 
 
 class Stop(Struct, frozen=True, tag=True):

@@ -8,6 +8,7 @@ import asyncio
 from loguru import logger
 
 from shards.alarm_files import AlarmFiles
+from shards.file_position import FilePositions
 from shards.ipc.messages import AlarmLines
 
 RETRY_SECONDS = 1.0
@@ -35,6 +36,14 @@ class AlarmWriter:
         while not self._flush() and not self._gave_up:
             await asyncio.sleep(RETRY_SECONDS)
         return not self._gave_up
+
+    def ends(self) -> FilePositions | None:
+        """Where the lines written so far end; None if the files cannot be read."""
+        try:
+            return self._files.ends()
+        except OSError:
+            self.errors += 1
+            return None
 
     async def sync(self) -> bool:
         """Wait until all that was written is on the disk; False after `give_up`."""

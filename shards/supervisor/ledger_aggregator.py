@@ -48,6 +48,10 @@ class LedgerAggregator:
         self._workers: dict[int, WorkerReport] = {}
         self._lanes = {worker: _Lane() for worker in range(workers)}
 
+    def add(self, counts: Ledger) -> None:
+        """Add counts of the supervisor's own."""
+        add_counts(self._past, counts)
+
     def router_reported(self, report: RouterReport) -> None:
         """Take the router's totals."""
         self._router = report

@@ -8,14 +8,17 @@ router forget the deliveries.
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec.structs import replace
 
 from shards.ipc.messages import AlarmLines, Ready, Saved, Synced, WorkerReport
+from shards.ledger import Ledger
 from shards.router.stream_router import ShardStart
 from shards.supervisor.alarm_writer import AlarmWriter
 from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.line_filter import LineFilter
 from shards.supervisor.observer import Observer
+from shards.supervisor.written_lines import WrittenLines
 
 if TYPE_CHECKING:
     from shards.supervisor.overload_signals import OverloadSignals
@@ -31,12 +34,17 @@ class ReportTaker:
         observer: Observer,
         alarm_writer: AlarmWriter,
         overload_signals: "OverloadSignals | None",
+        written: WrittenLines | None = None,
     ) -> None:
-        """`workers`: their number. `overload_signals`: where late events are announced."""
+        """`workers`: their number. `overload_signals`: where late events are announced.
+
+        `written`: the lines of the run before this one.
+        """
         self._aggregator = aggregator
         self._observer = observer
         self._alarm_writer = alarm_writer
         self._overload_signals = overload_signals
+        self._written = written or WrittenLines()
         self._filters = [LineFilter() for _ in range(workers)]
         self._saved = [0] * workers
         """By worker: the position up to which the router keeps nothing."""
@@ -79,20 +87,34 @@ class ReportTaker:
                 self._overload_signals.report_late()
         self._observer.heard(worker)
         self.writing.add(worker)
-        lines = self._filters[worker]
-        new = replace(
-            report,
-            alarm_events=lines.new_lines(report.alarm_events),
-            alarms=lines.new_lines(report.alarms),
-        )
+        new = self._without_known_lines(worker, report)
         if await self._alarm_writer.write(new):
-            lines.note(report)
+            self._filters[worker].note(report)
             self._observer.wrote(worker, new)
             if isinstance(report, WorkerReport):
-                if report.sync and await self._alarm_writer.sync():
-                    to_worker(Synced(report.sync))
+                if report.sync:
+                    await self._sync(report.sync, to_worker)
                 self._take_saved(worker, report, to_router)
         self.writing.discard(worker)
+
+    def _without_known_lines(self, worker: int, report: AlarmLines) -> AlarmLines:
+        """The report without lines that this run, or the one before it, has written already."""
+        lines = self._filters[worker]
+        alarm_events = self._written.new_alarm_events(lines.new_lines(report.alarm_events))
+        alarms, outdated = self._written.new_alarms(lines.new_lines(report.alarms))
+        if outdated:
+            self._aggregator.add(Ledger(outdated=outdated))
+        return replace(report, alarm_events=alarm_events, alarms=alarms)
+
+    async def _sync(self, number: int, to_worker: Callable[[Synced], None]) -> None:
+        """Sync the lines written so far, and tell the worker where in the files they end.
+
+        No later line of the worker is before that, whatever others write meanwhile.
+        """
+        positions = self._written.positions or self._alarm_writer.ends()
+        if await self._alarm_writer.sync():
+            files = msgspec.msgpack.encode(positions) if positions else b""
+            to_worker(Synced(number, files))
 
     def _take_saved(
         self, worker: int, report: WorkerReport, to_router: Callable[[Saved], None]

@@ -21,6 +21,7 @@ from shards.config.config_folder import Config, load_config
 from shards.errors import PathError
 from shards.exit_codes import INVALID, NO_PATH, USAGE
 from shards.settings.settings import Settings
+from shards.supervisor.former_run import read_former_run
 from shards.supervisor.service_lock import LockedError, service_lock
 from shards.supervisor.supervisor import Supervisor
 
@@ -86,7 +87,7 @@ def _make_supervisor(settings: Settings) -> Supervisor:
         raise _StartError(NO_PATH, f"{error.filename}: {error.strerror}") from error
     _check_lookup_transport(settings, config)
     _prepare_checkpoint(settings)
-    return Supervisor(settings, config, files)
+    return Supervisor(settings, config, files, read_former_run(checkpoint_path(settings), files))
 
 
 def _load_config(settings: Settings) -> Config:

@@ -13,12 +13,14 @@ from loguru import logger
 
 from shards.alarm_files import AlarmFiles
 from shards.config.config_folder import Config
+from shards.ledger import Ledger
 from shards.ops.overview import Overview
 from shards.periodic import run_every
 from shards.settings.settings import Settings
 from shards.supervisor.alarm_writer import RETRY_SECONDS, AlarmWriter
 from shards.supervisor.child_setups import directives_by_worker, router_setup, worker_setups
 from shards.supervisor.children import Children
+from shards.supervisor.former_run import FormerRun
 from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.observer import SAMPLE_SECONDS, Observer
 from shards.supervisor.report_taker import ReportTaker
@@ -36,8 +38,12 @@ PROGRESS_SECONDS = 1.0
 class Supervisor:
     """One service: its children, its alarm files, its ops server."""
 
-    def __init__(self, settings: Settings, config: Config, files: AlarmFiles) -> None:
+    def __init__(
+        self, settings: Settings, config: Config, files: AlarmFiles, former: FormerRun | None = None
+    ) -> None:
+        """`former`: what the run before this one has left."""
         self._settings = settings
+        self._former = former or FormerRun()
         by_worker = directives_by_worker(settings, config)
         sizes = list(map(len, by_worker))
         self._directive_count = sum(sizes)
@@ -59,6 +65,7 @@ class Supervisor:
                 self._observer,
                 self._alarm_writer,
                 self._overload_signals,
+                self._former.written,
             ),
         )
 
@@ -108,6 +115,7 @@ class Supervisor:
             signals = self._overload_signals
             publishing = None if signals is None else group.create_task(signals.run())
             if await self._become_ready(children.wait_until_workers_are_ready()):
+                self._aggregator.add(Ledger(unreported_seconds=self._former.seconds_unreported()))
                 routers.append(group.create_task(children.run_router()))
                 await self._serve_until_shutdown()
             await self._drain(routers, workers)

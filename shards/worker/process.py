@@ -84,7 +84,14 @@ class _WorkerProcess:
         self._control = control
         self._setup = setup
         self._reports = reports
-        progress = ShardProgress(start.worker, start.run, start.position)
+        progress = ShardProgress(
+            start.worker,
+            start.run,
+            start.position,
+            workers=setup.settings.workers,
+            nodes=setup.settings.cluster_size,
+            part=setup.settings.cluster_part,
+        )
         self._shard = Shard(setup, control.track_progress, progress, start.written_until)
         self._checkpointer = Checkpointer(
             self._shard.correlator,
@@ -100,7 +107,7 @@ class _WorkerProcess:
         that writes; None is the end."""
         self._is_reading = not start.is_first
         """Whether a router gives the time: it comes again with the deliveries given again."""
-        self._syncs: dict[int, asyncio.Future[int]] = {}
+        self._syncs: dict[int, asyncio.Future[Synced]] = {}
         """Reports whose lines are not on the disk yet, by their number."""
         self._last_sync = 0
         self._save_until = 0.0
@@ -113,7 +120,7 @@ class _WorkerProcess:
         """Run until the supervisor sends Stop: then report the rest, and save the backlogs."""
         self._control.set_handler(self._on_message)
         self._checkpointer.restore(self._control.track_progress)
-        self._shard.resume({})
+        self._shard.resume(self._checkpointer.ahead)
         tune_memory()
         ticking = run_every(TICK_SECONDS, self._tick)
         async with self._enrichment(), ticking, self._checkpointer.running():
@@ -122,10 +129,10 @@ class _WorkerProcess:
                 await self._read_pipe(*pipe)
         await self._advance_wall_time()
         self._shard.close()
-        await self._sync_lines(details=True)
+        synced = await self._sync_lines(details=True)
         self._reports.close()
         await self._reports.wait_closed()
-        self._checkpointer.finish(self._save_until)
+        self._checkpointer.finish(self._save_until, synced.files)
 
     @asynccontextmanager
     async def _enrichment(self) -> AsyncIterator[None]:
@@ -158,7 +165,7 @@ class _WorkerProcess:
                 self._data_pipes.put_nowait((life, descriptor))
             case Synced(sync):
                 if sync in self._syncs:
-                    self._syncs.pop(sync).set_result(sync)
+                    self._syncs.pop(sync).set_result(message)
             case Stop(seconds):
                 self._save_until = time.monotonic() + seconds * SAVE_SHARE
                 self._data_pipes.put_nowait(None)
@@ -231,7 +238,7 @@ class _WorkerProcess:
         for frame in encode_report(report):
             self._reports.write(frame)
 
-    def _sync_lines(self, *, details: bool = False) -> asyncio.Future[int]:
+    def _sync_lines(self, *, details: bool = False) -> asyncio.Future[Synced]:
         """Report all lines so far; the result is there when they are on the disk."""
         self._last_sync += 1
         synced = self._syncs[self._last_sync] = asyncio.get_running_loop().create_future()

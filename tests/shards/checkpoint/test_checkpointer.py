@@ -116,6 +116,7 @@ def test_each_checkpoint_writes_only_the_changes_since_the_last_one(
     def recorded_save(
         store: CheckpointStore, rows: Any, closed: Any, *args: Any, **kw: Any
     ) -> None:
+        rows = list(rows)
         saves.append(([row[:2] for row in rows if isinstance(row, BacklogRow)], list(closed)))
         save(store, rows, closed, *args, **kw)
 

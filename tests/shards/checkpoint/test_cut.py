@@ -18,6 +18,7 @@ from shards.checkpoint.database_file import prepare_database
 from shards.checkpoint.paths import checkpoint_path
 from shards.checkpoint.stats import ShardProgress
 from shards.checkpoint.store import CheckpointStore
+from shards.ipc.messages import Synced
 from shards.ledger import Ledger, LookupCounts, decode_ledger
 from shards.settings.settings import Settings
 from tests.support.cluster import ENDS, GOES_ON, OPENS
@@ -77,10 +78,10 @@ def backlog_rows(folder: Path) -> int:
 
 def test_nothing_is_committed_before_the_lines_are_synced(tmp_path: Path) -> None:
     async def story() -> None:
-        synced: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        synced: asyncio.Future[Synced] = asyncio.get_running_loop().create_future()
         asked: list[int] = []
 
-        def sync_lines() -> asyncio.Future[int]:
+        def sync_lines() -> asyncio.Future[Synced]:
             asked.append(worker.progress.position)
             return synced
 
@@ -94,7 +95,7 @@ def test_nothing_is_committed_before_the_lines_are_synced(tmp_path: Path) -> Non
         assert (asked, writing.done()) == ([5], False)
         assert (saved(tmp_path), backlog_rows(tmp_path)) == (None, 0)
         assert worker.checkpointer.stats.position == 0
-        synced.set_result(8)
+        synced.set_result(Synced(8, b"files"))
         await writing
         position, ledger = saved(tmp_path) or (0, Ledger())
         assert (position, ledger.deliveries.consumed) == (5, 5)

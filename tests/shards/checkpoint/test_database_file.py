@@ -286,7 +286,23 @@ PRAGMA user_version = 3;
 """Likewise."""
 
 
-@pytest.mark.parametrize("script", [VERSION_1, VERSION_2, VERSION_3], ids=["1", "2", "3"])
+VERSION_4 = f"""
+{VERSION_3}
+CREATE TABLE IF NOT EXISTS shard (
+    worker INTEGER PRIMARY KEY,
+    run TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    counts BLOB NOT NULL
+) STRICT;
+PRAGMA user_version = 4;
+INSERT INTO shard VALUES (0, 'run', 5, x'61');
+"""
+"""Likewise."""
+
+
+@pytest.mark.parametrize(
+    "script", [VERSION_1, VERSION_2, VERSION_3, VERSION_4], ids=["1", "2", "3", "4"]
+)
 def test_a_file_of_an_earlier_version_is_upgraded_with_its_rows(
     tmp_path: Path, logged: list[Any], script: str
 ) -> None:
@@ -301,6 +317,7 @@ def test_a_file_of_an_earlier_version_is_upgraded_with_its_rows(
             (b"b", {"ids.2": [b"[]"]}),
         ]
         assert store.load_memory(NOW) == []
+        assert store.load_shards() == []
         store.save([ShardRow(0, "run", 5, b"{}")], [], NOW)
         assert store.load_shard(0, "run") == (5, b"{}")
     assert logged == []

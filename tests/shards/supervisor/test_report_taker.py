@@ -2,11 +2,13 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shards.alarm_files import ALARM_EVENTS, ALARMS, AlarmFiles
 from shards.config.config_folder import Config
+from shards.file_position import decode_positions
 from shards.histograms import Timings
 from shards.ipc.messages import AlarmLines, Saved, Synced, WorkerDetails
 from shards.positions import base_of
@@ -34,7 +36,7 @@ class Signals(OverloadSignals):
 class Writer(AlarmWriter):
     """Notes in `steps` when files are synced."""
 
-    def __init__(self, files: AlarmFiles, steps: list[object]) -> None:
+    def __init__(self, files: AlarmFiles, steps: list[Any]) -> None:
         super().__init__(files)
         self._steps = steps
 
@@ -48,7 +50,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.steps: list[object] = []
+        self.steps: list[Any] = []
         self.signals = Signals()
         self.aggregator = LedgerAggregator(2)
         config = Config(directives=(), assets=(), rejected=0, hash="abc")
@@ -77,7 +79,12 @@ def test_a_sync_is_confirmed_once_the_lines_are_on_the_disk(world: World) -> Non
     world.take(worker_report(3, alarms=b"a\n"))
     assert world.steps == []
     world.take(worker_report(4, alarms=b"b\n", sync=7))
-    assert world.steps == ["sync", (Synced(7), b"a\nb\n")]
+    [sync, (message, content)] = world.steps
+    assert (sync, message.sync, content) == ("sync", 7, b"a\nb\n")
+    positions = decode_positions(message.files)
+    assert positions is not None
+    assert (positions.alarms.offset, positions.alarm_events.offset) == (4, 0)
+    assert positions.alarms.inode == (world.folder / ALARMS).stat().st_ino
     assert world.aggregator.total().deliveries.consumed == 4
 
 

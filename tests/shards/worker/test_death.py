@@ -27,6 +27,7 @@ from shards.checkpoint.checkpointer import Checkpointer
 from shards.checkpoint.database_file import prepare_database
 from shards.checkpoint.paths import checkpoint_path
 from shards.checkpoint.stats import ShardProgress
+from shards.ipc.messages import Synced
 from shards.positions import base_of
 from shards.settings.settings import Settings
 from shards.supervisor.line_filter import LineFilter
@@ -176,17 +177,17 @@ class World:
         self._kept = [batch for batch in self._kept if batch.last > report.saved]
         self._step()
 
-    def _sync_lines(self) -> Awaitable[int]:
+    def _sync_lines(self) -> Awaitable[Synced]:
         """As a worker does; the rest happens while the backlogs are encoded."""
         self._syncs += 1
         self._report(self._syncs)
         return asyncio.create_task(self._meanwhile(self._syncs))
 
-    async def _meanwhile(self, sync: int) -> int:
+    async def _meanwhile(self, sync: int) -> Synced:
         while self._waiting:
             await asyncio.sleep(0)
             await self._do(self._waiting.pop(0))
-        return sync
+        return Synced(sync)
 
 
 def random_actions(random: Random, start: int) -> list[Action]:
