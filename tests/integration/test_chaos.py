@@ -1,11 +1,18 @@
-"""The program of attacks, for some of them."""
+"""The chaos program, for a few seconds: a worker's death costs and repeats nothing."""
 
 from pathlib import Path
 
-from benchmarks.chaos import run_attacks
+import pytest
+
+from benchmarks.chaos import Plan, run
+
+KILLS = 4
 
 
-def test_a_service_recovers_from_attacks(tmp_path: Path) -> None:
-    result = run_attacks(tmp_path, seconds=25, seed=4)
-    assert result.faults == []
-    assert sum(map(len, result.recoveries.values())) >= 2
+@pytest.mark.parametrize("source", ["http", "nats"])
+def test_deaths_of_workers_cost_and_repeat_no_line(source: str, tmp_path: Path) -> None:
+    plan = Plan(source=source, seconds=6, rate=1000, kills=KILLS, workers=2, seed=3)
+    result = run(plan, tmp_path)
+    assert result.exact, (result.faults, result.verdict.faults, result.verdict.examples)
+    assert len(result.kills) == KILLS
+    assert result.verdict.alarms_expected > 1000
