@@ -1,130 +1,140 @@
-"""Attacks on a running service, again and again: `python benchmarks/chaos.py --seconds 600`.
+"""Kills anything at any time, and judges what it cost: `python benchmarks/chaos.py --seconds 60`.
 
-Processes are killed or stopped for ever, file descriptors taken away, connections opened and left,
-and requests sent that are no HTTP. After each attack the service must become ready again by itself,
-and take events to their end; it must never say that it is ready while it stands still. At the end
-it must stop with exit code 0, and its ledger must add up. Exits with 1 otherwise.
+A driver sends the events of thousands of scenarios and knows the alarm that each must cause: most
+attacks are complete, some lack an event and must not finish, some time out. Meanwhile processes are
+killed or stopped for a while at random times, the disk is filled up, and the alarm files are
+rotated. When all is quiet the service is stopped, and its files are compared with what must be in
+them; the ledger must add up at every poll. Exits with 1 if there is a fault that the source does
+not permit with these victims (docs/reliability.md).
 """
 
 import argparse
 import sys
-import time
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter
 from pathlib import Path
-from random import Random
-from statistics import median
 from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.attacks.attacks import ATTACKS, Target
-from benchmarks.attacks.prober import Prober
-from tests.support.nats_server import free_port
-from tests.support.serving import (
-    NEVER_EXPIRE,
-    ServiceExit,
-    counting_directive,
-    directives_of,
-    serving,
-    write_config,
+from benchmarks.exactly_once.chaos_run import ChaosPlan, ChaosResult, run_chaos
+from benchmarks.exactly_once.contract import SOURCES, VICTIMS
+from benchmarks.support import report
+
+_LEDGER_ROWS = (
+    "lost",
+    "dropped",
+    "redelivered",
+    "rolled_back",
+    "expired",
+    "unreported",
+    "outdated",
 )
-
-_WORKERS = 2
-_HANG_TIMEOUT = 5
-_RECOVERY_SECONDS = 60.0
-_PAUSE_SECONDS = 20.0
-"""Between two attacks: a process that dies five times within a minute ends the service."""
-_SETTLE_SECONDS = 1.0
-"""Lines that were under way at an attack are written within that time: they are no recovery."""
+"""Parts of the names of counts that are shown."""
 
 
-class ChaosResult:
-    """Seconds until the recovery from each attack, by its name, and all that went wrong."""
-
-    def __init__(self) -> None:
-        self.recoveries: dict[str, list[float]] = defaultdict(list)
-        self.faults: list[str] = []
-
-
-def run_attacks(folder: Path, seconds: float, seed: int) -> ChaosResult:
-    """Attack a service for that long, and stop it."""
-    random, result = Random(seed), ChaosResult()
-    directives = [directives_of(worker, _WORKERS, 1)[0] for worker in range(_WORKERS)]
-    write_config(folder, map(counting_directive, directives))
-    ops_port = free_port()
-    options = (*NEVER_EXPIRE, f"--ops-port={ops_port}", f"--hang-timeout={_HANG_TIMEOUT}")
-    with serving(folder, *options, workers=_WORKERS) as service:
-        target = Target(service, ops_port, random)
-        prober = Prober(service, ops_port, directives)
-        prober.start()
-        end = time.monotonic() + seconds
-        names: list[str] = []
-        while time.monotonic() < end and not result.faults:
-            names = names or random.sample(list(ATTACKS), len(ATTACKS))
-            name = names.pop()
-            begun = time.monotonic()
-            ATTACKS[name](target)
-            if _wait_for_recovery(prober):
-                result.recoveries[name].append(time.monotonic() - begun)
-            else:
-                result.faults.append(f"no recovery from: {name}")
-            time.sleep(max(0.0, min(begun + _PAUSE_SECONDS, end) - time.monotonic()))
-        prober.finish()
-        if service.process.poll() is not None:
-            reason = service.logged("giving up")
-            result.faults.append(f"the service has ended: {reason and reason[-1]['message']}")
-        ended = service.stop()
-        prober.read_lines()
-    result.faults += _faults_at_the_end(prober, ended)
-    return result
+def _show(plan: ChaosPlan, result: ChaosResult) -> None:
+    verdict = result.verdict
+    table = Table(title=f"chaos: {plan.source}")
+    table.add_column("what")
+    table.add_column("number", justify="right")
+    rows = {
+        "events sent": result.events,
+        "events per second": round(result.events / max(result.seconds, 0.001)),
+        "events refused and sent again": result.refused,
+        "events sent again, for want of an answer": result.sent_again,
+        "scenarios": verdict.scenarios,
+        "alarms expected": verdict.alarms_expected,
+        "alarm lines": verdict.alarm_lines,
+        "alarm event lines": verdict.event_lines,
+        "ledger polls": result.polls,
+        "ledger polls without an answer": result.failed_polls,
+        "starts of the service that failed": result.failed_starts,
+    }
+    for name, number in rows.items():
+        table.add_row(name, f"{number:,}")
+    for name, number in result.ledger.items():
+        if any(part in name for part in _LEDGER_ROWS):
+            table.add_row(f"ledger: {name}", f"{number:,}")
+    table.add_section()
+    for kind, number in sorted(Counter(one.kind for one in result.kills).items()):
+        table.add_row(f"victims: {kind}", f"{number:,}")
+    for kind, reason in result.skipped.items():
+        table.add_row(f"victims: {kind}", f"skipped: {reason}")
+    table.add_section()
+    for name, number in verdict.faults.items():
+        table.add_row(name, f"{number:,}{' (permitted)' if name in result.permitted else ''}")
+    table.add_row("alarms harmed in any way", f"{verdict.alarms_harmed:,}")
+    Console().print(table)
+    examples = [f"{name}: {one}" for name, some in verdict.examples.items() for one in some]
+    print("\n".join(examples))
+    for fault in result.faults:
+        print(f"FAULT: {fault}", file=sys.stderr)
 
 
-def _faults_at_the_end(prober: Prober, ended: ServiceExit) -> Iterator[str]:
-    ledger, missing = ended.ledger, prober.accepted - prober.written
-    # What a dead router had not reported yet is admitted in seconds.
-    admitted = ledger.lost + prober.events_per_second * ledger["unreported_seconds"]
-    if prober.standstills:
-        yield f"{prober.standstills} times ready, and nothing moved"
-    if ended.code != 0:
-        yield f"exit code {ended.code}"
-    if not ledger["adds_up"]:
-        yield "the ledger does not add up"
-    if missing > admitted:
-        yield f"{missing} accepted events are missing, {admitted:.0f} are admitted"
-    if prober.written != ledger.lines:
-        yield f"{prober.written} lines written, {ledger.lines} in the ledger"
+def _victims(text: str) -> dict[str, float]:
+    """Weights by name, as in `worker=5,router`."""
+    weights = {}
+    for part in text.split(","):
+        name, _, weight = part.partition("=")
+        if name not in VICTIMS:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(VICTIMS)}")
+        weights[name] = float(weight or 1)
+    return weights
 
 
-def _wait_for_recovery(prober: Prober) -> bool:
-    settled = time.monotonic() + _SETTLE_SECONDS
-    while not prober.everything_moves(settled):
-        if time.monotonic() > settled + _RECOVERY_SECONDS:
-            return False
-        time.sleep(0.1)
-    return True
+def _parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--source", choices=SOURCES, default="http")
+    parser.add_argument("--seconds", type=float, default=60.0, help="duration of the events")
+    parser.add_argument("--rate", type=int, default=2000, help="events per second")
+    parser.add_argument(
+        "--victims",
+        type=_victims,
+        default="worker",
+        help=f"what to kill or to hinder, with weights: worker=5,router=3; of {', '.join(VICTIMS)}",
+    )
+    parser.add_argument("--kills", type=int, help="number of faults, 0 is none [10]")
+    parser.add_argument("--interval", type=float, help="instead: mean seconds between two faults")
+    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=1, help="of the scenarios and the faults")
+    parser.add_argument("--folder", type=Path, help="keep the files of the run in it")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("options", nargs="*", help="options of serve, after --")
+    given = parser.parse_args()
+    if given.source not in ("nats", "stream") and "nats" in given.victims:
+        parser.error(f"there is no NATS server with --source {given.source}")
+    return given
 
 
 def main() -> int:
-    """Run the attacks of the command line, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, add_help=True)
-    parser.add_argument("--seconds", type=float, default=600.0, help="duration of the attacks")
-    parser.add_argument("--seed", type=int, default=1, help="of the order of the attacks")
-    arguments = parser.parse_args()
-    with TemporaryDirectory() as folder:
-        result = run_attacks(Path(folder), arguments.seconds, arguments.seed)
-    table = Table(title="Recovery from attacks, in seconds")
-    for column in ("attack", "times", "median", "longest"):
-        table.add_column(column, justify="left" if column == "attack" else "right")
-    for name, seconds in sorted(result.recoveries.items()):
-        table.add_row(name, f"{len(seconds)}", f"{median(seconds):.1f}", f"{max(seconds):.1f}")
-    Console().print(table)
-    for fault in result.faults:
-        print(f"FAULT: {fault}", file=sys.stderr)
-    return 1 if result.faults else 0
+    """Run as the command line says, and print a table."""
+    given = _parsed()
+    kills = given.kills
+    if kills is None:
+        kills = round(given.seconds / given.interval) if given.interval else 10
+    plan = ChaosPlan(
+        source=given.source,
+        seconds=given.seconds,
+        rate=given.rate,
+        kills=kills,
+        victims=given.victims,
+        workers=given.workers,
+        seed=given.seed,
+        options=tuple(given.options),
+    )
+    with TemporaryDirectory() as temporary:
+        folder = given.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        result = run_chaos(plan, folder)
+    _show(plan, result)
+    if given.json:
+        fields = msgspec.to_builtins(result)
+        report.write(given.json, plan=msgspec.to_builtins(plan), exact=result.exact, **fields)
+    return 0 if result.as_promised else 1
 
 
 if __name__ == "__main__":

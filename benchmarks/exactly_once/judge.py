@@ -73,9 +73,13 @@ class Judge:
         """The states of each alarm, by scenario and alarm id, in the order of their lines."""
         self._event_lines: dict[int, Counter[tuple[str, int, int]]] = defaultdict(Counter)
         """By scenario: number of lines by alarm id, stage and step."""
+        self._seen: set[int] = set()
+        """Hashes of the alarm lines: all of them would take too much memory."""
         self.verdict = Verdict()
-        self._read_alarms(logs / ALARMS)
-        self._read_alarm_events(logs / ALARM_EVENTS)
+        for path in _all_parts(logs / ALARMS):
+            self._read_alarms(path)
+        for path in _all_parts(logs / ALARM_EVENTS):
+            self._read_alarm_events(path)
         for scenario, number in enumerate(plan_numbers):
             self._judge(scenario, plans[number])
         self.verdict.scenarios = len(plan_numbers)
@@ -97,7 +101,7 @@ class Judge:
                     self.verdict.add("torn", f"{path.name} ends in {line[-100:]!r}")
 
     def _read_alarms(self, path: Path) -> None:
-        decode, seen = msgspec.json.Decoder(_Alarm).decode, set()
+        decode = msgspec.json.Decoder(_Alarm).decode
         for line in self._lines(path):
             self.verdict.alarm_lines += 1
             try:
@@ -108,9 +112,9 @@ class Judge:
                 continue
             statuses = [rule.status for rule in alarm.rules]
             state = State(statuses.count("finished"), statuses.count("timeout"), alarm.risk)
-            if line in seen:
+            if (line_hash := hash(line)) in self._seen:
                 self._add("twice", scenario, f"alarm line {alarm.alarm_id} {state}")
-            seen.add(line)
+            self._seen.add(line_hash)
             self._states[scenario][alarm.alarm_id].append(state)
 
     def _read_alarm_events(self, path: Path) -> None:
@@ -169,6 +173,12 @@ class Judge:
             self._add("events missing", scenario, f"{name} at stage {stage}")
 
 
+def _all_parts(path: Path) -> list[Path]:
+    """A file and those that rotation made of it, in the order in which they were written."""
+    rotated = path.parent.glob(f"{path.name}.*")
+    return [*sorted(rotated, key=lambda part: int(part.suffix[1:])), path]
+
+
 def judge(logs: Path, plans: Sequence[Plan], plan_numbers: Sequence[int]) -> Verdict:
-    """Judge the files in the log folder. `plan_numbers`: the plan of each scenario."""
+    """Judge the files in the log folder, with rotated ones. `plan_numbers`: of each scenario."""
     return Judge(logs, plans, plan_numbers).verdict

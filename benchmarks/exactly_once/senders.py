@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from shards.sources.event_source import QUEUE_FULL
 from tests.support.cluster import EVENTS
+from tests.support.jetstream import StreamPublisher
 from tests.support.nats_server import NatsServer, frame
 
 _RETRY_SECONDS = 0.05
@@ -17,9 +18,13 @@ _GIVE_UP_SECONDS = 60.0
 
 
 class Sender(Protocol):
-    """`refused`: number of refusals, each of which was followed by another try."""
+    """`refused`: number of refusals, each of which was followed by another try.
+
+    `sent_again`: number of events that were sent again since nobody knew whether they had arrived.
+    """
 
     refused: int
+    sent_again: int
 
     def send(self, events: Sequence[bytes]) -> None:
         """Send events; returns when they are accepted. OSError if they are not, for a minute."""
@@ -29,19 +34,44 @@ class Sender(Protocol):
 
 
 class NatsSender:
-    """Publishes to a server, which accepts everything."""
+    """Publishes to a server, which accepts everything; it connects again to one that was killed."""
 
-    def __init__(self, server: NatsServer) -> None:
+    def __init__(self, server: NatsServer, *, to_stream: bool = False) -> None:
+        """`to_stream`: wait until a stream has the events."""
         self.refused = 0
-        self._publisher = server.publisher()
+        self.sent_again = 0
+        self._server = server
+        self._to_stream = to_stream
+        self._publisher: StreamPublisher | None = None
 
     def send(self, events: Sequence[bytes]) -> None:
-        """Publish events."""
-        self._publisher.send(b"".join(frame(EVENTS, event) for event in events))
+        """Publish events until that has worked for all of them."""
+        deadline = time.monotonic() + _GIVE_UP_SECONDS
+        while True:
+            try:
+                self._publish(events)
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                self.close()
+                self.sent_again += len(events)
+                time.sleep(_RETRY_SECONDS)
+            else:
+                return
+
+    def _publish(self, events: Sequence[bytes]) -> None:
+        if self._publisher is None:
+            self._publisher = StreamPublisher(self._server.port, self._server.login)
+        if self._to_stream:
+            self._publisher.publish_and_wait(EVENTS, events)
+        else:
+            self._publisher.send(b"".join(frame(EVENTS, event) for event in events))
 
     def close(self) -> None:
-        """Close the connection."""
-        self._publisher.close()
+        """Close the connection; the next events open another."""
+        if self._publisher is not None:
+            self._publisher.close()
+        self._publisher = None
 
 
 class HttpSender:
@@ -49,6 +79,7 @@ class HttpSender:
 
     def __init__(self, port: int) -> None:
         self.refused = 0
+        self.sent_again = 0
         self._port = port
         self._connection: http.client.HTTPConnection | None = None
 
@@ -62,6 +93,7 @@ class HttpSender:
                 status, answer = self._post(events, key)
             except (OSError, http.client.HTTPException):
                 self.close()
+                self.sent_again += len(events)
                 time.sleep(_RETRY_SECONDS)
                 continue  # with the same key: if they were accepted, the service says so
             rest = _not_accepted(events, status, answer)
@@ -91,7 +123,7 @@ def _not_accepted(events: Sequence[bytes], status: int, answer: Any) -> list[byt
     """The events to send again; ValueError if the answer says that this is of no use."""
     if status == 200:
         return []
-    if status not in (409, 429, 503):
+    if status not in (409, 429, 503, 507):
         raise ValueError(f"the service answered {status}: {answer}")
     if "received" not in answer:
         return list(events)
@@ -104,30 +136,22 @@ def _not_accepted(events: Sequence[bytes], status: int, answer: Any) -> list[byt
     return rest + list(events[answer.get("not_taken_from", len(events)) :])
 
 
-class SenderThread:
+class SenderThread(threading.Thread):
     """Sends a batch every `interval` seconds; one that is late is followed by the next at once."""
 
     def __init__(self, sender: Sender, batches: Iterable[list[bytes]], interval: float) -> None:
+        super().__init__(daemon=True)
         self._sender = sender
         self._batches = batches
         self._interval = interval
-        self._thread = threading.Thread(target=self._run, daemon=True)
         self.fault = ""
         """Why it has ended early."""
         self.sent = 0
         self.seconds = 0.0
         """Time that it took."""
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    @property
-    def running(self) -> bool:
-        """Whether it has not ended."""
-        return self._thread.is_alive()
-
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Send all batches."""
         begun = due = time.monotonic()
         try:
             for batch in self._batches:

@@ -1,11 +1,25 @@
-"""The program of attacks, for some of them."""
+"""The chaos program, for a few seconds: what must never be wrong, whatever is killed."""
 
 from pathlib import Path
 
-from benchmarks.chaos import run_attacks
+import pytest
+
+from benchmarks.exactly_once.chaos_run import ChaosPlan, run_chaos
+
+KILLS = 4
 
 
-def test_a_service_recovers_from_attacks(tmp_path: Path) -> None:
-    result = run_attacks(tmp_path, seconds=25, seed=4)
-    assert result.faults == []
-    assert sum(map(len, result.recoveries.values())) >= 2
+@pytest.mark.parametrize(
+    ("source", "victim"),
+    [("http", "worker"), ("nats", "worker"), ("http", "supervisor")],
+)
+def test_deaths_cost_and_repeat_no_more_than_is_promised(
+    source: str, victim: str, tmp_path: Path
+) -> None:
+    plan = ChaosPlan(
+        source=source, seconds=6, rate=1000, kills=KILLS, victims={victim: 1}, workers=2, seed=3
+    )
+    result = run_chaos(plan, tmp_path)
+    assert result.as_promised, (result.faults, result.verdict.faults, result.verdict.examples)
+    assert [kill.kind for kill in result.kills] == [victim] * KILLS
+    assert result.verdict.alarms_expected > 1000
