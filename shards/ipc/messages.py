@@ -23,7 +23,8 @@ class Batch(Struct, frozen=True, array_like=True):
     """Deliveries to a worker.
 
     `first`, `last`: positions of the first and the last event; without events, `last` is where the
-    shard is after the batch. `now`: the time of the shard, in seconds since the epoch. `asks`:
+    shard is after the batch. `now`: the time of the shard, in seconds since the epoch, or 0 if it
+    stays as it is. `asks`:
     whether the router wants a checkpoint, since it keeps much. `positions`: those of the events, as
     the bytes of an array of 64-bit integers, or empty if they follow without a gap. `stream`: the
     stream that positions are in from now on, if that is to be noted.

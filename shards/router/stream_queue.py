@@ -43,7 +43,10 @@ class StreamQueue(SendQueue):
         return self._start
 
     def begin(self, start: int, now: int, stream: str) -> None:
-        """Let the worker save the name of the stream and, if it has no position yet, this start."""
+        """Let the worker save the name of the stream and, if it has no position yet, this start.
+
+        `now`: 0 if the time is not known.
+        """
         if not self._start:
             self._begin(start)
         self._now, self._stream = max(self._now, now), stream
@@ -51,8 +54,8 @@ class StreamQueue(SendQueue):
         self.tick()
 
     def tick(self) -> None:
-        """As in SendQueue, once the time is known."""
-        if self._now:
+        """As in SendQueue, once it has begun."""
+        if self._stream:
             super().tick()
 
     @property

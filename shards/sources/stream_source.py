@@ -167,7 +167,7 @@ class StreamSource:
 
     async def _begin(self, info: StreamInfo, sequence: int) -> None:
         """Let the shards save where they begin, if they have not begun; after this sequence."""
-        now = 1  # before all times: the shards know theirs
+        now = 0  # the shards know their time
         if not self._progress.is_begun:
             self._progress.begin(self._name, info, sequence)
             now = int(info.time or time.time())

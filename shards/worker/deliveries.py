@@ -52,7 +52,9 @@ class Deliveries:
         if batch.stream:
             self._progress.stream = batch.stream
         position = self._progress.position
-        if batch.last < position or (batch.last == position and batch.events):
+        if not batch.now:
+            self.reach(batch.last)
+        if not batch.now or batch.last < position or (batch.last == position and batch.events):
             return
         batch = batch.after(position)
         for limit in sorted({self.written_until, *self._ahead.values()}):
