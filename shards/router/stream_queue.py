@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Callable
 
 from shards.ipc.messages import POSITION_CODE, Batch
+from shards.positions import life_of
 from shards.router.send_queue import SendQueue, WaitingBatch
 
 _DEFAULT_QUEUE = 25_000
@@ -43,11 +44,11 @@ class StreamQueue(SendQueue):
         return self._start
 
     def begin(self, start: int, now: int, stream: str) -> None:
-        """Let the worker save the name of the stream and, if it has no position yet, this start.
+        """Let the worker save the name of the stream and, if it has no position in it, this start.
 
         `now`: 0 if the time is not known.
         """
-        if not self._start:
+        if life_of(self._start) < life_of(start):
             self._begin(start)
         self._now, self._stream = max(self._now, now), stream
         self._has_written = False

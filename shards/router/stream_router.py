@@ -43,10 +43,10 @@ class StreamRouter:
         """The highest position at which a shard begins, and the stream that it is in."""
 
     async def begin(self, start: int, now: int, stream: str) -> None:
-        """Begin after the start of each shard, or after this one where there is none yet.
+        """Begin after the start of each shard, or after this one where it has none in the stream.
 
-        Returns when the shards have saved it: another service would begin elsewhere. The name of
-        the stream is saved with the position.
+        `now`: 0 if the shards know it. Returns when they have saved the position, and the name of
+        the stream with it: the next service may find nothing else that says where to begin.
         """
         for queue in self._queues:
             queue.begin(start, now, stream)

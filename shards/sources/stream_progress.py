@@ -25,7 +25,10 @@ class StreamSink(Protocol):
     """The stream that this one is in."""
 
     async def begin(self, start: int, now: int, stream: str) -> None:
-        """Begin at this position where a shard has none; returns when the shards have saved it."""
+        """Begin at this position where a shard has none in the stream.
+
+        `now`: 0 if the shards know it. Returns when they have saved where they begin.
+        """
 
     def take(self, events: Sequence[bytes], first: int, last: int, now: int) -> None:
         """Take the events from position `first` on, at the time `now`; all up to `last` is read."""
@@ -54,7 +57,7 @@ class StreamProgress:
     @property
     def is_begun(self) -> bool:
         """Whether it is known where to read."""
-        return bool(self._life)
+        return bool(self.stream)
 
     @property
     def position(self) -> int:
@@ -64,12 +67,14 @@ class StreamProgress:
     def resume(self, name: str, info: StreamInfo) -> str:
         """Find out where to go on in this stream, which may be another one than before.
 
-        Returns what has happened to it, or "". If no shard has a position, nothing is begun.
+        Returns what has happened to it, or "". If no shard has a position in a stream of this name,
+        nothing is begun.
         """
-        if not self._life:
-            if not self._sink.start:
+        if not self.stream:
+            self._life = life_of(self._sink.newest)
+            if self._sink.stream.rpartition("@")[0] != name:
                 return ""
-            self.stream, self._life = self._sink.stream, life_of(self._sink.newest)
+            self.stream = self._sink.stream
             self.sequence = sequence_of(max(self._sink.start, base_of(self._life)))
         if self.stream != _identity(name, info):
             self._begin_life(name, info, 0)
@@ -84,7 +89,7 @@ class StreamProgress:
         return self.stream == _identity(name, info) and self.sequence <= info.state.last_seq
 
     def begin(self, name: str, info: StreamInfo, sequence: int) -> None:
-        """Begin after a sequence, without a position in any shard."""
+        """Begin after a sequence, without a position of any shard in the stream."""
         self._begin_life(name, info, sequence)
 
     def _begin_life(self, name: str, info: StreamInfo, sequence: int) -> None:
