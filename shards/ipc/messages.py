@@ -170,10 +170,14 @@ class DetachPipe(Struct, frozen=True, tag=True):
 
 
 class Saved(Struct, frozen=True, tag=True):
-    """To the router: a checkpoint holds the effect of all deliveries up to this position."""
+    """To the router: deliveries up to this position need not be kept.
+
+    `held`: the one up to which a checkpoint holds the effect; lower if none can be written.
+    """
 
     worker: int
     position: int
+    held: int = 0
 
 
 class Synced(Struct, frozen=True, tag=True):

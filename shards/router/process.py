@@ -14,7 +14,7 @@ from shards.ipc.memory import tune_memory
 from shards.ipc.messages import AttachPipe, DetachPipe, Ready, Saved, Stop, ToChild
 from shards.ipc.shared_setup import SharedSetup
 from shards.periodic import run_every
-from shards.router.router import Router, RouterSetup
+from shards.router.router import EventCheck, Router, RouterSetup
 from shards.router.send_queue import SendQueue
 from shards.router.stream_queue import StreamQueue
 from shards.router.stream_router import ShardStart, StreamRouter
@@ -111,10 +111,9 @@ class _RouterProcess:
         if settings.stream:
             from shards.sources.stream_source import StreamSource  # noqa: PLC0415
 
-            queues = [queue for queue in self._send_queues if isinstance(queue, StreamQueue)]
-            return StreamSource(
-                StreamRouter(self._router, queues, start.shards, start.read), settings
-            )
+            return StreamSource(self._stream_router(), settings)
+        if settings.spool:
+            return self._make_spool_source()
         if settings.mode == "cluster-backend":
             from shards.sources.nats_source import NatsSource  # noqa: PLC0415
 
@@ -122,6 +121,21 @@ class _RouterProcess:
         from shards.sources.http_source import HttpSource  # noqa: PLC0415
 
         return HttpSource(self._router, settings.address, start.port, settings.api_token)
+
+    def _make_spool_source(self) -> EventSource:
+        from shards.sources.http_source import HttpSource  # noqa: PLC0415
+        from shards.sources.spool_source import FOLDER, SpoolSource  # noqa: PLC0415
+
+        settings, check = self._settings, EventCheck(self._router)
+        http = HttpSource(check, settings.address, self._start.port, settings.api_token)
+        folder = settings.log_dir / FOLDER
+        source = SpoolSource(self._stream_router(), http, folder, WallClock().now)
+        http.use_store(source)
+        return source
+
+    def _stream_router(self) -> StreamRouter:
+        queues = [queue for queue in self._send_queues if isinstance(queue, StreamQueue)]
+        return StreamRouter(self._router, queues, self._start.shards, self._start.read)
 
     def _read_again(self) -> None:
         """End, so that the next router reads the stream from where the workers are."""
@@ -138,8 +152,8 @@ class _RouterProcess:
                 self._send_queues[worker].attach_pipe(descriptor, after)
             case DetachPipe(worker, for_good):
                 self._send_queues[worker].detach_pipe(for_good=for_good)
-            case Saved(worker, position):
-                self._send_queues[worker].forget(position)
+            case Saved(worker, position, held):
+                self._send_queues[worker].forget(position, held)
             case Stop():
                 self._stopping.set()
 

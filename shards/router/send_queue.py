@@ -123,8 +123,8 @@ class SendQueue:
         self._batch = WaitingBatch([])
         self._batch_bytes = 0
 
-    def forget(self, position: int) -> None:
-        """Keep no batches up to this position: a checkpoint holds their effect."""
+    def forget(self, position: int, held: int = 0) -> None:  # noqa: ARG002 - see StreamQueue
+        """Keep no batches up to this position; `held`: see Saved."""
         self._kept.forget(position)
         if not self._kept.is_full:
             self._has_room.set()

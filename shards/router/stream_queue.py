@@ -28,8 +28,10 @@ class StreamQueue(SendQueue):
         self._room_limit = max_queue or _DEFAULT_QUEUE
         self._delay_limit = self._room_limit // 2
         self._read_again = read_again
-        self.saved = start
+        self.held = start
         """The position up to which a checkpoint holds the effect, as far as is known."""
+        self._released = start
+        """The position up to which nothing need be kept."""
         self._now = 0
         self._stream = ""
         self._ticks_when_full = False
@@ -91,10 +93,16 @@ class StreamQueue(SendQueue):
         """All events up to this position have been put."""
         self._read = position
 
-    def forget(self, position: int) -> None:
-        """Keep no batches up to this position; see `saved`."""
+    @property
+    def has_saved_start(self) -> bool:
+        """Whether the worker has saved where it begins; if it cannot save anything, knows it."""
+        return self._released >= self._start
+
+    def forget(self, position: int, held: int = 0) -> None:
+        """As in SendQueue."""
         super().forget(position)
-        self.saved = max(self.saved, position)
+        self.held = max(self.held, held)
+        self._released = max(self._released, position)
         self._forgotten = max(self._forgotten, min(position, self._position))
 
     def _account(self, after: int) -> None:
@@ -104,7 +112,7 @@ class StreamQueue(SendQueue):
     def _number(self, waiting: WaitingBatch) -> Batch:
         asks, stream = self._kept.is_half_full, self._stream
         if waiting.positions is None:  # without events all that was put has been written
-            asks = asks or self.saved < self._start
+            asks = asks or not self.has_saved_start
             read = max(self._read, self._position)
             return Batch(read + 1, read, self._now, asks, [], stream=stream)
         first, last = waiting.positions[0], waiting.positions[-1]

@@ -51,7 +51,7 @@ class StreamRouter:
         for queue in self._queues:
             queue.begin(start, now, stream)
         self._router.read = max(self._router.read, start)
-        while any(queue.saved < queue.start for queue in self._queues):
+        while not all(queue.has_saved_start for queue in self._queues):
             await asyncio.sleep(_POLL_SECONDS)
 
     def take(self, events: Sequence[bytes], first: int, last: int, now: int) -> None:
@@ -69,6 +69,11 @@ class StreamRouter:
         self._router.read = last
         for queue in self._queues:
             queue.reach(last)
+
+    @property
+    def saved(self) -> int:
+        """The position up to which the checkpoints of all shards hold the effect."""
+        return min(queue.held for queue in self._queues)
 
     def advance_time(self, now: int) -> None:
         """No event before this time will come; in seconds since the epoch."""

@@ -30,6 +30,17 @@ class EventSink(Protocol):
         """Pass on the events taken; called at the end of each read, also after a failure."""
 
 
+class EventStore(Protocol):
+    """Writes events to the disk before their sender gets an answer."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether events can be stored yet."""
+
+    async def store(self, events: list[bytes]) -> None:
+        """Store events, and pass them on; OSError if that is not possible."""
+
+
 class EventSource(Protocol):
     """Receives events, and passes them to the router."""
 

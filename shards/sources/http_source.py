@@ -22,7 +22,7 @@ from shards.http_server import (
 )
 from shards.ledger import Feed
 from shards.logs import RateLimit
-from shards.sources.event_source import EventSink
+from shards.sources.event_source import EventSink, EventStore
 from shards.sources.idempotency import IdempotencyMemory, check_key, digest_of
 from shards.sources.posted_events import PostedEvents
 from shards.sources.request_body import (
@@ -71,6 +71,7 @@ class HttpSource:
     ) -> None:
         """Port 0 is any free one; without a token everybody may post."""
         self._sink = sink
+        self._store: EventStore | None = None
         self._address = (address, port)
         self._token = token.encode()
         self._limits = limits or RequestLimits()
@@ -85,6 +86,10 @@ class HttpSource:
         self._active: set[asyncio.Timeout] = set()
         self._no_active = asyncio.Event()
         self._no_active.set()
+
+    def use_store(self, store: EventStore) -> None:
+        """Store the events of a body before it is answered; the sink only checks them."""
+        self._store = store
 
     async def start(self) -> tuple[str, int]:
         """Listen; returns address and port. OSError if that fails."""
@@ -154,6 +159,8 @@ class HttpSource:
                 self._no_active.set()
 
     async def _read_and_take(self, request: web.BaseRequest, results: PostedEvents) -> web.Response:
+        if self._store is not None and not self._store.is_ready:
+            raise RequestRefusedError(503, "starting", RETRY_HEADER)
         self._check_head(request)
         key = check_key(request.headers.get("Idempotency-Key", ""))
         await _send_continue(request)
@@ -225,11 +232,15 @@ class HttpSource:
             events = split_events(body)
             await asyncio.sleep(0)
         more = True
+        accepted: list[bytes] = []
         try:
             while more:
                 async with self._turn:
-                    more = self._take_slice(events, results)
+                    more = self._take_slice(events, results, accepted)
                     await asyncio.sleep(0)
+            await self._store_events(accepted)
+        except RequestRefusedError:
+            raise
         except Exception as error:
             self._server.log_failure(error)
             return results.response("internal error", 500)
@@ -241,14 +252,32 @@ class HttpSource:
                 logger.bind(taken=results.received).warning("the rest of a request is refused")
         return results.response(results.stopped)
 
-    def _take_slice(self, events: Iterator[bytes], results: PostedEvents) -> bool:
-        """Take events for one turn of the event loop; returns whether there may be more."""
+    async def _store_events(self, events: list[bytes]) -> None:
+        """Store the accepted events of a body, if there is a store. RequestRefusedError."""
+        if self._store is None:
+            return
+        try:
+            await self._store.store(events)
+        except OSError as error:
+            why = f"nothing is accepted: {error.strerror or error}"
+            raise RequestRefusedError(507, why, RETRY_HEADER) from None
+
+    def _take_slice(
+        self, events: Iterator[bytes], results: PostedEvents, accepted: list[bytes]
+    ) -> bool:
+        """Take events for one turn of the event loop; returns whether there may be more.
+
+        With a store, those that are accepted are added to `accepted`.
+        """
         cost = 0
         for raw in events:
             results.stopped = results.limit_reached
             if results.stopped:
                 return False
-            results.note(self._sink.take(raw))
+            refusal = self._sink.take(raw)
+            results.note(refusal)
+            if refusal is None and self._store is not None:
+                accepted.append(raw)
             cost += len(raw) + _EVENT_OVERHEAD_BYTES
             if cost >= _SLICE_BYTES:
                 return True

@@ -131,7 +131,7 @@ class ReportTaker:
         saved = report.position if in_trouble else report.saved
         if saved > self._saved[worker]:
             self._saved[worker] = saved
-            to_router(Saved(worker, saved))
+            to_router(Saved(worker, saved, report.saved))
 
     def worker_ended(self, worker: int, *, clean: bool) -> None:
         """A worker has ended and all its reports have been taken; `clean`: after a Stop."""
