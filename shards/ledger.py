@@ -150,7 +150,8 @@ class Ledger(Struct):
     was set back to the clock. `id_reused`: events taken whose id an event with other content had.
     `outdated`: lines of alarms that were not written, since one with more finished stages had been.
     `late`: events taken later than max-delay after their receipt.
-    `unreported_seconds`: time between the last report of a router that died and its death.
+    `unreported_seconds`: time between the last report of a router that died and its death; if the
+    run before this one did not end in order, between its last checkpoint and the first router.
     """
 
     events: Events = field(default_factory=Events)

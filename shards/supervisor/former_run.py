@@ -5,7 +5,7 @@ Read at the start, before any worker writes.
 
 import time
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from loguru import logger
@@ -48,15 +48,11 @@ def read_former_run(checkpoint: Path, files: AlarmFiles) -> FormerRun:
     """
     try:
         with closing(CheckpointStore(checkpoint)) as store:
-            rows = store.load_shards()
-            superseded = superseded_rows(rows)
-            store.delete_shards(superseded)
-            rows = [row for row in rows if row not in superseded]
-            has_backlogs = bool(store.last_saved_ns())
+            rows = _load_rows(store)
+            if not rows and not store.last_saved_ns():
+                return FormerRun()
     except CheckpointError as error:
         logger.error(f"the crash checkpoint cannot be read: {error}")
-        return FormerRun()
-    if not rows and not has_backlogs:
         return FormerRun()
     died_after = _died_after(rows)
     try:
@@ -66,6 +62,16 @@ def read_former_run(checkpoint: Path, files: AlarmFiles) -> FormerRun:
         return FormerRun(died_after=died_after)
     written = _read_lines(files, positions, has_died=not all(row.ended for row in rows))
     return FormerRun(written, died_after)
+
+
+def _load_rows(store: CheckpointStore) -> list[ShardRow]:
+    """The rows of shards, without those that others supersede; these are deleted."""
+    rows = store.load_shards()
+    superseded = superseded_rows(rows)
+    if superseded:
+        with suppress(CheckpointError):  # at the next start, then
+            store.delete_shards(superseded)
+    return [row for row in rows if row not in superseded]
 
 
 def superseded_rows(rows: Iterable[ShardRow]) -> list[ShardRow]:

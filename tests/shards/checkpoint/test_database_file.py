@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from shards.checkpoint.database_file import CheckpointError, prepare_database
+from shards.checkpoint.schema import create_tables
 from shards.checkpoint.tables import BacklogRow, BlockRow, ShardRow
 from tests.support.checkpoint_files import NOW, load_rows, open_store, rows_of, states
 from tests.support.disk import no_file_longer_than
@@ -319,5 +320,8 @@ def test_a_file_of_an_earlier_version_is_upgraded_with_its_rows(
         assert store.load_memory(NOW) == []
         assert store.load_shards() == []
         store.save([ShardRow(0, "run", 5, b"{}")], [], NOW)
+        assert store.load_shard(0, "run") == (5, b"{}")
+        with closing(sqlite3.connect(path, isolation_level=None)) as late:
+            create_tables(late)  # of a process that had found the earlier version
         assert store.load_shard(0, "run") == (5, b"{}")
     assert logged == []

@@ -13,7 +13,7 @@ import pytest
 from loguru import logger
 
 from shards.alarm_files import ALARMS, AlarmFiles
-from shards.checkpoint.database_file import prepare_database
+from shards.checkpoint.database_file import CheckpointError, prepare_database
 from shards.checkpoint.store import CheckpointStore
 from shards.checkpoint.tables import BacklogRow, ShardRow
 from shards.supervisor import former_run, written_lines
@@ -184,6 +184,22 @@ def test_positions_of_one_stream_decide_what_is_superseded() -> None:
     assert superseded_rows([*present, other[1]]) == []
     mixed = [present[0], shard(1, 30, 9, stream="", workers=2)]
     assert superseded_rows([*mixed, old]) == []
+
+
+def test_superseded_rows_that_cannot_be_deleted_do_not_count(
+    world: World, monkeypatch: pytest.MonkeyPatch, warnings: list[Any]
+) -> None:
+    def fail(*_: object) -> None:
+        raise CheckpointError("disk full")
+
+    world.save(*(row(n, world.write(b"long before"), workers=3) for n in range(3)), age=9.0)
+    files = world.write(b"before")
+    world.save(*(row(n, files) for n in range(2)))
+    world.write(b"a")
+    monkeypatch.setattr(CheckpointStore, "delete_shards", fail)
+    assert world.known(b"before", b"a") == [b"a"]
+    assert len(world.rows()) == 5
+    assert warnings == []
 
 
 def test_hostile_rows_stop_nothing(world: World) -> None:

@@ -128,13 +128,17 @@ class World:
             try:
                 asyncio.run(self._do(action))
             except DeathError:
-                waiting = self._waiting + waiting
-                self._filter.worker_died()
-                self._start(is_first=False)
+                waiting = [*self._begin_again(), *self._waiting, *waiting]
         self._dies_at = set()
         self._advance(self._now)
         self._shard.close()
         self._report()
+
+    def _begin_again(self) -> list[Action]:
+        """After a death; returns what is to be done first."""
+        self._filter.worker_died()
+        self._start(is_first=False)
+        return []
 
     async def _do(self, action: Action) -> None:
         kind, what = action

@@ -1,0 +1,261 @@
+"""All processes of a service die at any step: its files are those of a run without a death.
+
+As test_death.py, but the supervisor dies as well, and the next run has only what is on the disk:
+the checkpoint and the alarm files. After a power failure the files lack what was not synced.
+"""
+
+import asyncio
+import json
+import os
+import time
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from shards.alarm_files import ALARM_EVENTS, ALARMS, AlarmFiles
+from shards.checkpoint.checkpointer import Checkpointer
+from shards.checkpoint.paths import checkpoint_path
+from shards.checkpoint.stats import ShardProgress
+from shards.config.config_folder import Config
+from shards.ipc.messages import AlarmLines, Synced
+from shards.settings.settings import Settings
+from shards.supervisor.alarm_writer import AlarmWriter
+from shards.supervisor.former_run import read_former_run
+from shards.supervisor.ledger_aggregator import LedgerAggregator
+from shards.supervisor.observer import Observer
+from shards.supervisor.report_taker import ReportTaker
+from shards.worker.shard import Shard
+from tests.shards.worker.test_death import (
+    OPTIONS,
+    Action,
+    Files,
+    World,
+    check,
+    random_actions,
+    slow_encoding,
+)
+
+__all__ = ["slow_encoding"]  # a fixture of all tests
+
+
+class Disk:
+    """The alarm files, and how much of each is safe from a power failure."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._synced: dict[int, int] = {}
+        """Bytes by inode."""
+
+    def paths(self, name: str) -> list[Path]:
+        """The files of this name, the oldest first."""
+        old = sorted(self._folder.glob(f"{name}.*"), key=lambda path: int(path.suffix[1:]))
+        return [path for path in (*old, self._folder / name) if path.exists()]
+
+    def sync(self) -> None:
+        """All that was written is safe."""
+        for path in (*self.paths(ALARMS), *self.paths(ALARM_EVENTS)):
+            status = path.stat()
+            self._synced[status.st_ino] = status.st_size
+
+    def lose_power(self) -> None:
+        """The files lose what was not synced."""
+        for path in (*self.paths(ALARMS), *self.paths(ALARM_EVENTS)):
+            os.truncate(path, self._synced.get(path.stat().st_ino, 0))
+
+    def rotate(self) -> None:
+        """Rename the files."""
+        for name in (ALARMS, ALARM_EVENTS):
+            number = len(self.paths(name))  # with that of the present file
+            (self._folder / name).rename(self._folder / f"{name}.{number}")
+
+
+class Writer(AlarmWriter):
+    """Takes steps at which it may die, between the two files as well."""
+
+    def __init__(self, files: AlarmFiles, disk: Disk, step: Callable[[], None]) -> None:
+        super().__init__(files)
+        self._disk = disk
+        self._step = step
+
+    async def write(self, report: AlarmLines) -> bool:
+        for part in (AlarmLines(report.alarm_events, b""), AlarmLines(b"", report.alarms)):
+            assert await super().write(part)
+            self._step()
+        return True
+
+    async def sync(self) -> bool:
+        self._step()
+        self._disk.sync()
+        self._step()
+        return True
+
+
+class Service(World):
+    """A service over all its runs.
+
+    `stream`: what was delivered since the checkpoint is given again, otherwise nothing is.
+    `power`: each death is a power failure.
+    """
+
+    def __init__(
+        self, folder: Path, dies_at: Sequence[int], *, stream: bool = True, power: bool = False
+    ) -> None:
+        self._folder = folder
+        self._disk = Disk(folder)
+        self._stream, self._power = stream, power
+        self._runs = 0
+        self.outdated = 0
+        self._random = Random(folder.name)
+        super().__init__(folder, dies_at)
+        steps, self.steps, dies, self._dies_at = self.steps, 0, self._dies_at, set()
+        asyncio.run(self._checkpointer.write_checkpoint())  # as a worker does at once
+        self.steps, self._dies_at = steps, dies
+
+    def _start(self, *, is_first: bool) -> None:
+        assert is_first, "no worker dies alone"
+        self._runs += 1
+        self._files = AlarmFiles(self._folder)
+        written = read_former_run(checkpoint_path(self._setup.settings), self._files).written
+        self._aggregator = LedgerAggregator(1)
+        config = Config(directives=(), assets=(), rejected=0, hash="")
+        observer = Observer(Settings(), config, [1], self._aggregator)
+        writer = Writer(self._files, self._disk, self._step)
+        self._reports = ReportTaker(1, self._aggregator, observer, writer, None, written)
+        self._synced: dict[int, Synced] = {}
+        progress = ShardProgress(0, "run" if self._stream else f"run {self._runs}")
+        self._shard = Shard(self._setup, progress=progress)
+        self._checkpointer = Checkpointer(
+            self._shard.correlator,
+            self._shard.directives,
+            progress,
+            self._setup.settings,
+            OPTIONS,
+            first_start=True,
+            sync_lines=self._sync_lines,
+        )
+        self._checkpointer.restore()
+        self._shard.begin_life(1)
+
+    def _begin_again(self) -> list[Action]:
+        self.outdated += self._aggregator.total().outdated
+        self._files.close()
+        if self._power:
+            self._disk.lose_power()
+        elif self._random.random() < 0.3:
+            with (self._folder / ALARMS).open("ab") as file:
+                file.write(b'{"alarm_id":"torn')
+        self._start(is_first=True)
+        again: list[Action] = []
+        for batch in self._kept if self._stream else ():
+            again.append(("again", batch))
+            if self._random.random() < 0.3:
+                again.append(("report", None))
+        return [("checkpoint", []), *again, ("checkpoint", [])]
+
+    async def _do(self, action: Action) -> None:
+        if action[0] == "rotate":
+            self._disk.rotate()
+            self._step()
+            self._files.reopen_if_renamed()
+            self._step()
+        elif action[0] == "again":
+            if action[1].last > self._shard.progress.position:  # else before a second death
+                self._deliver(action[1])
+        else:
+            await super()._do(action)
+
+    def _report(self, sync: int = 0) -> None:
+        report = self._shard.make_report(self._checkpointer.stats, sync=sync)
+        self._step()
+        finish(self._reports.take(0, report, self._take_synced, lambda _: None))
+        self._step()
+
+    def _take_synced(self, message: Synced) -> None:
+        self._synced[message.sync] = message
+
+    def _sync_lines(self) -> Awaitable[Synced]:
+        self._syncs += 1
+        self._report(self._syncs)
+        return asyncio.create_task(self._meanwhile(self._syncs))
+
+    async def _meanwhile(self, sync: int) -> Synced:
+        await super()._meanwhile(sync)
+        return self._synced.pop(sync)
+
+    def lines(self, name: str) -> list[bytes]:
+        """All lines, over all rotations."""
+        return [line for path in self._disk.paths(name) for line in path.read_bytes().splitlines()]
+
+
+def finish(take: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine that has nothing to wait for."""
+    with pytest.raises(StopIteration):
+        take.send(None)
+
+
+def history(random: Random) -> list[Action]:
+    """A history with rotations, also while a checkpoint is written."""
+    actions: list[Action] = []
+    for kind, what in random_actions(random, int(time.time())):
+        if kind == "checkpoint" and random.random() < 0.3:
+            what.insert(random.randint(0, len(what)), ("rotate", None))
+        actions.append((kind, what))
+        if random.random() < 0.05:
+            actions.append(("rotate", None))
+    return actions
+
+
+def run(folder: Path, actions: Sequence[Action], *dies_at: int, **how: bool) -> Service:
+    service = Service(folder, dies_at, **how)
+    service.run(actions)
+    return service
+
+
+def files_of(service: Service) -> Files:
+    by_alarm: dict[str, list[bytes]] = defaultdict(list)
+    for line in service.lines(ALARMS):
+        by_alarm[json.loads(line)["alarm_id"]].append(line)
+    alarms = {alarm: Counter(lines) for alarm, lines in by_alarm.items()}
+    return sorted(service.lines(ALARM_EVENTS)), alarms
+
+
+@pytest.mark.parametrize("power", [False, True], ids=["killed", "power failure"])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_death_of_all_at_any_step_changes_no_line(tmp_path: Path, seed: int, power: bool) -> None:
+    actions = history(Random(seed))
+    without = run(tmp_path / "without", actions)
+    expected = files_of(without)
+    assert len(expected[0]) > 10
+    for step in range(1, without.steps - 5):  # the last ones are those of the end
+        check(files_of(run(tmp_path / str(step), actions, step, power=power)), expected)
+
+
+@pytest.mark.parametrize("power", [False, True], ids=["killed", "power failure"])
+@pytest.mark.parametrize("seed", range(20, 50))
+def test_several_deaths_of_all_change_no_line(tmp_path: Path, seed: int, power: bool) -> None:
+    random = Random(seed)
+    actions = history(random)
+    without = run(tmp_path / "without", actions)
+    deaths = sorted(random.sample(range(1, without.steps - 5), 4))
+    found = run(tmp_path / "with", actions, *deaths, power=power)
+    check(files_of(found), files_of(without))
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_if_nothing_is_given_again_no_alarm_goes_back(tmp_path: Path, seed: int) -> None:
+    actions = history(Random(seed))
+    without = run(tmp_path / "without", actions, stream=False)
+    outdated = 0
+    for step in range(1, without.steps - 5):
+        found = run(tmp_path / str(step), actions, step, stream=False)
+        outdated += found.outdated + found._aggregator.total().outdated
+        events, alarms = files_of(found)
+        assert len(set(events)) == len(events)
+        for lines in alarms.values():
+            stages = [line.count(b'"status":"finished"') for line in lines]
+            assert stages == sorted(stages)
+    assert outdated
