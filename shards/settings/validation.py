@@ -159,9 +159,12 @@ def _check_time(text: str) -> None:
 
 
 def parse_time(text: str) -> datetime:
-    """A time of --stream-from, in UTC unless it says otherwise; ValueError if it is none."""
+    """A time of --stream-from as UTC, which it is unless it says otherwise; ValueError."""
     time = datetime.fromisoformat(text)
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    try:
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except OverflowError as error:  # in the first or the last hours that there are
+        raise ValueError("it is out of range in UTC") from error
 
 
 def settings_warnings(settings: Settings, environ: Mapping[str, str]) -> list[str]:

@@ -1,11 +1,12 @@
 """Checks over several settings, derived settings, and warnings."""
 
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 from shards.settings.settings import Settings
-from shards.settings.validation import settings_warnings
+from shards.settings.validation import parse_time, settings_warnings
 from tests.support.settings_parsing import SERVE, fault, origins, serve, settings
 
 
@@ -71,6 +72,61 @@ def test_replay_does_not_care_for_the_mode() -> None:
     found = settings("--node=n1", DSIEM_MODE="cluster-backend", DSIEM_MSQ="nats://n")
     assert found == Settings(node="n1")
     assert settings(DSIEM_MODE="cluster-backend", DSIEM_FRONTEND="wrong") == Settings()
+
+
+def test_a_stream_is_read_by_a_cluster_backend() -> None:
+    assert serve("--node=n1", "--stream=EVENTS").stream == "EVENTS"
+    shown = fault("--stream=EVENTS", command=SERVE)
+    assert shown.startswith(
+        "--stream (DSIEM_STREAM) is EVENTS, and the mode is standalone (default)"
+    )
+    shown = fault("--mode=standalone", command=SERVE, DSIEM_STREAM="EVENTS")
+    assert "the mode is standalone (flag --mode)" in shown
+
+
+def test_a_stream_needs_checkpoints() -> None:
+    shown = fault("--node=n1", "--stream=EVENTS", "--checkpoint-interval=0", command=SERVE)
+    assert shown.startswith("--checkpoint-interval (DSIEM_CHECKPOINT_INTERVAL) is 0")
+    assert serve("--node=n1", "--checkpoint-interval=0").stream == ""
+    assert serve("--node=n1", "--stream=E", "--checkpoint-interval=1").checkpoint_interval == 1
+
+
+@pytest.mark.parametrize("name", ["a b", "a.b", "a*", ">", "a/b", "a\\b", "a\tb", "a\n"])
+def test_a_name_that_no_stream_can_have(name: str) -> None:
+    assert "should be the name of a stream" in fault("--node=n1", command=SERVE, DSIEM_STREAM=name)
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC)),
+        ("2026-01-31T12:30", datetime(2026, 1, 31, 12, 30, tzinfo=UTC)),
+        ("2026-01-31 12:30:05Z", datetime(2026, 1, 31, 12, 30, 5, tzinfo=UTC)),
+        ("2026-01-31T12:30:05.25Z", datetime(2026, 1, 31, 12, 30, 5, 250_000, tzinfo=UTC)),
+        (
+            "2026-01-31T12:30:05+07:00",
+            datetime(2026, 1, 31, 12, 30, 5, tzinfo=timezone(timedelta(hours=7))),
+        ),
+    ],
+)
+def test_a_stream_can_be_read_from_a_time(text: str, time: datetime) -> None:
+    found = serve("--node=n1", "--stream=E", "--stream-from", text)
+    assert found.stream_from == text
+    assert parse_time(text) == time
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "newest", "All", "2026", "2026-13-01", "2026-02-30", "2026-01-31T25:00", "12:00"),
+        *("2026-01-31T12:00:00+99:00", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"),
+        *("٢٠٢٦-01-31", "yesterday", "2026-01-31T12:00:00Z\n"),
+    ],
+)
+def test_where_a_stream_cannot_be_read_from(text: str) -> None:
+    shown = fault("--node=n1", "--stream=E", f"--stream-from={text}", command=SERVE)
+    assert "stream-from" in shown
+    assert "should be new, all, or a time like 2026-01-31T12:00:00Z" in shown
 
 
 def test_what_kubernetes_puts_there_is_no_port() -> None:
