@@ -13,13 +13,18 @@ from nats.errors import ProtocolError
 
 from shards.sources.nats_parser import EventParser
 
-_ACK = b" $JS.ACK."
 _MESSAGE = re.compile(
     rb"H?MSG[ \t]+(\S+)[ \t]+\S+[ \t]+\$JS\.ACK\.\S+[ \t]+"
     rb"(?:([0-9]{1,10})[ \t]+)?([0-9]{1,10})[ \t]*"
 )
-_TOKENS = 9
-"""Tokens of a reply subject; a domain and an account are two more, before the stream."""
+_PLACE = re.compile(
+    rb" \$JS\.ACK\.(?:[^. ]+\.[^. ]+\.)?[^. ]+\.[^. ]+\.[0-9]+"
+    rb"\.([1-9][0-9]{0,13})\.[0-9]+\.([0-9]{1,19})\.([0-9]{1,20})(?:\.[^. ]+)? "
+)
+"""`$JS.ACK.[domain.account.]stream.consumer.delivered.sequence.of_consumer.time.pending[.random]`.
+
+A sequence has to fit in a position: see positions.py.
+"""
 _NANOSECONDS = 1_000_000_000
 
 
@@ -53,9 +58,12 @@ class StreamParser(EventParser):
         subject: str,
         take_messages: Callable[[Sequence[StreamMessages]], None],
     ) -> None:
-        super().__init__(client, subject, self._take_payloads)
+        # No subject: what is not of the consumer is the client's, which drops what is left of an
+        # earlier one.
+        super().__init__(client, "", self._take_payloads)
+        self._subject_of_events = subject.encode()
         self._take_messages = take_messages
-        self._event_start = b"MSG %b " % subject.encode()
+        self._event_start = b"MSG %b " % self._subject_of_events
         self._size_of = self._size_of_message
         self._consumer = b"\0"
         """The consumer whose messages are taken, between dots: nothing before there is one."""
@@ -93,7 +101,7 @@ class StreamParser(EventParser):
         headers, size = int(message[2] or 0), int(message[3])
         if headers > size or size > self._client.max_payload:
             raise ProtocolError
-        if message[1] != self._subject:
+        if message[1] != self._subject_of_events:
             self._others.add(len(self._lines))
         self._lines.append(line)
         return True, headers, size
@@ -131,13 +139,8 @@ def _group(
 
 
 def _place(line: bytes) -> _Place:
-    """Read `$JS.ACK.[domain.account.]stream.consumer.delivered.sequence.of_consumer.time.pending`.
-
-    A random token may follow.
-    """
-    start = line.index(_ACK) + 1
-    tokens = line[start : line.index(b" ", start)].split(b".")
-    if len(tokens) < _TOKENS:
+    """Read the reply subject in a control line; ProtocolError."""
+    found = _PLACE.search(line)
+    if found is None:
         raise ProtocolError
-    at = 5 if len(tokens) == _TOKENS else 7
-    return _Place(int(tokens[at]), int(tokens[at + 2]) // _NANOSECONDS, int(tokens[at + 3]))
+    return _Place(int(found[1]), int(found[2]) // _NANOSECONDS, int(found[3]))
