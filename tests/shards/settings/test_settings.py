@@ -109,6 +109,7 @@ VARIABLES_OF_SERVE: list[Variable] = [
     ("DSIEM_NATS_TLS_CERT", "nats_tls_cert", "/b", "/b"),
     ("DSIEM_NATS_TLS_KEY", "nats_tls_key", "/k", "/k"),
     ("DSIEM_NATS_MONITOR", "nats_monitor", "http://n:8222", "http://n:8222"),
+    ("DSIEM_SPOOL", "spool", "true", True),
     ("DSIEM_STREAM", "stream", "EVENTS_1", "EVENTS_1"),
     ("DSIEM_STREAM_CREATE", "stream_create", "true", True),
     ("DSIEM_STREAM_MAX_AGE", "stream_max_age", "0", 0),

@@ -674,7 +674,7 @@ def test_a_checkpoint_is_confirmed_to_the_worker_and_the_router(
     result = run_supervisor(worker_1=[Script(sends=sends)])
     (router,), (worker,) = result.children_named("router"), result.children_named("worker-1")
     assert [message.sync for message in worker.sent if isinstance(message, Synced)] == [1]
-    assert Saved(1, base_of(1) + 3) in router.sent
+    assert Saved(1, base_of(1) + 3, base_of(1) + 3) in router.sent
 
 
 def test_a_router_that_takes_long_to_start_again_is_no_hang_of_the_workers(

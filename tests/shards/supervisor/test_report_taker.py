@@ -94,15 +94,15 @@ def test_the_router_is_told_of_a_checkpoint_once(world: World) -> None:
     world.reports.worker_ended(1, clean=False)
     for saved in (9, 5, 11):
         world.take(worker_report(9, saved=saved), worker=1)
-    assert world.steps == [(Saved(1, position), b"") for position in (5, 9, 11)]
+    assert world.steps == [(Saved(1, position, position), b"") for position in (5, 9, 11)]
 
 
 def test_while_no_checkpoint_can_be_written_the_router_keeps_nothing(world: World) -> None:
     details = WorkerDetails(Timings(), {}, {}, 0.0, "No space left on device")
     world.take(worker_report(5, saved=base_of(1) + 2))
     world.take(worker_report(9, saved=base_of(1) + 2, details=details))
-    positions = [base_of(1) + 2, base_of(1) + 9]
-    assert world.steps == [(Saved(0, position), b"") for position in positions]
+    held = base_of(1) + 2
+    assert world.steps == [(Saved(0, held, held), b""), (Saved(0, base_of(1) + 9, held), b"")]
 
 
 def test_lines_that_time_caused_before_a_death_are_not_written_twice(world: World) -> None:
