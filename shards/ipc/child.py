@@ -116,6 +116,14 @@ class ChildProcess:
         return ""
 
 
+async def end_hung(child: ChildProcess, seconds: float) -> None:
+    """Log where a child hangs that has made no progress for so long, and kill it."""
+    position = await child.find_position()
+    about = {"process": child.name, "seconds": round(seconds), "position": position}
+    logger.bind(**about).error("a process makes no progress, and is killed")
+    child.kill()
+
+
 def _main_thread_frames(tracebacks: str) -> str:
     """The frames of the main thread, which faulthandler writes last."""
     frames = _FRAME.findall(tracebacks.rpartition("hread 0x")[2])

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from loguru import logger
 
-from shards.ipc.child import ChildProcess
+from shards.ipc.child import ChildProcess, end_hung
 from shards.ipc.framing import FrameError, read_report
 from shards.ipc.messages import (
     AttachPipe,
@@ -65,6 +65,8 @@ class Children:
         """The running workers, by number."""
         self._waiting: dict[int, int] = {}
         """Workers that are ready and have no data pipe, by number: the position where each is."""
+        self._connected: dict[int, int] = {}
+        """By number: the life of the router that a running worker had its last data pipe from."""
         self._router: ChildProcess | None = None
         self._hang_timeout = router_setup.settings.hang_timeout
         self._hung: dict[ChildProcess, asyncio.Task[None]] = {}
@@ -108,6 +110,7 @@ class Children:
             del self._workers[number]
             self._send_to_router(DetachPipe(number))
             self._waiting.pop(number, None)
+            self._connected.pop(number, None)
             self._hung.pop(child, None)
             self._observer.ended(number)
             self._reports.worker_ended(number, clean=code == 0)
@@ -211,13 +214,15 @@ class Children:
                 self._observer.heard(None)
 
     def _connect(self, number: int) -> None:
-        """Make a data pipe from the router to a worker, if both are running.
+        """Make a data pipe from the router to a worker, if both are running and not ending.
 
         If that fails, the worker is killed, and its next start tries again: without a pipe it would
         get no events.
         """
         child = self._workers.get(number)
-        if child is None or self._router is None or number not in self._waiting:
+        is_ending = self._shutdown.is_requested
+        is_ending &= self._connected.get(number) == self._router_life
+        if child is None or self._router is None or number not in self._waiting or is_ending:
             return
         try:
             reader, writer = make_pipe()
@@ -226,6 +231,7 @@ class Children:
             child.kill()
             return
         position = self._waiting.pop(number)
+        self._connected[number] = self._router_life
         after = self._reports.starts[number].position if self._has_stream else position
         with reader, writer:
             attach = AttachPipe(number, self._router_life, after)
@@ -242,20 +248,13 @@ class Children:
             stalled = self._observer.sample_progress(number, waits_for_supervisor=waits)
             hangs = self._hang_timeout and stalled >= self._hang_timeout
             if hangs and not self._shutdown.is_requested and child not in self._hung:
-                self._hung[child] = asyncio.create_task(self._end_hung(child, stalled))
+                self._hung[child] = asyncio.create_task(end_hung(child, stalled))
 
     def _running(self) -> Iterator[tuple[int | None, ChildProcess]]:
         """The running workers by number, and the router (None)."""
         yield from self._workers.items()
         if self._router is not None:
             yield None, self._router
-
-    async def _end_hung(self, child: ChildProcess, seconds: float) -> None:
-        """Log where a process hangs, and kill it."""
-        position = await child.find_position()
-        about = {"process": child.name, "seconds": round(seconds), "position": position}
-        logger.bind(**about).error("a process makes no progress, and is killed")
-        child.kill()
 
     async def _wait_for_start(self, name: str, error: OSError) -> None:
         """Wait before a start is tried again that failed for want of resources."""
@@ -286,8 +285,7 @@ class Children:
 
     def stop_router(self) -> None:
         """Tell the router to finish and exit."""
-        if self._router is not None:
-            self._router.send(Stop())
+        self._send_to_router(Stop())
 
     def stop_workers(self, seconds: float) -> None:
         """Tell the workers to finish and exit within this time."""

@@ -143,7 +143,8 @@ def test_variables(variable: str, name: str, text: str, value: object) -> None:
 
 @pytest.mark.parametrize(("variable", "name", "text", "value"), VARIABLES_OF_SERVE)
 def test_variables_of_serve(variable: str, name: str, text: str, value: object) -> None:
-    assert getattr(parse_command(SERVE, ["--node=n1"], {variable: text}).settings, name) == value
+    flag = "--mode=standalone" if name == "spool" else "--node=n1"
+    assert getattr(parse_command(SERVE, [flag], {variable: text}).settings, name) == value
 
 
 def test_every_variable_of_serve_is_tried_above() -> None:
