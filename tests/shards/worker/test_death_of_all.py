@@ -111,9 +111,6 @@ class Service(World):
         self.outdated = 0
         self._random = Random(folder.name)
         super().__init__(folder, dies_at)
-        steps, self.steps, dies, self._dies_at = self.steps, 0, self._dies_at, set()
-        asyncio.run(self._checkpointer.write_checkpoint())  # as a worker does at once
-        self.steps, self._dies_at = steps, dies
 
     def _start(self, *, is_first: bool) -> None:
         assert is_first, "no worker dies alone"
@@ -224,7 +221,7 @@ def files_of(service: Service) -> Files:
 
 
 @pytest.mark.parametrize("power", [False, True], ids=["killed", "power failure"])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_death_of_all_at_any_step_changes_no_line(tmp_path: Path, seed: int, power: bool) -> None:
     actions = history(Random(seed))
     without = run(tmp_path / "without", actions)
@@ -235,7 +232,7 @@ def test_a_death_of_all_at_any_step_changes_no_line(tmp_path: Path, seed: int, p
 
 
 @pytest.mark.parametrize("power", [False, True], ids=["killed", "power failure"])
-@pytest.mark.parametrize("seed", range(20, 50))
+@pytest.mark.parametrize("seed", range(20, 32))
 def test_several_deaths_of_all_change_no_line(tmp_path: Path, seed: int, power: bool) -> None:
     random = Random(seed)
     actions = history(random)
@@ -245,7 +242,7 @@ def test_several_deaths_of_all_change_no_line(tmp_path: Path, seed: int, power: 
     check(files_of(found), files_of(without))
 
 
-@pytest.mark.parametrize("seed", range(1, 5))
+@pytest.mark.parametrize("seed", range(1, 3))
 def test_if_nothing_is_given_again_no_alarm_goes_back(tmp_path: Path, seed: int) -> None:
     actions = history(Random(seed))
     without = run(tmp_path / "without", actions, stream=False)
