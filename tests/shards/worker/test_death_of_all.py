@@ -137,9 +137,13 @@ class Service(World):
         self._checkpointer.restore()
         self._shard.begin_life(1)
 
+    def _close(self) -> None:
+        super()._close()
+        self._files.close()
+
     def _begin_again(self) -> list[Action]:
         self.outdated += self._aggregator.total().outdated
-        self._files.close()
+        self._close()
         if self._power:
             self._disk.lose_power()
         elif self._random.random() < 0.3:
