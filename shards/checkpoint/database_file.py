@@ -34,7 +34,7 @@ _TRANSIENT_ERROR_CODES = {
 """Errors that say nothing about the content of the file."""
 
 _CONNECTION_PRAGMAS = f"""
-PRAGMA synchronous = NORMAL;
+PRAGMA synchronous = FULL;
 PRAGMA secure_delete = OFF;
 PRAGMA wal_autocheckpoint = 250;
 PRAGMA journal_size_limit = {MAX_WAL_BYTES};

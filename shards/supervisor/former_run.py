@@ -4,7 +4,7 @@ Read at the start, before any worker writes.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -49,8 +49,6 @@ def read_former_run(checkpoint: Path, files: AlarmFiles) -> FormerRun:
     try:
         with closing(CheckpointStore(checkpoint)) as store:
             rows = _load_rows(store)
-            if not rows and not store.last_saved_ns():
-                return FormerRun()
     except CheckpointError as error:
         logger.error(f"the crash checkpoint cannot be read: {error}")
         return FormerRun()
@@ -74,26 +72,26 @@ def _load_rows(store: CheckpointStore) -> list[ShardRow]:
     return [row for row in rows if row not in superseded]
 
 
-def superseded_rows(rows: Iterable[ShardRow]) -> list[ShardRow]:
+def superseded_rows(rows: Sequence[ShardRow]) -> list[ShardRow]:
     """The rows of which nothing is needed any more.
 
     Those of a layout are not needed once all workers of another layout have come as far; positions
     tell that if they are of the same stream, otherwise the time does.
     """
+    complete = [found for found in _complete_layouts(rows) if len({r.stream for r in found}) == 1]
+    return [
+        row
+        for row in rows
+        if any(_have_passed(found, row) for found in complete if found[0].layout != row.layout)
+    ]
+
+
+def _complete_layouts(rows: Iterable[ShardRow]) -> list[list[ShardRow]]:
+    """The rows of each layout of which all workers have one."""
     by_layout: dict[tuple[int, int], list[ShardRow]] = {}
     for row in rows:
         by_layout.setdefault(row.layout, []).append(row)
-    complete = [
-        found
-        for (workers, _), found in by_layout.items()
-        if len(found) == workers and len({row.stream for row in found}) == 1
-    ]
-    return [
-        row
-        for found in by_layout.values()
-        for row in found
-        if any(_have_passed(others, row) for others in complete if others is not found)
-    ]
+    return [found for found in by_layout.values() if len(found) == found[0].workers]
 
 
 def _have_passed(others: Iterable[ShardRow], row: ShardRow) -> bool:
@@ -115,11 +113,16 @@ def _died_after(rows: list[ShardRow]) -> float | None:
     return min(alive) / _NANOSECONDS if alive else None
 
 
-def _oldest_positions(rows: Iterable[ShardRow]) -> FilePositions | None:
-    """Where the oldest checkpoint was in the alarm files; None if one does not say it."""
+def _oldest_positions(rows: Sequence[ShardRow]) -> FilePositions | None:
+    """Where the oldest checkpoint was in the alarm files; None if one is missing, or has none.
+
+    That is so at a first start, after an upgrade, and if the run before died while it was young.
+    """
+    if not _complete_layouts(rows):
+        return None
     found = [decode_positions(row.files) for row in rows]
     known = [positions for positions in found if positions is not None]
-    if not known or len(known) < len(found):
+    if len(known) < len(found):
         return None
     return min(known, key=lambda positions: positions.at)
 

@@ -1,6 +1,7 @@
 """The report taker: the order of lines, syncs and confirmations, and what comes twice."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,10 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.writer.close()
 
 
 def test_a_sync_is_confirmed_once_the_lines_are_on_the_disk(world: World) -> None:

@@ -133,12 +133,18 @@ class World:
         self._advance(self._now)
         self._shard.close()
         self._report()
+        self._close()
 
     def _begin_again(self) -> list[Action]:
         """After a death; returns what is to be done first."""
+        self._close()
         self._filter.worker_died()
         self._start(is_first=False)
         return []
+
+    def _close(self) -> None:
+        """Close the files, as the end of the process does."""
+        self._checkpointer._store.close()
 
     async def _do(self, action: Action) -> None:
         kind, what = action
