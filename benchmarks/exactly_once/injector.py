@@ -46,6 +46,7 @@ class Injector(threading.Thread):
         super().__init__(daemon=True)
         self._system = system
         self._weights = dict(weights)
+        self._seconds = seconds
         self._random = random
         self._times = sorted(random.uniform(_FIRST_SECONDS, seconds) for _ in range(number))
         self._ended = threading.Event()
@@ -53,13 +54,14 @@ class Injector(threading.Thread):
         self.fault = ""
 
     def run(self) -> None:
-        """Act as planned; what is not possible yet is done as soon as it is."""
+        """Act as planned; what is not possible is done when it is, if that is within the time."""
         begun = time.monotonic()
+        end = begun + self._seconds
         for due in self._times:
             self._ended.wait(max(0.0, begun + due - time.monotonic()))
-            while not (possible := self._possible()) and not self._ended.wait(0.1):
-                pass
-            if self._ended.is_set():
+            while not (possible := self._possible()) and time.monotonic() < end:
+                self._ended.wait(0.1)
+            if self._ended.is_set() or not possible:
                 return
             (kind,) = self._random.choices(list(possible), [self._weights[one] for one in possible])
             victim = self._random.choice(possible[kind])

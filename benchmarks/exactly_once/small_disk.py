@@ -38,7 +38,9 @@ class SmallDisk:
             path.unlink(missing_ok=True)
 
     def unmount(self) -> None:
-        """Copy the files, and unmount. OSError if a process still uses a file."""
+        """Copy the files, and unmount, if it is mounted. OSError if a process uses a file."""
+        if not self._folder.is_mount():
+            return
         kept = self._folder.with_name(f"{self._folder.name}.kept")
         shutil.copytree(self._folder, kept)
         _mount_command("umount", str(self._folder))
