@@ -33,12 +33,14 @@ class StreamQueue(SendQueue):
         self._released = start
         """The position up to which nothing need be kept."""
         self._now = 0
-        self._stream = ""
+        self._stream, self._life = "", 0
+        """The stream that is being read, and the life of its positions."""
         self._ticks_when_full = False
+        self._forgotten = start
         self._begin(start)
 
     def _begin(self, start: int) -> None:
-        self._start = self._position = self._read = self._forgotten = start
+        self._start = self._position = self._read = start
 
     @property
     def start(self) -> int:
@@ -46,13 +48,18 @@ class StreamQueue(SendQueue):
         return self._start
 
     def begin(self, start: int, now: int, stream: str) -> None:
-        """Let the worker save the name of the stream and, if it has no position in it, this start.
+        """Go on after `start` in a stream, and let the worker save its name.
 
-        `now`: 0 if the time is not known.
+        If the worker has no position in the stream yet, it saves this one. All events before have
+        been put. `now`: 0 if the time is not known.
         """
+        if self._batch.events:  # of the stream before
+            self._complete_batch()
         if life_of(self._start) < life_of(start):
             self._begin(start)
-        self._now, self._stream = max(self._now, now), stream
+        self._read = max(self._read, start)
+        self._now = max(self._now, now)
+        self._stream, self._life = stream, life_of(start)
         self._has_written = False
         self.tick()
 
@@ -106,15 +113,19 @@ class StreamQueue(SendQueue):
         self._forgotten = max(self._forgotten, min(position, self._position))
 
     def _account(self, after: int) -> None:
-        if after < self._forgotten and self.sent:
+        if after < self._forgotten:
             self._read_again()
 
     def _number(self, waiting: WaitingBatch) -> Batch:
-        asks, stream = self._kept.is_half_full, self._stream
+        asks = self._kept.is_half_full
         if waiting.positions is None:  # without events all that was put has been written
             asks = asks or not self.has_saved_start
             read = max(self._read, self._position)
-            return Batch(read + 1, read, self._now, asks, [], stream=stream)
+            return Batch(read + 1, read, self._now, asks, [], stream=self._stream_of(read))
         first, last = waiting.positions[0], waiting.positions[-1]
-        positions = waiting.positions.tobytes()
+        positions, stream = waiting.positions.tobytes(), self._stream_of(last)
         return Batch(first, last, waiting.now, asks, waiting.events, positions, stream)
+
+    def _stream_of(self, position: int) -> str:
+        """The stream that a position is in; "" for one in a stream before."""
+        return self._stream if life_of(position) == self._life else ""

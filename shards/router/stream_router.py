@@ -33,7 +33,7 @@ class StreamRouter:
         """`counted`: the position up to which routers before this one have counted the events."""
         self._router = router
         self._queues = queues
-        self._counted = counted
+        self.counted = counted
         positions = [shard.position for shard in shards if shard.position]
         if positions and counted:
             positions.append(counted)  # the shards may have got what was not counted
@@ -61,7 +61,7 @@ class StreamRouter:
         """
         for queue in self._queues:
             queue.set_time(now)
-        again = max(0, min(self._counted - first + 1, len(events)))
+        again = max(0, min(self.counted - first + 1, len(events)))
         if again:
             self._router.route_again(events[:again], first)
         if again < len(events):

@@ -21,6 +21,8 @@ class StreamSink(Protocol):
     """The position after which to read; 0 if no shard has one."""
     newest: int
     """The highest position at which a shard begins."""
+    counted: int
+    """The position up to which routers before this one have counted events and missing messages."""
     stream: str
     """The stream that this one is in."""
 
@@ -52,7 +54,7 @@ class StreamProgress:
         self.sequence = 0
         """That of the last message read."""
         self.expired = 0
-        """Messages that were gone before they could be read."""
+        """Messages that were gone before they could be read for the first time."""
 
     @property
     def is_begun(self) -> bool:
@@ -82,6 +84,8 @@ class StreamProgress:
         if self.sequence > info.state.last_seq:
             self._begin_life(name, info, info.state.last_seq)
             return "its newest messages are gone, and it is read from its present end"
+        if gone := self._count_again(info.state.first_seq - 1):
+            return f"up to {gone} messages that no checkpoint holds were read and are gone"
         return ""
 
     def fits(self, name: str, info: StreamInfo) -> bool:
@@ -102,7 +106,7 @@ class StreamProgress:
             skip = self.sequence + 1 - first
             if last <= self.sequence:
                 continue
-            self.expired += max(0, -skip)
+            self._count_missing(first - 1)
             self._now = max(self._now, time)
             self.sequence = last
             new = events[skip:] if skip > 0 else events
@@ -116,12 +120,22 @@ class StreamProgress:
         """
         state = info.state
         if state.first_seq > self.sequence + 1:
-            self.expired += state.first_seq - self.sequence - 1
+            self._count_missing(state.first_seq - 1)
             self.sequence = state.first_seq - 1
             self._sink.take((), self.position, self.position, self._now)
         if state.last_seq == self.sequence and info.time:
             self._now = max(self._now, int(info.time - _CLOCK_MARGIN))
             self._sink.advance_time(self._now)
+
+    def _count_missing(self, sequence: int) -> None:
+        """The messages after the last one read are missing up to this sequence."""
+        missing = max(0, sequence - self.sequence)
+        self.expired += missing - self._count_again(sequence)
+
+    def _count_again(self, sequence: int) -> int:
+        """How many messages up to a sequence are to be read again, by a router after another."""
+        until = min(base_of(self._life) + sequence, self._sink.counted)
+        return max(0, until - self.position)
 
 
 def _identity(name: str, info: StreamInfo) -> str:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shards.durable import sync_folder
 from shards.sources import spool as module
 from shards.sources.spool import Spool
 
@@ -192,7 +193,7 @@ class _Disk:
         self._durable: dict[int, int] = {}
         """Bytes by inode."""
         self._listed: set[str] = set()
-        self._real = module._write, os.fdatasync, module.sync_folder
+        self._real = module._write, os.fdatasync, sync_folder
 
     def _step(self) -> None:
         self._steps += 1

@@ -37,6 +37,7 @@ class Sink:
 
     def __init__(self, start: int = 0, stream: str = "") -> None:
         self.start = self.newest = self.saved = start
+        self.counted = 0
         self.stream = stream
         self.taken: dict[int, bytes] = {}
         self.times: list[int] = []
@@ -172,10 +173,9 @@ def test_what_a_death_left_behind_comes_first(tmp_path: Path) -> None:
         sink.may_begin.clear()
         async with running(tmp_path, sink) as client:
             assert (await client.post(b"x"))[0] == 503
-            assert not client.source.connected
+            assert client.source.connected is False
             sink.may_begin.set()
             await until_ready(client)
-            assert client.source.connected
             assert (await client.post(b"4"))[0] == 200
             assert sink.begun == (life + 1, 0, "spool@")
             assert {sequence_of(n): event for n, event in sink.taken.items()} == {
