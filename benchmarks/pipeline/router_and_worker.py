@@ -100,8 +100,8 @@ async def _time_correlation(raws: Sequence[bytes]) -> int:
     nanos = lines = 0
     with _drained_pipe() as pipe, _gc_frozen():
         for batch in _batches(raws, _BATCH_EVENTS):
-            first = shard.progress.position + 1
-            frame = encode_frame(Batch(first, now, False, batch))[4:]
+            before = shard.progress.position
+            frame = encode_frame(Batch(before + 1, before + len(batch), now, False, batch))[4:]
             start = process_time_ns()
             received = decode(frame)
             shard.process_batch(received.last, received.events, received.now)

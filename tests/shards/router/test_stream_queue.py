@@ -166,7 +166,6 @@ def test_a_worker_without_a_position_is_asked_until_it_has_saved_one() -> None:
         assert await first_batch(second) == start
         assert queue.again == 0
         queue.forget(START)
-        assert queue.has_saved_start
         queue.tick()
         queue.tick()
         assert (await first_batch(second)).asks is False
