@@ -1,5 +1,7 @@
 """The service as a cluster backend: fed over NATS, configured by a frontend, on this machine."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +16,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from benchmarks.cluster.publisher import SUBJECT, BurstPlan, PublishReport, due_time
+from benchmarks.cluster.publisher import BurstPlan, PublishReport, due_time
 from benchmarks.support import synthetic
 from benchmarks.support.measure import calibrate, cpu_nanos
 from benchmarks.support.service_process import (
@@ -167,7 +169,7 @@ class NatsService(ServiceProcess):
     def __init__(self, server: NatsServer, frontend: Frontend, *options: str) -> None:
         urls = (f"--frontend={frontend.url}", f"--msq={server.url}")
         super().__init__(*OPTIONS, *urls, *options)
-        server.wait_for_subscribers(SUBJECT)
+        self.wait_for_log("receiving events from NATS")
         self._server = server
         self._expected_lines = 0
 
@@ -194,6 +196,25 @@ class NatsService(ServiceProcess):
             share_kept=1.0,
             calibration=0.0,
         )
+
+    def run_after_pause(self, plan: BurstPlan) -> tuple[float, int]:
+        """Publish a plan while the router is stopped, and let it go on.
+
+        Returns the events per second from then to the last line, and the memory after it, in bytes.
+        RuntimeError if lines are missing.
+        """
+        router = self.busiest("router")
+        with PublisherProcess(plan) as publisher:
+            os.kill(router, signal.SIGSTOP)
+            publisher.start()
+            report = publisher.report()
+        self._expected_lines += report.matching
+        since = time.monotonic()
+        os.kill(router, signal.SIGCONT)
+        last_line = _wait_for_lines(self.lines, self._expected_lines)
+        if last_line is None:
+            raise RuntimeError(f"lines are missing: {self.terminate()}")
+        return report.published / (last_line - since), self.pss()
 
     def _wait_for_run(self, publisher: PublisherProcess) -> tuple[PublishReport, float | None]:
         """Wait for the publisher and for all lines; the time of the last line, None if missing."""
@@ -236,7 +257,8 @@ def running_service(
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
-        server = stack.enter_context(NatsServer(folder))
+        jetstream = f'jetstream {{ store_dir: "{folder}/jetstream" }}'
+        server = stack.enter_context(NatsServer(folder, jetstream))
         frontend = stack.enter_context(Frontend())
         frontend.files["assets_bench.json"] = synthetic.assets()
         frontend.files["directives_bench_all.json"] = load.directives
