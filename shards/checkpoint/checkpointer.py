@@ -23,6 +23,7 @@ from shards.checkpoint.cut import Cut, SyncLines, nothing_to_sync
 from shards.checkpoint.database_file import CheckpointError, CheckpointLostError
 from shards.checkpoint.memory_rows import MemoryEncoder
 from shards.checkpoint.paths import FOLDER, checkpoint_path
+from shards.checkpoint.readable import wait_until_readable
 from shards.checkpoint.restore import restore_positions, restore_shard
 from shards.checkpoint.saved_folder import SavedFolder
 from shards.checkpoint.stats import CheckpointStats, ShardProgress
@@ -92,6 +93,8 @@ class Checkpointer:
         wanted = self._reload if self._first_start else self._interval > 0
         if not wanted:
             return
+        if self._has_stream:
+            wait_until_readable(self._store, track_progress)
         restored = restore_shard(
             self._correlator,
             self._directives,

@@ -31,7 +31,8 @@ SILENCE_SECONDS = 10.0
 _HEARTBEAT_STATUS = "100"
 _ENDED = ("404", "408")
 """Statuses with which a request ends in order."""
-_TOO_LARGE = "Message Size Exceeds MaxBytes"
+_COMPLETE = ("Batch Completed", "Message Size Exceeds MaxBytes")
+"""Descriptions of status 409 with which a request ends in order; others mean the consumer's end."""
 _PENDING = "Nats-Pending-Messages"
 
 
@@ -119,9 +120,9 @@ class StreamReader:
         )
         if status == _HEARTBEAT_STATUS:
             return
-        if status in _ENDED or why == _TOO_LARGE:
+        if status in _ENDED or why in _COMPLETE:
             pending = headers.get(_PENDING, "")
-            self._came(int(pending) if pending.isdecimal() else BATCH)
+            self._came(int(pending) if pending.isdecimal() else 0)
         elif status == "503":
             self.end("the server has forgotten the consumer")
         else:

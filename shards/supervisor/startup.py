@@ -5,7 +5,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import TypeVar
 
 import uvloop
@@ -17,6 +17,8 @@ from shards.bootstrap import STOP_SIGNALS, StartInterrupted, interrupt_start_on_
 from shards.checkpoint import database_file
 from shards.checkpoint.database_file import CheckpointError
 from shards.checkpoint.paths import checkpoint_path
+from shards.checkpoint.readable import wait_until_readable
+from shards.checkpoint.store import CheckpointStore
 from shards.config.config_folder import Config, load_config
 from shards.errors import PathError
 from shards.exit_codes import INVALID, NO_PATH, USAGE
@@ -171,3 +173,6 @@ def _prepare_checkpoint(settings: Settings) -> None:
         database_file.prepare_database(checkpoint_path(settings), reuse=settings.reload_backlogs)
     except CheckpointError as error:
         logger.error(f"no crash checkpoint for now: {error}")
+    if settings.source_keeps_events:
+        with closing(CheckpointStore(checkpoint_path(settings))) as store:
+            wait_until_readable(store)
