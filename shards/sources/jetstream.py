@@ -129,8 +129,8 @@ async def create_consumer(client: Client, stream: str, name: str, start: int | d
 
 
 async def delete_consumer(client: Client, stream: str, name: str) -> None:
-    """Delete a consumer; JetStreamError."""
-    await _request(client, f"CONSUMER.DELETE.{stream}.{name}", {})
+    """Ask to delete a consumer, without waiting for it: it would go anyway."""
+    await client.publish(f"$JS.API.CONSUMER.DELETE.{stream}.{name}")
 
 
 async def _request(client: Client, subject: str, body: dict[str, Any]) -> bytes:
@@ -140,7 +140,8 @@ async def _request(client: Client, subject: str, body: dict[str, Any]) -> bytes:
     except NoRespondersError as error:
         raise JetStreamError("the server has no JetStream for this account") from error
     except TimeoutError as error:
-        raise JetStreamError(f"no answer to $JS.API.{subject}: is it permitted?") from error
+        why = "is it permitted?" if client.is_connected else "the connection is lost"
+        raise JetStreamError(f"no answer to $JS.API.{subject}: {why}") from error
     failure = _decode(message.data, _Failure).error
     if failure is not None:
         kind = StreamMissingError if failure.err_code == _NOT_FOUND else JetStreamError

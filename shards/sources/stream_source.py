@@ -91,7 +91,8 @@ class StreamSource:
             )
             while not closed.is_set():
                 try:
-                    await self._read(client)
+                    if client.is_connected:  # requests would wait for that in vain
+                        await self._read(client)
                 except _FAILURES as error:
                     self._log_trouble(str(error) or type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)
