@@ -22,7 +22,7 @@ from shards.sources import stream_reader
 from shards.sources.stream_reader import BATCH
 from shards.sources.stream_source import StreamSource
 from tests.support.jetstream import EVENTS, STREAM, JetStream, jetstream_server
-from tests.support.nats_server import Login, NatsServer, TcpProxy, frame_with_headers
+from tests.support.nats_server import Login, NatsServer, TcpProxy, frame_with_headers, wait_until
 
 pytestmark = pytest.mark.integration
 DEADLINE = 30.0
@@ -675,6 +675,27 @@ def test_a_server_that_is_away_for_longer_than_a_request_waits(
                 await node.has(110)
 
     play(story)
+    assert not [line for line in log if "no answer" in line], log
+
+
+def test_a_connection_that_is_lost_during_a_request(server: NatsServer, log: list[str]) -> None:
+    """Nobody is told to look at permissions for that."""
+
+    async def story() -> None:
+        with TcpProxy(server.port) as proxy:
+            async with reading(proxy.url) as node:
+                await node.until(lambda: log, "a line")
+                proxy.black_hole()
+                await asyncio.sleep(1)
+                proxy.cut()
+                await node.until(lambda: any("no answer" in line for line in log), "a line")
+                proxy.let_through()
+                with JetStream(server) as js:
+                    js.create()
+                    await aside(js.publish, 0, 10)
+                    await node.has(10)
+
+    play(story)
     assert not [line for line in log if "permitted" in line], log
 
 
@@ -809,6 +830,7 @@ def guarded(tmp_path: Path) -> Iterator[tuple[NatsServer, Callable[[str], None]]
     def allow(what: str) -> None:
         users.write_text(USERS.format(allowed=what))
         os.kill(server.pid, signal.SIGHUP)
+        wait_until(lambda: "Reloaded server configuration" in server.log(), server.log)
 
     with server:
         yield server, allow
