@@ -116,17 +116,16 @@ class Shard:
         if not self._follows_stream:
             yield batch
             return
-        if batch.stream:
-            self.progress.stream = batch.stream
         position, written = self.progress.position, self.written_until
         if batch.last < position or (batch.last == position and batch.events):
             return
         if self._now < sys.maxsize:
             batch = replace(batch.after(position), now=max(batch.now, self._now))
-        if batch.first <= written < batch.last:
-            yield batch.until(written)
-            batch = batch.after(written)
-        yield batch
+        is_split = batch.first <= written < batch.last
+        for part in (batch.until(written), batch.after(written)) if is_split else (batch,):
+            yield part
+            # Not before the position is one in it: a checkpoint may be written at any time.
+            self.progress.stream = part.stream or self.progress.stream
 
     @property
     def has_lines(self) -> bool:
@@ -271,7 +270,7 @@ class Shard:
             saved=checkpoints.position,
             saved_processed=checkpoints.processed,
             saved_sync=checkpoints.synced,
-            stream=self.progress.stream,
+            stream=checkpoints.stream,
             busy_seconds=self._busy_seconds,
             active_directives=self._active_directives,
             details=self._take_details(checkpoints) if details else None,
