@@ -112,6 +112,7 @@ class Checkpointer:
         self._correlator.take_changed()  # all that were restored
         self.stats.position = self._progress.position
         self.stats.processed = self._progress.ledger.deliveries.processed
+        self.stats.stream = self._progress.stream
         if restored.keys:
             self._due.set()
 
@@ -160,6 +161,7 @@ class Checkpointer:
             if await asyncio.to_thread(self._write_rows, all_rows, cut.closed):
                 self.stats.position, self.stats.processed = cut.position, cut.processed
                 self.stats.synced = confirmed.sync
+                self.stats.stream = cut.stream
                 self.stats.written_at = time.time()
                 observe(self.stats.durations, CHECKPOINT_BOUNDS, time.monotonic() - started)
                 return

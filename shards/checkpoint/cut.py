@@ -50,6 +50,7 @@ class Cut:
         """
         self.position = progress.position
         self.processed = progress.ledger.deliveries.processed
+        self.stream = progress.stream
         self.closed: list[BacklogKey] = []
         self._correlator = correlator
         self._encoder = encoder

@@ -32,14 +32,15 @@ class CheckpointStats(Struct):
     """Results of the checkpoints of one shard.
 
     `position`: that of the last delivery whose effect is in the last one; `processed`: the number
-    of deliveries processed by then; `synced`: the number of
-    the report whose lines it rests on; `written_at`: its time in seconds since the epoch, 0 before
-    the first; `trouble`: why the present one cannot be written, or ""; `durations`: encoding and
-    writing, since last taken.
+    of deliveries processed by then; `stream`: the one that the position is in; `synced`: the number
+    of the report whose lines it rests on; `written_at`: its time in seconds since the epoch, 0
+    before the first; `trouble`: why the present one cannot be written, or ""; `durations`: encoding
+    and writing, since last taken.
     """
 
     position: int = 0
     processed: int = 0
+    stream: str = ""
     synced: int = 0
     written_at: float = 0.0
     trouble: str = ""

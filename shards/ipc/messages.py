@@ -115,7 +115,7 @@ class WorkerReport(AlarmLines, frozen=True, array_like=True, tag=True):
     ones; `life`: the router whose deliveries it takes. `sync`: unless 0, the number to be sent back
     as Synced once all lines are on the disk. `saved`, `saved_processed`, `saved_sync`: position of
     the last checkpoint, number of deliveries processed by then, and number of its report.
-    `stream`: the one that the positions are in. `active_directives`: directives with open backlogs;
+    `stream`: the one that `saved` is in. `active_directives`: directives with open backlogs;
     `details` only twice a second.
     """
 

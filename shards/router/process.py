@@ -60,6 +60,7 @@ class _RouterProcess:
         self._start = start._replace(down_since=start.down_since or time.monotonic())
         self._stopping = asyncio.Event()
         self._is_failed = False
+        self._source: EventSource
         self._send_queues = self._make_send_queues()
         self._router = Router(setup, self._send_queues, control.track_progress)
 
@@ -80,7 +81,7 @@ class _RouterProcess:
     async def run(self) -> None:
         """Run until the supervisor sends Stop: then stop the source, and write what is queued."""
         self._control.set_handler(self._on_message)
-        source = self._make_source()
+        self._source = source = self._make_source()
         try:
             self._control.send(Ready(await source.start()))
         except OSError as error:
@@ -90,20 +91,20 @@ class _RouterProcess:
             await self._close_send_queues()
             sys.exit(1)
         tune_memory()
-        self._report(source)
+        self._report()
         async with (
-            run_every(REPORT_SECONDS, lambda: self._report(source)),
+            run_every(REPORT_SECONDS, self._report),
             run_every(TICK_SECONDS, self._tick),
         ):
             await self._stopping.wait()
             if self._is_failed:
-                self._report(source)
+                self._report()
                 sys.exit(1)
             await source.stop()
             self._router.close()
-            self._report(source)
+            self._report()
             await self._close_send_queues()
-        self._control.send(self._router.make_report(source))
+        self._report_surely()
 
     def _make_source(self) -> EventSource:
         """The event source of the mode; the libraries of the other ones are not imported."""
@@ -135,7 +136,8 @@ class _RouterProcess:
 
     def _stream_router(self) -> StreamRouter:
         queues = [queue for queue in self._send_queues if isinstance(queue, StreamQueue)]
-        return StreamRouter(self._router, queues, self._start.shards, self._start.read)
+        start, report = self._start, self._report_surely
+        return StreamRouter(self._router, queues, start.shards, start.read, report)
 
     def _read_again(self) -> None:
         """End, so that the next router reads the stream from where the workers are."""
@@ -161,5 +163,8 @@ class _RouterProcess:
         for queue in self._send_queues:
             queue.tick()
 
-    def _report(self, source: EventSource) -> None:
-        self._control.send_if_room(self._router.make_report(source))
+    def _report(self) -> None:
+        self._control.send_if_room(self._router.make_report(self._source))
+
+    def _report_surely(self) -> None:
+        self._control.send(self._router.make_report(self._source))

@@ -1,7 +1,7 @@
 """Routes the events of a stream, whose positions and times are those of the stream."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from shards.router.router import Router
@@ -29,10 +29,15 @@ class StreamRouter:
         queues: Sequence[StreamQueue],
         shards: Sequence[ShardStart],
         counted: int,
+        report: Callable[[], None],
     ) -> None:
-        """`counted`: the position up to which routers before this one have counted the events."""
+        """`counted`: the position up to which routers before this one have counted the events.
+
+        `report`: lets the supervisor know how far the stream is read.
+        """
         self._router = router
         self._queues = queues
+        self._report = report
         self.counted = counted
         positions = [shard.position for shard in shards if shard.position]
         if positions and counted:
@@ -47,12 +52,14 @@ class StreamRouter:
 
         `now`: 0 if the shards know it. Returns when they have saved the position, and the name of
         the stream with it: the next service may find nothing else that says where to begin.
+        And the supervisor knows it, before there are events for the next router to count.
         """
         for queue in self._queues:
             queue.begin(start, now, stream)
         self._router.read = max(self._router.read, start)
         while not all(queue.has_saved_start for queue in self._queues):
             await asyncio.sleep(_POLL_SECONDS)
+        self._report()
 
     def take(self, events: Sequence[bytes], first: int, last: int, now: int) -> None:
         """Route events at the positions from `first` on, all of them at the time `now`.

@@ -135,7 +135,8 @@ async def _request(client: Client, subject: str, body: dict[str, Any]) -> bytes:
     except NoRespondersError as error:
         raise JetStreamError("the server has no JetStream for this account") from error
     except TimeoutError as error:
-        raise JetStreamError(f"no answer to $JS.API.{subject}: is it permitted?") from error
+        why = "is it permitted?" if client.is_connected else "the connection is lost"
+        raise JetStreamError(f"no answer to $JS.API.{subject}: {why}") from error
     failure = _decode(message.data, _Failure).error
     if failure is not None:
         kind = StreamMissingError if failure.err_code == _NOT_FOUND else JetStreamError

@@ -11,7 +11,7 @@ from nats.aio.msg import Msg
 from nats.js.api import Header
 
 from shards.sources import jetstream
-from shards.sources.jetstream import JetStreamError
+from shards.sources.jetstream import JetStreamError, StreamInfo
 from shards.sources.stream_parser import StreamMessages
 from shards.sources.stream_progress import StreamProgress, StreamSink
 
@@ -135,11 +135,15 @@ class StreamReader:
             await asyncio.sleep(PROBE_SECONDS)
             if self._under_way and time.monotonic() - self._heard_at > SILENCE_SECONDS:
                 self.end("the server is silent")
-            if self._has_new:
-                continue
-            info = await jetstream.stream_info(self._client, self._stream)
-            if not self._progress.fits(self._stream, info):
-                self.end("the stream is not the one that it was")
-            elif not self._has_new:
-                self.lag = info.state.last_seq - self._progress.sequence
-                self._progress.note_end(info)
+            if not self._has_new:
+                self._take_state(await jetstream.stream_info(self._client, self._stream))
+
+    def _take_state(self, info: StreamInfo) -> None:
+        """Take an answer, unless messages have come meanwhile: it may be older than they are."""
+        if self._has_new:
+            return
+        if not self._progress.fits(self._stream, info):
+            self.end("the stream is not the one that it was")
+            return
+        self._progress.note_end(info)
+        self.lag = info.state.last_seq - self._progress.sequence

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from shards.ipc.messages import AlarmLines, Ready, Saved, Synced, WorkerReport
 from shards.ledger import Ledger
+from shards.positions import life_of
 from shards.router.stream_router import ShardStart
 from shards.supervisor.alarm_writer import AlarmWriter
 from shards.supervisor.ledger_aggregator import LedgerAggregator
@@ -66,6 +67,9 @@ class ReportTaker:
         self._starting[worker] = False
 
     def _note_start(self, worker: int, position: int, processed: int, stream: str) -> None:
+        before = self._starts[worker]
+        if not stream and life_of(position) == life_of(before.position):
+            stream = before.stream  # which a worker that was started again does not know yet
         self._starts[worker] = ShardStart(position, stream)
         self._aggregator.checkpoint_holds(worker, processed)
 

@@ -49,19 +49,24 @@ class Deliveries:
         if not self._has_stream:
             yield batch
             return
-        if batch.stream:
-            self._progress.stream = batch.stream
         position = self._progress.position
         if not batch.now:
             self.reach(batch.last)
+            self._note_stream(batch.stream)
         if not batch.now or batch.last < position or (batch.last == position and batch.events):
             return
         batch = batch.after(position)
         for limit in sorted({self.written_until, *self._ahead.values()}):
             if batch.first <= limit < batch.last:
                 yield batch.until(limit)
+                self._note_stream(batch.stream)
                 batch = batch.after(limit)
         yield batch
+        self._note_stream(batch.stream)
+
+    def _note_stream(self, stream: str) -> None:
+        """Note the stream, not before the position is one in it: a checkpoint may be due."""
+        self._progress.stream = stream or self._progress.stream
 
     def reach(self, position: int) -> None:
         """All deliveries up to this position have been processed."""

@@ -257,7 +257,7 @@ class Shard:
             saved=checkpoints.position,
             saved_processed=checkpoints.processed,
             saved_sync=checkpoints.synced,
-            stream=self.progress.stream,
+            stream=checkpoints.stream,
             busy_seconds=self._busy_seconds,
             active_directives=self._active_directives,
             details=self._take_details(checkpoints) if details else None,

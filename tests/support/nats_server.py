@@ -556,14 +556,23 @@ def _shut(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
 
-def frame(subject: str, payload: bytes) -> bytes:
+def frame(subject: str, payload: bytes, reply: str = "") -> bytes:
     """What publishes one message."""
-    return b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(payload), payload)
+    to = f"{subject} {reply}".rstrip().encode()
+    return b"PUB %b %d\r\n%b\r\n" % (to, len(payload), payload)
+
+
+def frame_with_headers(subject: str, payload: bytes, headers: bytes) -> bytes:
+    """What publishes one message with headers, which are lines that end in CR and LF."""
+    headers = b"NATS/1.0\r\n%b\r\n" % headers
+    sizes = len(headers), len(headers) + len(payload)
+    return b"HPUB %b %d %d\r\n%b%b\r\n" % (subject.encode(), *sizes, headers, payload)
 
 
 def _introduction(login: Login, info: Mapping[str, Any]) -> dict[str, Any]:
     """What a client says first."""
     known: dict[str, Any] = {"verbose": False, "pedantic": False, "lang": "python", "version": "1"}
+    known["headers"] = True
     if login.user:
         known |= {"user": login.user, "pass": login.password}
     if login.credentials is not None:

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shards.alarm_files import ALARM_EVENTS, ALARMS, AlarmFiles
 from shards.config.config_folder import Config
 from shards.file_position import decode_positions
 from shards.histograms import Timings
-from shards.ipc.messages import AlarmLines, Saved, Synced, WorkerDetails
+from shards.ipc.messages import AlarmLines, Ready, Saved, Synced, WorkerDetails
 from shards.positions import base_of
+from shards.router.stream_router import ShardStart
 from shards.settings.settings import Settings
 from shards.supervisor.alarm_writer import AlarmWriter
 from shards.supervisor.ledger_aggregator import LedgerAggregator
@@ -143,3 +145,22 @@ def test_late_events_are_announced(world: World) -> None:
     for late in (0, 2, 2, 3):
         world.take(worker_report(3, late=late))
     assert world.signals.late == 2
+
+
+def test_a_worker_begins_where_its_checkpoint_is_in_the_stream_of_it(world: World) -> None:
+    """Another router reads from there. A worker that was started again may not know the stream."""
+    first, anew = base_of(1), base_of(2)
+
+    def saved(position: int, stream: str) -> ShardStart:
+        world.take(replace(worker_report(9, saved=position), stream=stream))
+        return world.reports.starts[0]
+
+    assert saved(first + 5, "A") == ShardStart(first + 5, "A")
+    assert saved(0, "B") == ShardStart(first + 5, "A")
+    world.reports.worker_ended(0, clean=False)
+    assert world.reports.starts == (ShardStart(first + 5, "A"), ShardStart())
+    world.reports.worker_is_ready(0, Ready(position=first + 7))
+    assert world.reports.starts[0] == ShardStart(first + 7, "A")
+    assert saved(first + 7, "") == ShardStart(first + 7, "A")
+    assert saved(anew + 1, "") == ShardStart(anew + 1, "")
+    assert saved(anew + 1, "B") == ShardStart(anew + 1, "B")

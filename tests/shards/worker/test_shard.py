@@ -1,6 +1,7 @@
 """A shard by itself: events and the clock. The integration tests check the rest."""
 
 import json
+from array import array
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from engine.directives.directive import parse_directives
 from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats
 from shards.histograms import LAG_BOUNDS
-from shards.ipc.messages import WorkerReport
+from shards.ipc.messages import POSITION_CODE, Batch, WorkerReport
 from shards.positions import base_of
 from shards.settings.settings import Settings
 from shards.worker.shard import Shard, WorkerSetup
@@ -295,3 +296,77 @@ def test_a_report_says_what_checkpoints_hold() -> None:
     stats = CheckpointStats(position=BASE + 7, synced=3)
     report = successor(0).make_report(stats, sync=4)
     assert (report.saved, report.saved_sync, report.sync) == (BASE + 7, 3, 4)
+
+
+# A worker that reads a stream.
+
+
+def reader(position: int = 0, written_until: int = 0) -> Shard:
+    worker = shard(0)
+    worker._has_stream = worker.deliveries._has_stream = True
+    worker.progress.position, worker.deliveries.written_until = position, written_until
+    worker.resume({})
+    return worker
+
+
+def batch(*positions: int, now: int = NOW, stream: str = "A") -> Batch:
+    """Events at these positions, with them as their ids."""
+    events = [event(0, event_id=str(position - BASE)) for position in positions]
+    packed = array(POSITION_CODE, positions).tobytes()
+    return Batch(positions[0], positions[-1], now, False, events, packed, stream)
+
+
+def process(worker: Shard, given: Batch) -> list[tuple[int, int, str]]:
+    """Number of events, position and name of the stream, after each part, as a checkpoint saves."""
+    steps = []
+    for part in worker.deliveries.new_parts(given):
+        steps.append((len(part.events), worker.progress.position, worker.progress.stream))
+        worker.process_batch(part.last, part.events, part.now)
+    return steps
+
+
+def test_a_stream_is_noted_with_a_position_in_it_and_not_before() -> None:
+    """A checkpoint may be written while a batch waits for what time causes."""
+    worker = reader()
+    assert process(worker, batch(BASE + 1, BASE + 2)) == [(2, 0, "")]
+    assert worker.progress.stream == "A"
+    anew = base_of(LIFE + 1)
+    assert process(worker, batch(anew + 1, stream="B")) == [(1, BASE + 2, "A")]
+    assert (worker.progress.position, worker.progress.stream) == (anew + 1, "B")
+    assert process(worker, batch(anew + 2, stream="")) == [(1, anew + 1, "B")]
+    assert worker.progress.stream == "B"
+
+
+def test_what_was_processed_before_is_left_out_and_the_rest_split_where_lines_are_written() -> None:
+    worker = reader(BASE + 4, written_until=BASE + 7)
+    assert process(worker, batch(BASE + 1, BASE + 4)) == []
+    given = batch(BASE + 3, BASE + 5, BASE + 7, BASE + 9)
+    assert process(worker, given) == [(2, BASE + 4, ""), (1, BASE + 7, "A")]
+    assert worker.ledger.deliveries.consumed == 3
+    assert lines_of(worker)[0] == 1
+    assert process(worker, given) == []
+
+
+def test_a_batch_without_events_moves_the_position_of_a_stream() -> None:
+    worker = reader()
+    start = Batch(BASE + 6, BASE + 5, NOW, True, [], stream="A")
+    assert process(worker, start) == [(0, 0, "")]
+    assert (worker.progress.position, worker.progress.stream) == (BASE + 5, "A")
+    assert process(worker, start) == [(0, BASE + 5, "A")]
+    assert process(worker, Batch(BASE + 5, BASE + 4, NOW, False, [], stream="A")) == []
+    assert worker.progress.position == BASE + 5
+
+
+def test_the_time_of_a_stream_never_goes_back() -> None:
+    worker = reader()
+    process(worker, batch(BASE + 1, now=NOW + 5))
+    process(worker, batch(BASE + 2, now=NOW))
+    assert worker._now == NOW + 5
+
+
+def test_a_report_names_the_stream_of_the_checkpoint() -> None:
+    """The shard may be in another one already."""
+    worker = reader()
+    process(worker, batch(BASE + 1, stream="B"))
+    report = worker.make_report(CheckpointStats(position=BASE - 7, stream="A"))
+    assert (report.saved, report.stream) == (BASE - 7, "A")
