@@ -20,13 +20,16 @@ def permitted_faults(source: str, victims: Collection[str]) -> frozenset[str]:
     return _LOSSES if _loses_events(source, victims) else frozenset()
 
 
-def counts_are_exact(source: str, victims: Collection[str]) -> bool:
-    """Whether the ledger must have received as many events as were sent.
+def received_at_most(source: str, victims: Collection[str], sent: int, again: int) -> int | None:
+    """The largest number of events that the ledger may have received; the smallest is `sent`.
 
-    Each life of a supervisor has a ledger of its own, and what a router had received since its last
-    report dies with it.
+    None if it says nothing: each life of a supervisor has a ledger of its own, and what a router
+    had received over HTTP or core NATS since its last report dies with it. `again`: events that
+    were sent again, which a spool may have twice.
     """
-    return not {"supervisor", "router"} & set(victims) and not _loses_events(source, victims)
+    if "supervisor" in victims or _loses_events(source, victims):
+        return None
+    return sent + again if source == "spool" else sent
 
 
 def _loses_events(source: str, victims: Collection[str]) -> bool:
