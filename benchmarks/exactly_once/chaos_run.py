@@ -100,6 +100,8 @@ def run_chaos(plan: ChaosPlan, folder: Path) -> ChaosResult:
         sent = _number_sent(system, stream)
         most = received_at_most(plan.source, victims, sent, sender.sent_again)
         ended = system.stop()
+        if sent < stream.sent:
+            faults.append(f"{stream.sent} events were acknowledged, {sent} are in the stream")
         faults += _faults_of_ledgers(reader, ended.ledger)
         faults += _faults_of_received(plan, ended.ledger, sent, most)
         faults += _faults_of_lives(system, ended)

@@ -4,8 +4,9 @@ from collections.abc import Collection
 
 CHILDREN = ("worker", "router")
 """Victims that the service starts again by itself, and only so often."""
-PROCESSES = (*CHILDREN, "supervisor", "nats")
-"""Victims of SIGKILL."""
+PROCESSES = (*CHILDREN, "supervisor", "all", "nats")
+"""Victims of SIGKILL; all: the supervisor and its children, at once."""
+_SERVICE = {"supervisor", "all"}
 HINDRANCES = ("pause", "disk", "rotate")
 """pause: SIGSTOP of any process for a while; disk: no room for a while; rotate: renamed files."""
 VICTIMS = (*PROCESSES, *HINDRANCES)
@@ -27,7 +28,7 @@ def received_at_most(source: str, victims: Collection[str], sent: int, again: in
     had received over HTTP or core NATS since its last report dies with it. `again`: events that
     were sent again, which a spool may have twice.
     """
-    if "supervisor" in victims or _loses_events(source, victims):
+    if _SERVICE & set(victims) or _loses_events(source, victims):
         return None
     return sent + again if source == "spool" else sent
 
@@ -36,4 +37,6 @@ def _loses_events(source: str, victims: Collection[str]) -> bool:
     """Whether events in memory, or on their way from NATS, may be lost."""
     if source in ("stream", "spool"):
         return False
-    return bool({"router", "supervisor"} & set(victims)) or (source == "nats" and "nats" in victims)
+    if {"router", *_SERVICE} & set(victims):
+        return True
+    return source == "nats" and "nats" in victims

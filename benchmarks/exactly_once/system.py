@@ -130,12 +130,15 @@ class System:
         self._children.update(zip(ended, new, strict=False))
         return len(ended) <= len(new)
 
-    def kill_supervisor(self) -> None:
+    def kill_supervisor(self, *, with_children: bool = False) -> None:
         """Kill the supervisor, wait until its children have ended too, and start it again."""
         service = self.service
         self._killed.append(service)
-        service.send_signal(signal.SIGKILL)
-        service.process.wait(DEADLINE)
+        if with_children:
+            service.kill_all()
+        else:
+            service.send_signal(signal.SIGKILL)
+            service.process.wait(DEADLINE)
         service.wait_until_gone(DEADLINE)
         self._deaths.clear()
         self._start_service()

@@ -16,7 +16,7 @@ KILLS = 4
         ("nats", ["worker"]),
         ("http", ["supervisor"]),
         ("stream", ["supervisor", "nats", "router"]),
-        ("spool", ["supervisor", "router"]),
+        ("spool", ["all", "supervisor", "router"]),
     ],
 )
 def test_deaths_cost_and_repeat_no_more_than_is_promised(
