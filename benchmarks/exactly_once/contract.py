@@ -4,8 +4,9 @@ from collections.abc import Collection
 
 CHILDREN = ("worker", "router")
 """Victims that the service starts again by itself, and only so often."""
-PROCESSES = (*CHILDREN, "supervisor", "nats")
-"""Victims of SIGKILL."""
+PROCESSES = (*CHILDREN, "supervisor", "all", "nats")
+"""Victims of SIGKILL; all: the supervisor and its children, at once."""
+_SERVICE = {"supervisor", "all"}
 HINDRANCES = ("pause", "disk", "rotate")
 """pause: SIGSTOP of any process for a while; disk: no room for a while; rotate: renamed files."""
 VICTIMS = (*PROCESSES, *HINDRANCES)
@@ -20,17 +21,22 @@ def permitted_faults(source: str, victims: Collection[str]) -> frozenset[str]:
     return _LOSSES if _loses_events(source, victims) else frozenset()
 
 
-def counts_are_exact(source: str, victims: Collection[str]) -> bool:
-    """Whether the ledger must have received as many events as were sent.
+def received_at_most(source: str, victims: Collection[str], sent: int, again: int) -> int | None:
+    """The largest number of events that the ledger may have received; the smallest is `sent`.
 
-    Each life of a supervisor has a ledger of its own, and what a router had received since its last
-    report dies with it.
+    None if it says nothing: each life of a supervisor has a ledger of its own, and what a router
+    had received over HTTP or core NATS since its last report dies with it. `again`: events that
+    were sent again, which a spool may have twice.
     """
-    return not {"supervisor", "router"} & set(victims) and not _loses_events(source, victims)
+    if _SERVICE & set(victims) or _loses_events(source, victims):
+        return None
+    return sent + again if source == "spool" else sent
 
 
 def _loses_events(source: str, victims: Collection[str]) -> bool:
     """Whether events in memory, or on their way from NATS, may be lost."""
     if source in ("stream", "spool"):
         return False
-    return bool({"router", "supervisor"} & set(victims)) or (source == "nats" and "nats" in victims)
+    if {"router", *_SERVICE} & set(victims):
+        return True
+    return source == "nats" and "nats" in victims

@@ -94,6 +94,8 @@ class Injector(threading.Thread):
                 self._system.kill_child(victim)
             case "supervisor":
                 self._system.kill_supervisor()
+            case "all":
+                self._system.kill_supervisor(with_children=True)
             case "nats":
                 self._system.restart_nats(self._random.uniform(*_NATS_DOWN_SECONDS))
             case "pause":

@@ -114,21 +114,31 @@ class System:
 
     def kill_child(self, name: str) -> None:
         """Kill a child, and wait until there is a process in its place."""
-        known = self.service.children()
-        os.kill(self._children[name], signal.SIGKILL)
+        wait_until(self._all_live, "the restart of a child that has ended by itself")
+        pid = self._children[name]
+        os.kill(pid, signal.SIGKILL)
         self._deaths[name].append(time.monotonic())
+        wait_until(lambda: self._all_live(but=pid), f"a restart of {name}")
 
-        def new() -> list[int]:
-            return [pid for pid in self.service.children() if pid not in known]
+    def _all_live(self, but: int = 0) -> bool:
+        """Whether all children live, and `but` does not; finds those that were started again."""
+        living = self.service.children()
+        if but in living:
+            return False
+        ended = [name for name, pid in self._children.items() if pid not in living]
+        new = [pid for pid in living if pid not in self._children.values()]
+        self._children.update(zip(ended, new, strict=False))
+        return len(ended) <= len(new)
 
-        self._children[name] = wait_until(new, f"a restart of {name}")[-1]
-
-    def kill_supervisor(self) -> None:
+    def kill_supervisor(self, *, with_children: bool = False) -> None:
         """Kill the supervisor, wait until its children have ended too, and start it again."""
         service = self.service
         self._killed.append(service)
-        service.send_signal(signal.SIGKILL)
-        service.process.wait(DEADLINE)
+        if with_children:
+            service.kill_all()
+        else:
+            service.send_signal(signal.SIGKILL)
+            service.process.wait(DEADLINE)
         service.wait_until_gone(DEADLINE)
         self._deaths.clear()
         self._start_service()

@@ -10,16 +10,25 @@ KILLS = 4
 
 
 @pytest.mark.parametrize(
-    ("source", "victim"),
-    [("http", "worker"), ("nats", "worker"), ("http", "supervisor")],
+    ("source", "victims"),
+    [
+        ("http", ["worker"]),
+        ("nats", ["worker"]),
+        ("http", ["supervisor"]),
+        ("stream", ["supervisor", "nats", "router"]),
+        ("spool", ["all", "supervisor", "router"]),
+    ],
 )
 def test_deaths_cost_and_repeat_no_more_than_is_promised(
-    source: str, victim: str, tmp_path: Path
+    source: str, victims: list[str], tmp_path: Path
 ) -> None:
+    weights = dict.fromkeys(victims, 1.0)
     plan = ChaosPlan(
-        source=source, seconds=6, rate=1000, kills=KILLS, victims={victim: 1}, workers=2, seed=3
+        source=source, seconds=6, rate=1000, kills=KILLS, victims=weights, workers=2, seed=3
     )
     result = run_chaos(plan, tmp_path)
     assert result.as_promised, (result.faults, result.verdict.faults, result.verdict.examples)
-    assert [kill.kind for kill in result.kills] == [victim] * KILLS
+    assert len(result.kills) == KILLS
+    assert {kill.kind for kill in result.kills} == set(victims)
     assert result.verdict.alarms_expected > 1000
+    assert bool(result.permitted) == (victims == ["supervisor"])
