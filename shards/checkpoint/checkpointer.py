@@ -78,6 +78,8 @@ class Checkpointer:
         """Directives whose mark as handed over to another program the next checkpoint removes."""
         self._obsolete_files: Collection[int] = ()
         """Directives whose saved files are removed once a checkpoint holds their backlogs."""
+        self._alarm_files = b""
+        """Where the alarm files were at the last checkpoint, as Synced says it."""
         self._due = asyncio.Event()
         """Whether the next checkpoint is to be written at once."""
         self._ending = False
@@ -107,6 +109,7 @@ class Checkpointer:
         if self._has_stream:
             self.ahead = restore_positions(self._progress, self._store, self._directives)
         self._obsolete_files = restored.files
+        self._alarm_files = restored.alarm_files
         self._encoder.hold(restored.held)
         self._unsaved = restored.unsaved
         self._correlator.take_changed()  # all that were restored
@@ -157,10 +160,11 @@ class Checkpointer:
             cut = self._begin_cut()
             rows = await cut.encode()
             confirmed = await synced
-            all_rows = chain(rows, (cut.shard_row(confirmed.files),))
+            all_rows = chain(rows, (cut.shard_row(confirmed.files or self._alarm_files),))
             if await asyncio.to_thread(self._write_rows, all_rows, cut.closed):
                 self.stats.position, self.stats.processed = cut.position, cut.processed
                 self.stats.synced = confirmed.sync
+                self._alarm_files = confirmed.files or self._alarm_files
                 self.stats.stream = cut.stream
                 self.stats.written_at = time.time()
                 observe(self.stats.durations, CHECKPOINT_BOUNDS, time.monotonic() - started)
@@ -275,7 +279,7 @@ class Checkpointer:
             self._is_whole_due = True
         for _ in range(2):  # the first attempt may find out that the file is lost
             cut = self._begin_cut()
-            shard = cut.shard_row(files, ended=True)
+            shard = cut.shard_row(files or self._alarm_files, ended=True)
             if self._write_rows(chain(cut.encode_lazily(), (shard,)), cut.closed):
                 return True
         return False

@@ -30,13 +30,14 @@ class Restored(Struct, frozen=True):
 
     `keys`: of all backlogs that are restored, or have rows; `unsaved`: of these, the ones whose
     rows are not as they would be written again; `held`: items in blocks. `files`: directives that
-    have a saved file.
+    have a saved file. `alarm_files`: where these were, if it is a checkpoint of this run.
     """
 
     keys: set[BacklogKey]
     unsaved: set[BacklogKey]
     held: Mapping[BacklogKey, HeldItems]
     files: Collection[int]
+    alarm_files: bytes
 
 
 def restore_shard(
@@ -61,9 +62,9 @@ def restore_shard(
         dropped += correlator.restore((replace(state, ids_only=ids_only),))
     log_dropped(dropped)
     number = len(recovered.states) - len(dropped)
-    goes_on = _restore_progress(progress, store)
+    alarm_files = _restore_progress(progress, store)
     backlogs = progress.ledger.backlogs
-    if goes_on:
+    if alarm_files is not None:
         backlogs["interrupted"] += backlogs["open"] - number
     else:
         backlogs["restored"] += number
@@ -75,6 +76,7 @@ def restore_shard(
         keys - {key for key in recovered.current_rows if correlator.is_open(key)},
         {key: held for key, held in recovered.rows.items() if held.numbers},
         recovered.files,
+        alarm_files or b"",
     )
 
 
@@ -87,23 +89,26 @@ def _restore_memory(
     return {directive for _, directive in memory.taken.stamps.values()}
 
 
-def _restore_progress(progress: ShardProgress, store: CheckpointStore) -> bool:
-    """Go on with the position and counts that this worker saved; False if it saved none."""
+def _restore_progress(progress: ShardProgress, store: CheckpointStore) -> bytes | None:
+    """Go on with the position and counts that this worker saved in this run.
+
+    Returns where the alarm files were then; None if it has saved nothing.
+    """
     try:
         saved = store.load_shard(progress.worker, progress.run)
-        ledger = decode_ledger(saved[1]) if saved else None
+        ledger = decode_ledger(saved.counts) if saved else None
     except (CheckpointError, ValueError):  # recover_backlogs has logged what is unreadable
-        return False
+        return None
     if saved is None or ledger is None:
-        return False
+        return None
     counts = progress.ledger
     capped = counts.capped  # the correlator's
     capped.update(ledger.capped)
     for name in ledger.__struct_fields__:
         setattr(counts, name, getattr(ledger, name))
     counts.capped = capped
-    progress.position = saved[0]
-    return True
+    progress.position = saved.position
+    return saved.files
 
 
 def restore_positions(

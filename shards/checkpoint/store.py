@@ -84,8 +84,8 @@ class CheckpointStore:
         with self._connected() as connection:
             return tables.load_memory(connection, self._memory_since(now_ns))
 
-    def load_shard(self, worker: int, run: str) -> tuple[int, bytes] | None:
-        """The position and the counts of a shard in this run of the service, if it saved any."""
+    def load_shard(self, worker: int, run: str) -> ShardRow | None:
+        """What a shard has saved in this run of the service, if it has."""
         with self._connected() as connection:
             return tables.load_shard(connection, worker, run)
 

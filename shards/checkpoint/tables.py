@@ -69,7 +69,7 @@ DELETE FROM memory WHERE until < ? OR rowid <= (SELECT max(rowid) FROM memory) -
 """
 _SHARD = "worker, run, position, counts, workers, nodes, stream, files, ended, at"
 _REPLACE_SHARDS = f"REPLACE INTO shard ({_SHARD}) VALUES {{}}"
-_LOAD_SHARD = "SELECT position, counts FROM shard WHERE worker = ? AND run = ?"
+_LOAD_SHARD = f"SELECT {_SHARD} FROM shard WHERE worker = ? AND run = ?"
 _LOAD_SHARDS = f"SELECT {_SHARD} FROM shard ORDER BY at, worker"
 _DELETE_SHARD = "DELETE FROM shard WHERE workers = ? AND nodes = ? AND worker = ?"
 _RECLAIM = f"DELETE FROM handed_over WHERE directive IN ({_DIRECTIVES})"
@@ -235,10 +235,10 @@ def forget_memory(connection: sqlite3.Connection, before: int) -> None:
     connection.execute(_FORGET_MEMORY, (before, MAX_MEMORY_ROWS))
 
 
-def load_shard(connection: sqlite3.Connection, worker: int, run: str) -> tuple[int, bytes] | None:
-    """The position and the counts of a shard in this run of the service, if there are any."""
-    row: tuple[int, bytes] | None = connection.execute(_LOAD_SHARD, (worker, run)).fetchone()
-    return row
+def load_shard(connection: sqlite3.Connection, worker: int, run: str) -> ShardRow | None:
+    """What a shard has saved in this run of the service, if it has."""
+    row = connection.execute(_LOAD_SHARD, (worker, run)).fetchone()
+    return ShardRow(*row) if row else None
 
 
 def load_shards(connection: sqlite3.Connection) -> list[ShardRow]:

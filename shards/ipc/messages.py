@@ -183,7 +183,8 @@ class Saved(Struct, frozen=True, tag=True):
 class Synced(Struct, frozen=True, tag=True):
     """To a worker: the lines of its reports up to the one with this number are on the disk.
 
-    `files`: FilePositions in MessagePack, before which these lines are; b"" if they are not known.
+    `files`: FilePositions in MessagePack, before which these lines are; b"" if they are not known,
+    or if the worker may still report lines again that are before: then the last ones hold on.
     """
 
     sync: int

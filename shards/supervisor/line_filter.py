@@ -30,6 +30,21 @@ class LineFilter:
         self._repeated: Counter[int] = Counter()
         """Hashes of lines that the worker may report again."""
         self._sync = self._saved_sync = 0
+        self._died_at = -1
+        """Position up to which all lines were written when the last worker died."""
+        self._syncs_there = 0
+        """Number of syncs of the present worker there, or further."""
+        self._settled_sync = 0
+        """The number of the first sync at which it was settled."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the worker has come as far as the one before: no line of that one comes again.
+
+        It has also done what time causes there once a delivery follows, or at a second sync: syncs
+        belong to checkpoints, and time goes on between two of them.
+        """
+        return self.position > self._died_at or self._syncs_there > 1
 
     def note(self, report: AlarmLines) -> None:
         """Note lines that have been written."""
@@ -46,12 +61,17 @@ class LineFilter:
         self._last = [lines for lines in (*self._partial, report.alarms) if lines]
         self._partial = []
         self._sync = max(self._sync, report.sync)
+        if report.sync:
+            self._syncs_there += report.position >= self._died_at
+            if self.is_settled and not self._settled_sync:
+                self._settled_sync = report.sync
 
     def note_saved(self, sync: int) -> None:
         """A checkpoint holds the effect of all reports up to the one with this number."""
         if sync > self._saved_sync:  # every report has the number
             self._saved_sync = sync
-            self._repeated.clear()
+            if 0 < self._settled_sync <= sync:
+                self._repeated.clear()
             self._since = {key: at for key, at in self._since.items() if at >= sync}
 
     def worker_died(self) -> None:
@@ -63,6 +83,7 @@ class LineFilter:
             self._repeated.clear()
         self._since.clear()
         self._sync = self._saved_sync = 0
+        self._died_at, self._syncs_there, self._settled_sync = self.position, 0, 0
 
     def new_lines(self, lines: bytes) -> bytes:
         """The lines without those that are written already."""

@@ -97,7 +97,7 @@ class ReportTaker:
             self._observer.wrote(worker, new)
             if isinstance(report, WorkerReport):
                 if report.sync:
-                    await self._sync(report.sync, to_worker)
+                    await self._sync(worker, report.sync, to_worker)
                 self._take_saved(worker, report, to_router)
         self.writing.discard(worker)
 
@@ -110,12 +110,15 @@ class ReportTaker:
             self._aggregator.add(Ledger(outdated=outdated))
         return replace(report, alarm_events=alarm_events, alarms=alarms)
 
-    async def _sync(self, number: int, to_worker: Callable[[Synced], None]) -> None:
+    async def _sync(self, worker: int, number: int, to_worker: Callable[[Synced], None]) -> None:
         """Sync the lines written so far, and tell the worker where in the files they end.
 
-        No later line of the worker is before that, whatever others write meanwhile.
+        No later line of the worker is before that, whatever others write meanwhile. That cannot be
+        said of a worker that has not come as far as the one before it.
         """
         positions = self._written.positions or self._alarm_writer.ends()
+        if not self._filters[worker].is_settled:
+            positions = None
         if await self._alarm_writer.sync():
             files = msgspec.msgpack.encode(positions) if positions else b""
             to_worker(Synced(number, files))

@@ -68,7 +68,7 @@ def saved(folder: Path, number: int = 0, run: str = RUN) -> tuple[int, Ledger] |
     """Position and counts in the checkpoint."""
     with closing(CheckpointStore(checkpoint_path(Settings(log_dir=folder)))) as store:
         row = store.load_shard(number, run)
-    return None if row is None else (row[0], decode_ledger(row[1]))
+    return None if row is None else (row.position, decode_ledger(row.counts))
 
 
 def backlog_rows(folder: Path) -> int:

@@ -65,10 +65,34 @@ def test_a_checkpoint_ends_the_muting_and_forgets_the_lines_that_it_rests_on() -
     assert lines.new_lines(b"3\n") == b"", "it came after the checkpoint"
     lines.note_saved(0)
     assert lines.new_lines(b"2\n") == b""
-    note(lines, b"4\n", 6)
+
+
+def test_the_muting_ends_with_a_checkpoint_of_a_worker_that_has_come_as_far() -> None:
+    lines = LineFilter()
+    note(lines, b"time\n", 6)
     lines.worker_died()
-    lines.note_saved(1)  # the first checkpoint of the new worker
-    assert lines.new_lines(b"4\n") == b"4\n"
+    note(lines, b"", 4, sync=1)  # it is restored, and gets deliveries again
+    lines.note_saved(1)
+    note(lines, b"", 6, sync=2)  # time may still cause lines there
+    lines.note_saved(2)
+    assert not lines.is_settled
+    assert lines.new_lines(b"time\n") == b""
+    note(lines, b"", 6, sync=3)
+    assert lines.is_settled
+    lines.note_saved(3)
+    assert lines.new_lines(b"time\n") == b"time\n"
+
+
+def test_a_delivery_after_the_death_settles_a_worker() -> None:
+    lines = LineFilter()
+    note(lines, b"time\n", 6)
+    lines.worker_died()
+    note(lines, b"", 7)
+    assert lines.is_settled
+    assert lines.new_lines(b"time\n") == b"", "until a checkpoint rests on it"
+    note(lines, b"", 7, sync=1)
+    lines.note_saved(1)
+    assert lines.new_lines(b"time\n") == b"time\n"
 
 
 def test_a_number_that_every_report_repeats_is_looked_at_once() -> None:

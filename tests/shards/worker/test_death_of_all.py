@@ -32,6 +32,7 @@ from shards.worker.shard import Shard
 from tests.shards.worker.test_death import (
     OPTIONS,
     Action,
+    DeathError,
     Files,
     World,
     check,
@@ -100,13 +101,21 @@ class Service(World):
     """A service over all its runs.
 
     `stream`: what was delivered since the checkpoint is given again, otherwise nothing is.
-    `power`: each death is a power failure.
+    `power`: each death is a power failure. `worker_dies_at`: a step at which the worker dies alone,
+    unless it is one of the supervisor.
     """
 
     def __init__(
-        self, folder: Path, dies_at: Sequence[int], *, stream: bool = True, power: bool = False
+        self,
+        folder: Path,
+        dies_at: Sequence[int],
+        *,
+        stream: bool = True,
+        power: bool = False,
+        worker_dies_at: int = 0,
     ) -> None:
         self._folder = folder
+        self._worker_dies_at = worker_dies_at
         self._disk = Disk(folder)
         self._stream, self._power = stream, power
         self._runs = 0
@@ -114,26 +123,35 @@ class Service(World):
         self._random = Random(folder.name)
         super().__init__(folder, dies_at)
 
+    def _step(self) -> None:
+        super()._step()
+        if self.steps == self._worker_dies_at:
+            raise DeathError
+
     def _start(self, *, is_first: bool) -> None:
-        assert is_first, "no worker dies alone"
+        assert is_first
         self._runs += 1
         self._files = AlarmFiles(self._folder)
         written = read_former_run(checkpoint_path(self._setup.settings), self._files).written
         self._aggregator = LedgerAggregator(1)
         config = Config(directives=(), assets=(), rejected=0, hash="")
         observer = Observer(Settings(), config, [1], self._aggregator)
-        writer = Writer(self._files, self._disk, self._step)
+        writer = Writer(self._files, self._disk, super()._step)
         self._reports = ReportTaker(1, self._aggregator, observer, writer, None, written)
         self._synced: dict[int, Synced] = {}
+        self._start_worker(is_first=True)
+
+    def _start_worker(self, *, is_first: bool) -> None:
         progress = ShardProgress(0, "run" if self._stream else f"run {self._runs}")
-        self._shard = Shard(self._setup, progress=progress)
+        written_until = self._reports.written_until(0)
+        self._shard = Shard(self._setup, progress=progress, written_until=written_until)
         self._checkpointer = Checkpointer(
             self._shard.correlator,
             self._shard.directives,
             progress,
             self._setup.settings,
             OPTIONS,
-            first_start=True,
+            first_start=is_first,
             sync_lines=self._sync_lines,
         )
         self._checkpointer.restore()
@@ -144,6 +162,11 @@ class Service(World):
         self._files.close()
 
     def _begin_again(self) -> list[Action]:
+        if self.steps == self._worker_dies_at:
+            self._checkpointer._store.close()
+            self._reports.worker_ended(0, clean=False)
+            self._start_worker(is_first=False)
+            return self._give_again()
         self.outdated += self._aggregator.total().outdated
         self._close()
         if self._power:
@@ -152,6 +175,10 @@ class Service(World):
             with (self._folder / ALARMS).open("ab") as file:
                 file.write(b'{"alarm_id":"torn')
         self._start(is_first=True)
+        return self._give_again()
+
+    def _give_again(self) -> list[Action]:
+        """The deliveries that are given again, with reports and checkpoints between them."""
         again: list[Action] = []
         for batch in self._kept if self._stream else ():
             again.append(("again", batch))
@@ -212,7 +239,7 @@ def history(random: Random) -> list[Action]:
     return actions
 
 
-def run(folder: Path, actions: Sequence[Action], *dies_at: int, **how: bool) -> Service:
+def run(folder: Path, actions: Sequence[Action], *dies_at: int, **how: Any) -> Service:
     service = Service(folder, dies_at, **how)
     service.run(actions)
     return service
@@ -246,6 +273,21 @@ def test_several_deaths_of_all_change_no_line(tmp_path: Path, seed: int, power: 
     deaths = sorted(random.sample(range(1, without.steps - 5), 4))
     found = run(tmp_path / "with", actions, *deaths, power=power)
     check(files_of(found), files_of(without))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_death_of_all_soon_after_that_of_a_worker_changes_no_line(
+    tmp_path: Path, seed: int
+) -> None:
+    """The worker may not have come as far as the one before it had."""
+    random = Random(seed)
+    actions = history(random)
+    without = run(tmp_path / "without", actions)
+    expected = files_of(without)
+    for step in range(1, without.steps - 5):
+        then = step + random.randint(1, 40)
+        found = run(tmp_path / str(step), actions, then, worker_dies_at=step)
+        check(files_of(found), expected)
 
 
 @pytest.mark.parametrize("seed", range(1, 3))
