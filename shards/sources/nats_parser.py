@@ -48,8 +48,6 @@ class EventParser(Parser):
         self._take = take
         self._known: dict[bytes, int] = {}
         """Payload sizes by control line, for events without headers that have been seen."""
-        self._size_of: Callable[[bytes], int | None] = self._known.get
-        """The payload size of an event, by its control line; None for other and unknown lines."""
         self.received = 0
         """Number of events over all connections."""
         super().__init__(client)
@@ -83,10 +81,10 @@ class EventParser(Parser):
         self, data: bytes, events: list[bytes], others: list[bytes]
     ) -> tuple[bytes, int]:
         """Split frames into events and others; returns the rest and its number of missing bytes."""
-        size_of, find, add, length = self._size_of, data.find, events.append, len(data)
+        known, find, add, length = self._known.get, data.find, events.append, len(data)
         at = 0
         while (end := find(_LINE_END, at)) >= 0:
-            size = size_of(data[at:end])
+            size = known(data[at:end])
             if size is not None:  # an event, the usual case
                 start = end + 2
                 stop = start + size

@@ -25,6 +25,9 @@ _PLACE = re.compile(
 
 A sequence has to fit in a position: see positions.py.
 """
+_USUAL_END = rb"[^ ]+ ([0-9]{1,10})\r\n"
+"""Of the control line of an event, after the consumer: the rest of the reply subject, the size."""
+_LINE_END = b"\r\n"
 _NANOSECONDS = 1_000_000_000
 
 
@@ -39,6 +42,9 @@ class StreamMessages(NamedTuple):
     last: int
     time: int
     events: list[bytes]
+
+
+_Match = Callable[[bytes, int], "re.Match[bytes] | None"]
 
 
 class _Place(NamedTuple):
@@ -63,12 +69,17 @@ class StreamParser(EventParser):
         super().__init__(client, "", self._take_payloads)
         self._subject_of_events = subject.encode()
         self._take_messages = take_messages
-        self._event_start = b"MSG %b " % self._subject_of_events
-        self._size_of = self._size_of_message
         self._consumer = b"\0"
         """The consumer whose messages are taken, between dots: nothing before there is one."""
+        self._match_usual: _Match | None = None
+        """Matches the control line of an event without headers, once one has come."""
         self.lag = 0
         """Messages that the server has not delivered yet, as of the last one."""
+
+    def use_consumer(self, name: str) -> None:
+        """Take the messages of this consumer from now on, and of no other one."""
+        self._consumer = b".%b." % name.encode()
+        self._match_usual = None
 
     def _split_frames(
         self, data: bytes, events: list[bytes], others: list[bytes]
@@ -77,21 +88,22 @@ class StreamParser(EventParser):
         """The control lines of the messages of this read."""
         self._others: set[int] = set()
         """Of these, the indexes of messages of another subject."""
-        return super()._split_frames(data, events, others)
+        at = self._split_usual(data, self._match_usual, events) if self._match_usual else 0
+        return super()._split_frames(data[at:], events, others)
 
-    def use_consumer(self, name: str) -> None:
-        """Take the messages of this consumer from now on, and of no other one."""
-        self._consumer = b".%b." % name.encode()
-
-    def _size_of_message(self, line: bytes) -> int | None:
-        """The payload size of an event without headers; None for other lines."""
-        if not (line.startswith(self._event_start) and self._consumer in line):
-            return None
-        size = int(line[line.rfind(b" ") + 1 :])
-        if not 0 <= size <= self._client.max_payload:
-            raise ProtocolError
-        self._lines.append(line)
-        return size
+    def _split_usual(self, data: bytes, match: _Match, events: list[bytes]) -> int:
+        """Split events without headers up to the first other frame; returns where that begins."""
+        at = 0
+        add_event, add_line = events.append, self._lines.append
+        while found := match(data, at):
+            start = found.end()
+            stop = start + int(found[1])
+            if data[stop : stop + 2] != _LINE_END:
+                break  # an invalid frame, or one whose end has not arrived
+            add_line(data[at : start - 2])
+            add_event(data[start:stop])
+            at = stop + 2
+        return at
 
     def _read_line(self, line: bytes) -> tuple[bool, int, int]:
         """As in EventParser; messages of any subject of the stream count as events at first."""
@@ -103,6 +115,9 @@ class StreamParser(EventParser):
             raise ProtocolError
         if message[1] != self._subject_of_events:
             self._others.add(len(self._lines))
+        elif not headers and self._match_usual is None:
+            start = line[: line.index(self._consumer)] + self._consumer
+            self._match_usual = re.compile(re.escape(start) + _USUAL_END).match
         self._lines.append(line)
         return True, headers, size
 
