@@ -1,7 +1,9 @@
 """Set-up of all tests: the Hypothesis profile, and the end of services that a test has left."""
 
+import gc
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -9,6 +11,9 @@ from loguru import logger
 
 from tests.support import serving
 from tests.support.examples import FAST_PROFILE, FULL_PROFILE
+
+MAX_LEAKED = 40
+"""Descriptors that the tests of one file may leave: libraries open some for good."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,3 +46,18 @@ def clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(name)
     yield
     logger.remove()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_descriptors_leak() -> Iterator[None]:
+    """The tests of a file close what they open: others test what happens when few are left."""
+    before = _open_descriptors()
+    yield
+    if _open_descriptors() - before > MAX_LEAKED:
+        gc.collect()
+        leaked = _open_descriptors() - before
+        assert leaked <= MAX_LEAKED, f"{leaked} descriptors are still open"
+
+
+def _open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))

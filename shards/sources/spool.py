@@ -117,18 +117,23 @@ class Spool:
         for now, events in batches:
             records.append(SpoolRecord(first, now, events))
             first += len(events)
-        if self._descriptor < 0 or self._size >= SEGMENT_BYTES:
-            self._begin_segment()
-        data = b"".join(map(self._frame, records))
+        try:
+            if self._descriptor < 0 or self._size >= SEGMENT_BYTES:
+                self._begin_segment()
+            self._write_durably(b"".join(map(self._frame, records)))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._folder)) from error
+        self.last = first - 1
+        return records
+
+    def _write_durably(self, data: bytes) -> None:
         try:
             _write(self._descriptor, data)
             os.fdatasync(self._descriptor)
-        except OSError as error:
+        except OSError:
             self._undo()
-            raise OSError(error.errno, error.strerror, str(self._folder)) from error
+            raise
         self._size += len(data)
-        self.last = first - 1
-        return records
 
     def _frame(self, record: SpoolRecord) -> bytes:
         payload = _encode(record)
@@ -143,9 +148,9 @@ class Spool:
         try:
             _write(descriptor, _SEGMENT_HEADER.pack(_FORMAT, self._seed))
             sync_folder(self._folder)
-        except OSError as error:
+        except BaseException:
             os.close(descriptor)
-            raise OSError(error.errno, error.strerror, str(self._folder)) from error
+            raise
         self.close()
         self._descriptor, self._size = descriptor, _SEGMENT_HEADER.size
         if not self._segments or self._segments[-1] != first:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -11,7 +12,29 @@ from hypothesis import strategies as st
 
 from shards.durable import sync_folder
 from shards.sources import spool as module
-from shards.sources.spool import Spool
+
+
+class Spool(module.Spool):
+    """One that is closed after its test."""
+
+    def __init__(self, folder: Path, above: int = 0) -> None:
+        super().__init__(folder, above)
+        _opened.append(self)
+
+
+_opened: list[Spool] = []
+
+
+@pytest.fixture(autouse=True)
+def _close() -> Iterator[None]:
+    yield
+    close_all()
+
+
+def close_all() -> None:
+    """Close the spools that are open, as the end of a process does."""
+    while _opened:
+        _opened.pop().close()
 
 
 def events(first: int, number: int) -> list[bytes]:
@@ -247,6 +270,7 @@ def test_after_a_crash_at_any_step_all_that_was_answered_is_there(
         assert [event for _, _, event in found[: len(answered)]] == answered
         fill(again, 2)
         assert len(stored(Spool(folder))) == len(found) + 2
+        close_all()
 
 
 def _crash_once(folder: Path, sizes: list[int], dies_at: int, random: Random) -> list[bytes]:
@@ -264,5 +288,6 @@ def _crash_once(folder: Path, sizes: list[int], dies_at: int, random: Random) ->
                 spool.append([(1, new)])
                 answered += new
         except _Crash:
+            close_all()
             disk.crash()
     return answered
