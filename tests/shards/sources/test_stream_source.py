@@ -25,7 +25,7 @@ from tests.support.nats_server import Login, NatsServer, TcpProxy, frame_with_he
 from tests.support.stream_server import EVENTS, STREAM, JetStream, jetstream_server
 
 pytestmark = pytest.mark.integration
-DEADLINE = 30.0
+DEADLINE = 60.0
 aside = asyncio.to_thread
 """What blocks runs in a thread: the source goes on meanwhile."""
 

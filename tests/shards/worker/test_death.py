@@ -99,6 +99,12 @@ class World:
         self._shard = Shard(
             self._setup, progress=progress, written_until=0 if is_first else self._filter.position
         )
+        self._restore(progress, is_first=is_first)
+        for batch in self._kept:
+            if batch.last > progress.position:
+                self._deliver(batch)
+
+    def _restore(self, progress: ShardProgress, *, is_first: bool) -> None:
         self._checkpointer = Checkpointer(
             self._shard.correlator,
             self._shard.directives,
@@ -110,9 +116,6 @@ class World:
         )
         self._checkpointer.restore()
         self._shard.begin_life(1)
-        for batch in self._kept:
-            if batch.last > progress.position:
-                self._deliver(batch)
 
     def _step(self) -> None:
         self.steps += 1

@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 from shards.alarm_files import ALARM_EVENTS, ALARMS, AlarmFiles
-from shards.checkpoint.checkpointer import Checkpointer
 from shards.checkpoint.paths import checkpoint_path
 from shards.checkpoint.stats import ShardProgress
 from shards.config.config_folder import Config
@@ -30,7 +29,6 @@ from shards.supervisor.observer import Observer
 from shards.supervisor.report_taker import ReportTaker
 from shards.worker.shard import Shard
 from tests.shards.worker.test_death import (
-    OPTIONS,
     Action,
     DeathError,
     Files,
@@ -145,17 +143,7 @@ class Service(World):
         progress = ShardProgress(0, "run" if self._stream else f"run {self._runs}")
         written_until = self._reports.written_until(0)
         self._shard = Shard(self._setup, progress=progress, written_until=written_until)
-        self._checkpointer = Checkpointer(
-            self._shard.correlator,
-            self._shard.directives,
-            progress,
-            self._setup.settings,
-            OPTIONS,
-            first_start=is_first,
-            sync_lines=self._sync_lines,
-        )
-        self._checkpointer.restore()
-        self._shard.begin_life(1)
+        self._restore(progress, is_first=is_first)
 
     def _close(self) -> None:
         super()._close()
