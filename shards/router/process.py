@@ -8,6 +8,7 @@ from typing import NamedTuple
 from loguru import logger
 from multiprocess.connection import Connection
 
+from shards.checkpoint.paths import service_suffix
 from shards.clock import WallClock
 from shards.ipc.control import ControlChannel, run_child
 from shards.ipc.memory import tune_memory
@@ -125,11 +126,11 @@ class _RouterProcess:
 
     def _make_spool_source(self) -> EventSource:
         from shards.sources.http_source import HttpSource  # noqa: PLC0415
-        from shards.sources.spool_source import FOLDER, SpoolSource  # noqa: PLC0415
+        from shards.sources.spool_source import SpoolSource  # noqa: PLC0415
 
         settings, check = self._settings, EventCheck(self._router)
         http = HttpSource(check, settings.address, self._start.port, settings.api_token)
-        folder = settings.log_dir / FOLDER
+        folder = settings.log_dir / f"spool{service_suffix(settings)}"
         source = SpoolSource(self._stream_router(), http, folder, WallClock().now)
         http.use_store(source)
         return source

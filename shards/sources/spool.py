@@ -73,8 +73,16 @@ class Spool:
             for record in self._records(self._segments[-1]):
                 self.last = max(self.last, record.last)
 
-    def read(self, after: int) -> Iterator[SpoolRecord]:
-        """Read all records with events after a position, without those up to it."""
+    @property
+    def first(self) -> int:
+        """The position of the first event that can be there."""
+        return self._segments[0] if self._segments else self.last + 1
+
+    def read(self, after: int, counted: int = 0) -> Iterator[SpoolRecord]:
+        """Read all records with events after a position, without those up to it.
+
+        `counted`: the position up to which missing events have been counted before.
+        """
         expected = after + 1
         for first, following in pairwise([*self._segments, sys.maxsize]):
             if following <= expected:
@@ -84,12 +92,12 @@ class Spool:
                     break  # a write that failed, and could not be undone
                 if record.last < expected:
                     continue
-                self.missing += max(0, record.first - expected)
+                self.missing += max(0, record.first - max(expected, counted + 1))
                 skip = max(0, expected - record.first)
                 expected = record.last + 1
                 events = record.events[skip:]
                 yield replace(record, first=record.first + skip, events=events) if skip else record
-        self.missing += max(0, self.last + 1 - expected)
+        self.missing += max(0, self.last + 1 - max(expected, counted + 1))
 
     def _records(self, first: int) -> Iterator[SpoolRecord]:
         """The whole records of a segment, in their order."""

@@ -17,8 +17,6 @@ from shards.sources.http_source import HttpSource
 from shards.sources.spool import Spool, SpoolRecord
 from shards.sources.stream_progress import StreamSink
 
-FOLDER = "spool"
-"""Folder of the segments, in the log folder."""
 _NAME = "spool@"
 """In place of the name of a stream."""
 _TICK_SECONDS = 0.5
@@ -135,10 +133,15 @@ class SpoolSource:
         base = base_of(self._life)
         above = sequence_of(sink.newest) if continues else 0
         spool = await asyncio.to_thread(Spool, self._folder, above)
-        after = max(0, sink.start - base) if continues else spool.last
+        if continues:
+            after = max(0, sink.start - base)
+        elif sink.newest:  # the spool is from before a stream
+            after = spool.last
+        else:  # what it holds was accepted, and no checkpoint is left that holds the effect
+            after = spool.first - 1
         await sink.begin(base + after, 0 if continues else self._clock(), _NAME)
         number = 0
-        for record in spool.read(after):
+        for record in spool.read(after, max(0, sink.counted - base)):
             await sink.wait_for_room()
             self._take(record)
             number += len(record.events)

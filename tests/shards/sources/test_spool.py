@@ -130,6 +130,21 @@ def test_damage_in_the_middle_costs_its_record_alone_and_is_counted(tmp_path: Pa
     assert again.missing == 3
 
 
+def test_what_is_missing_is_counted_once_over_several_readings(tmp_path: Path) -> None:
+    fill(Spool(tmp_path), 2, 3, 4)
+    [path] = tmp_path.iterdir()
+    data = bytearray(path.read_bytes())
+    data[data.index(b'{"n":4}')] ^= 1
+    path.write_bytes(data)
+    for counted, missing in ((0, 3), (3, 2), (5, 0), (9, 0)):
+        again = Spool(tmp_path)
+        assert len(list(again.read(0, counted))) == 2
+        assert again.missing == missing
+    gone = Spool(tmp_path / "gone", above=10)
+    assert list(gone.read(4, 7)) == []
+    assert gone.missing == 3
+
+
 def test_an_absurd_length_and_other_files_are_no_obstacle(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     fill(spool, 1)

@@ -189,6 +189,20 @@ def test_what_a_death_left_behind_comes_first(tmp_path: Path) -> None:
     run(test())
 
 
+def test_without_any_position_all_that_was_accepted_is_read(tmp_path: Path) -> None:
+    """The checkpoint is gone; its effect is too."""
+    spool = Spool(tmp_path)
+    spool.append([(1000, [b"1", b"2"])])
+    spool.close()
+
+    async def test() -> None:
+        async with running(tmp_path) as client:
+            await until_ready(client)
+            assert client.sink.taken == {base_of(1) + 1: b"1", base_of(1) + 2: b"2"}
+
+    run(test())
+
+
 def test_after_a_stream_the_positions_are_higher(tmp_path: Path) -> None:
     Spool(tmp_path).append([(1000, [b"of long ago"])])
 
