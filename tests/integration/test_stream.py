@@ -140,6 +140,35 @@ def test_a_router_that_is_killed_after_a_worker(
         check_exactly_once(service, service.stop(), published)
 
 
+def test_another_number_of_workers_after_each_death_of_all(
+    tmp_path: Path, nats: NatsServer
+) -> None:
+    """A directive follows the position of the shard that had it: they are far apart.
+
+    Repeats are not recognized, so that an event that comes again would be taken again.
+    """
+    directives, options = range(1, 13), (*OPTIONS, "--repeat-window=0")
+    events, published = NumberedEvents(*directives), 0
+    with frontend_of(map(counting_directive, directives)) as frontend:
+        for workers in (2, 3, 1):
+            with backend(tmp_path, frontend, nats.url, *options, workers=workers) as service:
+                os.kill(service.workers[0], signal.SIGSTOP)
+                published += publish(nats, events.take(3010))  # backlogs stay open
+                time.sleep(2.5)  # the others write checkpoints
+                pids = (service.process.pid, *service.workers, service.router)
+                for pid in pids:
+                    os.kill(pid, signal.SIGKILL)
+                service.wait_until_gone(5)
+        with backend(tmp_path, frontend, nats.url, *options, workers=4) as service:
+            wait_for_lines(service, published)
+            assert service.stop().code == 0
+            ids = service.event_ids()
+            assert len(ids) == len(set(ids)) == published
+            finished = [alarm for alarm in service.alarms() if alarm["risk"] == 10]
+            each = published // len(directives)
+            assert len({alarm["alarm_id"] for alarm in finished}) == each // 10 * len(directives)
+
+
 def test_all_processes_but_the_supervisor_are_killed_at_once(
     tmp_path: Path, nats: NatsServer, frontend: Frontend
 ) -> None:
