@@ -161,8 +161,9 @@ def test_help_of_a_command_names_each_setting_with_its_variable_and_default(
         cli.main([command, "--help"])
     text = " ".join(capsys.readouterr().out.split())
     assert end.value.code == 0
+    formats = "text|json|github|sarif|junit" if command == "validate" else "text|json"
     assert (
-        "--format text|json output for people or for programs [DSIEM_FORMAT, default text]" in text
+        f"--format {formats} output for people or for programs [DSIEM_FORMAT, default text]" in text
     )
     assert "-v, --debug log details" in text
     assert ("DSIEM_MINALARMLIFETIME, default 0" in text) == (command != "validate")

@@ -27,6 +27,7 @@ FOLDERS = (
     "shards.lookups",
     "shards.config",
     "shards.sources",
+    "shards.replay",
     "shards.checkpoint",
     "shards.router",
     "shards.worker",

@@ -7,18 +7,40 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args, get_origin
 
 from msgspec import Struct
-from msgspec.structs import fields
+from msgspec.structs import FieldInfo, fields, replace
 
 from shards.exit_codes import USAGE
 from shards.safe_text import redact_url
 
-REPLAY = frozenset({"replay"})
 SERVE = frozenset({"serve"})
-CORRELATING = REPLAY | SERVE
 TOP = frozenset({"top"})
 VALIDATE = frozenset({"validate"})
+REPLAY = frozenset({"replay"})
+EXPLAIN = frozenset({"explain"})
+TEST = frozenset({"test"})
+DIFF = frozenset({"diff"})
+STATS = frozenset({"stats"})
+RECORDINGS = REPLAY | EXPLAIN | DIFF | STATS
+"""Commands that read recorded events."""
+CORRELATING = RECORDINGS | TEST | SERVE
 CHECKING = CORRELATING | VALIDATE
-EVERY_COMMAND = CHECKING | TOP
+CONFIGURED = REPLAY | EXPLAIN | STATS | SERVE
+"""Commands with one config folder."""
+EVERY_COMMAND = CHECKING | TOP | frozenset({"schema", "convert", "completion"})
+GROUPS = (
+    "service",
+    "cluster",
+    "HTTP",
+    "correlation",
+    "alarms",
+    "limits",
+    "lookups",
+    "ops",
+    "files",
+    "output",
+    "logging",
+)
+"""The groups of settings, in the order in which they are shown."""
 BOOLEANS: Mapping[str, bool] = {
     "true": True,
     "t": True,
@@ -47,7 +69,8 @@ class Spec(Struct, frozen=True):
 
     `commands` that take it; `env`: its variable without DSIEM_, by default the name in capitals;
     `pattern`: a regular expression for the whole text, and `expected` the same in words;
-    `secret`: "all" of the value, or the "login" in a URL.
+    `secret`: "all" of the value, or the "login" in a URL; `choices_of`: those of a command, if it
+    has not all of them, and `other_choices` those of all commands that are not named there.
     """
 
     group: str
@@ -61,6 +84,8 @@ class Spec(Struct, frozen=True):
     pattern: str = ""
     expected: str = ""
     secret: Literal["", "login", "all"] = ""
+    choices_of: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    other_choices: tuple[str, ...] = ()
 
     def redact(self, value: Any) -> Any:
         """A value of the setting without its secrets."""
@@ -99,16 +124,25 @@ class Setting(Struct, frozen=True, kw_only=True):
         """Its environment variable."""
         return "DSIEM_" + (self.spec.env or self.name.upper())
 
+    def for_command(self, command: str) -> "Setting":
+        """The setting with the choices that it has for a command."""
+        choices = dict(self.spec.choices_of).get(command, self.spec.other_choices)
+        return replace(self, choices=choices) if choices else self
+
     @property
     def is_switch(self) -> bool:
         """Whether the flag alone means true."""
         return self.type is bool
 
 
+def _group_position(field: FieldInfo) -> int:
+    return GROUPS.index(get_args(field.type)[1].group)
+
+
 def read_settings(struct: type[Struct]) -> Mapping[str, Setting]:
-    """The settings by name, from a Struct whose fields are `Annotated[type, Spec]`."""
+    """The settings by name, from a Struct whose fields are `Annotated[type, Spec]`, by group."""
     settings = {}
-    for field in fields(struct):
+    for field in sorted(fields(struct), key=_group_position):
         type_, spec = get_args(field.type)
         settings[field.name] = Setting(
             name=field.name,

@@ -5,29 +5,28 @@ Flag, environment variable, key in a settings file and help text follow from the
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec.structs import fields
 
+from shards.settings.command_settings import CommandSettings
 from shards.settings.schema import (
     CHECKING,
+    CONFIGURED,
     CORRELATING,
     EVERY_COMMAND,
     OPTIONAL_URL,
     REPLAY,
-    TOP,
-    URL,
-    VALIDATE,
+    SERVE,
     Setting,
     Spec,
     read_settings,
     url_spec,
 )
-from shards.settings.service_settings import ServiceSettings
 
 
-class Settings(ServiceSettings, frozen=True, kw_only=True):
-    """The settings of one process: those of the service, and the ones below."""
+class Settings(CommandSettings, frozen=True, kw_only=True):
+    """The settings of one process: those of the service, of commands, and the ones below."""
 
     address: Annotated[
         str,
@@ -185,34 +184,11 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     ] = False
 
     config_dir: Annotated[
-        Path, Spec("files", "folder of the assets and directives", CORRELATING)
+        Path, Spec("files", "folder of the assets and directives", CONFIGURED)
     ] = Path("./configs")
     log_dir: Annotated[
-        Path, Spec("files", "folder of the alarm files, created if missing", CORRELATING)
+        Path, Spec("files", "folder of the alarm files, created if missing", REPLAY | SERVE)
     ] = Path("./logs")
-
-    check: Annotated[
-        bool, Spec("output", "show the settings, check the config folder, and exit")
-    ] = False
-    format: Annotated[
-        Literal["text", "json"], Spec("output", "output for people or for programs", EVERY_COMMAND)
-    ] = "text"
-    all: Annotated[bool, Spec("output", "list all problems, not only 1,000", VALIDATE)] = False
-    alarms: Annotated[bool, Spec("output", "show the alarms as a table at the end", REPLAY)] = False
-    sort: Annotated[
-        bool, Spec("output", "sort the events by time first, in temporary files", REPLAY)
-    ] = False
-    url: Annotated[
-        str,
-        Spec(
-            "output",
-            "URL of the service's status, see --ops-port",
-            TOP,
-            pattern=URL,
-            expected="a URL like http://127.0.0.1:9090",
-        ),
-    ] = "http://127.0.0.1:9090"
-    once: Annotated[bool, Spec("output", "show the status once and exit", TOP)] = False
 
     debug: Annotated[bool, Spec("logging", "log details", EVERY_COMMAND, "-v")] = False
     trace: Annotated[bool, Spec("logging", "log every detail", EVERY_COMMAND, "-vv")] = False
@@ -250,5 +226,9 @@ SETTINGS_TABLE: Mapping[str, Setting] = read_settings(Settings)
 
 
 def settings_of(command: str) -> list[Setting]:
-    """The settings that a command takes, in the order of the table."""
-    return [setting for setting in SETTINGS_TABLE.values() if command in setting.spec.commands]
+    """The settings that a command takes, in the order of the table, with its choices."""
+    return [
+        setting.for_command(command)
+        for setting in SETTINGS_TABLE.values()
+        if command in setting.spec.commands
+    ]

@@ -1,0 +1,1 @@
+"""Recorded events through the engine, without processes."""
