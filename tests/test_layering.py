@@ -20,6 +20,7 @@ FOLDERS = (
     "engine.directives",
     "engine.correlation",
     "engine.dsiem_format",
+    "engine.explain",
     "shards",
     "shards.settings",
     "shards.ipc",
