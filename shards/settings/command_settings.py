@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from shards.settings.schema import (
     EVERY_COMMAND,
+    EXPLAIN,
     RECORDINGS,
     REPLAY,
     TOP,
@@ -36,6 +37,7 @@ class CommandSettings(ServiceSettings, frozen=True, kw_only=True):
             "output",
             "output for people or for programs",
             EVERY_COMMAND,
+    EXPLAIN,
             choices_of=FORMATS_OF,
             other_choices=("text", "json"),
         ),
@@ -56,3 +58,11 @@ class CommandSettings(ServiceSettings, frozen=True, kw_only=True):
         ),
     ] = "http://127.0.0.1:9090"
     once: Annotated[bool, Spec("output", "show the status once and exit", TOP)] = False
+
+    directive: Annotated[
+        tuple[str, ...],
+        Spec("selection", "ids of the directives to explain, for every event", EXPLAIN),
+    ] = ()
+    event: Annotated[
+        tuple[str, ...], Spec("selection", "ids of the events to show one by one", EXPLAIN)
+    ] = ()
