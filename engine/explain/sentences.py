@@ -40,11 +40,12 @@ def refusal_phrase(refusal: Refusal) -> str:
 
 def _beginning(summary: DirectiveSummary, alarms: int) -> str:
     stages = len(summary.compiled.rules)
-    if summary.finished:
-        fired = f"It finished {_count(summary.finished, 'time')}, with {_count(alarms, 'alarm')}."
-        return fired if alarms else f"{fired[:-1]}: the risk was 0."
     if alarms:
-        return f"{_count(alarms, 'alarm')}, none of which finished all {stages} stages."
+        whole = f"{summary.finished:,} of them with" if summary.finished else "none with"
+        whole = "with" if summary.finished == alarms else whole
+        return f"{_count(alarms, 'alarm')}, {whole} all {stages} stages finished."
+    if summary.finished:
+        return f"{_count(summary.finished, 'time')} all {stages} stages finished, with a risk of 0."
     return "It did not fire."
 
 
@@ -114,7 +115,8 @@ def _nothing_came(compiled: CompiledDirective, stage: int) -> str:
 
 def _refusals(refused: list[RefusedEvents]) -> Iterator[str]:
     for one in refused[:_SHOWN]:
-        yield f"{one.events:,} {refusal_phrase(one.refusal)}."
+        example = f", as {one.refusal.got}" if one.refusal.got else ""
+        yield f"{one.events:,} {refusal_phrase(one.refusal)}{example}."
     if more := sum(one.events for one in refused[_SHOWN:]):
         yield f"{more:,} did not meet other conditions."
 

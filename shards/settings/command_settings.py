@@ -37,7 +37,6 @@ class CommandSettings(ServiceSettings, frozen=True, kw_only=True):
             "output",
             "output for people or for programs",
             EVERY_COMMAND,
-    EXPLAIN,
             choices_of=FORMATS_OF,
             other_choices=("text", "json"),
         ),
