@@ -45,6 +45,12 @@ def _explain(parsed: ParsedCommand) -> int:
     return explain.run(parsed.settings, parsed.operands)
 
 
+def _test(parsed: ParsedCommand) -> int:
+    from shards.commands import test
+
+    return test.run(parsed.settings, parsed.operands)
+
+
 def _top(parsed: ParsedCommand) -> int:
     from shards.commands import top
 
@@ -99,6 +105,12 @@ COMMANDS: Mapping[Command, Callable[[ParsedCommand], int]] = {
         "EVENTS",
         "file of events as for replay; - is standard input",
     ): _explain,
+    Command(
+        "test",
+        "Run tests of directives, or record one.",
+        "PATH",
+        "file of tests (*_test.yaml), or folder of tests beside their directives",
+    ): _test,
     Command("top", "Show the state of a running service: shards, ledger, latest alarms."): _top,
     Command(
         "serve", "Correlate events as they arrive, one process per worker, until stopped."

@@ -29,6 +29,7 @@ FOLDERS = (
     "shards.config",
     "shards.sources",
     "shards.replay",
+    "shards.directive_tests",
     "shards.checkpoint",
     "shards.router",
     "shards.worker",

@@ -63,8 +63,7 @@ class RuleChecks:
         `bound`: the values of the backlog's references; None leaves references out, as for an event
         that is to open a backlog.
         """
-        checks = self._own if bound is None else self._own + self._bound
-        values = bound or ()
+        checks, values = self._checks(bound), bound or ()
         failed = [check for check in checks if not check.passes(event, src, dst, values)]
         if not failed:
             return None
@@ -77,6 +76,20 @@ class RuleChecks:
             met=len(checks) - len(failed),
             conditions=len(checks),
         )
+
+    def results(
+        self,
+        event: NormalizedEvent,
+        src: AddressInfo,
+        dst: AddressInfo,
+        bound: BoundValues | None = None,
+    ) -> Iterator[tuple[str, bool]]:
+        """The field of each condition, and whether the event meets it; `bound` as in `refusal`."""
+        for check in self._checks(bound):
+            yield check.field, check.passes(event, src, dst, bound or ())
+
+    def _checks(self, bound: BoundValues | None) -> list[Check]:
+        return self._own if bound is None else self._own + self._bound
 
 
 def _type_checks(rule: CompiledRule) -> Iterator[Check]:

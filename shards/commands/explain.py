@@ -31,7 +31,7 @@ _EVENTS_PER_TURN = 100
 
 def run(settings: Settings, names: list[str]) -> int:
     """Replay the files, print what became of the events, and return the exit code."""
-    selected = _selected(settings.directive)
+    selected = selected_directives(settings.directive)
     try:
         reader = EventReader(names, settings)
         config = load_and_report(settings)
@@ -68,7 +68,7 @@ def _process(replay: ExplainingReplay, reader: EventReader) -> None:
     replay.take_outputs()
 
 
-def _selected(texts: Iterable[str]) -> tuple[int, ...]:
+def selected_directives(texts: Iterable[str]) -> tuple[int, ...]:
     """The ids of --directive; UsageError if one is not a number."""
     for text in texts:
         if not (text.isascii() and text.isdigit() and len(text) < 20):

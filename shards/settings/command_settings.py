@@ -10,6 +10,7 @@ from shards.settings.schema import (
     EXPLAIN,
     RECORDINGS,
     REPLAY,
+    TEST,
     TOP,
     URL,
     VALIDATE,
@@ -60,8 +61,28 @@ class CommandSettings(ServiceSettings, frozen=True, kw_only=True):
 
     directive: Annotated[
         tuple[str, ...],
-        Spec("selection", "ids of the directives to explain, for every event", EXPLAIN),
+        Spec(
+            "selection", "ids of the directives to explain, or to record a test of", EXPLAIN | TEST
+        ),
     ] = ()
     event: Annotated[
         tuple[str, ...], Spec("selection", "ids of the events to show one by one", EXPLAIN)
     ] = ()
+    keyword: Annotated[
+        str, Spec("selection", "run only tests with this text in their name", TEST, "-k")
+    ] = ""
+    fail_fast: Annotated[bool, Spec("selection", "stop after the first failure", TEST)] = False
+    record: Annotated[
+        str,
+        Spec("output", "write a test of --directive from this file of recorded events", TEST),
+    ] = ""
+    junit: Annotated[
+        str, Spec("output", "file to write a JUnit report to, beside the other output", TEST)
+    ] = ""
+    coverage: Annotated[
+        bool, Spec("output", "show the stages and conditions that no test covers", TEST)
+    ] = False
+    fail_under: Annotated[
+        int,
+        Spec("output", "percentage of stages that tests must finish at least", TEST, high=100),
+    ] = 0
