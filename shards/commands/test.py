@@ -68,7 +68,8 @@ def _outcomes(
     console = Console(highlight=False)
     for test, config in chosen:
         if show and test.file != file:
-            file, start = test.file, "\n" if file is not None else ""
+            start = "" if file is None else "\n"
+            file = test.file
             console.print(f"{start}{escape_control(str(file))} ", end="", markup=False)
         outcome = runner.run(test, config)
         if show:
@@ -77,7 +78,7 @@ def _outcomes(
         yield outcome
         if outcome.failures and settings.fail_fast:
             break
-    if file is not None:
+    if show and chosen:
         console.print()
 
 
