@@ -41,9 +41,10 @@ def _run(settings: Settings, paths: list[Path]) -> int:
         print_error("no test was run: there are faults")
         return INVALID
     started = time.perf_counter()
-    all_tests = [
-        (test, config) for file, config in zip(files, configs, strict=True) for test in file.tests
-    ]
+    all_tests: list[tuple[LoadedTest, Config]] = []
+    for file, config in zip(files, configs, strict=True):
+        if config is not None:
+            all_tests += [(test, config) for test in file.tests]
     chosen = [(test, config) for test, config in all_tests if settings.keyword in test.test.name]
     outcomes = list(_outcomes(runner, chosen, settings))
     seconds = time.perf_counter() - started

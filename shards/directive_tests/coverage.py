@@ -13,8 +13,6 @@ from engine.explain.explainer import Explainer
 from engine.explain.summary import TYPE_FIELDS
 from engine.explain.verdict import Verdict
 
-_BOTH = frozenset({True, False})
-
 
 class StageCoverage(Struct):
     """What happened to a stage in any test; `conditions`: the results of each, by its field."""
@@ -33,10 +31,15 @@ class StageCoverage(Struct):
 
     @property
     def one_sided(self) -> Iterator[str]:
-        """`from was never false`, for each condition with one result only."""
-        for name, results in self.conditions.items():
-            for missing in sorted(_BOTH - results) if results else ():
-                yield f"{name} was never {'true' if missing else 'false'}"
+        """`from, to never false`: the conditions with one result only."""
+        for missing in (False, True):
+            names = [
+                name
+                for name, results in self.conditions.items()
+                if results and missing not in results
+            ]
+            if names:
+                yield f"{', '.join(names)} never {str(missing).lower()}"
 
 
 class Coverage:

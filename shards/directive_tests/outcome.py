@@ -53,7 +53,7 @@ class RaisedAlarms:
 
     def judge(self, loaded: LoadedTest) -> Iterator[Failure]:
         """Every difference between the alarms and what the test expects."""
-        left = dict(self._alarms)
+        left, shown = dict(self._alarms), set()
         for expected, place in zip(loaded.test.expect, loaded.expectations, strict=True):
             of_directive = [
                 (id_, alarm) for id_, (n, alarm) in left.items() if n == expected.directive
@@ -62,8 +62,10 @@ class RaisedAlarms:
             for id_ in matching:
                 del left[id_]
             if len(matching) != expected.count:
+                shown.add(expected.directive)
                 yield _wrong_number(expected, place, len(matching), [a for _, a in of_directive])
-        yield from self._unexpected(loaded, left.values())
+        rest = [(id_, alarm) for id_, alarm in left.values() if id_ not in shown]
+        yield from self._unexpected(loaded, rest)
         line, column = loaded.position
         for directive in sorted(set(loaded.test.never) & self.opened):
             message = f"directive {directive} opened a backlog, and must never"

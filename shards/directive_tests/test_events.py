@@ -14,7 +14,8 @@ from shards.sources.recorded_event import RecordedEvent, decode_recorded_event
 from shards.sources.recorded_file import RecordedFile
 
 _SENSOR = "test"
-_ids = "test-{step}-{number}"
+NUMBER = "{n}"
+"""In a text of a repeated event it stands for the number of the event, from 1."""
 
 
 class TestEvents:
@@ -54,13 +55,17 @@ class TestEvents:
         loaded, step = self._loaded, self._loaded.test.events[number]
         line, column = loaded.steps[number]
         content = self._values(number)
+        numbered = [
+            name for name, value in content.items() if isinstance(value, str) and NUMBER in value
+        ]
         first, every = self._start + parse_duration(step.at), parse_duration(step.every)
         for repeat in range(step.repeat):
             time = datetime.fromtimestamp(first + repeat * every, UTC)
             event = {
-                "event_id": _ids.format(step=number + 1, number=repeat + 1),
+                "event_id": f"test-{number + 1}-{repeat + 1}",
                 "timestamp": f"{time:%Y-%m-%dT%H:%M:%SZ}",
                 **content,
+                **{name: content[name].replace(NUMBER, str(repeat + 1)) for name in numbered},
             }
             raw = msgspec.json.encode(event)
             yield decode_recorded_event(str(loaded.file), raw, line, column)
