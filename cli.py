@@ -39,6 +39,18 @@ def _replay(parsed: ParsedCommand) -> int:
     return replay.run(parsed.settings, parsed.operands, parsed.settings.alarms)
 
 
+def _schema(parsed: ParsedCommand) -> int:
+    from shards.commands import schema
+
+    return schema.run(parsed.operands[0])
+
+
+def _completion(parsed: ParsedCommand) -> int:
+    from shards.commands import completion
+
+    return completion.run(parsed.operands[0], _make_parser(), COMMANDS)
+
+
 def _top(parsed: ParsedCommand) -> int:
     from shards.commands import top
 
@@ -87,6 +99,20 @@ COMMANDS: Mapping[Command, Callable[[ParsedCommand], int]] = {
         "EVENTS",
         "file of events in JSON, as lines or an array, plain, .gz or .zst; - is standard input",
     ): _replay,
+    Command(
+        "schema",
+        "Print the JSON Schema of a kind of file, for editors.",
+        "NAME",
+        "kind of file: directives, assets, intel or vuln",
+        choices=("directives", "assets", "intel", "vuln"),
+    ): _schema,
+    Command(
+        "completion",
+        "Print the completion of this command line for a shell.",
+        "SHELL",
+        "bash, zsh or fish",
+        choices=("bash", "zsh", "fish"),
+    ): _completion,
     Command("top", "Show the state of a running service: shards, ledger, latest alarms."): _top,
     Command(
         "serve", "Correlate events as they arrive, one process per worker, until stopped."
@@ -121,9 +147,9 @@ def _run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     command_line = arguments[len(flags) :]
     parser = _make_parser()
     if parser.parse_args(flags).version:
-        from shards.version import version
+        from shards.version import version_lines
 
-        print(PROG, version())
+        print(PROG, "\n".join(version_lines()))
         return 0
     if not command_line:
         parser.print_help(sys.stderr)

@@ -33,6 +33,7 @@ FOLDERS = (
     "shards.worker",
     "shards.ops",
     "shards.supervisor",
+    "shards.schemas",
     "shards.commands",
     "",
 )

@@ -41,6 +41,9 @@ class Field(Struct, frozen=True):
 
     `filled`: a text or list must not be empty. An absent or null optional field gets the default of
     its type: 0, "", false or an empty list.
+
+    The rest is for the published schemas: `description`, one sentence; `pattern`, which every valid
+    text matches; `examples` of valid values.
     """
 
     name: str
@@ -50,6 +53,14 @@ class Field(Struct, frozen=True):
     high: int = MAX_NUMBER
     filled: bool = False
     choices: tuple[str, ...] = ()
+    description: str = ""
+    pattern: str = ""
+    examples: tuple[str | tuple[str, ...] | tuple[int, ...], ...] = ()
+
+    @property
+    def default(self) -> Any:
+        """The value of an absent or null optional field."""
+        return _DEFAULTS[self.type]
 
 
 def parse_list(data: bytes, key: str) -> tuple[list[msgspec.Raw], list[Finding]]:
@@ -95,14 +106,13 @@ class FieldTable:
 
         `partial`: the table has only some fields of an object, so that others are no finding.
         """
+        self.fields = fields
         self._fields = {field.name: field for field in fields}
         self.known = (*self._fields, *also)
         """The names of all fields, in the order of the table."""
         self._partial = partial
         self._required = [field for field in fields if field.required]
-        self._defaults = {
-            field.name: _DEFAULTS[field.type] for field in fields if not field.required
-        }
+        self._defaults = {field.name: field.default for field in fields if not field.required}
 
     def read(self, item: dict[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
         """The values of an object by field name, with defaults, and every finding.
