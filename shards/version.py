@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+_TOP = Path(__file__).parent.parent
 _PACKAGE = "dsiem-shards"
 _LIBRARIES = ("uvloop", "msgspec", "nats-py")
 """The libraries whose versions matter most for behaviour and speed."""
@@ -42,9 +43,12 @@ def version() -> str:
         return "(not installed)"
 
 
-def version_lines() -> list[str]:
-    """The version with the commit, if it is known, and a line for each part it runs on."""
-    commit = commit_of(Path(__file__).parent.parent) or _installed_commit()
+def version_lines(top: Path = _TOP) -> list[str]:
+    """The version with the commit, if it is known, and a line for each part it runs on.
+
+    `top`: the folder of the program, which is a checkout or not.
+    """
+    commit = commit_of(top) or _installed_commit()
     suffix = f" (commit {commit[:_SHOWN_DIGITS]})" if commit else ""
     return [
         f"{version()}{suffix}",

@@ -33,7 +33,8 @@ _EXPECTED = {
     "int_list": "a list of whole numbers",
     "str_list": "a list of texts",
 }
-_DEFAULTS: dict[str, Any] = {"int": 0, "str": "", "bool": False, "int_list": (), "str_list": ()}
+DEFAULTS: dict[str, Any] = {"int": 0, "str": "", "bool": False, "int_list": (), "str_list": ()}
+"""The value of an absent or null optional field, by type."""
 
 
 class Field(Struct, frozen=True):
@@ -56,11 +57,6 @@ class Field(Struct, frozen=True):
     description: str = ""
     pattern: str = ""
     examples: tuple[str | tuple[str, ...] | tuple[int, ...], ...] = ()
-
-    @property
-    def default(self) -> Any:
-        """The value of an absent or null optional field."""
-        return _DEFAULTS[self.type]
 
 
 def parse_list(data: bytes, key: str) -> tuple[list[msgspec.Raw], list[Finding]]:
@@ -112,7 +108,9 @@ class FieldTable:
         """The names of all fields, in the order of the table."""
         self._partial = partial
         self._required = [field for field in fields if field.required]
-        self._defaults = {field.name: field.default for field in fields if not field.required}
+        self._defaults = {
+            field.name: DEFAULTS[field.type] for field in fields if not field.required
+        }
 
     def read(self, item: dict[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
         """The values of an object by field name, with defaults, and every finding.

@@ -2,7 +2,8 @@
 
 The parsers decide (`condition.py`, `address.py`); every text that they accept matches here. The
 syntax means the same in Python and in ECMAScript, which editors use. IPv6 addresses are known by
-their characters only; all else is exact.
+their characters only; all else is exact. There is one way to match a text, so that none takes
+long: without that, a list of 100 ports would take years.
 """
 
 from engine.address import OCTET
@@ -16,7 +17,7 @@ _IPV6 = r"[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f.:]*(?:/0*(?:12[0-8]|1[01][0-9]|
 _IP = rf"(?:{_IPV4}|{_IPV6})"
 _PORT = (
     r"(?!0+(?![0-9]))"
-    r"(?:[0-5]?[0-9]{1,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+    r"(?:[0-9]{1,4}|[0-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 )
 _REFERENCE = ":[1-9][0-9]?"
 
@@ -30,7 +31,7 @@ NETWORK = rf"^{_IP}$"
 """One IP address or CIDR."""
 ADDRESSES = rf"^(?:{_REFERENCE}|[{_BLANK}]*(?:ANY|!?HOME_NET)[{_BLANK}]*|{_list_of(_IP)})$"
 """An address condition that is not empty."""
-PORTS = rf"^(?:{_REFERENCE}|[{_BLANK}]*(?:ANY)?[{_BLANK}]*|{_list_of(_PORT)})$"
+PORTS = rf"^(?:{_REFERENCE}|[{_BLANK}]*(?:ANY[{_BLANK}]*)?|{_list_of(_PORT)})$"
 """A port condition."""
 DESCRIPTIONS = {
     FILLED: "must not be blank",

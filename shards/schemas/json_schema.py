@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from engine.directives.json_document import Field, FieldTable
+from engine.directives.json_document import DEFAULTS, Field, FieldTable
 from engine.directives.text_patterns import DESCRIPTIONS, FILLED
 
 Schema = dict[str, Any]
@@ -68,7 +68,7 @@ def field_schema(field: Field) -> Schema:
     else:
         schema |= _limits(field, field.type)
     if not field.required:
-        schema["default"] = field.default
+        schema["default"] = DEFAULTS[field.type]
     if field.examples:
         schema["examples"] = [*field.examples]
     return schema
