@@ -51,6 +51,18 @@ def _test(parsed: ParsedCommand) -> int:
     return test.run(parsed.settings, parsed.operands)
 
 
+def _schema(parsed: ParsedCommand) -> int:
+    from shards.commands import schema
+
+    return schema.run(parsed.operands[0])
+
+
+def _completion(parsed: ParsedCommand) -> int:
+    from shards.commands import completion
+
+    return completion.run(parsed.operands[0], _make_parser(), COMMANDS)
+
+
 def _top(parsed: ParsedCommand) -> int:
     from shards.commands import top
 
@@ -111,6 +123,20 @@ COMMANDS: Mapping[Command, Callable[[ParsedCommand], int]] = {
         "PATH",
         "file of tests (*_test.yaml), or folder of tests beside their directives",
     ): _test,
+    Command(
+        "schema",
+        "Print the JSON Schema of a kind of file, for editors.",
+        "NAME",
+        "kind of file: directives, assets, intel, vuln or tests",
+        choices=("directives", "assets", "intel", "vuln", "tests"),
+    ): _schema,
+    Command(
+        "completion",
+        "Print the completion of this command line for a shell.",
+        "SHELL",
+        "bash, zsh or fish",
+        choices=("bash", "zsh", "fish"),
+    ): _completion,
     Command("top", "Show the state of a running service: shards, ledger, latest alarms."): _top,
     Command(
         "serve", "Correlate events as they arrive, one process per worker, until stopped."
@@ -145,9 +171,9 @@ def _run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     command_line = arguments[len(flags) :]
     parser = _make_parser()
     if parser.parse_args(flags).version:
-        from shards.version import version
+        from shards.version import version_lines
 
-        print(PROG, version())
+        print(PROG, "\n".join(version_lines()))
         return 0
     if not command_line:
         parser.print_help(sys.stderr)

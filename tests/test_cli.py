@@ -1,6 +1,7 @@
 """The command line: commands, exit codes, and the use of stdout and stderr."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -126,13 +127,18 @@ def test_no_command_shows_the_help_on_stderr(capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["frobnicate"], "is 'frobnicate', should be validate, replay, top or serve\n"),
+        (["frobnicate"], "is 'frobnicate', should be validate, replay, "),
         (["--frobnicate", "validate", "x"], "--frobnicate"),
         (["--node=x", "replay", "x"], "--node=x (the settings of a command follow its name)\n"),
         (["validate"], "PATH"),
         (["replay"], "EVENTS"),
         (["replay", "--format", "xml", "x"], "--format is 'xml'"),
         (["serve", "x"], "unrecognized arguments: x"),
+        (["schema"], "NAME"),
+        (["schema", "x"], "invalid choice: 'x' (choose from 'directives', "),
+        (["schema", "x\x1b"], "invalid choice: 'x\\x1b' (choose from 'directives', "),
+        (["schema", "assets", "intel"], "unrecognized arguments: intel"),
+        (["completion", "tcsh"], "invalid choice: 'tcsh' (choose from 'bash', 'zsh', 'fish')"),
         (["serve", "--mode=cluster-backend"], "--node (DSIEM_NODE)"),
         (["serve", "--check", "--workers=0"], "--workers is '0'"),
     ],
@@ -219,7 +225,17 @@ def test_serve_check_does_not_serve(
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--version"]) == 0
-    assert capsys.readouterr().out.startswith("dsiem-backend ")
+    first, *parts = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"dsiem-backend [^ ]+( \(commit [0-9a-f]{12}\))?", first)
+    assert [part.rpartition(" ")[0] for part in parts] == [
+        *("Python", "uvloop", "msgspec", "nats-py", "SQLite"),
+    ]
+
+
+def test_the_choices_of_an_operand_are_in_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["completion", "--help"])
+    assert "usage: dsiem-backend completion [OPTION]… bash|zsh|fish\n" in capsys.readouterr().out
 
 
 def test_an_interrupt_ends_without_a_traceback(
@@ -271,6 +287,7 @@ def test_help_loads_neither_a_command_nor_logging() -> None:
     assert not {
         "loguru",
         "rich",
+        "shtab",
         "engine",
         "shards.commands.replay",
         "shards.commands.validate",

@@ -35,6 +35,7 @@ FOLDERS = (
     "shards.worker",
     "shards.ops",
     "shards.supervisor",
+    "shards.schemas",
     "shards.commands",
     "",
 )

@@ -13,15 +13,40 @@ from engine.directives.json_document import (
     parse_list,
     parse_object,
 )
+from engine.directives.text_patterns import NETWORK
 from engine.errors import Finding, has_faults
 
 HIGHEST_VALUE = 5
 """The highest asset value that the risk formula is made for; higher ones get a warning."""
-_FIELDS = FieldTable(
-    Field("name", "str", required=True, filled=True),
-    Field("cidr", "str", required=True, filled=True),
-    Field("value", "int", required=True, low=1),
-    Field("whitelisted", "bool"),
+ASSET_FIELDS = FieldTable(
+    Field(
+        "name",
+        "str",
+        required=True,
+        filled=True,
+        description="Shown in the titles of alarms, if the asset is a single address.",
+    ),
+    Field(
+        "cidr",
+        "str",
+        required=True,
+        filled=True,
+        pattern=NETWORK,
+        description="A network, or one IPv4 or IPv6 address.",
+        examples=("10.0.0.0/8", "2001:db8::1"),
+    ),
+    Field(
+        "value",
+        "int",
+        required=True,
+        low=1,
+        description=f"A factor of the risk, from 1 to {HIGHEST_VALUE}; a higher one is a warning.",
+    ),
+    Field(
+        "whitelisted",
+        "bool",
+        description="Whether events with a src_ip in it are dropped; it is then not in HOME_NET.",
+    ),
 )
 
 
@@ -41,7 +66,7 @@ def _read_asset(raw: msgspec.Raw) -> tuple[Asset | None, list[Finding]]:
     item, findings = parse_object(raw)
     if item is None:
         return None, findings
-    values, found = _FIELDS.read(item)
+    values, found = ASSET_FIELDS.read(item)
     findings += found
     cidr = values.get("cidr")
     network, masked = _read_network(cidr)

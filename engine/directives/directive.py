@@ -14,13 +14,25 @@ from engine.directives.rule_schema import Item, read_rules, records_of
 from engine.errors import DocumentPath, Finding, has_faults
 
 DIRECTIVE_FIELDS = FieldTable(
-    Field("id", "int", required=True, low=1),
-    Field("name", "str", required=True, filled=True),
-    Field("kingdom", "str", required=True, filled=True),
-    Field("category", "str", required=True, filled=True),
-    Field("priority", "int", required=True, low=1, high=5),
-    Field("disabled", "bool"),
-    Field("all_rules_always_active", "bool"),
+    Field("id", "int", required=True, low=1, description="Unique over all files."),
+    Field(
+        "name",
+        "str",
+        required=True,
+        filled=True,
+        description="The title of the alarms; SRC_IP and DST_IP in it are replaced by the asset "
+        "names, else addresses, of the opening event.",
+        examples=("SSH brute force from SRC_IP to DST_IP",),
+    ),
+    Field("kingdom", "str", required=True, filled=True, description="Copied into the alarms."),
+    Field("category", "str", required=True, filled=True, description="Copied into the alarms."),
+    Field("priority", "int", required=True, low=1, high=5, description="A factor of the risk."),
+    Field("disabled", "bool", description="Whether the directive is skipped, with a warning."),
+    Field(
+        "all_rules_always_active",
+        "bool",
+        description="Whether events of earlier stages still join the alarm.",
+    ),
     also=("rules",),
 )
 

@@ -33,7 +33,8 @@ _EXPECTED = {
     "int_list": "a list of whole numbers",
     "str_list": "a list of texts",
 }
-_DEFAULTS: dict[str, Any] = {"int": 0, "str": "", "bool": False, "int_list": (), "str_list": ()}
+DEFAULTS: dict[str, Any] = {"int": 0, "str": "", "bool": False, "int_list": (), "str_list": ()}
+"""The value of an absent or null optional field, by type."""
 
 
 class Field(Struct, frozen=True):
@@ -41,6 +42,9 @@ class Field(Struct, frozen=True):
 
     `filled`: a text or list must not be empty. An absent or null optional field gets the default of
     its type: 0, "", false or an empty list.
+
+    The rest is for the published schemas: `description`, one sentence; `pattern`, which every valid
+    text matches; `examples` of valid values.
     """
 
     name: str
@@ -50,6 +54,9 @@ class Field(Struct, frozen=True):
     high: int = MAX_NUMBER
     filled: bool = False
     choices: tuple[str, ...] = ()
+    description: str = ""
+    pattern: str = ""
+    examples: tuple[str | tuple[str, ...] | tuple[int, ...], ...] = ()
 
 
 def parse_list(data: bytes, key: str) -> tuple[list[msgspec.Raw], list[Finding]]:
@@ -95,13 +102,14 @@ class FieldTable:
 
         `partial`: the table has only some fields of an object, so that others are no finding.
         """
+        self.fields = fields
         self._fields = {field.name: field for field in fields}
         self.known = (*self._fields, *also)
         """The names of all fields, in the order of the table."""
         self._partial = partial
         self._required = [field for field in fields if field.required]
         self._defaults = {
-            field.name: _DEFAULTS[field.type] for field in fields if not field.required
+            field.name: DEFAULTS[field.type] for field in fields if not field.required
         }
 
     def read(self, item: dict[str, Any]) -> tuple[dict[str, Any], list[Finding]]:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from engine.alarm import RuleRecord
 from engine.directives.condition import ConditionError, StageReference
-from engine.directives.json_document import Field, FieldTable, describe_value
+from engine.directives.json_document import FieldTable, describe_value
 from engine.directives.repairs import (
     NO_REPAIRS,
     RULE_REPAIRS,
@@ -18,56 +18,13 @@ from engine.directives.repairs import (
     read_fields,
     repair_references,
 )
-from engine.directives.rule import CONDITION_FIELDS, STICKY_FIELDS, compile_condition
+from engine.directives.rule import CONDITION_FIELDS, compile_condition
+from engine.directives.rule_fields import FIELDS_BY_TYPE, RULE_FIELDS
 from engine.directives.rule_warnings import rule_warnings
 from engine.errors import Finding
 
 Item = dict[str, Any]
 
-MAX_STAGE = 255
-RULE_FIELDS = FieldTable(
-    Field("name", "str", required=True),
-    Field("type", "str", required=True, choices=("PluginRule", "TaxonomyRule")),
-    Field("stage", "int", required=True, low=1, high=MAX_STAGE),
-    Field("occurrence", "int", required=True, low=1),
-    Field("plugin_id", "int"),
-    Field("plugin_sid", "int_list"),
-    Field("product", "str_list"),
-    Field("category", "str"),
-    Field("subcategory", "str_list"),
-    Field("from", "str", required=True, filled=True),
-    Field("to", "str", required=True, filled=True),
-    Field("port_from", "str"),
-    Field("port_to", "str"),
-    Field("protocol", "str"),
-    Field("custom_data1", "str"),
-    Field("custom_data2", "str"),
-    Field("custom_data3", "str"),
-    Field("custom_label1", "str"),
-    Field("custom_label2", "str"),
-    Field("custom_label3", "str"),
-    Field("sticky_different", "str", choices=("", *STICKY_FIELDS)),
-    Field("reliability", "int", required=True, low=0, high=10),
-    Field("timeout", "int"),
-    also=("start_time", "end_time", "status", "events", "rcvd_time"),
-)
-"""The fields of a rule; an absent `timeout` is 0, an absent text is ANY.
-
-The others are those that Dsiem writes into the rules of its alarms.
-"""
-
-_FIELDS_BY_TYPE = {
-    "PluginRule": FieldTable(
-        Field("plugin_id", "int", required=True, low=1),
-        Field("plugin_sid", "int_list", required=True, low=1, filled=True),
-        partial=True,
-    ),
-    "TaxonomyRule": FieldTable(
-        Field("product", "str_list", required=True, filled=True),
-        Field("category", "str", required=True, filled=True),
-        partial=True,
-    ),
-}
 _NO_FIELDS = FieldTable(partial=True)
 _ALMOST_REFERENCE = re.compile(r"\s*:\s*[0-9]+\s*")
 
@@ -153,7 +110,7 @@ def _read_rule(rule: Any, lenient: bool) -> tuple[Item, list[Finding]]:
 
 def _check_fields_of_type(rule: Item, values: Item, findings: list[Finding]) -> list[Finding]:
     """The findings; those of fields that the rule's type requires replace the general ones."""
-    _, required = _FIELDS_BY_TYPE.get(values.get("type", ""), _NO_FIELDS).read(rule)
+    _, required = FIELDS_BY_TYPE.get(values.get("type", ""), _NO_FIELDS).read(rule)
     fields = {finding.field for finding in required}
     return [finding for finding in findings if finding.field not in fields] + required
 

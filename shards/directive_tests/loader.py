@@ -127,7 +127,7 @@ def _findings(document: Any) -> Iterator[Finding]:
     for number, test in enumerate(tests if isinstance(tests, list) else ()):
         path = ("tests", number)
         inner = [*_items(test, "events", EventStep), *_items(test, "expect", Expectation)]
-        inner = inner or [*_of_type(test, DirectiveTest), *_durations(test)]
+        inner = inner or [*_of_type(test, DirectiveTest)] or [*_durations(test)]
         known += [finding.with_prefix(*path) for finding in inner]
     if isinstance(document, dict) and "defaults" in document:
         found = _of_type(document["defaults"], EventValues)

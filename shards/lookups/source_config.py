@@ -27,15 +27,30 @@ from shards.lookups.plugins.registry import (
 )
 from shards.safe_text import excerpt
 
-_KIND_BY_KEY: dict[str, LookupKind] = {"intel_sources": "intel", "vuln_sources": "vuln"}
+KIND_BY_KEY: dict[str, LookupKind] = {"intel_sources": "intel", "vuln_sources": "vuln"}
 """The kind of the sources in a document, by its only key."""
 
-_FIELDS = FieldTable(
-    Field("name", "str", required=True, filled=True),
-    Field("plugin", "str", required=True, filled=True),
-    Field("type", "str"),
-    Field("enabled", "bool"),
-    Field("config", "str", required=True, filled=True),
+SOURCE_FIELDS = FieldTable(
+    Field("name", "str", required=True, filled=True, description="Shown in logs and metrics."),
+    Field(
+        "plugin",
+        "str",
+        required=True,
+        filled=True,
+        description="The plugin that asks the source: Wise (intel), Nesd (vuln), or an installed "
+        "one.",
+    ),
+    Field("type", "str", description="Ignored; Dsiem writes the type of the term here."),
+    Field("enabled", "bool", description="Whether the source is asked at all."),
+    Field(
+        "config",
+        "str",
+        required=True,
+        filled=True,
+        description="A JSON object as a text, with the url; ${ip}, and ${port} in vuln, behind "
+        "the host are replaced.",
+        examples=(r'{"url": "http://wise:8081/ip/${ip}"}',),
+    ),
 )
 _URL_PREFIXES = tuple(f"{scheme}://" for scheme in SCHEMES)
 _EXAMPLE_ADDRESS, _EXAMPLE_PORT = "192.0.2.1", 443
@@ -73,7 +88,7 @@ def read_sources(data: bytes, key: str, *, strict: bool = True) -> SourceDocumen
     findings = _accept(found, consequence, strict)
     sources = []
     for position, raw in enumerate(items):
-        source, found = _read_source(raw, _KIND_BY_KEY[key])
+        source, found = _read_source(raw, KIND_BY_KEY[key])
         found = [finding.with_prefix(key, position) for finding in found]
         findings += _accept(found, "the source is left out", strict)
         if source is not None:
@@ -92,7 +107,7 @@ def _read_source(raw: msgspec.Raw, kind: LookupKind) -> tuple[LookupSource | Non
     item, findings = parse_object(raw)
     if item is None:
         return None, findings
-    values, found = _FIELDS.read(item)
+    values, found = SOURCE_FIELDS.read(item)
     options, bad_config = _read_config(values.get("config"), kind)
     findings += found + bad_config
     if not values.get("enabled") or "plugin" not in values:

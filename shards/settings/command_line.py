@@ -37,12 +37,16 @@ settings file has one setting per line, like `log-dir: /var/log/dsiem`.
 
 
 class Command(Struct, frozen=True):
-    """The command line of one command, besides its settings; `operands` is "" when it has none."""
+    """The command line of one command, besides its settings.
+
+    `operands`: their placeholder, "" when it has none; `choices`: those of its only operand.
+    """
 
     name: str
     help: str
     operands: str = ""
     operands_help: str = ""
+    choices: tuple[str, ...] = ()
 
 
 class ParsedCommand(Struct, frozen=True):
@@ -115,6 +119,8 @@ def _open(path: str) -> TextIO:
 
 def _make_parser(command: Command) -> _Parser:
     operands = [f"{command.operands}…"] if command.operands else []
+    if command.choices:
+        operands = ["|".join(command.choices)]
     parser = _Parser(
         prog=f"{PROG} {command.name}",
         usage=" ".join([PROG, command.name, "[OPTION]…", *operands]),
@@ -127,9 +133,19 @@ def _make_parser(command: Command) -> _Parser:
         config_file_parser_class=_SettingsFileParser(command.name),
         config_file_open_func=_open,
     )
+    add_arguments(parser, command)
+    return parser
+
+
+def add_arguments(parser: argparse.ArgumentParser, command: Command) -> None:
+    """Add the operands and settings of a command to a parser."""
     if command.operands:
         parser.add_argument(
-            "operands", metavar=command.operands, nargs="+", help=command.operands_help
+            "operands",
+            metavar=command.operands,
+            nargs=1 if command.choices else "+",
+            choices=command.choices or None,
+            help=command.operands_help,
         )
     parser.add_argument(
         SETTINGS_FILE,
@@ -139,7 +155,6 @@ def _make_parser(command: Command) -> _Parser:
         help=f"settings file [{SETTINGS_VARIABLE}]",
     )
     add_settings(parser, settings_of(command.name))
-    return parser
 
 
 def add_settings(parser: argparse.ArgumentParser, settings: Sequence[Setting]) -> None:

@@ -71,7 +71,8 @@ class Spec(Struct, frozen=True):
     `commands` that take it; `env`: its variable without DSIEM_, by default the name in capitals;
     `pattern`: a regular expression for the whole text, and `expected` the same in words;
     `secret`: "all" of the value, or the "login" in a URL; `choices_of`: those of a command, if it
-    has not all of them, and `other_choices` those of all commands that are not named there.
+    has not all of them, and `other_choices` those of all commands that are not named there; `path`:
+    what a path leads to, for completion, by default a file if the type is Path.
     """
 
     group: str
@@ -87,6 +88,7 @@ class Spec(Struct, frozen=True):
     secret: Literal["", "login", "all"] = ""
     choices_of: tuple[tuple[str, tuple[str, ...]], ...] = ()
     other_choices: tuple[str, ...] = ()
+    path: Literal["", "file", "folder"] = ""
 
     def redact(self, value: Any) -> Any:
         """A value of the setting without its secrets."""

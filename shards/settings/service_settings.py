@@ -59,14 +59,18 @@ class ServiceSettings(Struct, frozen=True, kw_only=True):
     frontend_wait: Annotated[
         int, Spec("cluster", "seconds to wait for the frontend before using the last download")
     ] = 30
-    nats_creds: Annotated[str, Spec("cluster", "file with the NATS credentials (.creds)")] = ""
+    nats_creds: Annotated[
+        str, Spec("cluster", "file with the NATS credentials (.creds)", path="file")
+    ] = ""
     nats_tls_ca: Annotated[
-        str, Spec("cluster", "file with the CA certificates for the NATS server")
+        str, Spec("cluster", "file with the CA certificates for the NATS server", path="file")
     ] = ""
     nats_tls_cert: Annotated[
-        str, Spec("cluster", "file with the client certificate for the NATS server")
+        str, Spec("cluster", "file with the client certificate for the NATS server", path="file")
     ] = ""
-    nats_tls_key: Annotated[str, Spec("cluster", "file with the client certificate's key")] = ""
+    nats_tls_key: Annotated[
+        str, Spec("cluster", "file with the client certificate's key", path="file")
+    ] = ""
     cluster_size: Annotated[
         int,
         Spec("cluster", "services that share a node name and divide its directives", low=1),

@@ -168,7 +168,7 @@ class Settings(CommandSettings, frozen=True, kw_only=True):
         ),
     ] = ""
     lookup_ca: Annotated[
-        str, Spec("lookups", "file with the CA certificates for https sources")
+        str, Spec("lookups", "file with the CA certificates for https sources", path="file")
     ] = ""
 
     strict_lookups: Annotated[
@@ -184,10 +184,13 @@ class Settings(CommandSettings, frozen=True, kw_only=True):
     ] = False
 
     config_dir: Annotated[
-        Path, Spec("files", "folder of the assets and directives", CONFIGURED)
+        Path, Spec("files", "folder of the assets and directives", CONFIGURED, path="folder")
     ] = Path("./configs")
     log_dir: Annotated[
-        Path, Spec("files", "folder of the alarm files, created if missing", REPLAY | SERVE)
+        Path,
+        Spec(
+            "files", "folder of the alarm files, created if missing", REPLAY | SERVE, path="folder"
+        ),
     ] = Path("./logs")
 
     debug: Annotated[bool, Spec("logging", "log details", EVERY_COMMAND, "-v")] = False

@@ -71,8 +71,14 @@ def test_what_the_image_gets_is_enough_for_a_wheel_with_all_of_the_program(
         check=True,
     )
     [wheel] = (tmp_path / "wheels").glob("*.whl")
-    packed = {name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".py")}
-    own = [p for folder in ("engine", "shards") for p in (ROOT / folder).rglob("*.py")]
+    parts = (".py", ".schema.json")
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(parts)}
+    own = [
+        path
+        for folder in ("engine", "shards")
+        for path in (ROOT / folder).rglob("*")
+        if path.name.endswith(parts)
+    ]
     assert packed == {"cli.py", *(str(path.relative_to(ROOT)) for path in own)}
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import fields
 from engine.alarm import AlarmRecord
 from engine.directives.directive import DIRECTIVE_FIELDS
 from engine.directives.json_document import FieldTable
-from engine.directives.rule_schema import RULE_FIELDS
+from engine.directives.rule_fields import RULE_FIELDS
 from shards import ledger
 from shards.settings.settings import SETTINGS_TABLE
 from tests.support.pages import DOCS, EACH_PAGE, first_column, read_page
