@@ -39,6 +39,12 @@ def _replay(parsed: ParsedCommand) -> int:
     return replay.run(parsed.settings, parsed.operands, parsed.settings.alarms)
 
 
+def _diff(parsed: ParsedCommand) -> int:
+    from shards.commands import diff
+
+    return diff.run(parsed.settings, parsed.operands)
+
+
 def _top(parsed: ParsedCommand) -> int:
     from shards.commands import top
 
@@ -87,6 +93,12 @@ COMMANDS: Mapping[Command, Callable[[ParsedCommand], int]] = {
         "EVENTS",
         "file of events in JSON, as lines or an array, plain, .gz or .zst; - is standard input",
     ): _replay,
+    Command(
+        "diff",
+        "Correlate recorded events with two config folders, and show how the alarms differ.",
+        "OLD NEW EVENTS",
+        "two config folders, and recorded events as for replay",
+    ): _diff,
     Command("top", "Show the state of a running service: shards, ledger, latest alarms."): _top,
     Command(
         "serve", "Correlate events as they arrive, one process per worker, until stopped."
