@@ -45,6 +45,12 @@ def _diff(parsed: ParsedCommand) -> int:
     return diff.run(parsed.settings, parsed.operands)
 
 
+def _stats(parsed: ParsedCommand) -> int:
+    from shards.commands import stats
+
+    return stats.run(parsed.settings, parsed.operands)
+
+
 def _top(parsed: ParsedCommand) -> int:
     from shards.commands import top
 
@@ -99,6 +105,12 @@ COMMANDS: Mapping[Command, Callable[[ParsedCommand], int]] = {
         "OLD NEW EVENTS",
         "two config folders, and recorded events as for replay",
     ): _diff,
+    Command(
+        "stats",
+        "Count what each directive makes of recorded events, and the events that none is for.",
+        "EVENTS",
+        "recorded events as for replay",
+    ): _stats,
     Command("top", "Show the state of a running service: shards, ledger, latest alarms."): _top,
     Command(
         "serve", "Correlate events as they arrive, one process per worker, until stopped."
