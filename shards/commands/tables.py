@@ -54,5 +54,5 @@ def format_moment(seconds: int) -> str:
     """A time in seconds since the epoch as `2025-03-04 08:00:00`, UTC."""
     try:
         return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
-    except (ValueError, OverflowError):  # beyond the calendar, because of an offset
+    except (ValueError, OverflowError, OSError):  # beyond the calendar, because of an offset
         return f"{seconds}"
