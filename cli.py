@@ -7,9 +7,10 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from itertools import takewhile
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from shards.exit_codes import BROKEN_PIPE, INTERRUPTED, USAGE
 from shards.settings.command_line import (
@@ -25,6 +26,16 @@ from shards.settings.schema import UsageError
 from shards.settings.settings import SETTINGS_TABLE
 
 
+def _command(module: str) -> Callable[[ParsedCommand], int]:
+    """What runs a command of shards/commands/ that takes its settings and operands."""
+
+    def run(parsed: ParsedCommand) -> int:
+        command: Any = import_module(f"shards.commands.{module}")
+        return int(command.run(parsed.settings, parsed.operands))
+
+    return run
+
+
 def _validate(parsed: ParsedCommand) -> int:
     from shards.commands import validate
 
@@ -37,18 +48,6 @@ def _replay(parsed: ParsedCommand) -> int:
 
     keep_new_files_from_others()
     return replay.run(parsed.settings, parsed.operands, parsed.settings.alarms)
-
-
-def _explain(parsed: ParsedCommand) -> int:
-    from shards.commands import explain
-
-    return explain.run(parsed.settings, parsed.operands)
-
-
-def _test(parsed: ParsedCommand) -> int:
-    from shards.commands import test
-
-    return test.run(parsed.settings, parsed.operands)
 
 
 def _schema(parsed: ParsedCommand) -> int:
@@ -116,13 +115,13 @@ COMMANDS: Mapping[Command, Callable[[ParsedCommand], int]] = {
         "Say what became of recorded events, and why a directive did not fire.",
         "EVENTS",
         "file of events as for replay; - is standard input",
-    ): _explain,
+    ): _command("explain"),
     Command(
         "test",
         "Run tests of directives, or record one.",
         "PATH",
         "file of tests (*_test.yaml), or folder of tests beside their directives",
-    ): _test,
+    ): _command("test"),
     Command(
         "schema",
         "Print the JSON Schema of a kind of file, for editors.",
@@ -137,6 +136,18 @@ COMMANDS: Mapping[Command, Callable[[ParsedCommand], int]] = {
         "bash, zsh or fish",
         choices=("bash", "zsh", "fish"),
     ): _completion,
+    Command(
+        "diff",
+        "Correlate recorded events with two config folders, and show how the alarms differ.",
+        "OLD NEW EVENTS",
+        "two config folders, and recorded events as for replay",
+    ): _command("diff"),
+    Command(
+        "stats",
+        "Count what each directive makes of recorded events, and the events that none is for.",
+        "EVENTS",
+        "recorded events as for replay",
+    ): _command("stats"),
     Command("top", "Show the state of a running service: shards, ledger, latest alarms."): _top,
     Command(
         "serve", "Correlate events as they arrive, one process per worker, until stopped."

@@ -27,3 +27,9 @@ def excerpt(raw: bytes) -> str:
     """The beginning of any bytes as one safe line of at most 200 bytes."""
     text = escape_control(raw[:EXCERPT_BYTES].decode("utf-8", "backslashreplace"))
     return text.encode()[:EXCERPT_BYTES].decode("utf-8", "ignore")
+
+
+def shorten(text: str, most: int) -> str:
+    """A text as one safe line of at most `most` characters; what was cut is shown as `…`."""
+    safe = escape_control(text[: most + 1])
+    return safe if len(safe) <= most else safe[: most - 1] + "…"

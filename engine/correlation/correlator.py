@@ -68,6 +68,11 @@ class Correlator:
         """Number of directives with open backlogs."""
         return len(self._activity.active)
 
+    @property
+    def opened(self) -> dict[int, int]:
+        """Number of backlogs opened or restored so far, by directive that has any."""
+        return {id_: count for id_, all_ in self._by_directive.items() if (count := all_.opened)}
+
     def process_event(self, event: NormalizedEvent, now: int) -> Outputs:
         """Close what has expired by `now`, then correlate the event with the matching directives.
 

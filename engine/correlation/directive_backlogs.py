@@ -34,7 +34,6 @@ class DirectiveBacklogs:
         "_expiry",
         "_id",
         "_memory",
-        "_next_order",
         "_pending",
         "_salt",
         "_saved_ids",
@@ -42,6 +41,7 @@ class DirectiveBacklogs:
         "_taken_stamps",
         "_written_stamps",
         "compiled",
+        "opened",
         "stages",
     )
 
@@ -69,7 +69,7 @@ class DirectiveBacklogs:
         self.stages = Stages(compiled)
         self._backlogs: dict[str, Backlog] = {}
         """By `opened_by`."""
-        self._next_order = 0
+        self.opened = 0  # so far, restored ones too: the order of the next one
 
     def __contains__(self, opened_by: str) -> bool:
         return opened_by in self._backlogs
@@ -151,7 +151,7 @@ class DirectiveBacklogs:
     def _open(
         self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo, now: int, outputs: Outputs
     ) -> None:
-        backlog = Backlog(self.compiled, self._next_order)
+        backlog = Backlog(self.compiled, self.opened)
         backlog.open(event, src, dst, now)
         if backlog.alarm_id in self._written_stamps or backlog.opened_by in self._backlogs:
             self._find_predecessor(backlog, now)
@@ -274,7 +274,7 @@ class DirectiveBacklogs:
     def restore(self, state: BacklogSnapshot) -> None:
         """Restore a backlog as the youngest; UnusableBacklogError if it does not fit."""
         compiled = self.stages.compile_rules(state.rules)
-        backlog = restore_backlog(compiled, self._next_order, state)
+        backlog = restore_backlog(compiled, self.opened, state)
         self._find_predecessor(backlog, state.updated)
         if state.ids_only:
             for ids in ((state.opening_id,), state.ids, *state.earlier_ids):
@@ -285,7 +285,7 @@ class DirectiveBacklogs:
 
     def _add(self, backlog: Backlog) -> None:
         """Add a backlog where events and the expiry find it."""
-        self._next_order = backlog.order + 1
+        self.opened = backlog.order + 1
         self._backlogs[backlog.opened_by] = backlog
         self._activity.add_changed(self._id, backlog.opened_by)
         self._activity.active.add(self._id)

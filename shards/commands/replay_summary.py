@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from engine.alarm import AlarmRecord, PublishedAlarm
 from shards.commands.tables import (
     RISK_STYLES,
     count_stages,
+    format_moment,
     list_counts,
     make_table,
     nonzero_parts,
@@ -107,16 +107,9 @@ def _alarm_table(alarms: list[AlarmRecord]) -> Table:
             Text(f"{alarm.risk} {alarm.risk_class}", RISK_STYLES.get(alarm.risk_class, "")),
             Text.assemble(escape_control(alarm.title), "\n", (_addresses(alarm), "dim")),
             _stages(alarm),
-            _time(alarm.update_time),
+            format_moment(alarm.update_time).replace(" ", "\n"),
         )
     return table
-
-
-def _time(seconds: int) -> str:
-    try:
-        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d\n%H:%M:%S}"
-    except (ValueError, OverflowError):  # beyond the calendar, because of an offset
-        return f"{seconds}"
 
 
 def _addresses(alarm: AlarmRecord) -> str:

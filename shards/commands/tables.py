@@ -1,6 +1,7 @@
 """The tables of a terminal: their style, and counts in words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -44,6 +45,14 @@ def nonzero_parts(counts: Mapping[str, Any], total: str) -> dict[str, int]:
     return {name: count for name, count in parts.items() if count}
 
 
-def count_stages(statuses: list[str]) -> str:
+def count_stages(statuses: Sequence[str]) -> str:
     """Finished and all stages of an alarm: `2/3`."""
     return f"{statuses.count('finished')}/{len(statuses)}"
+
+
+def format_moment(seconds: int) -> str:
+    """A time in seconds since the epoch as `2025-03-04 08:00:00`, UTC."""
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
+    except (ValueError, OverflowError, OSError):  # beyond the calendar, because of an offset
+        return f"{seconds}"

@@ -41,7 +41,7 @@ class Config(Struct, frozen=True):
     """The valid configuration of a folder.
 
     `rejected`: directives left out for their faults. `hash`: SHA-256 of all its files, in hex.
-    `trouble`: why it is not the newest one, or "".
+    `trouble`: why it is not the newest one, or "". `disabled`: ids of disabled directives.
     """
 
     directives: tuple[Directive, ...]
@@ -50,6 +50,7 @@ class Config(Struct, frozen=True):
     rejected: int = 0
     hash: str = ""
     trouble: str = ""
+    disabled: tuple[int, ...] = ()
 
 
 class ConfigReader:
@@ -68,6 +69,7 @@ class ConfigReader:
         self.directives: list[Directive] = []
         self.assets: list[Asset] = []
         self.sources: list[LookupSource] = []
+        self.disabled: list[int] = []
         self.rejected = 0
         self._digest = sha256()
         self.problems = ProblemList() if problems is None else problems
@@ -154,6 +156,8 @@ class ConfigReader:
     def _directives(self, path: Path, data: bytes) -> Iterator[Finding]:
         for checked in parse_directives(data, lenient=self._lenient):
             yield from checked.findings
+            if checked.disabled:
+                self.disabled += {found.directive for found in checked.findings if found.directive}
             first = self._first_position.get(checked.id) if checked.id is not None else None
             if first is not None:
                 self.rejected += 1
@@ -243,6 +247,7 @@ def load_config(settings: Settings) -> tuple[Config | None, ProblemList]:
         tuple(reader.sources),
         reader.rejected,
         reader.hash,
+        disabled=tuple(reader.disabled),
     )
     return config, reader.problems
 

@@ -36,6 +36,7 @@ def status_document(overview: Overview) -> dict[str, Any]:
         "stream": None if overview.stream_lag is None else {"lag": overview.stream_lag},
         "shards": shards,
         "output": {"trouble": overview.output_trouble, "errors": overview.output_errors},
+        "matches": overview.matches,
         "checkpoint": {"time": overview.oldest_checkpoint_at},
         "ledger": msgspec.to_builtins(overview.ledger) | {"adds_up": overview.ledger.adds_up},
         "settings": {

@@ -4,13 +4,23 @@ For every command that correlates recordings: it decides what happens to an even
 order, as router and shard of a service do.
 """
 
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
 from engine.address import canonical_event_ip
+from engine.alarm import BacklogKey
 from engine.asset import NetworkAssets
 from engine.correlation.correlator import Correlator
 from engine.correlation.outputs import Outputs
 from engine.directives.index import DirectiveIndex, routing_keys_of
 from engine.errors import InvalidEventError
-from engine.event import NormalizedEvent, decode_event, decode_timed_routing_key
+from engine.event import (
+    NormalizedEvent,
+    TimedRoutingKey,
+    decode_event,
+    decode_timed_routing_key,
+)
 from engine.options import Options
 from shards.config.config_folder import Config, engine_options
 from shards.ledger import Ledger
@@ -43,11 +53,13 @@ class EventClock:
 class Replay:
     """A correlator for raw events, whose timestamps are its clock."""
 
-    def __init__(self, config: Config, settings: Settings) -> None:
+    def __init__(self, config: Config, settings: Settings, *, count_matches: bool = False) -> None:
+        """`count_matches`: count the events that each directive consumes."""
         self.clock = EventClock()
         self._assets = NetworkAssets(config.assets)
         self._index = DirectiveIndex(map(routing_keys_of, config.directives))
-        self._correlator = self._make_correlator(config, engine_options(settings))
+        options = replace(engine_options(settings), count_matches=count_matches)
+        self._correlator = self._make_correlator(config, options)
         self.ledger = Ledger(capped=self._correlator.capped)
         self._outputs = Outputs()
         """Outputs since the last `take_outputs`."""
@@ -59,6 +71,28 @@ class Replay:
     def open_backlogs(self) -> int:
         """Number of open backlogs."""
         return len(self._correlator)
+
+    @property
+    def opened(self) -> dict[int, int]:
+        """Number of backlogs opened so far, by directive that has opened any."""
+        return self._correlator.opened
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether `take_outputs` has lines to write."""
+        return bool(self._outputs.alarm_events or self._outputs.published)
+
+    def is_open(self, key: BacklogKey) -> bool:
+        """Whether there is an open backlog with this key."""
+        return self._correlator.is_open(key)
+
+    def concerned_by(self, key: TimedRoutingKey) -> tuple[int, ...]:
+        """The directives with a rule for the plugin or the taxonomy of an event."""
+        return self._index.find(key)
+
+    def take_matches(self) -> Mapping[int, int]:
+        """Number of events that each directive has consumed since the last call, if counted."""
+        return self._correlator.take_matches()
 
     def process_event(self, recorded: RecordedEvent) -> None:
         """Route and correlate one event; InvalidEventError, counted, if it is invalid."""

@@ -6,10 +6,12 @@ Apart from settings.py, so that either file can be read at one sitting.
 from typing import Annotated, Literal
 
 from shards.settings.schema import (
+    DIFF,
     EVERY_COMMAND,
     EXPLAIN,
     RECORDINGS,
     REPLAY,
+    STATS,
     TEST,
     TOP,
     URL,
@@ -42,7 +44,13 @@ class CommandSettings(ServiceSettings, frozen=True, kw_only=True):
             other_choices=("text", "json"),
         ),
     ] = "text"
-    all: Annotated[bool, Spec("output", "list all problems, not only 1,000", VALIDATE)] = False
+    all: Annotated[
+        bool, Spec("output", "list all, not only the first ones", VALIDATE | DIFF | STATS)
+    ] = False
+    fail_on: Annotated[
+        tuple[Literal["new", "gone", "changed"], ...],
+        Spec("output", "exit with 1 if there are such alarms", DIFF),
+    ] = ()
     alarms: Annotated[bool, Spec("output", "show the alarms as a table at the end", REPLAY)] = False
     sort: Annotated[
         bool, Spec("output", "sort the events by time first, in temporary files", RECORDINGS)

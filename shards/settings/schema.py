@@ -150,11 +150,18 @@ def read_settings(struct: type[Struct]) -> Mapping[str, Setting]:
         settings[field.name] = Setting(
             name=field.name,
             type=get_origin(type_) or type_,
-            choices=get_args(type_) if get_origin(type_) is Literal else (),
+            choices=_choices(type_),
             default=field.default,
             spec=spec,
         )
     return MappingProxyType(settings)
+
+
+def _choices(type_: Any) -> tuple[str, ...]:
+    """The values that a Literal has, or the items of a tuple of one; else none."""
+    if get_origin(type_) is tuple:
+        type_ = get_args(type_)[0]
+    return get_args(type_) if get_origin(type_) is Literal else ()
 
 
 class Origin(Struct, frozen=True):
@@ -205,7 +212,7 @@ def describe_expected(setting: Setting) -> str:
             bool: "true or false",
             str: "a text",
             Path: "a path",
-            tuple: "one or more texts with commas between them",
+            tuple: _describe_list(setting),
             Literal: " or ".join(setting.choices),
         }[setting.type]
     )
@@ -217,9 +224,14 @@ def metavar(setting: Setting) -> str:
         int: "N",
         str: "TEXT",
         Path: "PATH",
-        tuple: "TEXT,…",
+        tuple: f"{'|'.join(setting.choices) or 'TEXT'},…",
         Literal: "|".join(setting.choices),
     }.get(setting.type, "")
+
+
+def _describe_list(setting: Setting) -> str:
+    items = f"of {', '.join(setting.choices)}" if setting.choices else "texts"
+    return f"one or more {items} with commas between them"
 
 
 def _describe_range(spec: Spec) -> str:
@@ -239,8 +251,11 @@ def _parse_text(setting: Setting, text: str) -> str | None:
     return None if pattern and not re.fullmatch(pattern, text) else text
 
 
-def _parse_list(_: Setting, text: str) -> tuple[str, ...] | None:
-    return tuple(item for part in text.split(",") if (item := part.strip())) or None
+def _parse_list(setting: Setting, text: str) -> tuple[str, ...] | None:
+    items = tuple(item for part in text.split(",") if (item := part.strip()))
+    if setting.choices and not set(items) <= set(setting.choices):
+        return None
+    return items or None
 
 
 def _parse_choice(setting: Setting, text: str) -> str | None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shards.safe_text import escape_control, excerpt, redact_url
+from shards.safe_text import escape_control, excerpt, redact_url, shorten
 
 ESCAPES = "\x1b[2J\r\n\x00\x9b\u202e\u2028"
 
@@ -32,3 +32,10 @@ def test_an_excerpt_is_printable_and_at_most_200_bytes() -> None:
 )
 def test_a_url_is_shown_without_user_and_password(url: str, shown: str) -> None:
     assert redact_url(url) == shown
+
+
+def test_a_text_is_cut_after_it_is_escaped() -> None:
+    assert shorten("é" * 10, 10) == "é" * 10
+    assert shorten("é" * 11, 10) == "é" * 9 + "…"
+    assert shorten("\x1b" * 10**6, 10) == "\\x1b\\x1b\\…"
+    assert shorten("", 10) == ""

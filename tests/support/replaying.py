@@ -70,12 +70,14 @@ def _bytes(line: Json | str | bytes) -> bytes:
 
 
 def write_config(
-    directives: Iterable[Json] = (BRUTE_FORCE, SCAN), assets: Iterable[Json] = ASSETS
+    directives: Iterable[Json] = (BRUTE_FORCE, SCAN),
+    assets: Iterable[Json] = ASSETS,
+    folder: str = "conf",
 ) -> None:
-    """The config folder `conf` in the current folder."""
-    Path("conf").mkdir(exist_ok=True)
-    Path("conf/assets_a.json").write_text(json.dumps({"assets": list(assets)}))
-    Path("conf/directives_a.json").write_text(json.dumps({"directives": list(directives)}))
+    """A config folder in the current folder."""
+    Path(folder).mkdir(exist_ok=True)
+    Path(folder, "assets_a.json").write_text(json.dumps({"assets": list(assets)}))
+    Path(folder, "directives_a.json").write_text(json.dumps({"directives": list(directives)}))
 
 
 def read_lines(path: str) -> list[Json]:

@@ -1,6 +1,12 @@
 """Counts in words."""
 
-from shards.commands.tables import count_stages, list_counts, nonzero_parts, with_spaces
+from shards.commands.tables import (
+    count_stages,
+    format_moment,
+    list_counts,
+    nonzero_parts,
+    with_spaces,
+)
 
 
 def test_counts_are_listed_with_separators_and_their_names() -> None:
@@ -31,3 +37,8 @@ def test_names_with_spaces() -> None:
 
 def test_finished_stages_are_counted() -> None:
     assert count_stages(["finished", "timeout", ""]) == "1/3"
+
+
+def test_a_time_beyond_the_calendar_is_a_number() -> None:
+    assert format_moment(1741075200) == "2025-03-04 08:00:00"
+    assert format_moment(10**18) == str(10**18)

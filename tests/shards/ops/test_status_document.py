@@ -32,6 +32,7 @@ def test_the_keys_are_those_that_programs_rely_on() -> None:
         "stream",
         "shards",
         "output",
+        "matches",
         "checkpoint",
         "ledger",
         "settings",
@@ -40,6 +41,11 @@ def test_the_keys_are_those_that_programs_rely_on() -> None:
     assert status["config"] == {"hash": "abc", "directives": 3, "rejected": 0}
     assert status["output"] == {"trouble": "", "errors": 0}
     assert status["checkpoint"] == {"time": 0.0}
+
+
+def test_matches_by_directive_are_in_it_if_they_are_counted() -> None:
+    assert document(overview())["matches"] is None
+    assert document(overview(matches={7: 5}))["matches"] == {"7": 5}
 
 
 def test_problems_are_in_it() -> None:

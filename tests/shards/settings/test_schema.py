@@ -2,6 +2,8 @@
 
 import pytest
 
+from shards.settings.command_line import Command
+from shards.settings.schema import UsageError
 from shards.settings.settings import SETTINGS_TABLE
 from tests.support.settings_parsing import SERVE, fault, settings
 
@@ -22,6 +24,13 @@ def test_false_in_every_spelling_overrides_what_comes_after(text: str) -> None:
 
 def test_lists_are_split_at_commas_and_trimmed() -> None:
     assert settings("--tags", " A b ,, C ").tags == ("A b", "C")
+
+
+def test_a_list_may_have_choices() -> None:
+    diff = Command("diff", "help", "EVENTS", "help")
+    assert settings("--fail-on", "gone, new", command=diff).fail_on == ("gone", "new")
+    with pytest.raises(UsageError, match="should be one or more of new, gone, changed with commas"):
+        settings("--fail-on", "new,old", command=diff)
 
 
 @pytest.mark.parametrize(
