@@ -21,7 +21,7 @@ _TYPES = {"int": "integer", "str": "string", "bool": "boolean"}
 def document_schema(name: str, description: str, key: str, item: Schema, **more: Any) -> Schema:
     """The schema of a document `{key: [item, …]}`."""
     return {
-        **_head(name, description),
+        **_head(name, f"{description} Unknown fields are ignored, with a warning of validate."),
         "type": "object",
         "required": [key],
         "properties": {
@@ -84,7 +84,7 @@ def _head(name: str, description: str) -> Schema:
         "$schema": DRAFT,
         "$id": f"urn:dsiem-shards:schema:{name}",
         "title": f"Dsiem {name}",
-        "description": f"{description} Unknown fields are ignored, with a warning of validate.",
+        "description": description,
     }
 
 
