@@ -91,16 +91,12 @@ READERS: dict[str, Callable[[bytes], list[Finding]]] = {
 
 
 @cache
-def validators(name: str) -> tuple[Draft202012Validator, Draft7Validator]:
-    """Of both drafts, since some editors know only the older one."""
-    schema = SCHEMAS[name]()
-    return Draft202012Validator(schema), Draft7Validator(schema)
+def validator(name: str) -> Draft202012Validator:
+    return Draft202012Validator(SCHEMAS[name]())
 
 
 def accepts(name: str, document: Any) -> bool:
-    new, old = (validator.is_valid(document) for validator in validators(name))
-    assert new == old, "the drafts differ"
-    return new
+    return validator(name).is_valid(document)
 
 
 def findings_of(name: str, document: Any) -> list[Finding]:
@@ -234,24 +230,45 @@ def test_valid_directives_are_accepted(items: list[Json]) -> None:
     assert accepts("directives", {"directives": items})
 
 
-def each_change(document: Json) -> Iterator[Json]:
-    """The document with each value replaced by each of VALUES, and left out."""
+@given(changed(valid_directives(1), "directives"))
+def test_editors_that_know_only_an_older_draft_judge_the_same(document: Json) -> None:
+    older = Draft7Validator(SCHEMAS["directives"]())
+    assert older.is_valid(document) is accepts("directives", document)
+
+
+OPTIONAL = {
+    "port_from": "22",
+    "protocol": "TCP",
+    "custom_data1": "a",
+    "custom_label1": "b",
+    "sticky_different": "SRC_IP",
+}
+SMALL: list[tuple[str, Json]] = [
+    ("directives", with_rule(**OPTIONAL)),
+    ("directives", with_rule(type="TaxonomyRule", product=["p"], category="c", subcategory=["s"])),
+    ("assets", {"assets": [ASSETS[0]]}),
+    ("intel", {"intel_sources": [SOURCE]}),
+    ("vuln", {"vuln_sources": [SOURCE | {"plugin": "Nesd"}]}),
+]
+
+
+@pytest.mark.parametrize(("name", "document"), SMALL)
+def test_each_value_of_each_field_is_judged_as_by_the_reader(name: str, document: Json) -> None:
+    first_rule = ("directives", 0, "rules", 0)
+    assert not findings_of(name, document)
     for path in list(places(document)):
+        if path[:4] == first_rule:  # the second one has the same fields
+            continue
         for value in (*VALUES, ...):
             copy = json.loads(json.dumps(document))
             change(copy, path, value, leave_out=value is ...)
-            yield copy
+            judge(name, copy)
 
 
 @pytest.mark.parametrize("name", KEYS)
-def test_each_field_of_the_examples_is_judged_as_by_the_reader(name: str) -> None:
+def test_the_example_is_accepted(name: str) -> None:
     path = ROOT / "deploy" / "example" / "configs" / f"{name}_example.json"
-    document = json.loads(path.read_text("utf-8"))
-    key = KEYS[name]
-    small = {key: document[key][:1]}
-    assert accepts(name, document)
-    for other in each_change(small):
-        judge(name, other)
+    assert accepts(name, json.loads(path.read_text("utf-8")))
 
 
 CASES = [
