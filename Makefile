@@ -23,6 +23,7 @@ report = [ -z "$$failed" ] || { echo "failed, or a target was not met:$$failed" 
 demo: .venv/ready
 	rm -rf $(DEMO_LOGS)
 	$(BIN)/dsiem-backend validate $(EXAMPLE)/configs
+	$(BIN)/dsiem-backend test $(EXAMPLE)/configs
 	$(BIN)/python $(EXAMPLE)/live.py --log-dir $(DEMO_LOGS)
 
 test: .venv/ready

@@ -39,6 +39,18 @@ def _replay(parsed: ParsedCommand) -> int:
     return replay.run(parsed.settings, parsed.operands, parsed.settings.alarms)
 
 
+def _explain(parsed: ParsedCommand) -> int:
+    from shards.commands import explain
+
+    return explain.run(parsed.settings, parsed.operands)
+
+
+def _test(parsed: ParsedCommand) -> int:
+    from shards.commands import test
+
+    return test.run(parsed.settings, parsed.operands)
+
+
 def _schema(parsed: ParsedCommand) -> int:
     from shards.commands import schema
 
@@ -100,11 +112,23 @@ COMMANDS: Mapping[Command, Callable[[ParsedCommand], int]] = {
         "file of events in JSON, as lines or an array, plain, .gz or .zst; - is standard input",
     ): _replay,
     Command(
+        "explain",
+        "Say what became of recorded events, and why a directive did not fire.",
+        "EVENTS",
+        "file of events as for replay; - is standard input",
+    ): _explain,
+    Command(
+        "test",
+        "Run tests of directives, or record one.",
+        "PATH",
+        "file of tests (*_test.yaml), or folder of tests beside their directives",
+    ): _test,
+    Command(
         "schema",
         "Print the JSON Schema of a kind of file, for editors.",
         "NAME",
-        "kind of file: directives, assets, intel or vuln",
-        choices=("directives", "assets", "intel", "vuln"),
+        "kind of file: directives, assets, intel, vuln or tests",
+        choices=("directives", "assets", "intel", "vuln", "tests"),
     ): _schema,
     Command(
         "completion",

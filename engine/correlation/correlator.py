@@ -26,7 +26,7 @@ from engine.correlation.snapshot import (
     UnusableBacklogError,
 )
 from engine.directives.directive import Directive
-from engine.directives.index import DirectiveIndex, routing_keys_of
+from engine.directives.index import DirectiveIds, DirectiveIndex, routing_keys_of
 from engine.event import NormalizedEvent
 from engine.options import Options
 
@@ -61,7 +61,7 @@ class Correlator:
 
     def __len__(self) -> int:
         """Number of open backlogs; visits every directive that has some."""
-        return sum(len(self._by_directive[directive]) for directive in self._activity.active)
+        return sum(len(self._by_directive[id_].backlogs()) for id_ in self._activity.active)
 
     @property
     def active_directives(self) -> int:
@@ -123,10 +123,13 @@ class Correlator:
         for backlog in changed:
             self._backlogs_with(backlog).write_pending(backlog, now, outputs)
         for backlog in self._expiry.pop_expired(now, limit - len(changed)):
-            self._backlogs_with(backlog).expire(backlog, now, outputs)
+            self._expire(backlog, now, outputs)
         if self.memory.is_due(now):
             self.memory.prune(now)
         return outputs
+
+    def _expire(self, backlog: Backlog, now: int, outputs: Outputs) -> None:
+        self._backlogs_with(backlog).expire(backlog, now, outputs)
 
     def write_pending(self, outputs: Outputs | None = None) -> Outputs:
         """Write the alarms that wait for another second, as the last thing before the end."""
@@ -211,6 +214,14 @@ class Correlator:
         directive, opened_by = key
         backlogs = self._by_directive.get(directive)
         return backlogs.snapshot(opened_by, held) if backlogs is not None else None
+
+    def backlogs_of(self, directive: int) -> DirectiveBacklogs | None:
+        """The backlogs of a directive, not to be changed by the caller; None if it is not here."""
+        return self._by_directive.get(directive)
+
+    def concerned(self, event: NormalizedEvent) -> DirectiveIds:
+        """The directives with a rule for the plugin or the taxonomy of the event."""
+        return self._index.find(event)
 
     def open_backlogs(self) -> dict[int, Collection[Backlog]]:
         """By directive: its open backlogs, oldest first; not to be changed by the caller."""

@@ -1,7 +1,6 @@
 """The open backlogs of one directive, and how an event finds those that consume it.
 
-`Stages` keys the backlogs of a stage by the values that its references are bound to. So an event
-finds its backlogs with one dictionary lookup per stage, however many are open.
+`Stages` keys them by the values that references are bound to: one dictionary lookup per stage.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -32,7 +31,6 @@ class DirectiveBacklogs:
     __slots__ = (
         "_activity",
         "_backlogs",
-        "_compiled",
         "_expiry",
         "_id",
         "_memory",
@@ -40,10 +38,11 @@ class DirectiveBacklogs:
         "_pending",
         "_salt",
         "_saved_ids",
-        "_stages",
         "_stamp",
         "_taken_stamps",
         "_written_stamps",
+        "compiled",
+        "stages",
     )
 
     def __init__(
@@ -56,7 +55,7 @@ class DirectiveBacklogs:
     ) -> None:
         """`expiry`, `pending`, `activity`, `memory`: those of all directives."""
         self._id = compiled.directive.id
-        self._compiled = compiled
+        self.compiled = compiled
         self._expiry = expiry
         self._pending = pending
         self._activity = activity
@@ -67,13 +66,10 @@ class DirectiveBacklogs:
         self._salt = compiled.salt
         self._stamp = (0, self._id)
         """Of what is taken now."""
-        self._stages = Stages(compiled)
+        self.stages = Stages(compiled)
         self._backlogs: dict[str, Backlog] = {}
         """By `opened_by`."""
         self._next_order = 0
-
-    def __len__(self) -> int:
-        return len(self._backlogs)
 
     def __contains__(self, opened_by: str) -> bool:
         return opened_by in self._backlogs
@@ -86,17 +82,15 @@ class DirectiveBacklogs:
         `src` and `dst`: the asset information of its addresses. Returns whether it was consumed.
         """
         key = event.identity ^ self._salt
-        if (key in self._taken_stamps and self._memory.taken.get(key, now) is not None) or (
-            self._saved_ids and self._memory.is_saved(self._id, event.event_id, now)
-        ):
+        if (key in self._taken_stamps or self._saved_ids) and self.is_repeat(event, now):
             outputs.count("repeated")
             return True
-        consumers = self._stages.find_consumers(event, src, dst)
+        consumers = self.stages.find_consumers(event, src, dst)
         if consumers:
             taken = False
             for backlog, stage in consumers:
                 taken |= self._consume(backlog, stage, event, now, outputs)
-        elif self._stages.opening.matches(event, src, dst):
+        elif self.stages.opening.matches(event, src, dst):
             self._open(event, src, dst, now, outputs)
             taken = True
         else:
@@ -108,6 +102,13 @@ class DirectiveBacklogs:
             if self._memory.remember(event, key, stamp):
                 outputs.count("id_reused")
         return True
+
+    def is_repeat(self, event: NormalizedEvent, now: int) -> bool:
+        """Whether a backlog has taken the event before, as far as that is known."""
+        memory = self._memory
+        return memory.taken.get(event.identity ^ self._salt, now) is not None or (
+            bool(self._saved_ids) and memory.is_saved(self._id, event.event_id, now)
+        )
 
     def _consume(
         self, backlog: Backlog, stage: int, event: NormalizedEvent, now: int, outputs: Outputs
@@ -139,7 +140,7 @@ class DirectiveBacklogs:
             self._remove(backlog, finished)
             outputs.count("finished")
         else:
-            self._stages.advance(backlog, finished)
+            self.stages.advance(backlog, finished)
             backlog.set_expiry(now)
             self._expiry.add(backlog)
         self._pending.discard(backlog)
@@ -150,7 +151,7 @@ class DirectiveBacklogs:
     def _open(
         self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo, now: int, outputs: Outputs
     ) -> None:
-        backlog = Backlog(self._compiled, self._next_order)
+        backlog = Backlog(self.compiled, self._next_order)
         backlog.open(event, src, dst, now)
         if backlog.alarm_id in self._written_stamps or backlog.opened_by in self._backlogs:
             self._find_predecessor(backlog, now)
@@ -272,7 +273,7 @@ class DirectiveBacklogs:
 
     def restore(self, state: BacklogSnapshot) -> None:
         """Restore a backlog as the youngest; UnusableBacklogError if it does not fit."""
-        compiled = self._stages.compile_rules(state.rules)
+        compiled = self.stages.compile_rules(state.rules)
         backlog = restore_backlog(compiled, self._next_order, state)
         self._find_predecessor(backlog, state.updated)
         if state.ids_only:
@@ -288,7 +289,7 @@ class DirectiveBacklogs:
         self._backlogs[backlog.opened_by] = backlog
         self._activity.add_changed(self._id, backlog.opened_by)
         self._activity.active.add(self._id)
-        self._stages.add(backlog)
+        self.stages.add(backlog)
         self._expiry.add(backlog)
 
     def _remove(self, backlog: Backlog, stage: int) -> None:
@@ -296,4 +297,4 @@ class DirectiveBacklogs:
         del self._backlogs[backlog.opened_by]
         if not self._backlogs:
             self._activity.active.discard(self._id)
-        self._stages.remove(backlog, stage)
+        self.stages.remove(backlog, stage)

@@ -119,6 +119,8 @@ def compile_condition(name: str, text: str) -> Condition:
 _COMPILERS = {name: (field, compiler) for name, field, compiler in _CONDITIONS}
 CONDITION_FIELDS = tuple(_COMPILERS)
 """The record fields that hold conditions."""
+EVENT_FIELDS: Mapping[str, str] = {name: field for name, field, _ in _CONDITIONS}
+"""The event field that each of them is about."""
 
 
 def _predicates(conditions: dict[str, Condition], match_protocol: bool) -> Iterator[EventPredicate]:

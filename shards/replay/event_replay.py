@@ -11,6 +11,7 @@ from engine.correlation.outputs import Outputs
 from engine.directives.index import DirectiveIndex, routing_keys_of
 from engine.errors import InvalidEventError
 from engine.event import NormalizedEvent, decode_event, decode_timed_routing_key
+from engine.options import Options
 from shards.config.config_folder import Config, engine_options
 from shards.ledger import Ledger
 from shards.settings.settings import Settings
@@ -46,10 +47,13 @@ class Replay:
         self.clock = EventClock()
         self._assets = NetworkAssets(config.assets)
         self._index = DirectiveIndex(map(routing_keys_of, config.directives))
-        self._correlator = Correlator(config.directives, self._assets, engine_options(settings))
+        self._correlator = self._make_correlator(config, engine_options(settings))
         self.ledger = Ledger(capped=self._correlator.capped)
         self._outputs = Outputs()
         """Outputs since the last `take_outputs`."""
+
+    def _make_correlator(self, config: Config, options: Options) -> Correlator:
+        return Correlator(config.directives, self._assets, options)
 
     @property
     def open_backlogs(self) -> int:

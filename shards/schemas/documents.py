@@ -5,12 +5,14 @@ from collections.abc import Callable, Mapping
 from engine.directives.asset_document import ASSET_FIELDS
 from engine.directives.directive import DIRECTIVE_FIELDS
 from engine.directives.rule_fields import FIELDS_BY_TYPE, RULE_FIELDS
+from shards.directive_tests.test_file import DirectiveTestFile
 from shards.lookups.source_config import KIND_BY_KEY, SOURCE_FIELDS
 from shards.schemas.json_schema import (
     Schema,
     document_schema,
     fields_schema,
     object_schema,
+    type_schema,
     when,
 )
 
@@ -72,5 +74,6 @@ SCHEMAS: Mapping[str, Callable[[], Schema]] = {
     "assets": _assets,
     "intel": lambda: _sources("intel_sources"),
     "vuln": lambda: _sources("vuln_sources"),
+    "tests": lambda: type_schema("tests", "Tests of directives, *_test.yaml.", DirectiveTestFile),
 }
 """What makes the schema of each name."""

@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 from shards.settings.schema import (
     EVERY_COMMAND,
+    EXPLAIN,
     RECORDINGS,
     REPLAY,
+    TEST,
     TOP,
     URL,
     VALIDATE,
@@ -56,3 +58,31 @@ class CommandSettings(ServiceSettings, frozen=True, kw_only=True):
         ),
     ] = "http://127.0.0.1:9090"
     once: Annotated[bool, Spec("output", "show the status once and exit", TOP)] = False
+
+    directive: Annotated[
+        tuple[str, ...],
+        Spec(
+            "selection", "ids of the directives to explain, or to record a test of", EXPLAIN | TEST
+        ),
+    ] = ()
+    event: Annotated[
+        tuple[str, ...], Spec("selection", "ids of the events to show one by one", EXPLAIN)
+    ] = ()
+    keyword: Annotated[
+        str, Spec("selection", "run only tests with this text in their name", TEST, "-k")
+    ] = ""
+    fail_fast: Annotated[bool, Spec("selection", "stop after the first failure", TEST)] = False
+    record: Annotated[
+        str,
+        Spec("output", "write a test of --directive from this file of recorded events", TEST),
+    ] = ""
+    junit: Annotated[
+        str, Spec("output", "file to write a JUnit report to, beside the other output", TEST)
+    ] = ""
+    coverage: Annotated[
+        bool, Spec("output", "show the stages and conditions that no test covers", TEST)
+    ] = False
+    fail_under: Annotated[
+        int,
+        Spec("output", "percentage of stages that tests must finish at least", TEST, high=100),
+    ] = 0

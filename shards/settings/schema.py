@@ -37,6 +37,7 @@ GROUPS = (
     "lookups",
     "ops",
     "files",
+    "selection",
     "output",
     "logging",
 )

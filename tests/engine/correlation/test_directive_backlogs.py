@@ -39,7 +39,7 @@ def test_an_event_opens_a_backlog_only_if_none_consumes_it() -> None:
     assert directive.process(event(1, "a")).counts == {"opened": 1}
     assert directive.process(event(2, "b")).counts == {"taken": 1, "finished": 1}
     assert directive.process(event(2, "c")).counts == {}
-    assert len(directive.backlogs) == 0
+    assert len(directive.backlogs.backlogs()) == 0
 
 
 def test_only_backlogs_with_the_bound_value_consume_an_event() -> None:

@@ -74,7 +74,7 @@ def test_the_settings_of_each_command(script: Path, folder: Path, command: Comma
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("schema", ""), "directives assets intel vuln"),
+        (("schema", ""), "directives assets intel vuln tests"),
         (("completion", "z"), "zsh"),
         (("validate", "--format", ""), "text json github sarif junit"),
         (("replay", "--format", ""), "text json"),

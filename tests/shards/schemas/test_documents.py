@@ -4,6 +4,7 @@ What they cannot see is listed here, and in docs/directives-as-code.md.
 """
 
 import json
+import pathlib
 import runpy
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -11,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator, Draft202012Validator
@@ -20,6 +22,7 @@ from engine.directives.asset_document import ASSET_FIELDS, parse_assets
 from engine.directives.directive import DIRECTIVE_FIELDS, parse_directives
 from engine.directives.rule_fields import FIELDS_BY_TYPE, RULE_FIELDS
 from engine.errors import Finding
+from shards.directive_tests.loader import load_file
 from shards.lookups.source_config import SOURCE_FIELDS, read_sources
 from shards.schemas.documents import SCHEMAS
 from shards.schemas.json_schema import Schema, type_schema
@@ -254,15 +257,53 @@ SMALL: list[tuple[str, Json]] = [
 
 @pytest.mark.parametrize(("name", "document"), SMALL)
 def test_each_value_of_each_field_is_judged_as_by_the_reader(name: str, document: Json) -> None:
-    first_rule = ("directives", 0, "rules", 0)
+    first_rule = ("directives", 0, "rules", 0)  # the second one has the same fields
     assert not findings_of(name, document)
+    for other in each_change(document, but=first_rule):
+        judge(name, other)
+
+
+def each_change(document: Json, but: Path = ("",)) -> Iterator[Json]:
+    """The document with each value replaced by each of VALUES, and left out."""
     for path in list(places(document)):
-        if path[:4] == first_rule:  # the second one has the same fields
-            continue
-        for value in (*VALUES, ...):
+        for value in (*VALUES, ...) if path[: len(but)] != but else ():
             copy = json.loads(json.dumps(document))
             change(copy, path, value, leave_out=value is ...)
-            judge(name, copy)
+            yield copy
+
+
+@pytest.fixture
+def test_file() -> Json:
+    path = ROOT / "deploy" / "example" / "configs" / "example_test.yaml"
+    return dict(yaml.safe_load(path.read_text("utf-8")))
+
+
+def test_a_file_of_tests_is_judged_as_by_its_loader(
+    test_file: Json, tmp_path: pathlib.Path
+) -> None:
+    assert accepts("tests", test_file)
+    path = tmp_path / "a_test.yaml"
+    for other in each_change({"tests": test_file["tests"][:1]}):
+        if not accepts("tests", other):
+            path.write_text(json.dumps(other), "utf-8")
+            assert load_file(path).problems, other
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("test",), []),
+        (("tests",), []),
+        (("tests", 0, "name"), None),
+        (("tests", 0, "events", 0, "repeat"), 0),
+        (("tests", 0, "events", 0, "src"), "192.0.2.1"),
+        (("tests", 0, "expect", 0, "directive"), "1"),
+        (("tests", 0, "expect", 0, "stages"), ["done"]),
+    ],
+)
+def test_likely_mistakes_in_tests_are_seen(test_file: Json, path: Path, value: Any) -> None:
+    change(test_file, path, value, leave_out=False)
+    assert not accepts("tests", test_file)
 
 
 @pytest.mark.parametrize("name", KEYS)
@@ -385,14 +426,24 @@ def test_the_descriptions_name_the_fields_that_a_type_requires() -> None:
 
 def test_a_struct_makes_a_schema() -> None:
     class Example(msgspec.Struct):
-        """A type of a document."""
+        """A type of a document.
+
+        `names`: some texts.
+        """
 
         names: list[str]
+        size: int | str | None = None
+        either: int | list[int] = 0
 
     schema: Schema = type_schema("example", "An example.", Example)
     Draft202012Validator.check_schema(schema)
     assert Draft202012Validator(schema).is_valid({"names": ["a"]})
     assert not Draft202012Validator(schema).is_valid({"names": [1]})
+    example = schema["$defs"]["Example"]
+    assert example["description"] == "A type of a document.\n\n`names`: some texts."
+    size = {"type": ["integer", "string", "null"], "default": None}
+    assert example["properties"]["size"] == size
+    assert len(example["properties"]["either"]["anyOf"]) == 2
     assert schema["$id"] == "urn:dsiem-shards:schema:example"
 
 

@@ -1,0 +1,1 @@
+"""Why directives react to an event as they do."""

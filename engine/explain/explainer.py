@@ -1,0 +1,151 @@
+"""What the directives of a correlator would make of an event, without changing anything.
+
+The verdicts follow the engine: the backlogs that will consume an event are those that it finds
+itself, and refusals come from its compiled rules.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+
+from engine.asset import AddressInfo
+from engine.correlation import compact_set
+from engine.correlation.backlog import Backlog
+from engine.correlation.compiled_directive import CompiledDirective
+from engine.correlation.directive_backlogs import DirectiveBacklogs
+from engine.directives.rule import CompiledRule
+from engine.event import NormalizedEvent
+from engine.explain.rule_checks import RuleChecks
+from engine.explain.verdict import CONSUMED, Verdict, VerdictKind
+
+MAX_BACKLOGS = 1000
+"""Open backlogs of a directive that are asked why they refuse an event; those that consume it are
+always there."""
+_KNOWN_RULES = 10_000
+"""Number of rules whose checks are kept."""
+AddressLookup = Callable[[str], AddressInfo]
+BacklogVerdict = tuple[Backlog | None, Verdict]
+"""A verdict, with the backlog that it is of, if any."""
+
+
+class Explainer:
+    """Makes verdicts; keeps the checks of the rules that it has met."""
+
+    def __init__(self) -> None:
+        self._checks: dict[CompiledRule, RuleChecks] = {}
+
+    def explain(
+        self,
+        backlogs: DirectiveBacklogs,
+        event: NormalizedEvent,
+        now: int,
+        expired: Iterable[Backlog] = (),
+    ) -> list[BacklogVerdict]:
+        """The verdicts on an event that is about to be correlated at `now`, oldest backlog first.
+
+        `expired`: closed backlogs whose last stage may have missed the event.
+        """
+        compiled = backlogs.compiled
+        directive = compiled.directive.id
+        if backlogs.is_repeat(event, now):
+            return [(None, Verdict("repeated", directive))]
+        asked = _Asked(self, event, compiled.assets.address_info, now)
+        verdicts = [*asked.late(expired), *asked.of_open(backlogs)]
+        if not any(verdict.verdict in CONSUMED for _, verdict in verdicts):
+            verdicts.append((None, asked.of_opening(compiled)))
+        return verdicts
+
+    def checks_of(self, rule: CompiledRule, compiled: CompiledDirective) -> RuleChecks:
+        """The checks of a rule."""
+        checks = self._checks.get(rule)
+        if checks is None:
+            if len(self._checks) >= _KNOWN_RULES:
+                self._checks.clear()
+            checks = self._checks[rule] = RuleChecks(rule, compiled)
+        return checks
+
+
+class _Asked:
+    """One event, with what the assets say of its addresses, and the time at which it comes."""
+
+    def __init__(
+        self, explainer: Explainer, event: NormalizedEvent, info: AddressLookup, now: int
+    ) -> None:
+        self._explainer = explainer
+        self._event = event
+        self._src = info(event.src_ip)
+        self._dst = info(event.dst_ip)
+        self._now = now
+
+    def late(self, expired: Iterable[Backlog]) -> Iterator[BacklogVerdict]:
+        """The verdicts of closed backlogs that have waited for this event."""
+        for backlog in expired:
+            verdict = self._of_expired(backlog)
+            if verdict.refusal is None:
+                yield backlog, verdict
+
+    def of_open(self, backlogs: DirectiveBacklogs) -> list[BacklogVerdict]:
+        """The verdicts of open backlogs."""
+        consumers = dict(backlogs.stages.find_consumers(self._event, self._src, self._dst))
+        asked = dict.fromkeys(islice(backlogs.backlogs(), MAX_BACKLOGS))
+        asked |= dict.fromkeys(consumers)
+        return [(backlog, self._of_backlog(backlog, consumers.get(backlog))) for backlog in asked]
+
+    def of_opening(self, compiled: CompiledDirective) -> Verdict:
+        """Whether the event opens a backlog, or why not."""
+        rule, directive = compiled.rules[0], compiled.directive.id
+        refusal = self._explainer.checks_of(rule, compiled).refusal(
+            self._event, self._src, self._dst
+        )
+        if refusal is not None:
+            return Verdict("no_match", directive, 1, refusal=refusal)
+        return Verdict("opened", directive, 1, count=1, needed=1)
+
+    def _of_backlog(self, backlog: Backlog, consuming: int | None) -> Verdict:
+        """`consuming`: the stage at which the backlog will consume the event, if it will."""
+        if backlog.expires_at <= self._now:
+            return self._of_expired(backlog)
+        directive = backlog.compiled.directive.id
+        if consuming is None:
+            return self._of_refusing(backlog)
+        if consuming != backlog.stage:
+            return Verdict("revisited", directive, consuming, backlog.alarm_id)
+        return _of_current_stage(backlog, self._event)
+
+    def _of_refusing(self, backlog: Backlog) -> Verdict:
+        """The verdict of a backlog whose current stage, at least, does not match."""
+        compiled, stage = backlog.compiled, backlog.stage
+        refusal = self._explainer.checks_of(compiled.rules[stage - 1], compiled).refusal(
+            self._event, self._src, self._dst, backlog.bound
+        )
+        return Verdict("no_match", compiled.directive.id, stage, backlog.alarm_id, refusal=refusal)
+
+    def _of_expired(self, backlog: Backlog) -> Verdict:
+        verdict = self._of_refusing(backlog)
+        if verdict.refusal is not None:
+            return verdict
+        timeout = backlog.compiled.rules[backlog.stage - 1].record.timeout
+        late = self._event.time - backlog.starts[-1] - timeout
+        return Verdict(
+            "expired_before",
+            verdict.directive,
+            verdict.stage,
+            backlog.alarm_id,
+            seconds=max(0, late),
+        )
+
+
+def _of_current_stage(backlog: Backlog, event: NormalizedEvent) -> Verdict:
+    """What a backlog makes of an event that matches its current stage, as `Backlog.consume`."""
+    compiled, stage = backlog.compiled, backlog.stage
+    rule = compiled.rules[stage - 1]
+    directive, alarm = compiled.directive.id, backlog.alarm_id
+    needed, count = rule.record.occurrence, compact_set.size(backlog.ids)
+    if rule.sticky_value is not None and compact_set.contains(
+        backlog.sticky, rule.sticky_value(event)
+    ):
+        return Verdict("sticky_seen", directive, stage, alarm, count, needed)
+    behind = max(backlog.starts[1:]) - event.time
+    if behind >= compiled.options.out_of_order_tolerance:
+        return Verdict("out_of_order", directive, stage, alarm, count, needed, behind)
+    kind: VerdictKind = "finished" if count + 1 >= needed else "taken"
+    return Verdict(kind, directive, stage, alarm, count + 1, needed)

@@ -1,0 +1,166 @@
+"""What became of one directive over many events: how far it got, and what held it up."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from engine.correlation import compact_set
+from engine.correlation.backlog import Backlog
+from engine.correlation.compiled_directive import CompiledDirective
+from engine.explain.explainer import BacklogVerdict
+from engine.explain.verdict import Refusal, Verdict
+
+MAX_BACKLOGS = 1000
+"""Backlogs of a directive whose present stage is followed; the least advanced are given up."""
+MAX_REFUSALS = 20
+"""Different refusals of one stage that are kept apart; further ones count by their field."""
+TYPE_FIELDS = frozenset({"plugin_id", "plugin_sid", "category", "product", "subcategory"})
+"""The conditions that say which events a rule is about: others did not come for its stage."""
+
+
+class RefusedEvents(Struct, frozen=True):
+    """Number of events that one condition refused, with the refusal of the first of them."""
+
+    refusal: Refusal
+    events: int
+
+
+class StageEvents:
+    """The events that came for one stage of one backlog, or to open one, by what became of them."""
+
+    def __init__(self, stage: int) -> None:
+        self.stage = stage
+        self.taken = 0
+        self.sticky_seen = 0
+        self.out_of_order = 0
+        self.late: list[int] = []
+        """The shortest and the longest time after the timeout, in seconds."""
+        self.late_events = 0
+        self._refused: dict[tuple[str, str], list[Refusal]] = {}
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    @property
+    def came(self) -> int:
+        """Number of events that came for the stage."""
+        held_up = self.late_events + self.sticky_seen + self.out_of_order
+        return self.taken + held_up + self._counts.total()
+
+    @property
+    def refused(self) -> list[RefusedEvents]:
+        """What refused events, most first."""
+        return [
+            RefusedEvents(self._refused[key][0], count) for key, count in self._counts.most_common()
+        ]
+
+    def add(self, verdict: Verdict) -> None:
+        """Add a verdict on an event of the kind that the stage is about."""
+        match verdict.verdict:
+            case "taken" | "opened" | "finished":
+                self.taken += 1
+            case "sticky_seen":
+                self.sticky_seen += 1
+            case "out_of_order":
+                self.out_of_order += 1
+            case "expired_before":
+                self.late_events += 1
+                seconds = [*self.late, verdict.seconds]
+                self.late = [min(seconds), max(seconds)]
+            case "no_match" if verdict.refusal is not None:
+                self._add_refusal(verdict.refusal)
+
+    def _add_refusal(self, refusal: Refusal) -> None:
+        key = (refusal.field, refusal.wants)
+        if key not in self._counts and len(self._counts) >= MAX_REFUSALS:
+            key = (refusal.field, "")
+        self._refused.setdefault(key, [refusal])
+        self._counts[key] += 1
+
+
+class DirectiveSummary:
+    """What became of one directive, verdict by verdict.
+
+    `events`: those on which there were verdicts; `opened`, `finished`: backlogs; `repeated`:
+    events that had been taken before; `other_sids`: of events with its plugin and another sid.
+    """
+
+    def __init__(self, compiled: CompiledDirective) -> None:
+        self.compiled = compiled
+        self.events = 0
+        self.opened = 0
+        self.finished = 0
+        self.repeated = 0
+        self.same_plugin = 0
+        self.other_sids: Counter[str] = Counter()
+        self.opening = StageEvents(1)
+        self._followed: dict[Backlog, StageEvents] = {}
+        self.furthest: tuple[Backlog, StageEvents] | None = None
+        """The backlog that got furthest of those that were given up or have closed."""
+
+    def add(self, verdicts: Iterable[BacklogVerdict]) -> None:
+        """Add the verdicts of this directive on one event."""
+        self.events += 1
+        for backlog, verdict in verdicts:
+            if backlog is not None:
+                self._add_of_backlog(backlog, verdict)
+            elif verdict.verdict == "repeated":
+                self.repeated += 1
+            else:
+                self._add_of_opening(verdict)
+
+    def best(self) -> tuple[Backlog, StageEvents] | None:
+        """The backlog that got furthest, with the events of its present stage."""
+        followed = list(self._followed.items())
+        if self.furthest is not None:
+            followed.append(self.furthest)
+        return max(followed, key=_progress, default=None)
+
+    def _add_of_opening(self, verdict: Verdict) -> None:
+        self.opened += verdict.verdict == "opened"
+        refusal = verdict.refusal
+        if refusal is None or refusal.field not in TYPE_FIELDS:
+            self.opening.add(verdict)
+        elif refusal.field == "plugin_sid":
+            self.same_plugin += 1
+            if refusal.got in self.other_sids or len(self.other_sids) < MAX_REFUSALS:
+                self.other_sids[refusal.got] += 1
+
+    def _add_of_backlog(self, backlog: Backlog, verdict: Verdict) -> None:
+        if verdict.refusal is not None and verdict.refusal.field in TYPE_FIELDS:
+            return
+        events = self._followed.get(backlog)
+        if events is None or events.stage != verdict.stage:
+            if verdict.verdict == "revisited":
+                return
+            events = self._follow(backlog, verdict.stage)
+        events.add(verdict)
+        if verdict.verdict == "finished":
+            self._finish(backlog, events)
+
+    def _finish(self, backlog: Backlog, events: StageEvents) -> None:
+        """The event that is about to be correlated finishes the stage of a backlog."""
+        if events.stage < len(backlog.compiled.rules):
+            self._followed[backlog] = StageEvents(events.stage + 1)
+            return
+        self.finished += 1
+        self._give_up(backlog)
+
+    def _follow(self, backlog: Backlog, stage: int) -> StageEvents:
+        if len(self._followed) >= MAX_BACKLOGS and backlog not in self._followed:
+            for least in sorted(self._followed.items(), key=_progress)[: MAX_BACKLOGS // 10]:
+                self._give_up(least[0])
+        events = self._followed[backlog] = StageEvents(stage)
+        events.taken = compact_set.size(backlog.ids)
+        return events
+
+    def _give_up(self, backlog: Backlog) -> None:
+        """Follow a backlog no longer; keep it if it is the one that got furthest."""
+        candidate = (backlog, self._followed.pop(backlog))
+        if self.furthest is None or _progress(candidate) > _progress(self.furthest):
+            self.furthest = candidate
+
+
+def _progress(followed: tuple[Backlog, StageEvents]) -> tuple[int, int, int]:
+    """How far a backlog is: its stage, the events of it that were taken, and those that came."""
+    _, events = followed
+    return events.stage, events.taken, events.came

@@ -1,0 +1,1 @@
+"""Tests of directives: their files, how they are run, and what they cover."""

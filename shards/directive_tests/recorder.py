@@ -1,0 +1,152 @@
+"""Makes a file of tests from what replay makes of recorded events, to be edited."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from engine.alarm import AlarmRecord
+from engine.correlation.outputs import Outputs
+from engine.explain.verdict import CONSUMED
+from shards.config.config_folder import Config
+from shards.directive_tests.outcome import stages_of
+from shards.directive_tests.test_file import EVENT_FIELDS
+from shards.replay.explaining_replay import ExplainingReplay
+from shards.settings.settings import Settings
+from shards.sources.recorded_event import RecordedEvent
+
+MAX_EVENTS = 500
+"""Events that are written into the test; with more, the test names the file."""
+_EVENTS_PER_TURN = 100
+"""Number of events whose outputs are taken together."""
+_GIVEN_LATER = ("event_id", "timestamp", "rcvd_time")
+Step = dict[str, Any]
+
+_values = msgspec.json.Decoder(dict[str, Any])
+
+
+class RecordingReplay(ExplainingReplay):
+    """As Replay; keeps the events that one directive consumes, and its alarms."""
+
+    def __init__(self, config: Config, settings: Settings, directive: int) -> None:
+        super().__init__(config, settings, (directive,))
+        self._directive = directive
+        self._events: list[tuple[int, Step]] = []
+        self._repeated = False
+        self.consumed = 0
+        """Number of events that the directive consumed."""
+        self._last_lines: dict[str, tuple[int, AlarmRecord]] = {}
+
+    def process_event(self, recorded: RecordedEvent) -> None:
+        """As Replay does."""
+        super().process_event(recorded)
+        if self.ledger.events.received % _EVENTS_PER_TURN == 0:
+            self.take_outputs()
+        kinds = {verdict.verdict for _, verdict in self._verdicts}
+        if not kinds & CONSUMED or recorded.time is None:
+            return
+        self._repeated |= "repeated" in kinds
+        self.consumed += 1
+        if len(self._events) < MAX_EVENTS:
+            self._events.append((recorded.time, _step(recorded.raw)))
+
+    def take_outputs(self) -> Outputs:
+        """As Replay does."""
+        outputs = super().take_outputs()
+        for published in outputs.published:
+            self._last_lines[published.alarm.alarm_id] = (published.key[0], published.alarm)
+        return outputs
+
+    def test_file(self, files: Sequence[Path], folder: Path) -> str:
+        """The file of tests, to be written into `folder`; `files`: the recorded ones."""
+        alarms = [alarm for id_, alarm in self._last_lines.values() if id_ == self._directive]
+        test: dict[str, Any] = {
+            "name": f"directive {self._directive} as recorded",
+            "events": [],
+            "expect": list(self._expected(alarms)),
+        }
+        if len(alarms) < len(self._last_lines):
+            test["other"] = "allowed"
+        if self.consumed > MAX_EVENTS:
+            test["events"] = [{"file": os.path.relpath(file, folder)} for file in files]
+            return _dump({"tests": [test]})
+        first = self._events[0][0] if self._events else 0
+        last = self._events[-1][0] if self._events else 0
+        defaults, steps = _without_common([step for _, step in self._events], self._repeated)
+        times = [time - first for time, _ in self._events]
+        test["events"] = list(_with_repeats(times, steps))
+        if self.clock.now > last:
+            test["advance"] = f"{self.clock.now - last}s"
+        return _dump({"defaults": defaults, "tests": [test]})
+
+    def _expected(self, alarms: list[AlarmRecord]) -> Iterator[dict[str, Any]]:
+        """Expectations of these alarms, equal ones together."""
+        shown = Counter(
+            (alarm.risk, tuple(stages_of(alarm)), alarm.title.replace("\n", "*"))
+            for alarm in alarms
+        )
+        for (risk, stages, title), count in shown.items():
+            expected = {"directive": self._directive, "risk": risk, "stages": list(stages)}
+            yield {**expected, "title": title, "count": count}
+
+
+def _step(raw: bytes) -> Step:
+    """The values of an event that a test may give, as they were sent."""
+    values = _values.decode(raw)
+    simple = (str, int, float, bool)
+    return {name: values[name] for name in EVENT_FIELDS if isinstance(values.get(name), simple)}
+
+
+def _without_common(steps: list[Step], repeated: bool) -> tuple[Step, list[Step]]:
+    """The values that all events have, and the events without them and without their ids.
+
+    `repeated`: ids matter, since an event came twice.
+    """
+    left_out = _GIVEN_LATER[1:] if repeated else _GIVEN_LATER
+    rest = [{name: value for name, value in step.items() if name not in left_out} for step in steps]
+    if not rest:
+        return {}, []
+    common = {
+        name: value
+        for name, value in rest[0].items()
+        if all(step.get(name) == value for step in rest)
+    }
+    return common, [
+        {name: value for name, value in step.items() if name not in common} for step in rest
+    ]
+
+
+def _with_repeats(times: list[int], steps: list[Step]) -> Iterator[Step]:
+    """The steps with their times; equal ones at equal distances as one."""
+    for values, run in groupby(zip(times, steps, strict=True), key=lambda item: item[1]):
+        at = [time for time, _ in run]
+        while at:
+            number = _evenly_spaced(at)
+            step: Step = {"at": f"{at[0]}s", **values}
+            if number > 1:
+                step |= {"repeat": number, "every": f"{at[1] - at[0]}s"}
+            yield step
+            at = at[number:]
+
+
+def _evenly_spaced(at: list[int]) -> int:
+    """How many of the first times follow each other at the same distance, in order."""
+    if len(at) < 2 or at[1] < at[0]:
+        return 1
+    distance = at[1] - at[0]
+    number = 2
+    while number < len(at) and at[number] - at[number - 1] == distance:
+        number += 1
+    return number
+
+
+def _dump(document: Any) -> str:
+    text: str = yaml.safe_dump(
+        document, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120
+    )
+    return text

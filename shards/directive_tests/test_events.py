@@ -1,0 +1,81 @@
+"""The events of a test, as if they had been recorded."""
+
+import heapq
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Any
+
+import msgspec
+
+from shards.directive_tests.loader import LoadedTest
+from shards.directive_tests.test_file import EVENT_FIELDS, START, parse_duration
+from shards.sources.recorded_event import RecordedEvent, decode_recorded_event
+from shards.sources.recorded_file import RecordedFile
+
+_SENSOR = "test"
+NUMBER = "{n}"
+"""In a text of a repeated event it stands for the number of the event, from 1."""
+
+
+class TestEvents:
+    """The events of one test, made while they are read: there may be millions."""
+
+    def __init__(self, loaded: LoadedTest) -> None:
+        """PathError if a file of recorded events cannot be read."""
+        self._loaded = loaded
+        self._files = {
+            number: RecordedFile(str(loaded.file.parent / step.file))
+            for number, step in enumerate(loaded.test.events)
+            if step.file
+        }
+        self._start = self._first_time()
+
+    def __iter__(self) -> Iterator[RecordedEvent]:
+        """The events; PathError if a file cannot be read to its end."""
+        sequences = [self._of_step(number) for number in range(len(self._loaded.test.events))]
+        if self._loaded.test.order == "listed":
+            return chain.from_iterable(sequences)
+        return heapq.merge(*sequences, key=_time_of)
+
+    def _first_time(self) -> int:
+        """From when `at` counts: the first recorded event, else a fixed time."""
+        for file in self._files.values():
+            for event in file.events():
+                if event.time is not None:
+                    return event.time
+        return START
+
+    def _of_step(self, number: int) -> Iterator[RecordedEvent]:
+        if number in self._files:
+            return self._files[number].events()
+        return self._made(number)
+
+    def _made(self, number: int) -> Iterator[RecordedEvent]:
+        loaded, step = self._loaded, self._loaded.test.events[number]
+        line, column = loaded.steps[number]
+        content = self._values(number)
+        numbered = [
+            name for name, value in content.items() if isinstance(value, str) and NUMBER in value
+        ]
+        first, every = self._start + parse_duration(step.at), parse_duration(step.every)
+        for repeat in range(step.repeat):
+            time = datetime.fromtimestamp(first + repeat * every, UTC)
+            event = {
+                "event_id": f"test-{number + 1}-{repeat + 1}",
+                "timestamp": f"{time:%Y-%m-%dT%H:%M:%SZ}",
+                **content,
+                **{name: content[name].replace(NUMBER, str(repeat + 1)) for name in numbered},
+            }
+            raw = msgspec.json.encode(event)
+            yield decode_recorded_event(str(loaded.file), raw, line, column)
+
+    def _values(self, number: int) -> dict[str, Any]:
+        """The values of the events of a step, defaults included."""
+        given = msgspec.to_builtins(self._loaded.test.events[number])
+        own = {name: value for name, value in given.items() if name in EVENT_FIELDS}
+        return {"sensor": _SENSOR, **self._loaded.defaults, **own}
+
+
+def _time_of(event: RecordedEvent) -> int:
+    return event.time if event.time is not None else 0

@@ -1,0 +1,60 @@
+"""A replay for tests: it knows which directives had events, and can record what they cover."""
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from engine.correlation.backlog import Backlog
+from engine.correlation.correlator import Correlator
+from engine.correlation.outputs import Outputs
+from engine.event import NormalizedEvent
+from engine.explain.explainer import BacklogVerdict
+from engine.explain.explaining_correlator import ExplainingCorrelator
+from engine.options import Options
+from shards.config.config_folder import Config
+from shards.directive_tests.coverage import Coverage
+from shards.replay.event_replay import Replay
+from shards.settings.settings import Settings
+
+
+class TestReplay(Replay):
+    """As Replay."""
+
+    def _make_correlator(self, config: Config, options: Options) -> Correlator:
+        return Correlator(config.directives, self._assets, replace(options, count_matches=True))
+
+    def take_opened(self) -> Iterable[int]:
+        """The directives that have consumed events since the last call, and so opened backlogs."""
+        return self._correlator.take_matches()
+
+
+class CoverageReplay(TestReplay):
+    """As TestReplay; records what the events cover."""
+
+    def __init__(self, config: Config, settings: Settings, coverage: Coverage) -> None:
+        self._coverage = coverage
+        super().__init__(config, settings)
+
+    def _make_correlator(self, config: Config, options: Options) -> Correlator:
+        correlator = _CoverageCorrelator(
+            config.directives, self._assets, replace(options, count_matches=True)
+        )
+        correlator.coverage = self._coverage
+        correlator.listener = self._listen
+        return correlator
+
+    def _listen(self, event: NormalizedEvent, verdicts: list[BacklogVerdict]) -> None:
+        for backlog, verdict in verdicts:
+            compiled = backlog.compiled if backlog is not None else None
+            if compiled is None and (backlogs := self._correlator.backlogs_of(verdict.directive)):
+                compiled = backlogs.compiled
+            if compiled is not None:
+                self._coverage.add(event, compiled, backlog, verdict)
+
+
+class _CoverageCorrelator(ExplainingCorrelator):
+    coverage: Coverage
+
+    def _expire(self, backlog: Backlog, now: int, outputs: Outputs) -> None:
+        super()._expire(backlog, now, outputs)
+        self.coverage.add_timeout(backlog.compiled.directive.id, backlog.stage)

@@ -1,0 +1,106 @@
+"""The verdicts on events, held against what the engine then does with them, over random input."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from hypothesis import HealthCheck, given, settings
+
+from engine.correlation.correlator import Correlator
+from engine.event import NormalizedEvent
+from engine.explain.explainer import BacklogVerdict
+from engine.explain.explaining_correlator import ExplainingCorrelator
+from engine.explain.verdict import CONSUMED, Verdict
+from tests.support.engine_adapter import EngineUnderTest
+from tests.support.examples import examples
+from tests.support.oracle import Output
+from tests.support.strategies import Scenario, scenarios
+
+TAKEN = ("taken", "finished", "revisited")
+COUNTED = ("opened", "taken", "repeated", "sticky_seen", "out_of_order", "finished")
+REACHED = {*CONSUMED, "no_match", "expired_before"}
+seen: Counter[str] = Counter()
+
+
+class ExplainedEngine(EngineUnderTest):
+    """The engine with an explaining correlator, which keeps its last verdicts."""
+
+    def _fresh(self) -> Correlator:
+        correlator = ExplainingCorrelator(self._directives, self._assets, self._options)
+        correlator.listener = self._listen
+        self.verdicts: list[Verdict] = []
+        return correlator
+
+    def _listen(self, _: NormalizedEvent, verdicts: list[BacklogVerdict]) -> None:
+        self.verdicts = [verdict for _, verdict in verdicts]
+
+    def stages_of(self, directive: int) -> int:
+        return len(next(one for one in self._directives if one.id == directive).rules)
+
+    def predicted_counts(self) -> dict[str, int]:
+        """The counts that the engine is to have, if the verdicts are right."""
+        kinds: Counter[str] = Counter(verdict.verdict for verdict in self.verdicts)
+        last = [
+            verdict
+            for verdict in self.verdicts
+            if verdict.verdict == "finished" and verdict.stage == self.stages_of(verdict.directive)
+        ]
+        counts = {name: kinds[name] for name in COUNTED if name in ("opened", *COUNTED[2:5])}
+        counts |= {"taken": sum(kinds[name] for name in TAKEN), "finished": len(last)}
+        return {name: count for name, count in counts.items() if count}
+
+    def predicted_events(self, event_id: str) -> Iterator[tuple[str | None, int, str]]:
+        """The alarm, stage and event id of each alarm event; None for an alarm still to open."""
+        for verdict in self.verdicts:
+            if verdict.verdict in TAKEN:
+                yield self._names[verdict.backlog], verdict.stage, event_id
+            elif verdict.verdict == "opened":
+                yield None, 1, event_id
+
+
+def check(engine: ExplainedEngine, event_id: str, output: Output) -> None:
+    assert engine.predicted_counts() == {
+        name: output.counts[name] for name in COUNTED if output.counts.get(name)
+    }
+    opened = [verdict.directive for verdict in engine.verdicts if verdict.verdict == "opened"]
+    real = [(line["alarm_id"], line["stage"], line["event_id"]) for line in output.alarm_events]
+    predicted = list(engine.predicted_events(event_id))
+    assert [stage for _, stage, _ in real] == [stage for _, stage, _ in predicted]
+    names = iter(opened)
+    for (name, _, id_), (alarm, _, predicted_id) in zip(real, predicted, strict=True):
+        assert id_ == predicted_id
+        assert name == alarm if alarm else name.startswith(f"{next(names)}/")
+    for verdict in engine.verdicts:
+        seen[verdict.verdict] += 1
+        assert (verdict.refusal is not None) == (verdict.verdict == "no_match")
+        if verdict.refusal is not None:
+            assert 0 <= verdict.refusal.met < verdict.refusal.conditions
+
+
+@settings(
+    max_examples=examples(400),
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.large_base_example,
+    ],
+)
+@given(scenarios())
+def test_the_engine_does_what_the_verdicts_say(scenario: Scenario) -> None:
+    engine = ExplainedEngine(scenario.assets, scenario.directives, scenario.options)
+    plain = EngineUnderTest(scenario.assets, scenario.directives, scenario.options)
+    for moment in scenario.moments:
+        engine.verdicts = []
+        if not moment.event:
+            assert engine.tick(moment.now) == plain.tick(moment.now)
+            continue
+        output = engine.event(moment.event, moment.now)
+        assert output == plain.event(moment.event, moment.now), "explaining changes nothing"
+        check(engine, str(moment.event["event_id"]), output)
+
+
+def test_random_input_has_reached_each_verdict() -> None:
+    test_the_engine_does_what_the_verdicts_say()
+    assert seen.keys() >= REACHED
