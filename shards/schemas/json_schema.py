@@ -5,6 +5,7 @@ places. Only keywords that mean the same in draft 2020-12 and draft-07 are used:
 know the later drafts.
 """
 
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ _TYPES = {"int": "integer", "str": "string", "bool": "boolean"}
 def document_schema(name: str, description: str, key: str, item: Schema, **more: Any) -> Schema:
     """The schema of a document `{key: [item, …]}`."""
     return {
-        **_head(name, description),
+        **_head(name, f"{description} Unknown fields are ignored, with a warning of validate."),
         "type": "object",
         "required": [key],
         "properties": {
@@ -34,7 +35,23 @@ def document_schema(name: str, description: str, key: str, item: Schema, **more:
 
 def type_schema(name: str, description: str, type_: type[msgspec.Struct]) -> Schema:
     """The schema of a document that a Struct describes."""
-    return {**_head(name, description), **msgspec.json.schema(type_)}
+    tidied: Schema = _tidy(msgspec.json.schema(type_))
+    return {**_head(name, description), **tidied}
+
+
+def _tidy(schema: Any) -> Any:
+    """A schema of msgspec without the indentation of docstrings, with unions of types as a list."""
+    if isinstance(schema, list):
+        return [_tidy(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    tidied = {key: _tidy(value) for key, value in schema.items()}
+    if isinstance(text := tidied.get("description"), str):
+        tidied["description"] = cleandoc(text)
+    if all(item.keys() == {"type"} for item in tidied.get("anyOf", [{}])):
+        types = [item["type"] for item in tidied.pop("anyOf")]
+        tidied = {"type": types, **tidied}
+    return tidied
 
 
 def object_schema(title: str, description: str, table: FieldTable, **more: Any) -> Schema:
@@ -84,7 +101,7 @@ def _head(name: str, description: str) -> Schema:
         "$schema": DRAFT,
         "$id": f"urn:dsiem-shards:schema:{name}",
         "title": f"Dsiem {name}",
-        "description": f"{description} Unknown fields are ignored, with a warning of validate.",
+        "description": description,
     }
 
 
