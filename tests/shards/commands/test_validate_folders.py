@@ -39,7 +39,7 @@ def test_only_files_with_names_of_config_are_read_of_a_folder(validate: Validate
     write("c/directives_a.json", GOOD)
     for other in ("kingdom.json", "directives_a.json.bak", "my_assets_a.json", "x.json", "README"):
         write(f"c/{other}", "broken")
-    assert validate("c") == (0, "", "2 files, 1 directives, 1 assets: 0 faults, 0 warnings\n")
+    assert validate("c") == (0, "", "2 files, 1 directives, 1 assets: 0 faults, 0 warnings, 0 lints\n")
 
 
 NEARLY = {
@@ -68,7 +68,7 @@ def test_a_file_whose_name_nearly_fits_gets_a_warning(name: str, validate: Valid
     result = validate("c")
     assert result.lines == [f"c/{name}:1:1 warning/unread-file - - -: looks like {NEARLY[name]}"]
     assert result.code == 0
-    assert result.err == "2 files, 1 directives, 1 assets: 0 faults, 1 warnings\n"
+    assert result.err == "2 files, 1 directives, 1 assets: 0 faults, 1 warnings, 0 lints\n"
 
 
 def test_a_file_with_the_content_of_a_configuration_gets_a_warning(validate: Validate) -> None:
