@@ -9,7 +9,6 @@ from ipaddress import ip_address
 
 from msgspec.structs import replace
 
-from engine.finding_codes import CODES, nearest_code
 from shards.settings.schema import Origin, UsageError
 from shards.settings.settings import SETTINGS_TABLE, Settings
 
@@ -79,6 +78,10 @@ def _check_risk(settings: Settings) -> None:
 
 def _check_ignored(settings: Settings, origins: Mapping[str, Origin]) -> None:
     """Every code to ignore must exist: with a misspelt one, nothing would be ignored."""
+    if not settings.ignore:
+        return
+    from engine.finding_codes import CODES, nearest_code  # noqa: PLC0415 - `--help` loads no engine
+
     for code in settings.ignore:
         if code not in CODES:
             nearest = nearest_code(code)

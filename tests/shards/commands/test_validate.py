@@ -194,7 +194,7 @@ def test_a_file_of_another_name_is_known_by_its_content(
 def test_a_file_that_is_no_config_is_a_fault(validate: Validate) -> None:
     right = "must have assets, directives, intel_sources, vuln_sources"
     result = validate(write("x.json", '{"rules": []}'))
-    assert result.lines == [f"x.json:1:1 unknown-file - - -: is no config, {right}"]
+    assert result.lines == [f"x.json:1:1: error unknown-file: is no config, {right}"]
     assert result.code == 1
 
 
