@@ -18,6 +18,7 @@ from shards.config.config_folder import ConfigReader
 from shards.config.problem import MAX_LISTED, ProblemList
 from shards.errors import PathError
 from shards.exit_codes import INTERRUPTED, INVALID, NO_PATH
+from shards.safe_text import encodable
 from shards.settings.settings import Settings
 
 
@@ -47,7 +48,7 @@ class ValidationResult(Struct, frozen=True):
         return {
             "valid": not (self.has_faults or self.unreadable),
             "counts": self.counts,
-            "unreadable": self.unreadable,
+            "unreadable": list(map(encodable, self.unreadable)),
             "faults": self.problems.faults,
             "warnings": self.problems.warnings,
             "lints": self.problems.lints,
@@ -82,25 +83,26 @@ def run(paths: list[Path], settings: Settings) -> int:
     With `--watch`, again after each change, until SIGINT; the code is that of the last result.
     """
     if not settings.watch:
-        return _check(paths, settings)
+        result = _check(paths, settings)
+        _PRINTERS[settings.format](result)
+        return result.exit_code
     from shards.commands.watched_paths import changes_of  # noqa: PLC0415 - its library is large
 
     code = INTERRUPTED
     try:
         for _ in changes_of(paths):
             print_error(f"--- {datetime.now(UTC).astimezone():%H:%M:%S} ---")
-            code = _check(paths, settings)
+            result = _check(paths, settings)
+            code = result.exit_code  # before it is shown: who sees a result gets its code
+            _PRINTERS[settings.format](result)
             sys.stdout.flush()
     except KeyboardInterrupt:
         return code
     return code
 
 
-def _check(paths: list[Path], settings: Settings) -> int:
-    limit = None if settings.all else MAX_LISTED
-    result = validate_paths(paths, settings, limit, lints=True)
-    _PRINTERS[settings.format](result)
-    return result.exit_code
+def _check(paths: list[Path], settings: Settings) -> ValidationResult:
+    return validate_paths(paths, settings, None if settings.all else MAX_LISTED, lints=True)
 
 
 def validate_paths(

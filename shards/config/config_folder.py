@@ -1,5 +1,6 @@
 """The configuration folder: reads its files, and reports every fault with its position."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -148,7 +149,7 @@ class ConfigReader:
     def read_file(self, path: Path, kind: str | None = None) -> None:
         """Read one file; its kind follows from its name, or else from its content."""
         data = _read(path)
-        self._digest.update(f"{path.name}\0{len(data)}\0".encode() + data)
+        self._digest.update(os.fsencode(path.name) + f"\0{len(data)}\0".encode() + data)
         self.counts["files"] += 1
         self.files.append(path)
         kind = kind or kind_of(path, data)

@@ -10,7 +10,7 @@ from loguru import logger
 from msgspec import Struct
 
 from engine.errors import Finding, Severity
-from shards.safe_text import escape_control
+from shards.safe_text import encodable, escape_control
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 """In the order in which problems are kept: faults, warnings, lints."""
@@ -43,7 +43,7 @@ class Problem(Struct, frozen=True):
         """The problem for programs."""
         finding = self.finding
         return {
-            "file": self.file,
+            "file": encodable(self.file),
             "line": self.line,
             "column": self.column,
             "severity": "fault" if finding.severity == "error" else finding.severity,

@@ -303,7 +303,9 @@ def test_faulty_config_is_1_with_every_line_and_nothing_is_replayed(replay: Repl
     result = replay(event("a", 0, LOGIN))
     assert (result.code, result.out) == (1, "")
     lines = result.err.splitlines()
-    assert [line.split(" ")[2][:-1] for line in lines[:-1]] == ["missing"] * 2 + ["out-of-range"] * 2
+    assert [line.split(" ")[2][:-1] for line in lines[:-1]] == ["missing"] * 2 + [
+        "out-of-range"
+    ] * 2
     assert lines[-1] == "nothing was replayed: the config has faults"
     assert not Path("logs").exists()
 

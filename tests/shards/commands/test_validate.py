@@ -177,7 +177,10 @@ def test_all_faults_of_all_files_are_reported_in_one_run(validate: Validate) -> 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (directives(directive()), "1 files, 1 directives, 0 assets: 0 faults, 0 warnings, 0 lints\n"),
+        (
+            directives(directive()),
+            "1 files, 1 directives, 0 assets: 0 faults, 0 warnings, 0 lints\n",
+        ),
         (GOOD_ASSETS, "1 files, 0 directives, 1 assets: 0 faults, 0 warnings, 0 lints\n"),
         (document("intel_sources", source()), "1 files, 0 directives, 0 assets: 0 faults, "),
         (document("vuln_sources", source()), "1 files, 0 directives, 0 assets: 0 faults, "),

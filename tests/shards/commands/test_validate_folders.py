@@ -39,7 +39,11 @@ def test_only_files_with_names_of_config_are_read_of_a_folder(validate: Validate
     write("c/directives_a.json", GOOD)
     for other in ("kingdom.json", "directives_a.json.bak", "my_assets_a.json", "x.json", "README"):
         write(f"c/{other}", "broken")
-    assert validate("c") == (0, "", "2 files, 1 directives, 1 assets: 0 faults, 0 warnings, 0 lints\n")
+    assert validate("c") == (
+        0,
+        "",
+        "2 files, 1 directives, 1 assets: 0 faults, 0 warnings, 0 lints\n",
+    )
 
 
 NEARLY = {
