@@ -15,6 +15,9 @@ InvalidReason = Literal[
 INVALID_REASONS: tuple[InvalidReason, ...] = get_args(InvalidReason)
 """The reasons for which an event can be invalid, as the ledger counts them."""
 
+Severity = Literal["error", "warning", "lint"]
+"""error: a fault, with which nothing starts; warning: what is written has another effect, or none;
+lint: it is valid, and probably not what its author wants."""
 DocumentPath = tuple[str | int, ...]
 """Keys and list positions from the top of a JSON document."""
 
@@ -33,10 +36,11 @@ class InvalidEventError(Exception):
 
 
 class Finding(Struct, frozen=True):
-    """A fault of a document, or a warning.
+    """A fault of a document, a warning or a lint; its code is one of finding_codes.CODES.
 
-    `message` says what is wrong and what would be right. `path` leads to the faulty value, or to
-    the object that lacks it; `offset`, in bytes from there, is for documents that are not JSON.
+    `lint`: a warning of the mildest kind, which only `validate` asks for. `message` says what is
+    wrong and what would be right. `path` leads to the faulty value, or to the object that lacks it;
+    `offset`, in bytes from there, is for documents that are not JSON.
     """
 
     code: str
@@ -47,6 +51,12 @@ class Finding(Struct, frozen=True):
     stage: int | None = None
     field: str = ""
     warning: bool = False
+    lint: bool = False
+
+    @property
+    def severity(self) -> Severity:
+        """Whether it is a fault, a warning or a lint."""
+        return "lint" if self.lint else "warning" if self.warning else "error"
 
     def with_prefix(self, *prefix: str | int) -> "Finding":
         """The finding with a prefix to its path: seen from further up in the document."""

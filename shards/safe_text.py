@@ -18,6 +18,11 @@ def escape_control(text: str) -> str:
     )
 
 
+def encodable(text: str) -> str:
+    """A text for JSON: bytes of a file name that are no UTF-8 as escapes, `\\xff`."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def redact_url(text: str) -> str:
     """A URL, or a comma-separated list of them, without user and password."""
     return _LOGIN.sub(r"\1***@", text)

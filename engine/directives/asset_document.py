@@ -52,13 +52,19 @@ ASSET_FIELDS = FieldTable(
 
 def parse_assets(data: bytes) -> tuple[list[Asset], list[Finding]]:
     """The assets of a document, and every finding, warnings included."""
+    assets, findings = parse_asset_items(data)
+    return list(assets.values()), findings
+
+
+def parse_asset_items(data: bytes) -> tuple[dict[int, Asset], list[Finding]]:
+    """As `parse_assets`, with the position of each asset in the document's list as its key."""
     items, findings = parse_list(data, "assets")
-    assets: list[Asset] = []
+    assets: dict[int, Asset] = {}
     for position, raw in enumerate(items):
         asset, found = _read_asset(raw)
         findings += [finding.with_prefix("assets", position) for finding in found]
         if asset is not None:
-            assets.append(asset)
+            assets[position] = asset
     return assets, findings
 
 

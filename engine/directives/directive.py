@@ -52,13 +52,29 @@ class Directive(Struct, frozen=True):
 class ParsedDirective(Struct, frozen=True):
     """An item of a directives document; `directive` is None if it is faulty or disabled.
 
-    `id`: also of a faulty directive, if its id is valid; None for a disabled one.
+    `id`: also of a faulty directive, if its id is valid; None for a disabled one. `stages`: those
+    of the rules of a valid one, in the order of the document.
     """
 
     path: DocumentPath
     id: int | None
     directive: Directive | None
     findings: list[Finding]
+    stages: tuple[int, ...] = ()
+
+    def lint(self, code: str, message: str, *path: str | int, stage: int | None = None) -> Finding:
+        """A lint about a field of a valid directive, or of its rule at a stage."""
+        rule = () if stage is None else ("rules", self.stages.index(stage))
+        return Finding(
+            code=code,
+            message=message,
+            path=(*self.path, *rule, *path),
+            directive=self.id,
+            stage=stage,
+            field=str(path[0]) if path else "",
+            warning=True,
+            lint=True,
+        )
 
     @property
     def disabled(self) -> bool:
@@ -79,31 +95,28 @@ def parse_directives(data: bytes, *, lenient: bool = False) -> Iterator[ParsedDi
         yield ParsedDirective((), None, None, findings)
     for position, raw in enumerate(items):
         path = ("directives", position)
-        id_, directive, found = _parse_one(raw, lenient)
-        yield ParsedDirective(
-            path, id_, directive, [finding.with_prefix(*path) for finding in found]
-        )
+        parsed = _parse_one(raw, lenient)
+        found = [finding.with_prefix(*path) for finding in parsed.findings]
+        yield replace(parsed, path=path, findings=found)
 
 
-def _parse_one(
-    raw: msgspec.Raw, lenient: bool
-) -> tuple[int | None, Directive | None, list[Finding]]:
+def _parse_one(raw: msgspec.Raw, lenient: bool) -> ParsedDirective:
+    """An item by itself: paths start at it."""
     item, findings = parse_object(raw)
     if lenient:
         findings = list(map(_repair_duplicate, findings))
-    id_ = directive = None
+    parsed = ParsedDirective((), None, None, [])
     if item is not None:
-        id_, directive, found = _read_directive(item, lenient)
-        if findings:
-            directive = None if has_faults(findings) else directive
-            findings = [replace(finding, directive=id_) for finding in findings]
-        findings += found
+        parsed = _read_directive(item, lenient)
+        findings = [replace(finding, directive=parsed.id) for finding in findings]
+    directive = None if has_faults(findings) else parsed.directive
+    findings += parsed.findings
     if lenient:
         findings = [
             finding if finding.warning else finding.as_warning("the directive is left out")
             for finding in findings
         ]
-    return id_, directive, findings
+    return replace(parsed, directive=directive, findings=findings)
 
 
 def _repair_duplicate(finding: Finding) -> Finding:
@@ -111,9 +124,7 @@ def _repair_duplicate(finding: Finding) -> Finding:
     return finding.as_warning("the last is taken") if finding.code == "duplicate-key" else finding
 
 
-def _read_directive(
-    item: Item, lenient: bool
-) -> tuple[int | None, Directive | None, list[Finding]]:
+def _read_directive(item: Item, lenient: bool) -> ParsedDirective:
     item, folded = fold_names(item, DIRECTIVE_FIELDS) if lenient else (item, [])
     values, findings = read_fields(
         item, DIRECTIVE_FIELDS, DIRECTIVE_REPAIRS if lenient else NO_REPAIRS
@@ -121,13 +132,14 @@ def _read_directive(
     if values.get("disabled"):
         skipped = Finding("disabled", "is true: the directive is skipped", ("disabled",))
         skipped = replace(skipped, directive=values.get("id"), field="disabled", warning=True)
-        return None, None, [skipped]
+        return ParsedDirective((), None, None, [skipped])
     rules, more = read_rules(item.get("rules"), lenient)
     id_ = values.get("id")
     findings = [replace(finding, directive=id_) for finding in folded + findings + more]
     if has_faults(findings):
-        return id_, None, findings
-    return id_, _directive(values, records_of(rules)), findings
+        return ParsedDirective((), id_, None, findings)
+    directive = _directive(values, records_of(rules))
+    return ParsedDirective((), id_, directive, findings, tuple(rule["stage"] for rule in rules))
 
 
 def _directive(values: Item, rules: tuple[RuleRecord, ...]) -> Directive:

@@ -110,7 +110,8 @@ def _too_few_values(values: Item) -> Iterator[Finding]:
     if sticky == "PLUGIN_SID" and values.get("type") == "PluginRule":
         possible = len(set(sids))
     elif sticky in _STICKY_CONDITIONS:
-        possible = _number_of_values(values, *_STICKY_CONDITIONS[sticky])
+        field, record_field = _STICKY_CONDITIONS[sticky]
+        possible = number_of_values(values.get(field) or "ANY", record_field)
     else:
         return
     if 0 < possible < occurrence:
@@ -121,9 +122,8 @@ def _too_few_values(values: Item) -> Iterator[Finding]:
         yield _warning("never-finishes", message, "sticky_different")
 
 
-def _number_of_values(values: Item, field: str, record_field: str) -> int:
-    """The number of values that a condition lets through; 0 if it is not known."""
-    text = values.get(field) or "ANY"
+def number_of_values(text: str, record_field: str) -> int:
+    """The number of addresses or ports that a condition lets through; 0 if it is not known."""
     condition = compile_condition(record_field, text)
     if isinstance(condition, StageReference):
         return 1

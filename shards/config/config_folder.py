@@ -1,5 +1,6 @@
 """The configuration folder: reads its files, and reports every fault with its position."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -11,11 +12,12 @@ import msgspec
 from msgspec import Struct
 
 from engine.asset import Asset
-from engine.directives.asset_document import parse_assets
+from engine.directives.asset_document import parse_asset_items
 from engine.directives.directive import Directive, ParsedDirective, parse_directives
 from engine.directives.json_position import JsonLocator
 from engine.errors import DocumentPath, Finding
 from engine.options import Options
+from shards.config.config_lints import ConfigLints
 from shards.config.problem import Problem, ProblemList
 from shards.config.unread_files import find_unread_files
 from shards.errors import PathError
@@ -60,9 +62,14 @@ class ConfigReader:
     """
 
     def __init__(
-        self, settings: Settings, *, keep: bool = True, problems: ProblemList | None = None
+        self,
+        settings: Settings,
+        *,
+        keep: bool = True,
+        problems: ProblemList | None = None,
+        lints: bool = False,
     ) -> None:
-        """`problems`: a list that several readers share."""
+        """`problems`: a list that several readers share. `lints`: whether to look for lints."""
         self._lenient = settings.lenient_directives
         self._strict_lookups = settings.strict_lookups
         self._keep = keep
@@ -73,6 +80,9 @@ class ConfigReader:
         self.rejected = 0
         self._digest = sha256()
         self.problems = ProblemList() if problems is None else problems
+        self.files: list[Path] = []
+        """The files that were read."""
+        self._lints = ConfigLints() if lints else None
         self._faulty_files: set[Path] = set()
         self.counts: Counter[str] = Counter()
         """Number of files, and of valid entries by kind."""
@@ -107,12 +117,23 @@ class ConfigReader:
         if not any(files.values()):
             names = ", ".join(f"{kind}_*.json" for kind in LIST_KEYS)
             raise PathError(f"{folder} holds no config, must hold {names}")
-        unreadable = [why for kind, paths in files.items() for why in self._read_all(kind, paths)]
+        unreadable = list(self._read_all("assets", files["assets"]))
+        faultless = not unreadable and self._faulty_files.isdisjoint(files["assets"])
+        if self._lints and self.assets and faultless:
+            self._lints.know_all_assets()
+        for kind in [kind for kind in files if kind != "assets"]:
+            unreadable += self._read_all(kind, files[kind])
         if unreadable:
             raise PathError("\n".join(unreadable))
         for kind in ("assets", "directives"):
             if self.counts[kind] == 0 and self._faulty_files.isdisjoint(files[kind]):
                 self._report_none(kind, files[kind][0] if files[kind] else folder)
+        self.lint_assets()
+
+    def lint_assets(self) -> None:
+        """Report the lints between the assets read so far."""
+        for path, findings in self._lints.between_assets() if self._lints else ():
+            self._add_problems(path, _read(path), findings)
 
     def _read_all(self, kind: str, paths: Iterable[Path]) -> Iterator[str]:
         """Read files of a kind; yields the reason for each one that cannot be read."""
@@ -130,8 +151,9 @@ class ConfigReader:
     def read_file(self, path: Path, kind: str | None = None) -> None:
         """Read one file; its kind follows from its name, or else from its content."""
         data = _read(path)
-        self._digest.update(f"{path.name}\0{len(data)}\0".encode() + data)
+        self._digest.update(os.fsencode(path.name) + f"\0{len(data)}\0".encode() + data)
         self.counts["files"] += 1
+        self.files.append(path)
         kind = kind or kind_of(path, data)
         if kind is None:
             keys = ", ".join(LIST_KEYS.values())
@@ -141,9 +163,11 @@ class ConfigReader:
         elif kind == "directives":
             self._add_problems(path, data, self._directives(path, data))
         elif kind == "assets":
-            assets, findings = parse_assets(data)
-            self.assets += assets
+            assets, findings = parse_asset_items(data)
+            self.assets += assets.values()
             self.counts[kind] += len(assets)
+            if self._lints:
+                self._lints.add_assets(path, assets)
             self._add_problems(path, data, findings)
         else:
             from shards.lookups.source_config import read_sources  # noqa: PLC0415 - its libraries are large
@@ -168,6 +192,7 @@ class ConfigReader:
                 self._first_position[checked.id] = path, checked.path
             if checked.directive is not None:
                 self._add_directive(checked.directive)
+                yield from self._lints.of_directive(checked) if self._lints else ()
 
     def _add_directive(self, directive: Directive) -> None:
         self.counts["directives"] += 1

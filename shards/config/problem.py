@@ -1,13 +1,19 @@
 """Findings with their position in a file, and a bounded list of them."""
 
+from collections import Counter
+from collections.abc import Collection
+from itertools import chain, islice
 from operator import itemgetter
-from typing import Any
+from typing import Any, get_args
 
 from loguru import logger
 from msgspec import Struct
 
-from engine.errors import Finding
-from shards.safe_text import escape_control
+from engine.errors import Finding, Severity
+from shards.safe_text import encodable, escape_control
+
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+"""In the order in which problems are kept: faults, warnings, lints."""
 
 
 class Problem(Struct, frozen=True):
@@ -19,21 +25,28 @@ class Problem(Struct, frozen=True):
     finding: Finding
 
     def __str__(self) -> str:
-        """`file:line:column code directive stage field: message`, with - for what is absent."""
+        """The line that editors know: `file:line:column: severity code: subject: message`."""
         finding = self.finding
-        code = f"warning/{finding.code}" if finding.warning else finding.code
-        where = f"{self.file}:{self.line}:{self.column}"
-        subject = f"{finding.directive or '-'} {finding.stage or '-'} {finding.field or '-'}"
-        return escape_control(f"{where} {code} {subject}: {finding.message}")
+        parts = (f"{finding.severity} {finding.code}", self.subject, finding.message)
+        text = ": ".join(part for part in parts if part)
+        return escape_control(f"{self.file}:{self.line}:{self.column}: {text}")
+
+    @property
+    def subject(self) -> str:
+        """The directive, stage and field of the finding: `directive 7, stage 2, from`; or ""."""
+        finding = self.finding
+        directive = f"directive {finding.directive}" if finding.directive is not None else ""
+        stage = f"stage {finding.stage}" if finding.stage is not None else ""
+        return ", ".join(part for part in (directive, stage, finding.field) if part)
 
     def as_document(self) -> dict[str, Any]:
         """The problem for programs."""
         finding = self.finding
         return {
-            "file": self.file,
+            "file": encodable(self.file),
             "line": self.line,
             "column": self.column,
-            "severity": "warning" if finding.warning else "fault",
+            "severity": "fault" if finding.severity == "error" else finding.severity,
             "code": finding.code,
             "directive": finding.directive,
             "stage": finding.stage,
@@ -49,38 +62,56 @@ MAX_LISTED = 1000
 class ProblemList:
     """Problems of several files: all are counted, and the first ones are kept, faults first."""
 
-    def __init__(self, limit: int | None = MAX_LISTED) -> None:
-        """`limit`: number of problems to keep; None for all."""
-        self.faults = 0
-        self.warnings = 0
+    def __init__(self, limit: int | None = MAX_LISTED, ignored_codes: Collection[str] = ()) -> None:
+        """`limit`: number of problems to keep; None for all.
+
+        `ignored_codes`: warnings and lints with such a code are counted, and not kept.
+        """
         self._limit = limit
-        self._kept: dict[bool, list[tuple[int, Problem]]] = {False: [], True: []}
-        """By whether they are warnings: the problems that are kept, with their number."""
+        self._ignored_codes = frozenset(ignored_codes)
+        self.ignored = 0
+        """Number of warnings and lints with an ignored code; the other counts are without them."""
+        self._counts: Counter[Severity] = Counter()
+        self._kept: dict[Severity, list[tuple[int, Problem]]] = {name: [] for name in SEVERITIES}
+        """By severity: the problems that are kept, with their number."""
 
     def __len__(self) -> int:
-        return self.faults + self.warnings
+        return self._counts.total()
+
+    @property
+    def faults(self) -> int:
+        """Number of faults."""
+        return self._counts["error"]
+
+    @property
+    def warnings(self) -> int:
+        """Number of warnings that are not ignored."""
+        return self._counts["warning"]
+
+    @property
+    def lints(self) -> int:
+        """Number of lints that are not ignored."""
+        return self._counts["lint"]
 
     def count(self, finding: Finding) -> bool:
         """Count a finding; returns whether it is to be added with its position."""
-        if finding.warning:
-            self.warnings += 1
-        else:
-            self.faults += 1
-        number = self.warnings if finding.warning else self.faults
-        return self._limit is None or number <= self._limit
+        if finding.warning and finding.code in self._ignored_codes:
+            self.ignored += 1
+            return False
+        self._counts[finding.severity] += 1
+        return self._limit is None or self._counts[finding.severity] <= self._limit
 
     def add(self, problem: Problem) -> None:
         """Keep a problem whose finding was counted."""
-        kept = self._kept[problem.finding.warning]
-        kept.append((len(self._kept[False]) + len(self._kept[True]), problem))
+        number = sum(map(len, self._kept.values()))
+        self._kept[problem.finding.severity].append((number, problem))
 
     @property
     def listed(self) -> list[Problem]:
         """The problems to list, in the order in which they were added."""
-        faults, warnings = self._kept[False], self._kept[True]
-        if self._limit is not None:
-            warnings = warnings[: max(0, self._limit - len(faults))]
-        return [problem for _, problem in sorted((*faults, *warnings), key=itemgetter(0))]
+        by_severity = chain.from_iterable(self._kept[name] for name in SEVERITIES)
+        kept = islice(by_severity, self._limit)
+        return [problem for _, problem in sorted(kept, key=itemgetter(0))]
 
     @property
     def unlisted(self) -> str:

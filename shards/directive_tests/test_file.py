@@ -125,7 +125,8 @@ class DirectiveTest(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
 class DirectiveTestFile(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """A file of tests of the directives in its folder.
 
-    `schema`: the JSON Schema of such files, for editors. `assets`: a file of assets to use instead of those of the folder. `defaults`: values of event
+    `schema`: the JSON Schema of such files, for editors. `assets`: a file of assets to use instead
+    of those of the folder. `defaults`: values of event
     fields for all events of the file.
     """
 

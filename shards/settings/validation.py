@@ -57,6 +57,7 @@ def derive_settings(
     """
     origins = dict(origins)
     _check_risk(settings)
+    _check_ignored(settings, origins)
     if "mode" in origins:
         settings, origins["mode"] = _derive_mode(settings, origins)
         _check_node(settings, origins["mode"])
@@ -73,6 +74,20 @@ def _check_risk(settings: Settings) -> None:
             f"--med-risk-min (DSIEM_MEDRISKMIN) is {least} and --med-risk-max (DSIEM_MEDRISKMAX)"
             f" is {most}, should be 2 <= med-risk-min < med-risk-max <= 9"
         )
+
+
+def _check_ignored(settings: Settings, origins: Mapping[str, Origin]) -> None:
+    """Every code to ignore must exist: with a misspelt one, nothing would be ignored."""
+    if not settings.ignore:
+        return
+    from engine.finding_codes import CODES, nearest_code  # noqa: PLC0415 - `--help` loads no engine
+
+    for code in settings.ignore:
+        if code not in CODES:
+            nearest = nearest_code(code)
+            hint = f"; the nearest one is {nearest}" if nearest else ""
+            name = origins["ignore"].name_of(SETTINGS_TABLE["ignore"])
+            raise UsageError(f"{name} has {code!r}, should be a code of docs/lints.md{hint}")
 
 
 def _derive_mode(settings: Settings, origins: Mapping[str, Origin]) -> tuple[Settings, Origin]:

@@ -36,7 +36,7 @@ def test_it_validates_without_a_warning(capsys: pytest.CaptureFixture[str]) -> N
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith(f"4 files, {len(DIRECTIVES)} directives, ")
-    assert err.endswith(": 0 faults, 0 warnings\n")
+    assert err.endswith(": 0 faults, 0 warnings, 0 lints\n")
     assert len(DIRECTIVES) >= 10
 
 

@@ -50,6 +50,7 @@ def test_an_example_gives_the_alarms_shown(
     (tmp_path / "events.ndjson").write_text(example.events)
     folders = ("--config-dir", str(tmp_path), "--log-dir", str(tmp_path / "logs"))
     assert cli.main(["validate", str(tmp_path)]) == 0
+    capsys.readouterr()
     assert cli.main(["replay", *folders, "--format", "json", str(tmp_path / "events.ndjson")]) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)["ledger"]["events"]["invalid"] == {}

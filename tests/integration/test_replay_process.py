@@ -122,7 +122,7 @@ def test_a_faulty_config_exits_with_1() -> None:
     write_config([{"id": 1}])
     done = replay("-", stdin=STORY)
     assert (done.returncode, done.stdout) == (1, b"")
-    assert b"conf/directives_a.json:1:17 missing 1 - name" in done.stderr
+    assert b"conf/directives_a.json:1:17: error missing: directive 1, name" in done.stderr
 
 
 @pytest.mark.parametrize("limit", [1000, 40_000, 300_000])

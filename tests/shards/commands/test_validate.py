@@ -113,7 +113,7 @@ GOOD_CHANGES: list[dict[str, str | None]] = [
 def test_what_is_right_is_not_complained_of(
     changes: dict[str, str | None], validate: Validate
 ) -> None:
-    summary = "1 files, 1 directives, 0 assets: 0 faults, 0 warnings\n"
+    summary = "1 files, 1 directives, 0 assets: 0 faults, 0 warnings, 0 lints\n"
     assert validate(write("directives_x.json", second(**changes))) == (0, "", summary)
 
 
@@ -171,14 +171,17 @@ def test_all_faults_of_all_files_are_reported_in_one_run(validate: Validate) -> 
         line for case in broken for line in lines_for(case.file, case.document, case.lines)
     ]
     assert result.code == 1
-    assert result.err == "5 files, 0 directives, 0 assets: 11 faults, 0 warnings\n"
+    assert result.err == "5 files, 0 directives, 0 assets: 11 faults, 0 warnings, 0 lints\n"
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (directives(directive()), "1 files, 1 directives, 0 assets: 0 faults, 0 warnings\n"),
-        (GOOD_ASSETS, "1 files, 0 directives, 1 assets: 0 faults, 0 warnings\n"),
+        (
+            directives(directive()),
+            "1 files, 1 directives, 0 assets: 0 faults, 0 warnings, 0 lints\n",
+        ),
+        (GOOD_ASSETS, "1 files, 0 directives, 1 assets: 0 faults, 0 warnings, 0 lints\n"),
         (document("intel_sources", source()), "1 files, 0 directives, 0 assets: 0 faults, "),
         (document("vuln_sources", source()), "1 files, 0 directives, 0 assets: 0 faults, "),
     ],
@@ -194,7 +197,7 @@ def test_a_file_of_another_name_is_known_by_its_content(
 def test_a_file_that_is_no_config_is_a_fault(validate: Validate) -> None:
     right = "must have assets, directives, intel_sources, vuln_sources"
     result = validate(write("x.json", '{"rules": []}'))
-    assert result.lines == [f"x.json:1:1 unknown-file - - -: is no config, {right}"]
+    assert result.lines == [f"x.json:1:1: error unknown-file: is no config, {right}"]
     assert result.code == 1
 
 
@@ -204,7 +207,7 @@ def test_warnings_alone_are_0(validate: Validate) -> None:
     result = validate("c")
     assert result.codes == ["warning/host-bits", "warning/high-value", "warning/disabled"]
     assert result.code == 0
-    assert result.err == "2 files, 1 directives, 1 assets: 0 faults, 3 warnings\n"
+    assert result.err == "2 files, 1 directives, 1 assets: 0 faults, 3 warnings, 0 lints\n"
 
 
 def test_json_for_machines(validate: Validate) -> None:

@@ -39,7 +39,11 @@ def test_only_files_with_names_of_config_are_read_of_a_folder(validate: Validate
     write("c/directives_a.json", GOOD)
     for other in ("kingdom.json", "directives_a.json.bak", "my_assets_a.json", "x.json", "README"):
         write(f"c/{other}", "broken")
-    assert validate("c") == (0, "", "2 files, 1 directives, 1 assets: 0 faults, 0 warnings\n")
+    assert validate("c") == (
+        0,
+        "",
+        "2 files, 1 directives, 1 assets: 0 faults, 0 warnings, 0 lints\n",
+    )
 
 
 NEARLY = {
@@ -66,9 +70,9 @@ def test_a_file_whose_name_nearly_fits_gets_a_warning(name: str, validate: Valid
     write("c/directives_x.json", GOOD)
     write(f"c/{name}", "broken")
     result = validate("c")
-    assert result.lines == [f"c/{name}:1:1 warning/unread-file - - -: looks like {NEARLY[name]}"]
+    assert result.lines == [f"c/{name}:1:1: warning unread-file: looks like {NEARLY[name]}"]
     assert result.code == 0
-    assert result.err == "2 files, 1 directives, 1 assets: 0 faults, 1 warnings\n"
+    assert result.err == "2 files, 1 directives, 1 assets: 0 faults, 1 warnings, 0 lints\n"
 
 
 def test_a_file_with_the_content_of_a_configuration_gets_a_warning(validate: Validate) -> None:
@@ -79,7 +83,7 @@ def test_a_file_with_the_content_of_a_configuration_gets_a_warning(validate: Val
     write("c/lan.json", GOOD_ASSETS)
     result = validate("c")
     assert result.lines == [
-        f"c/{name}:1:1 warning/unread-file - - -: looks like {NEARLY[like]}"
+        f"c/{name}:1:1: warning unread-file: looks like {NEARLY[like]}"
         for name, like in (("lan.json", "assets.json"), ("soc.json", "directives.json"))
     ]
 
@@ -184,7 +188,7 @@ def test_a_folder_needs_assets_and_directives(
         write(f"c/{name}", text)
     result = validate("c")
     none = f"there are no {absent} in the folder, must be at least one"
-    assert f"{place}:1:1 no-{absent} - - {absent}: {none}" in result.lines
+    assert f"{place}:1:1: error no-{absent}: {absent}: {none}" in result.lines
     assert result.code == 1
 
 

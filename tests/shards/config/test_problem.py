@@ -8,12 +8,13 @@ WARNING = Finding("bom", "begins with a byte order mark", warning=True)
 
 
 def test_the_line_has_position_code_and_subject() -> None:
-    assert str(Problem("a.json", 4, 7, FAULT)) == "a.json:4:7 missing 3 2 from: is missing\\x1b[2J"
+    line = "a.json:4:7: error missing: directive 3, stage 2, from: is missing\\x1b[2J"
+    assert str(Problem("a.json", 4, 7, FAULT)) == line
 
 
-def test_absent_subjects_are_dashes_and_a_warning_is_marked() -> None:
+def test_absent_subjects_are_left_out_and_a_warning_is_marked() -> None:
     line = str(Problem("a.json", 1, 1, WARNING))
-    assert line == "a.json:1:1 warning/bom - - -: begins with a byte order mark"
+    assert line == "a.json:1:1: warning bom: begins with a byte order mark"
 
 
 def test_the_document_has_all_fields() -> None:

@@ -39,12 +39,24 @@ def places(marked: str) -> list[tuple[int, int]]:
 
 
 def lines_for(file: str, marked: str, rests: list[str]) -> list[str]:
-    """The expected lines: one a mark, from what comes after the place."""
+    """The expected lines: one a mark, from what comes after the place, in the short form."""
     at = places(marked)
     assert len(at) == len(rests), "a mark for each line"
     return [
-        f"{file}:{line}:{column} {rest}" for (line, column), rest in zip(at, rests, strict=True)
+        f"{file}:{line}:{column}: {long_form(rest)}"
+        for (line, column), rest in zip(at, rests, strict=True)
     ]
+
+
+def long_form(rest: str) -> str:
+    """`warning/code 7 2 from: message` as it is printed; a fault has no severity, - is absent."""
+    about, _, message = rest.partition(": ")
+    code, directive, stage, field = about.split(" ", 3)
+    severity, _, code = code.rpartition("/")
+    parts = (f"directive {directive}", f"stage {stage}", field)
+    subject = ", ".join(part for part in parts if not part.endswith("-"))
+    start = f"{severity or 'error'} {code}: "
+    return f"{start}{subject}: {message}" if subject else start + message
 
 
 def obj(fields: dict[str, str]) -> str:

@@ -1,6 +1,7 @@
 """The validate command, run in a folder of its own."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -25,8 +26,9 @@ class Result(NamedTuple):
 
     @property
     def codes(self) -> list[str]:
-        """The codes of what was found."""
-        return [line.split(" ")[1] for line in self.lines]
+        """The codes of what was found, with the severity of what is no fault: `lint/no-risk`."""
+        found = re.findall(r"^.*?:\d+:\d+: (\w+) ([\w-]+): ", self.out, re.MULTILINE)
+        return [code if severity == "error" else f"{severity}/{code}" for severity, code in found]
 
 
 Validate = Callable[..., Result]

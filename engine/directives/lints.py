@@ -1,0 +1,118 @@
+"""Lints of a directive by itself: what is valid, and probably not what its author wants.
+
+Each claim is certain; where it is not, there is none. docs/lints.md explains them.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
+
+from engine.address import merge_covering, parse_network
+from engine.alarm import RuleRecord
+from engine.directives.condition import is_reference, split_list
+from engine.directives.directive import ParsedDirective
+from engine.directives.rule import OPEN_ADDRESSES
+from engine.directives.rule_warnings import number_of_values
+from engine.errors import Finding
+
+_KNOWN_CONDITIONS = 8192
+"""Size of the cache of address lists; thousands of directives share a few."""
+_OPEN = ("", "ANY")
+_ALL_V4, _ALL_V6 = IPv4Network("0.0.0.0/0"), IPv6Network("::/0")
+_CONDITIONS = {"SRC_IP": "from_", "DST_IP": "to", "SRC_PORT": "port_from", "DST_PORT": "port_to"}
+"""The record field of the condition on a value of `sticky_different`; texts have the same name."""
+
+
+def directive_lints(parsed: ParsedDirective) -> Iterator[Finding]:
+    """The lints of a directive, in the order of its stages; none of an invalid one."""
+    connected = 0
+    for rule in parsed.directive.rules if parsed.directive else ():
+        if rule.stage == 1:
+            yield from _any_to_any(parsed, rule)
+        elif _is_connected(rule):
+            connected = connected or rule.stage
+        elif connected:
+            yield parsed.lint(
+                "no-reference",
+                f"has no reference to an earlier stage, unlike stage {connected}: one event is "
+                "taken by every backlog that is at this stage",
+                stage=rule.stage,
+            )
+        yield from _never_matches(parsed, rule)
+        if rule.sticky_different:
+            yield from _one_value(parsed, rule)
+
+
+def _is_connected(rule: RuleRecord) -> bool:
+    """Whether any reference binds the rule to its backlog; those of the protocol need a setting."""
+    return any(
+        text.startswith(":") and is_reference(text)
+        for text in (
+            *(rule.from_, rule.to, rule.port_from, rule.port_to),
+            *(rule.custom_data1, rule.custom_data2, rule.custom_data3),
+        )
+    )
+
+
+def _any_to_any(parsed: ParsedDirective, rule: RuleRecord) -> Iterator[Finding]:
+    """The first rule with no condition at all besides its plugin or taxonomy."""
+    if rule.from_.strip() != "ANY" or rule.to.strip() != "ANY":
+        return
+    others = (rule.port_from, rule.port_to, rule.custom_data1, rule.custom_data2, rule.custom_data3)
+    if all(text.strip() in _OPEN for text in others):
+        ids = "plugin_sid" if rule.type == "PluginRule" else "category"
+        message = (
+            f"is ANY, and so is to: every event of this {ids} opens a backlog, "
+            "even between addresses of no asset"
+        )
+        yield parsed.lint("any-to-any", message, "from", stage=1)
+
+
+def _never_matches(parsed: ParsedDirective, rule: RuleRecord) -> Iterator[Finding]:
+    for field, text in (("from", rule.from_), ("to", rule.to)):
+        if "!" in text and text.strip() not in OPEN_ADDRESSES and _excludes_all(text):
+            message = "excludes all addresses: no event can match"
+            yield parsed.lint("never-matches", message, field, stage=rule.stage)
+
+
+@lru_cache(maxsize=_KNOWN_CONDITIONS)
+def _excludes_all(text: str) -> bool:
+    """Whether the `!` items of an address list leave no address.
+
+    A list whose plain items decide anything is taken to leave some.
+    """
+    items = [(parse_network(bare)[0], result) for bare, result in split_list(text, by_blanks=True)]
+    decided = [(network, around[0]) for network, around in merge_covering(items)]
+    if any(result for _, result in decided):
+        return False
+    v4 = [network for network, _ in decided if isinstance(network, IPv4Network)]
+    v6 = [network for network, _ in decided if isinstance(network, IPv6Network)]
+    return [*collapse_addresses(v4)] == [_ALL_V4] and [*collapse_addresses(v6)] == [_ALL_V6]
+
+
+def _one_value(parsed: ParsedDirective, rule: RuleRecord) -> Iterator[Finding]:
+    """`sticky_different` of a fixed field; where that stops the rule, there is a warning."""
+    sticky = rule.sticky_different
+    name = _CONDITIONS.get(sticky, sticky.lower())
+    text_like = ""
+    if sticky == "PLUGIN_SID":
+        fixed = rule.type == "PluginRule" and len(set(rule.plugin_sid)) == 1
+    elif sticky in _CONDITIONS:
+        fixed = number_of_values(getattr(rule, name), name) == 1
+    else:
+        fixed, text_like = _is_one_text(getattr(rule, name))
+    if fixed and (rule.occurrence == 1 or sticky not in ("PLUGIN_SID", *_CONDITIONS)):
+        message = (
+            f"is {sticky}, and {name.rstrip('_')} lets through one value{text_like}: "
+            "there is nothing to count"
+        )
+        yield parsed.lint("one-value", message, "sticky_different", stage=rule.stage)
+
+
+def _is_one_text(text: str) -> tuple[bool, str]:
+    """Whether a condition lets through one text, and how its forms may still differ."""
+    if text.strip() in _OPEN or "!" in text:
+        return False, ""
+    if "," not in text:
+        return True, ", but for capitals and outer blanks"
+    return len({item for item, _ in split_list(text, by_blanks=False)}) == 1, ""

@@ -1,0 +1,85 @@
+"""Waits for changes of configuration files and folders, for `validate --watch`.
+
+The system's notifications wake it at once, and it looks by itself once a second: then nothing is
+missed on file systems without notifications, behind symbolic links, or while files were read.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from watchfiles import watch
+
+_LOOK_SECONDS = 1
+_QUIET_MS = 50
+"""Milliseconds without a further notification until the files are read."""
+_MAX_LINKS = 40
+"""Number of symbolic links that are followed from one path, as Linux does."""
+
+_State = tuple[object, ...]
+
+
+def changes_of(paths: Sequence[Path]) -> Iterator[None]:
+    """Yields at once, and then after each change of these files, or of JSON files in these folders.
+
+    A path may be missing for a time, and it may be a symbolic link that is replaced. There is no
+    end.
+    """
+    while True:
+        seen = _state_of_all(paths)
+        yield
+        while _state_of_all(paths) == seen:
+            _wait(paths)
+
+
+def _wait(paths: Sequence[Path]) -> None:
+    """Wait for a change in any of the folders, at most a second."""
+    folders = {folder for path in paths for folder in _folders(path.absolute())}
+    notifications = watch(
+        *folders,
+        watch_filter=None,
+        step=_QUIET_MS,
+        rust_timeout=_LOOK_SECONDS * 1000,
+        yield_on_timeout=True,
+        recursive=False,
+    )
+    try:
+        next(notifications)
+    except (OSError, RuntimeError):  # a folder has gone, or the system has no more watches
+        time.sleep(_LOOK_SECONDS)
+    finally:
+        notifications.close()
+
+
+def _folders(path: Path, links: int = _MAX_LINKS) -> Iterator[Path]:
+    """The existing folders in which a change can make the path another one."""
+    yield next(parent for parent in (path, *path.parents) if parent.is_dir())
+    if not path.is_dir() or path.is_symlink():
+        yield next(parent for parent in path.parents if parent.is_dir())
+    for link in (path, *path.parents) if links else ():
+        if link.is_symlink():
+            yield link.parent
+            yield from _folders(link.parent / link.readlink(), links - 1)
+
+
+def _state_of_all(paths: Sequence[Path]) -> list[_State]:
+    return [state for path in paths for state in _states(path)]
+
+
+def _states(path: Path) -> Iterator[_State]:
+    """The state of a path, and of the files of a folder that are or look like configuration."""
+    try:
+        files = sorted(file for file in path.iterdir() if ".js" in file.name.lower())
+    except OSError:  # it is a file, or missing, or closed to us
+        yield _state(path)
+        return
+    for file in files:
+        yield file.name, *_state(file)
+
+
+def _state(path: Path) -> _State:
+    try:
+        status = path.stat()
+    except OSError as error:
+        return (error.errno,)
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
