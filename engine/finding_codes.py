@@ -48,6 +48,7 @@ _CODES = (
     FindingCode("unknown-file", "error", "A file holds no configuration"),
     FindingCode("no-assets", "error", "A folder has no assets"),
     FindingCode("no-directives", "error", "A folder has no directives"),
+    FindingCode("bad-test", "error", "A file of tests of directives cannot be used"),
     FindingCode("unreadable", "warning", "A file of lookup sources cannot be read"),
     FindingCode("unread-file", "warning", "A file looks like configuration, and is not read"),
     FindingCode("unknown-field", "warning", "A field is not known, and is ignored"),

@@ -91,7 +91,7 @@ def load_file(path: Path) -> LoadedFile:
     try:
         document = YamlDocument(path)
     except YamlError as error:
-        finding = Finding("bad-test-file", str(error))
+        finding = Finding("bad-test", str(error))
         return LoadedFile(path, problems=(Problem(str(path), *error.position, finding),))
     problems = [
         Problem(str(path), *document.position(finding.path), finding)
@@ -175,19 +175,17 @@ def _of_type(value: Any, type_: Any) -> Iterator[Finding]:
         path: DocumentPath = tuple(
             name or int(index) for name, index in _SEGMENT.findall(found["path"] or "")
         )
-        yield _fault(found["message"], path, type_)
+        yield _in_words(found["message"], path, type_)
 
 
-def _fault(message: str, path: DocumentPath, type_: Any) -> Finding:
+def _in_words(message: str, path: DocumentPath, type_: Any) -> Finding:
     """The fault in words of this program."""
     if unknown := _UNKNOWN.fullmatch(message):
         name = unknown[1]
         known = getattr(type_, "__struct_encode_fields__", ())
         near = get_close_matches(name, known, n=1) if not path else []
         hint = f"; the nearest known one is {near[0]}" if near else ""
-        return Finding(
-            "unknown-field", f"is not a known field{hint}", (*path, name), field=name[:64]
-        )
+        return Finding("bad-test", f"is not a known field{hint}", (*path, name), field=name[:64])
     if missing := _MISSING.fullmatch(message):
         return Finding("missing", "is missing", path, field=missing[1])
     field = next((part for part in reversed(path) if isinstance(part, str)), "")
