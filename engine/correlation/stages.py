@@ -148,9 +148,7 @@ class Stages:
         found = [(backlog, self._consuming_stage(backlog, matching)) for backlog in some]
         return sorted(found, key=lambda consumer: consumer[0].order)
 
-    def _consuming_stage(
-        self, backlog: Backlog, matching: dict[Stage, CompactSet[Backlog]]
-    ) -> int:
+    def _consuming_stage(self, backlog: Backlog, matching: dict[Stage, CompactSet[Backlog]]) -> int:
         """The stage of a backlog that consumes the event that these stages match."""
         numbers = [
             stage.number

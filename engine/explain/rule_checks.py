@@ -22,6 +22,8 @@ from engine.explain.verdict import Refusal
 _NO_INFO = AddressInfo()
 MAX_TEXT = 200
 """Longest text of a condition or value in an explanation, in characters."""
+UNKNOWN = "the value of stage "
+"""How `wants` of a reference begins that stands for no value."""
 Passes = Callable[[NormalizedEvent, AddressInfo, AddressInfo, BoundValues], bool]
 
 
@@ -134,7 +136,7 @@ def _condition_checks(rule: CompiledRule, compiled: CompiledDirective) -> Iterat
 
 def _never_known(reference: str) -> str:
     """A reference to its own or a later stage, which lenient reading permits."""
-    return f"the value of stage {reference[1:]}, which is not an earlier one"
+    return f"{UNKNOWN}{reference[1:]}, which is not an earlier one"
 
 
 def _compared(rule: CompiledRule) -> list[ReferenceBinding]:
@@ -166,7 +168,7 @@ def _binding_check(
 
 
 def _unknown(reference: StageReference) -> str:
-    return f"the value of stage {reference.stage}, which is not known"
+    return f"{UNKNOWN}{reference.stage}, which is not known"
 
 
 def _same(value: Any) -> Any:

@@ -46,7 +46,8 @@ class ExplainedDirective(Struct, frozen=True):
     `events`: those on which it had a verdict; `opened`, `finished`: backlogs; `alarms`: those
     written; `stage` of `stages`: the one that its furthest backlog is at, with `taken` of `needed`
     events, and what held up the others that came for it. `late_seconds`: the shortest and the
-    longest time after the timeout.
+    longest time after the timeout. `unasked`: how often an open backlog was not asked about an
+    event, since there are too many.
     """
 
     directive: int
@@ -67,6 +68,7 @@ class ExplainedDirective(Struct, frozen=True):
     late_seconds: tuple[int, ...]
     sticky_seen: int
     out_of_order: int
+    unasked: int
 
 
 class ExplainingReplay(Replay):
@@ -205,4 +207,5 @@ def _explained(summary: DirectiveSummary, alarms: int) -> ExplainedDirective:
         late_seconds=tuple(events.late),
         sticky_seen=events.sticky_seen,
         out_of_order=events.out_of_order,
+        unasked=summary.unasked,
     )

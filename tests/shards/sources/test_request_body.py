@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from shards.http_request import check_length
 from shards.http_server import RequestRefusedError
 from shards.sources.request_body import (
     MAX_COMMAS,
-    check_length,
     decompress,
     split_events,
 )
