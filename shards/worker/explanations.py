@@ -110,14 +110,17 @@ class ExplainTasks:
 
     async def _answer(self, request: ExplainEvent) -> None:
         async with self._turn:
-            for part in explain_event(self._shard, request, self._now()):
-                while not self._control.send_if_room(part):
-                    if time.monotonic() >= request.until:
-                        return
-                    await asyncio.sleep(_ROOM_SECONDS)
-                await asyncio.sleep(0)
-                if time.monotonic() >= request.until:
+            parts = explain_event(self._shard, request, self._now())
+            while time.monotonic() < request.until:
+                if (part := next(parts, None)) is None:
                     return
+                await self._send(part, request.until)
+
+    async def _send(self, part: ExplainPart, until: float) -> None:
+        """Send a part once there is room, and let other tasks run; not after `until`."""
+        while not self._control.send_if_room(part) and time.monotonic() < until:
+            await asyncio.sleep(_ROOM_SECONDS)
+        await asyncio.sleep(0)
 
     def _now(self) -> int:
         """The time of the shard, in seconds since the epoch: that of its stream, or wall time."""
