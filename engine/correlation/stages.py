@@ -7,11 +7,13 @@ none of them names does not arrive here, even if a rule of a variant would match
 """
 
 from collections.abc import Hashable, Sequence
+from itertools import chain, islice
 
 from engine.alarm import RuleRecord
 from engine.asset import AddressInfo
+from engine.correlation import compact_set
 from engine.correlation.backlog import Backlog
-from engine.correlation.compact_set import CompactSetMap
+from engine.correlation.compact_set import CompactSet, CompactSetMap
 from engine.correlation.compiled_directive import (
     CompiledDirective,
     make_stage_keys,
@@ -131,6 +133,29 @@ class Stages:
             found = _one_stage_each(found) if self._compiled.directive.always_active else found
             found.sort(key=lambda consumer: consumer[0].order)
         return found
+
+    def find_some_consumers(
+        self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo, most: int
+    ) -> list[Consumer]:
+        """As find_consumers, but at most so many, however many there are: for explanations."""
+        matching: dict[Stage, CompactSet[Backlog]] = {}
+        for stage in self.searched:
+            waiting = stage.waiting.get(stage.event_key(event)) if stage.waiting else None
+            if waiting and stage.rule.matches(event, src, dst):
+                matching[stage] = waiting
+        backlogs = chain.from_iterable(map(compact_set.items, matching.values()))
+        some = dict.fromkeys(islice(backlogs, most))
+        found = [(backlog, self._consuming_stage(backlog, matching)) for backlog in some]
+        return sorted(found, key=lambda consumer: consumer[0].order)
+
+    def _consuming_stage(self, backlog: Backlog, matching: dict[Stage, CompactSet[Backlog]]) -> int:
+        """The stage of a backlog that consumes the event that these stages match."""
+        numbers = [
+            stage.number
+            for stage in self._waiting_stages(backlog, backlog.stage)
+            if compact_set.contains(matching.get(stage), backlog)
+        ]
+        return backlog.stage if backlog.stage in numbers else numbers[0]
 
     def _variant_stages(self, compiled: CompiledDirective) -> tuple[Stage, ...]:
         return self._variants[compiled.directive.rules].stages

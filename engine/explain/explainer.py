@@ -4,8 +4,11 @@ The verdicts follow the engine: the backlogs that will consume an event are thos
 itself, and refusals come from its compiled rules.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+
+from msgspec import Struct
 
 from engine.asset import AddressInfo
 from engine.correlation import compact_set
@@ -14,12 +17,15 @@ from engine.correlation.compiled_directive import CompiledDirective
 from engine.correlation.directive_backlogs import DirectiveBacklogs
 from engine.directives.rule import CompiledRule
 from engine.event import NormalizedEvent
-from engine.explain.rule_checks import RuleChecks
+from engine.explain.rule_checks import OwnResult, RuleChecks
 from engine.explain.verdict import CONSUMED, Verdict, VerdictKind
 
 MAX_BACKLOGS = 1000
-"""Open backlogs of a directive that are asked why they refuse an event; those that consume it are
-always there."""
+"""Open backlogs of a directive that are asked about one event; and as many that consume it."""
+MAX_ASKED = 1_000_000
+"""Number of times that backlogs of one directive are asked, until FEW_BACKLOGS are for each event:
+so many events may concern so many backlogs that asking them all has no end."""
+FEW_BACKLOGS = 5
 _KNOWN_RULES = 10_000
 """Number of rules whose checks are kept."""
 AddressLookup = Callable[[str], AddressInfo]
@@ -27,11 +33,24 @@ BacklogVerdict = tuple[Backlog | None, Verdict]
 """A verdict, with the backlog that it is of, if any."""
 
 
+class DirectiveVerdicts(Struct, frozen=True):
+    """The verdicts of one directive on one event, oldest backlog first.
+
+    `unasked`: open backlogs that were not asked, since there are too many.
+    """
+
+    directive: int
+    verdicts: list[BacklogVerdict]
+    unasked: int = 0
+
+
 class Explainer:
     """Makes verdicts; keeps the checks of the rules that it has met."""
 
     def __init__(self) -> None:
         self._checks: dict[CompiledRule, RuleChecks] = {}
+        self._asked: Counter[int] = Counter()
+        """By directive: how often its backlogs were asked."""
 
     def explain(
         self,
@@ -39,20 +58,24 @@ class Explainer:
         event: NormalizedEvent,
         now: int,
         expired: Iterable[Backlog] = (),
-    ) -> list[BacklogVerdict]:
-        """The verdicts on an event that is about to be correlated at `now`, oldest backlog first.
+    ) -> DirectiveVerdicts:
+        """The verdicts on an event that is about to be correlated at `now`.
 
         `expired`: closed backlogs whose last stage may have missed the event.
         """
         compiled = backlogs.compiled
         directive = compiled.directive.id
         if backlogs.is_repeat(event, now):
-            return [(None, Verdict("repeated", directive))]
+            return DirectiveVerdicts(directive, [(None, Verdict("repeated", directive))])
         asked = _Asked(self, event, compiled.assets.address_info, now)
-        verdicts = [*asked.late(expired), *asked.of_open(backlogs)]
+        few = self._asked[directive] >= MAX_ASKED
+        verdicts = asked.of_open(backlogs, FEW_BACKLOGS if few else MAX_BACKLOGS)
+        self._asked[directive] += len(verdicts)
+        unasked = len(backlogs.backlogs()) - len(verdicts)
+        verdicts = [*asked.late(expired), *verdicts]
         if not any(verdict.verdict in CONSUMED for _, verdict in verdicts):
             verdicts.append((None, asked.of_opening(compiled)))
-        return verdicts
+        return DirectiveVerdicts(directive, verdicts, unasked)
 
     def checks_of(self, rule: CompiledRule, compiled: CompiledDirective) -> RuleChecks:
         """The checks of a rule."""
@@ -75,6 +98,8 @@ class _Asked:
         self._src = info(event.src_ip)
         self._dst = info(event.dst_ip)
         self._now = now
+        self._own: dict[CompiledRule, tuple[RuleChecks, OwnResult]] = {}
+        """By rule, its checks and the result of those that do not depend on a backlog."""
 
     def late(self, expired: Iterable[Backlog]) -> Iterator[BacklogVerdict]:
         """The verdicts of closed backlogs that have waited for this event."""
@@ -83,22 +108,33 @@ class _Asked:
             if verdict.refusal is None:
                 yield backlog, verdict
 
-    def of_open(self, backlogs: DirectiveBacklogs) -> list[BacklogVerdict]:
-        """The verdicts of open backlogs."""
-        consumers = dict(backlogs.stages.find_consumers(self._event, self._src, self._dst))
-        asked = dict.fromkeys(islice(backlogs.backlogs(), MAX_BACKLOGS))
-        asked |= dict.fromkeys(consumers)
+    def of_open(self, backlogs: DirectiveBacklogs, most: int) -> list[BacklogVerdict]:
+        """The verdicts of the oldest open backlogs, and of those that consume the event."""
+        some = backlogs.stages.find_some_consumers(self._event, self._src, self._dst, MAX_BACKLOGS)
+        consumers = dict(some)
+        asked = dict.fromkeys(islice(backlogs.backlogs(), most))
+        if any(backlog not in asked for backlog in consumers):
+            asked |= dict.fromkeys(consumers)
         return [(backlog, self._of_backlog(backlog, consumers.get(backlog))) for backlog in asked]
 
     def of_opening(self, compiled: CompiledDirective) -> Verdict:
         """Whether the event opens a backlog, or why not."""
         rule, directive = compiled.rules[0], compiled.directive.id
-        refusal = self._explainer.checks_of(rule, compiled).refusal(
-            self._event, self._src, self._dst
-        )
+        checks, own = self._checks_of(rule, compiled)
+        refusal = checks.refusal(self._event, own)
         if refusal is not None:
             return Verdict("no_match", directive, 1, refusal=refusal)
         return Verdict("opened", directive, 1, count=1, needed=1)
+
+    def _checks_of(
+        self, rule: CompiledRule, compiled: CompiledDirective
+    ) -> tuple[RuleChecks, OwnResult]:
+        found = self._own.get(rule)
+        if found is None:
+            checks = self._explainer.checks_of(rule, compiled)
+            own = checks.own_result(self._event, self._src, self._dst)
+            found = self._own[rule] = checks, own
+        return found
 
     def _of_backlog(self, backlog: Backlog, consuming: int | None) -> Verdict:
         """`consuming`: the stage at which the backlog will consume the event, if it will."""
@@ -114,9 +150,8 @@ class _Asked:
     def _of_refusing(self, backlog: Backlog) -> Verdict:
         """The verdict of a backlog whose current stage, at least, does not match."""
         compiled, stage = backlog.compiled, backlog.stage
-        refusal = self._explainer.checks_of(compiled.rules[stage - 1], compiled).refusal(
-            self._event, self._src, self._dst, backlog.bound
-        )
+        checks, own = self._checks_of(compiled.rules[stage - 1], compiled)
+        refusal = checks.refusal(self._event, own, backlog.bound)
         return Verdict("no_match", compiled.directive.id, stage, backlog.alarm_id, refusal=refusal)
 
     def _of_expired(self, backlog: Backlog) -> Verdict:

@@ -12,12 +12,12 @@ from engine.correlation.correlator import Correlator
 from engine.correlation.outputs import Outputs
 from engine.directives.directive import Directive
 from engine.event import NormalizedEvent
-from engine.explain.explainer import BacklogVerdict, Explainer
+from engine.explain.explainer import DirectiveVerdicts, Explainer
 from engine.options import Options
 
 MAX_EXPIRED = 100
 """Number of the last backlogs of a directive that have timed out, and may say what they missed."""
-Listener = Callable[[NormalizedEvent, list[BacklogVerdict]], None]
+Listener = Callable[[NormalizedEvent, list[DirectiveVerdicts]], None]
 """Gets an event and the verdicts on it, before it is correlated."""
 
 
@@ -46,14 +46,14 @@ class ExplainingCorrelator(Correlator):
             self.listener(event, self.explain(event, now))
         return super().process_event_into(event, now, outputs)
 
-    def explain(self, event: NormalizedEvent, now: int) -> list[BacklogVerdict]:
+    def explain(self, event: NormalizedEvent, now: int) -> list[DirectiveVerdicts]:
         """The verdicts of the directives on an event; nothing is changed by it."""
-        found: list[BacklogVerdict] = []
+        found: list[DirectiveVerdicts] = []
         for directive in self._selected or self.concerned(event):
             backlogs = self.backlogs_of(directive)
             if backlogs is not None:
                 expired = self._expired.get(directive, ())
-                found += self._explainer.explain(backlogs, event, now, expired)
+                found.append(self._explainer.explain(backlogs, event, now, expired))
         return found
 
     def _expire(self, backlog: Backlog, now: int, outputs: Outputs) -> None:

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from engine.asset import AddressInfo
 from engine.correlation.compiled_directive import UNBOUND, BoundValues, CompiledDirective
-from engine.directives.condition import StageReference, fold_case
+from engine.directives.condition import StageReference, fold_case, is_reference
 from engine.directives.rule import (
     EVENT_FIELDS,
     FOLDED_FIELDS,
@@ -19,62 +19,72 @@ from engine.directives.rule import (
 from engine.event import NormalizedEvent
 from engine.explain.verdict import Refusal
 
+_NO_INFO = AddressInfo()
 MAX_TEXT = 200
 """Longest text of a condition or value in an explanation, in characters."""
+UNKNOWN = "the value of stage "
+"""How `wants` of a reference begins that stands for no value."""
 Passes = Callable[[NormalizedEvent, AddressInfo, AddressInfo, BoundValues], bool]
 
 
 class Check(Struct, frozen=True):
-    """A condition: its field and text, whether an event meets it, and the value it stands for.
-
-    `of_type`: it decides whether the event is of the kind that the rule is about at all.
-    """
+    """A condition: its field and text, whether an event meets it, and the value it stands for."""
 
     field: str
     text: str
     passes: Passes
     got: Callable[[NormalizedEvent], Any]
     wants: Callable[[BoundValues], str]
-    of_type: bool = False
+
+
+class OwnResult(NamedTuple):
+    """What an event makes of the conditions that do not depend on a backlog.
+
+    `met`: number of them that it meets; `failed`: the first one that it does not.
+    """
+
+    met: int
+    failed: Check | None
 
 
 class RuleChecks:
     """The conditions of one rule in the order in which they are explained."""
 
     def __init__(self, rule: CompiledRule, compiled: CompiledDirective) -> None:
-        self.rule = rule
         self._own = [*_type_checks(rule), *_condition_checks(rule, compiled)]
         self._bound = [_binding_check(rule, binding, compiled) for binding in _compared(rule)]
-        self.number = len(self._own) + len(self._bound)
 
-    def is_meant(self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo) -> bool:
-        """Whether the event is of the kind that the rule is about: its plugin or taxonomy."""
-        return self.rule.predicates[0](event, src, dst)
+    def own_result(self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo) -> OwnResult:
+        """The conditions that do not depend on a backlog: one result for all backlogs."""
+        failed = [check for check in self._own if not check.passes(event, src, dst, ())]
+        return OwnResult(len(self._own) - len(failed), failed[0] if failed else None)
 
     def refusal(
-        self,
-        event: NormalizedEvent,
-        src: AddressInfo,
-        dst: AddressInfo,
-        bound: BoundValues | None = None,
+        self, event: NormalizedEvent, own: OwnResult, bound: BoundValues | None = None
     ) -> Refusal | None:
         """The first condition that the event does not meet; None if it meets all.
 
         `bound`: the values of the backlog's references; None leaves references out, as for an event
         that is to open a backlog.
         """
-        checks, values = self._checks(bound), bound or ()
-        failed = [check for check in checks if not check.passes(event, src, dst, values)]
-        if not failed:
+        met, first = own
+        conditions = len(self._own)
+        if bound is not None:
+            conditions += len(self._bound)
+            for check in self._bound:
+                if check.passes(event, _NO_INFO, _NO_INFO, bound):
+                    met += 1
+                elif first is None:
+                    first = check
+        if first is None:
             return None
-        first = failed[0]
         return Refusal(
             first.field,
             _cut(first.text),
-            _cut(first.wants(values)),
+            _cut(first.wants(bound or ())),
             _cut(str(first.got(event))),
-            met=len(checks) - len(failed),
-            conditions=len(checks),
+            met=met,
+            conditions=conditions,
         )
 
     def results(
@@ -85,11 +95,8 @@ class RuleChecks:
         bound: BoundValues | None = None,
     ) -> Iterator[tuple[str, bool]]:
         """The field of each condition, and whether the event meets it; `bound` as in `refusal`."""
-        for check in self._checks(bound):
+        for check in self._own if bound is None else (*self._own, *self._bound):
             yield check.field, check.passes(event, src, dst, bound or ())
-
-    def _checks(self, bound: BoundValues | None) -> list[Check]:
-        return self._own if bound is None else self._own + self._bound
 
 
 def _type_checks(rule: CompiledRule) -> Iterator[Check]:
@@ -108,13 +115,13 @@ def _value_check(field: str, values: tuple[Any, ...]) -> Check:
     """The event's value must be one of these."""
     value_of = attrgetter(field)
     text = ", ".join(map(str, values[:MAX_TEXT]))
+    wanted = frozenset(values)
     return Check(
         field,
         text,
-        lambda event, src, dst, bound: value_of(event) in values,
+        lambda event, src, dst, bound: value_of(event) in wanted,
         value_of,
         lambda bound: text,
-        of_type=True,
     )
 
 
@@ -128,13 +135,19 @@ def _condition_checks(rule: CompiledRule, compiled: CompiledDirective) -> Iterat
     ]
     for name, predicate in zip(names, rule.predicates[1:], strict=True):
         text = getattr(rule.record, name)
+        wants = _never_known(text) if is_reference(text) else text
         yield Check(
             name.rstrip("_"),
             text,
             lambda event, src, dst, bound, predicate=predicate: predicate(event, src, dst),  # type: ignore[misc]
             attrgetter(EVENT_FIELDS[name]),
-            lambda bound, text=text: text,  # type: ignore[misc]
+            lambda bound, wants=wants: wants,  # type: ignore[misc]
         )
+
+
+def _never_known(reference: str) -> str:
+    """A reference to its own or a later stage, which lenient reading permits."""
+    return f"{UNKNOWN}{reference[1:]}, which is not an earlier one"
 
 
 def _compared(rule: CompiledRule) -> list[ReferenceBinding]:
@@ -166,7 +179,7 @@ def _binding_check(
 
 
 def _unknown(reference: StageReference) -> str:
-    return f"the value of stage {reference.stage}, which is not known"
+    return f"{UNKNOWN}{reference.stage}, which is not known"
 
 
 def _same(value: Any) -> Any:

@@ -5,17 +5,19 @@ from collections.abc import Iterator
 from engine.alarm import RuleRecord
 from engine.correlation.backlog import Backlog
 from engine.correlation.compiled_directive import CompiledDirective
+from engine.explain.rule_checks import UNKNOWN
 from engine.explain.summary import DirectiveSummary, RefusedEvents, StageEvents
 from engine.explain.verdict import Refusal
 
 _SHOWN = 5
 """Number of values, and of different refusals, that a sentence names."""
 _OTHER = {
-    "from": "came from another source than",
-    "to": "went to another destination than",
-    "port_from": "had another source port than",
-    "port_to": "had another destination port than",
+    "from": ("came from", "source"),
+    "to": ("went to", "destination"),
+    "port_from": ("had", "source port"),
+    "port_to": ("had", "destination port"),
 }
+"""The verb and the noun of a condition; of others `had` and the name of the field."""
 _HOME_NET = {
     ("from", "HOME_NET"): "came from a source outside HOME_NET",
     ("from", "!HOME_NET"): "came from a source in HOME_NET",
@@ -31,22 +33,36 @@ def sentence(summary: DirectiveSummary, alarms: int) -> str:
 
 def refusal_phrase(refusal: Refusal) -> str:
     """What a refused event did, as `came from another source than 203.0.113.7 (from is :1)`."""
-    text = f"({refusal.field} is {refusal.rule})"
-    if phrase := _HOME_NET.get((refusal.field, refusal.rule.strip())):
+    field, rule, wants = refusal.field, refusal.rule, refusal.wants
+    text = f"({field} is {rule})"
+    if phrase := _HOME_NET.get((field, rule.strip())):
         return f"{phrase} {text}"
-    phrase = _OTHER.get(refusal.field, f"had another {refusal.field} than")
-    return f"{phrase} {refusal.wants} {text if refusal.rule != refusal.wants else ''}".rstrip()
+    verb, noun = _OTHER.get(field, ("had", field))
+    if wants.startswith(UNKNOWN):
+        return f"could not be compared with {wants} {text}"
+    if "!" in wants and wants == rule:
+        return f"{verb} a {noun} that is not wanted {text}"
+    return f"{verb} another {noun} than {wants} {text if rule != wants else ''}".rstrip()
 
 
 def _beginning(summary: DirectiveSummary, alarms: int) -> str:
-    stages = len(summary.compiled.rules)
-    if alarms:
-        whole = f"{summary.finished:,} of them with" if summary.finished else "none with"
-        whole = "with" if summary.finished == alarms else whole
-        return f"{_count(alarms, 'alarm')}, {whole} all {stages} stages finished."
-    if summary.finished:
-        return f"{_count(summary.finished, 'time')} all {stages} stages finished, with a risk of 0."
-    return "It did not fire."
+    stages = _all_stages(len(summary.compiled.rules))
+    finished = summary.finished
+    if not alarms:
+        times = f": {_count(finished, 'backlog')} got through {stages}" if finished else ""
+        return f"It did not fire{times}{', but with a risk of 0' if finished else ''}."
+    written = _count(alarms, "alarm")
+    if not finished:
+        return f"{written}, but none with {stages} finished."
+    if finished == alarms:
+        return f"{written}, with {stages} finished."
+    if finished < alarms:
+        return f"{written}, {finished:,} of them with {stages} finished."
+    return f"{written}; {finished:,} backlogs got through {stages}, some with a risk of 0."
+
+
+def _all_stages(number: int) -> str:
+    return {1: "its only stage", 2: "both stages"}.get(number, f"all {number} stages")
 
 
 def _rest(summary: DirectiveSummary, alarms: int) -> Iterator[str]:
@@ -55,13 +71,21 @@ def _rest(summary: DirectiveSummary, alarms: int) -> Iterator[str]:
     if summary.finished:
         yield _risk_of(summary.compiled)
         return
+    yield from _how_far(summary)
+    if summary.unasked:
+        yield "There were too many backlogs to ask all of them about each event."
+
+
+def _how_far(summary: DirectiveSummary) -> Iterator[str]:
+    """The stage that the furthest backlog got to, and what held it up there."""
     best = summary.best()
     if best is not None:
         if summary.opened > 1:
             yield f"The furthest of its {summary.opened:,} backlogs got to stage {best[1].stage}."
         yield from _of_stage(best[1], best[0])
     elif summary.opened:
-        yield f"{_count(summary.opened, 'backlog')} opened. {_nothing_came(summary.compiled, 2)}"
+        opened = _were(summary.opened, "backlog")
+        yield f"{opened} opened. {_nothing_came(summary.compiled, 2)}"
     else:
         yield from _never_opened(summary)
 
@@ -86,14 +110,14 @@ def _of_stage(events: StageEvents, backlog: Backlog) -> Iterator[str]:
     yield from _refusals(events.refused)
     if events.late_events:
         shortest, longest = events.late
-        late = f"{shortest} s" if shortest == longest else f"{shortest} to {longest} s"
+        late = f"{shortest:,} s" if shortest == longest else f"{shortest:,} to {longest:,} s"
         yield f"{events.late_events:,} came {late} after the timeout ({record.timeout} s)."
     if events.sticky_seen:
         sticky = record.sticky_different
         yield f"{events.sticky_seen:,} had a value that was there (sticky_different is {sticky})."
     if events.out_of_order:
         yield f"{events.out_of_order:,} came out of order, before the end of the stage before."
-    yield f"{_were(events.taken)} taken."
+    yield f"{_were(events.taken)} taken." if events.taken else "None was taken."
 
 
 def _never_opened(summary: DirectiveSummary) -> Iterator[str]:
@@ -104,9 +128,10 @@ def _never_opened(summary: DirectiveSummary) -> Iterator[str]:
         return
     yield _nothing_came(summary.compiled, 1)
     if summary.same_plugin:
-        sids = ", ".join(f"{sid} ({n:,})" for sid, n in summary.other_sids.most_common(_SHOWN))
+        sids = summary.other_sids.most_common(_SHOWN)
+        counted = [f"{sid} ({n:,})" if len(sids) > 1 else sid for sid, n in sids]
         number = _count(summary.same_plugin, "event")
-        yield f"{number} with plugin_id {record.plugin_id} came with plugin_sid {sids}."
+        yield f"{number} of plugin_id {record.plugin_id} had plugin_sid {', '.join(counted)}."
 
 
 def _nothing_came(compiled: CompiledDirective, stage: int) -> str:
@@ -115,8 +140,9 @@ def _nothing_came(compiled: CompiledDirective, stage: int) -> str:
 
 def _refusals(refused: list[RefusedEvents]) -> Iterator[str]:
     for one in refused[:_SHOWN]:
-        example = f", as {one.refusal.got}" if one.refusal.got else ""
-        yield f"{one.events:,} {refusal_phrase(one.refusal)}{example}."
+        refusal = one.refusal
+        example = f", as {refusal.got}" if refusal.got and refusal.rule == refusal.wants else ""
+        yield f"{one.events:,} {refusal_phrase(refusal)}{example}."
     if more := sum(one.events for one in refused[_SHOWN:]):
         yield f"{more:,} did not meet other conditions."
 
@@ -137,5 +163,6 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _were(number: int) -> str:
-    return f"{number:,} was" if number == 1 else f"{number:,} were"
+def _were(number: int, noun: str = "") -> str:
+    counted = _count(number, noun) if noun else f"{number:,}"
+    return f"{counted} was" if number == 1 else f"{counted} were"

@@ -1,14 +1,13 @@
 """What became of one directive over many events: how far it got, and what held it up."""
 
 from collections import Counter
-from collections.abc import Iterable
 
 from msgspec import Struct
 
 from engine.correlation import compact_set
 from engine.correlation.backlog import Backlog
 from engine.correlation.compiled_directive import CompiledDirective
-from engine.explain.explainer import BacklogVerdict
+from engine.explain.explainer import DirectiveVerdicts
 from engine.explain.verdict import Refusal, Verdict
 
 MAX_BACKLOGS = 1000
@@ -81,7 +80,8 @@ class DirectiveSummary:
     """What became of one directive, verdict by verdict.
 
     `events`: those on which there were verdicts; `opened`, `finished`: backlogs; `repeated`:
-    events that had been taken before; `other_sids`: of events with its plugin and another sid.
+    events that had been taken before; `other_sids`: of events with its plugin and another sid;
+    `unasked`: number of times that an open backlog was not asked about an event.
     """
 
     def __init__(self, compiled: CompiledDirective) -> None:
@@ -90,6 +90,7 @@ class DirectiveSummary:
         self.opened = 0
         self.finished = 0
         self.repeated = 0
+        self.unasked = 0
         self.same_plugin = 0
         self.other_sids: Counter[str] = Counter()
         self.opening = StageEvents(1)
@@ -97,10 +98,11 @@ class DirectiveSummary:
         self.furthest: tuple[Backlog, StageEvents] | None = None
         """The backlog that got furthest of those that were given up or have closed."""
 
-    def add(self, verdicts: Iterable[BacklogVerdict]) -> None:
+    def add(self, found: DirectiveVerdicts) -> None:
         """Add the verdicts of this directive on one event."""
         self.events += 1
-        for backlog, verdict in verdicts:
+        self.unasked += found.unasked
+        for backlog, verdict in found.verdicts:
             if backlog is not None:
                 self._add_of_backlog(backlog, verdict)
             elif verdict.verdict == "repeated":

@@ -100,7 +100,8 @@ def _print(replay: ExplainingReplay, settings: Settings) -> None:
     for directive in directives[:MAX_DIRECTIVES]:
         console.print(_headline(directive), soft_wrap=True)
     if (more := len(directives) - MAX_DIRECTIVES) > 0:
-        print_error(f"{more:,} more directives: --format json has all, --directive selects")
+        directives_left = _count(more, "more directive", "more directives")
+        print_error(f"{directives_left}: --format json has all, --directive selects")
     if settings.event or len(replay.events) + replay.omitted <= MAX_EVENTS:
         for event in replay.events:
             console.print(*_event_lines(event), sep="\n", soft_wrap=True)
@@ -124,19 +125,35 @@ def _totals(replay: ExplainingReplay) -> str:
     events = replay.ledger.events
     invalid = sum(events.invalid.values())
     return (
-        f"{events.received:,} events: {events.routed:,} concern a directive, {events.unmatched:,} "
-        f"concern none, {events.whitelisted:,} are from whitelisted assets, {invalid:,} invalid"
+        f"{_count(events.received, 'event', 'events')}: "
+        f"{_count(events.routed, 'concerns', 'concern')} a directive, "
+        f"{_count(events.unmatched, 'concerns', 'concern')} none, "
+        f"{_count(events.whitelisted, 'is', 'are')} from whitelisted assets, {invalid:,} invalid"
     )
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def _event_lines(event: ExplainedEvent) -> Iterator[Text]:
     """The event, and a line for each verdict on it."""
     yield Text(escape_control(f"{event.event_id or event.place} {event.timestamp}"), "bold")
     for verdict in event.verdicts[:MAX_VERDICTS]:
-        where = f"{verdict.directive} stage {verdict.stage}: " if verdict.stage else ""
+        where = _place(verdict, event.verdicts)
         yield Text.assemble(f"  {where}", (escape_control(describe(verdict)), _style(verdict)))
     if more := event.more + max(0, len(event.verdicts) - MAX_VERDICTS):
-        yield Text(f"  … and {more:,} more verdicts of its backlogs")
+        yield Text(f"  … and {_count(more, 'more verdict', 'more verdicts')}")
+
+
+def _place(verdict: Verdict, verdicts: Iterable[Verdict]) -> str:
+    """`1001 stage 2: `, with the backlog if its directive has verdicts of several ones."""
+    if not verdict.directive:
+        return ""
+    stage = f" stage {verdict.stage}" if verdict.stage else ""
+    backlogs = {one.backlog for one in verdicts if one.directive == verdict.directive} - {""}
+    backlog = f" backlog {verdict.backlog}" if verdict.backlog and len(backlogs) > 1 else ""
+    return f"{verdict.directive}{stage}{escape_control(backlog)}: "
 
 
 def _style(verdict: Verdict) -> str:

@@ -17,7 +17,7 @@ from multiprocess.connection import Connection
 from shards.ipc.control import SUPERVISOR_SIGNALS, TRACEBACK_SIGNAL, start_child
 from shards.ipc.framing import decode_from_child
 from shards.ipc.messages import FromChild, ToChild
-from shards.ipc.pipes import CONTEXT, PIPE_LOST, watch_pipe
+from shards.ipc.pipes import CONTEXT, PIPE_LOST, has_room, watch_pipe
 
 _TRACEBACK_SECONDS = 0.5
 """Time for a child to write its tracebacks."""
@@ -86,6 +86,13 @@ class ChildProcess:
         """Send a message; no error if the child is gone, which its sentinel reports."""
         with suppress(*PIPE_LOST):
             self._pipe.send_bytes(msgspec.msgpack.encode(message))
+
+    def send_if_room(self, message: ToChild) -> bool:
+        """Send a message of at most ROOM_BYTES, unless the child leaves others unread."""
+        if not has_room(self._pipe):
+            return False
+        self.send(message)
+        return True
 
     def send_descriptor(self, message: ToChild, descriptor: int) -> None:
         """Send a message and a file descriptor; a failure kills the child, which waits for it."""

@@ -2,7 +2,6 @@
 
 import faulthandler
 import os
-import select
 import signal
 import sys
 import time
@@ -17,7 +16,7 @@ from multiprocess.connection import Connection
 
 from shards.ipc.framing import decode_to_child
 from shards.ipc.messages import AttachPipe, FromChild, Progress, ToChild
-from shards.ipc.pipes import PIPE_LOST, watch_pipe
+from shards.ipc.pipes import PIPE_LOST, has_room, watch_pipe
 from shards.logs import configure_logging
 from shards.settings.settings import Settings
 
@@ -46,12 +45,12 @@ class ControlChannel:
         except PIPE_LOST:
             os._exit(FAILED)
 
-    def send_if_room(self, message: FromChild) -> None:
-        """Send a message unless the pipe is full; the next report makes up for it."""
-        writable = select.poll()  # select() fails for descriptors from 1024 up
-        writable.register(self._pipe, select.POLLOUT)
-        if writable.poll(0):
-            self.send(message)
+    def send_if_room(self, message: FromChild) -> bool:
+        """Send a message of at most ROOM_BYTES, unless the pipe is full; whether it was sent."""
+        if not has_room(self._pipe):
+            return False
+        self.send(message)
+        return True
 
     def track_progress(self, items: Iterable[T], /) -> Iterator[T]:
         """The items of a long start; reports progress whenever one is taken, once a second."""

@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import select
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -18,6 +19,9 @@ READ_BYTES = 1 << 18
 """Read-ahead buffer of a pipe; frames may be larger."""
 PIPE_BYTES = 1 << 18
 """Capacity of a data pipe: one whole batch, so that its reader wakes up once for it."""
+ROOM_BYTES = 1 << 16
+"""Longest message that a control pipe with room takes without blocking its sender: Linux calls a
+Unix socket writable while a quarter of its buffer is used at most, and the buffer has 208 KiB."""
 BATCH_DELAY_SECONDS = 0.005
 """Delay between two small batches or reports: a wake-up costs as much as several events."""
 
@@ -60,3 +64,10 @@ def watch_pipe(pipe: Connection, receive: Callable[..., Any], handle: Callable[.
     """
     asyncio.get_running_loop().add_reader(pipe.fileno(), receive, handle)
     os.set_blocking(pipe.fileno(), True)
+
+
+def has_room(pipe: Connection) -> bool:
+    """Whether a control pipe takes a message of ROOM_BYTES at once."""
+    writable = select.poll()  # select() fails for descriptors from 1024 up
+    writable.register(pipe, select.POLLOUT)
+    return bool(writable.poll(0))

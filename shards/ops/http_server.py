@@ -1,16 +1,23 @@
-"""HTTP server of the supervisor for health, metrics and status: /livez /readyz /metrics /status.
+"""HTTP server of the supervisor: /livez /readyz /metrics /status, and POST /explain.
 
-It has no login and shows alarms, so it listens on the loopback address by default.
+What is read has no login and shows alarms, so it listens on the loopback address by default.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from aiohttp import web
 from loguru import logger
 
-from shards.http_server import HttpLimits, HttpServer, RequestRefusedError, json_response, response
+from shards.http_server import (
+    Handler,
+    HttpLimits,
+    HttpServer,
+    RequestRefusedError,
+    json_response,
+    response,
+)
 from shards.ops.overview import Overview
 from shards.ops.prometheus_text import CONTENT_TYPE, prometheus_text
 from shards.ops.status_document import status_document
@@ -27,16 +34,22 @@ async def run_ops_server(
     address: str,
     port: int,
     get_overview: Callable[[], Overview],
+    explain: Handler,
     limits: HttpLimits = _LIMITS,
 ) -> AsyncIterator[None]:
-    """Run the server while the context is active; each request reads one overview.
+    """Run the server while the context is active; each GET reads one overview.
 
     If the port cannot be opened, it logs that and retries in the background: the service correlates
     also without health and metrics.
     """
 
+    posts = {"/explain": explain}
+
     async def handle(request: web.BaseRequest) -> web.Response:
-        return _respond(request, get_overview)
+        if request.path in posts:
+            _check_method(request, "POST")
+            return await posts[request.path](request)
+        return _respond(request, get_overview, posts)
 
     server = HttpServer(handle, limits)
     listening = asyncio.create_task(_listen(server, address, port))
@@ -68,13 +81,20 @@ async def _listen(server: HttpServer, address: str, port: int) -> None:
             return
 
 
-def _respond(request: web.BaseRequest, get_overview: Callable[[], Overview]) -> web.Response:
+def _respond(
+    request: web.BaseRequest, get_overview: Callable[[], Overview], posts: Mapping[str, Handler]
+) -> web.Response:
     make = _RESPONSES.get(request.path)
     if make is None:
-        raise RequestRefusedError(404, f"no such path; there are {' '.join(_RESPONSES)}")
-    if request.method not in ("GET", "HEAD"):
-        raise RequestRefusedError(405, "method not allowed", {"Allow": "GET, HEAD"})
+        paths = " ".join((*_RESPONSES, *posts))
+        raise RequestRefusedError(404, f"no such path; there are {paths}")
+    _check_method(request, "GET", "HEAD")
     return make(get_overview())
+
+
+def _check_method(request: web.BaseRequest, *allowed: str) -> None:
+    if request.method not in allowed:
+        raise RequestRefusedError(405, "method not allowed", {"Allow": ", ".join(allowed)})
 
 
 def _health_response(problems: list[str], warnings: Sequence[str] = ()) -> web.Response:

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -12,7 +11,7 @@ from engine.correlation.correlator import Correlator
 from engine.correlation.outputs import Outputs
 from engine.errors import InvalidEventError
 from engine.event import NormalizedEvent, decode_event
-from engine.explain.explainer import BacklogVerdict
+from engine.explain.explainer import DirectiveVerdicts
 from engine.explain.explaining_correlator import ExplainingCorrelator
 from engine.explain.rule_checks import MAX_TEXT
 from engine.explain.sentences import sentence
@@ -47,7 +46,8 @@ class ExplainedDirective(Struct, frozen=True):
     `events`: those on which it had a verdict; `opened`, `finished`: backlogs; `alarms`: those
     written; `stage` of `stages`: the one that its furthest backlog is at, with `taken` of `needed`
     events, and what held up the others that came for it. `late_seconds`: the shortest and the
-    longest time after the timeout.
+    longest time after the timeout. `unasked`: how often an open backlog was not asked about an
+    event, since there are too many.
     """
 
     directive: int
@@ -68,6 +68,7 @@ class ExplainedDirective(Struct, frozen=True):
     late_seconds: tuple[int, ...]
     sticky_seen: int
     out_of_order: int
+    unasked: int
 
 
 class ExplainingReplay(Replay):
@@ -85,7 +86,7 @@ class ExplainingReplay(Replay):
         self.omitted = 0
         self._summaries: dict[int, DirectiveSummary] = {}
         self._alarms: defaultdict[int, set[str]] = defaultdict(set)
-        self._verdicts: list[BacklogVerdict] = []
+        self._verdicts: list[DirectiveVerdicts] = []
         """Those on the present event."""
 
     def _make_correlator(self, config: Config, options: Options) -> Correlator:
@@ -95,7 +96,7 @@ class ExplainingReplay(Replay):
         self._explaining.listener = self._listen
         return self._explaining
 
-    def _listen(self, _: NormalizedEvent, verdicts: list[BacklogVerdict]) -> None:
+    def _listen(self, _: NormalizedEvent, verdicts: list[DirectiveVerdicts]) -> None:
         self._verdicts = verdicts
         self._add_to_summaries(verdicts)
 
@@ -116,7 +117,7 @@ class ExplainingReplay(Replay):
         ]
         if whole and self._selected:
             self._explain_unrouted(recorded)
-        self._keep(recorded, whole + [verdict for _, verdict in self._verdicts])
+        self._keep(recorded, whole + [one for found in self._verdicts for _, one in found.verdicts])
 
     def _explain_unrouted(self, recorded: RecordedEvent) -> None:
         """What the selected directives would have made of an event that no shard gets."""
@@ -126,14 +127,14 @@ class ExplainingReplay(Replay):
             return
         self._add_to_summaries(self._explaining.explain(event, self.clock.now))
 
-    def _add_to_summaries(self, verdicts: Iterable[BacklogVerdict]) -> None:
-        for directive, group in groupby(verdicts, key=lambda item: item[1].directive):
-            summary = self._summaries.get(directive)
+    def _add_to_summaries(self, verdicts: Iterable[DirectiveVerdicts]) -> None:
+        for found in verdicts:
+            summary = self._summaries.get(found.directive)
             if summary is None:
-                backlogs = self._explaining.backlogs_of(directive)
+                backlogs = self._explaining.backlogs_of(found.directive)
                 assert backlogs is not None
-                summary = self._summaries[directive] = DirectiveSummary(backlogs.compiled)
-            summary.add(group)
+                summary = self._summaries[found.directive] = DirectiveSummary(backlogs.compiled)
+            summary.add(found)
 
     def _keep(self, recorded: RecordedEvent, verdicts: list[Verdict]) -> None:
         """Keep an event with the verdicts on it, unless there are too many, or it is not meant."""
@@ -206,4 +207,5 @@ def _explained(summary: DirectiveSummary, alarms: int) -> ExplainedDirective:
         late_seconds=tuple(events.late),
         sticky_seen=events.sticky_seen,
         out_of_order=events.out_of_order,
+        unasked=summary.unasked,
     )

@@ -5,7 +5,6 @@ body is worked on, for some 50 ms at most.
 """
 
 import asyncio
-import hmac
 import time
 from collections.abc import Iterator
 
@@ -13,6 +12,13 @@ from aiohttp import web
 from loguru import logger
 from msgspec import Struct
 
+from shards.http_request import (
+    check_length,
+    check_token,
+    content_encoding,
+    read_body,
+    send_continue,
+)
 from shards.http_server import (
     RETRY_HEADER,
     HttpLimits,
@@ -28,7 +34,6 @@ from shards.sources.posted_events import PostedEvents
 from shards.sources.request_body import (
     BodyMemory,
     MemoryShare,
-    check_length,
     decompress,
     split_events,
     splitting_bytes,
@@ -123,12 +128,6 @@ class HttpSource:
         await self._server.close(_CLOSE_SECONDS)
 
     async def _handle(self, request: web.BaseRequest) -> web.Response:
-        try:
-            return await self._serve(request)
-        except web.RequestPayloadError:
-            raise RequestRefusedError(400, "the body is broken") from None
-
-    async def _serve(self, request: web.BaseRequest) -> web.Response:
         if self._stopping:
             raise RequestRefusedError(503, "stopping", RETRY_HEADER)
         path = "/" + request.path.strip("/")  # Dsiem takes /events/ too
@@ -163,36 +162,22 @@ class HttpSource:
             raise RequestRefusedError(503, "starting", RETRY_HEADER)
         self._check_head(request)
         key = check_key(request.headers.get("Idempotency-Key", ""))
-        await _send_continue(request)
+        await send_continue(request)
         with self._memory.share() as memory:
-            body = await self._read(request, memory)
-            if _encoding(request) not in _NO_COMPRESSION:
+            limits = self._limits
+            body = await read_body(request, limits.body_bytes, limits.body_seconds, memory.add)
+            if content_encoding(request) not in _NO_COMPRESSION:
                 body = await self._decompress(body, memory)
             return await self._take_once(key, body, results, memory)
 
     def _check_head(self, request: web.BaseRequest) -> None:
         """Check token, encoding and length before the body is read."""
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        same = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), self._token)
-        if self._token and not (same and scheme.lower() == "bearer"):
-            raise RequestRefusedError(401, "wrong or missing token", {"WWW-Authenticate": "Bearer"})
-        if _encoding(request) not in (*_NO_COMPRESSION, "gzip", "x-gzip", "deflate"):
+        check_token(request, self._token)
+        if content_encoding(request) not in (*_NO_COMPRESSION, "gzip", "x-gzip", "deflate"):
             raise RequestRefusedError(
                 415, "a body may be gzip or deflate", {"Accept-Encoding": "gzip, deflate"}
             )
         check_length(request.content_length or 0, self._limits.body_bytes)
-
-    async def _read(self, request: web.BaseRequest, memory: MemoryShare) -> bytes:
-        body = bytearray()
-        try:
-            async with asyncio.timeout(self._limits.body_seconds):
-                while chunk := await request.content.readany():
-                    memory.add(len(chunk))
-                    body += chunk
-                    check_length(len(body), self._limits.body_bytes)
-        except TimeoutError:
-            raise RequestRefusedError(408, "the body took too long") from None
-        return bytes(body)
 
     async def _decompress(self, body: bytes, memory: MemoryShare) -> bytes:
         content = bytearray()
@@ -282,15 +267,3 @@ class HttpSource:
             if cost >= _SLICE_BYTES:
                 return True
         return False
-
-
-def _encoding(request: web.BaseRequest) -> str:
-    return request.headers.get("Content-Encoding", "").strip().lower()
-
-
-async def _send_continue(request: web.BaseRequest) -> None:
-    """Answer `Expect: 100-continue`, so that the client sends its body."""
-    expected = request.headers.get("Expect", "").lower()
-    if expected == "100-continue" and request.version >= (1, 1):
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # the response itself has not begun

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import msgspec
 from msgspec import Raw
 
+from shards.http_request import check_length
 from shards.http_server import RETRY_HEADER, RequestRefusedError
 
 MAX_COMMAS = 500_000
@@ -57,12 +58,6 @@ class MemoryShare:
         """Use more bytes; RequestRefusedError if all bodies together would use too many."""
         self._memory.take(number)
         self.used += number
-
-
-def check_length(length: int, most: int) -> None:
-    """Raise RequestRefusedError if a body is too long."""
-    if length > most:
-        raise RequestRefusedError(413, f"a body may have {most} bytes")
 
 
 def splitting_bytes(body: bytes) -> int:

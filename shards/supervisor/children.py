@@ -31,6 +31,7 @@ from shards.ipc.shared_setup import SharedSetup
 from shards.router import process as router_process
 from shards.router.process import RouterStart
 from shards.router.router import RouterSetup
+from shards.supervisor.explain_requests import ExplainRequests
 from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.observer import ROUTER, Observer, worker_name
 from shards.supervisor.report_taker import ReportTaker
@@ -63,6 +64,7 @@ class Children:
         """Port of the HTTP source; the one that the first router got is kept over restarts."""
         self._workers: dict[int, ChildProcess] = {}
         """The running workers, by number."""
+        self.explain_requests = ExplainRequests(self._workers)
         self._waiting: dict[int, int] = {}
         """Workers that are ready and have no data pipe, by number: the position where each is."""
         self._connected: dict[int, int] = {}
@@ -113,6 +115,7 @@ class Children:
             self._connected.pop(number, None)
             self._hung.pop(child, None)
             self._observer.ended(number)
+            self.explain_requests.worker_ended(number)
             self._reports.worker_ended(number, clean=code == 0)
             await self._wait_for_restart(name, code, restarts)
         self._send_to_router(DetachPipe(number, for_good=True))
@@ -158,6 +161,7 @@ class Children:
             self._observer.ready(number)
         else:
             self._observer.heard(number)
+            self.explain_requests.take(number, message)
 
     async def _collect_reports(self, number: int, child: ChildProcess, descriptor: int) -> None:
         """Take all reports of a worker; one that cannot be read kills it."""
@@ -239,10 +243,7 @@ class Children:
             self._router.send_descriptor(attach, writer.fileno())
 
     def check_progress(self) -> None:
-        """Kill the processes that have made no progress for the hang timeout; call it often.
-
-        Not while the service stops: then the shutdown timeout ends them.
-        """
+        """Kill what makes no progress for the hang timeout, unless it stops; call it often."""
         for number, child in self._running():
             waits = number in self._reports.writing
             stalled = self._observer.sample_progress(number, waits_for_supervisor=waits)

@@ -68,6 +68,10 @@ class Supervisor:
                 self._former.written,
             ),
         )
+        self._children.explain_requests.use_directives(
+            [[directive.id for directive in directives] for directives in by_worker],
+            is_part=settings.cluster_size > 1,
+        )
 
     async def serve(self) -> int:
         """Run the service until a signal or a failure ends it; returns the exit code."""
@@ -89,10 +93,13 @@ class Supervisor:
         if not settings.ops_port:
             yield
             return
-        from shards.ops.http_server import run_ops_server  # noqa: PLC0415 - its libraries are large
+        from shards.ops.explain_handler import ExplainHandler  # noqa: PLC0415 - large libraries
+        from shards.ops.http_server import run_ops_server  # noqa: PLC0415
 
+        address, port = settings.ops_address, settings.ops_port
+        explain = ExplainHandler(self._children.explain_requests.explain, settings.api_token)
         async with (
-            run_ops_server(settings.ops_address, settings.ops_port, self._overview),
+            run_ops_server(address, port, self._overview, explain.respond),
             run_every(SAMPLE_SECONDS, self._observer.sample),
         ):
             yield

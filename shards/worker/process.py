@@ -15,11 +15,12 @@ from shards.clock import WallClock
 from shards.ipc.control import ControlChannel, run_child
 from shards.ipc.framing import encode_report, read_batch
 from shards.ipc.memory import tune_memory
-from shards.ipc.messages import AttachPipe, Ready, Stop, Synced, ToChild
+from shards.ipc.messages import AttachPipe, ExplainEvent, Ready, Stop, Synced, ToChild
 from shards.ipc.pipes import BATCH_DELAY_SECONDS, READ_BYTES, open_reader, open_writer
 from shards.ipc.shared_setup import SharedSetup
 from shards.lookups.turn_limit import TurnLimit
 from shards.periodic import run_every
+from shards.worker.explanations import ExplainTasks
 from shards.worker.shard import Shard, WorkerSetup
 
 if TYPE_CHECKING:  # most services have no lookups, and its libraries are large
@@ -113,6 +114,7 @@ class _WorkerProcess:
         self._save_until = 0.0
         """The end of the time for the saved files, in time.monotonic()."""
         self._clock = WallClock()
+        self._explain_tasks = ExplainTasks(self._shard, self._clock, control)
         self._reported_at = 0.0
         self._next_report: asyncio.TimerHandle | None = None
 
@@ -166,6 +168,8 @@ class _WorkerProcess:
             case Synced(sync):
                 if sync in self._syncs:
                     self._syncs.pop(sync).set_result(message)
+            case ExplainEvent():
+                self._explain_tasks.take(message)
             case Stop(seconds):
                 self._save_until = time.monotonic() + seconds * SAVE_SHARE
                 self._data_pipes.put_nowait(None)

@@ -69,8 +69,8 @@ class Shard:
         self.correlator = Correlator(track_progress(directives), assets, setup.options)
         self._max_future = setup.settings.max_future or sys.maxsize
         self._max_delay = setup.settings.max_delay
-        self._has_stream = setup.settings.source_keeps_events
-        self._now = sys.maxsize
+        self.has_stream = setup.settings.source_keeps_events
+        self.now = sys.maxsize
         """The latest `now`; the first one corrects restored backlogs like a clock set back."""
         self._event_log = EventLog()
         self._encoder = msgspec.json.Encoder()
@@ -78,7 +78,7 @@ class Shard:
         self.ledger = self.progress.ledger
         self.ledger.capped = self.correlator.capped
         self.deliveries = Deliveries(
-            self.progress, self.correlator, written_until, has_stream=self._has_stream
+            self.progress, self.correlator, written_until, has_stream=self.has_stream
         )
         self.life = 0
         """Number of the router whose deliveries are processed."""
@@ -99,8 +99,8 @@ class Shard:
 
         With a position in a stream the clock goes on where it was.
         """
-        if self._has_stream and self.progress.position:
-            self._now = 0
+        if self.has_stream and self.progress.position:
+            self.now = 0
             self.deliveries.put_ahead(ahead)
 
     def begin_life(self, life: int) -> None:
@@ -124,7 +124,7 @@ class Shard:
         lines_before = len(outputs.alarm_events), len(outputs.published)
         latest = now + self._max_future
         # A stream may be behind the wall clock, which is what overload means.
-        present = int(time.time()) if self._has_stream else now
+        present = int(time.time()) if self.has_stream else now
         late_before = (present - self._max_delay) * NANOSECONDS if self._max_delay else 0
         consumed = invalid = received = 0
         repaired: list[str] = []
@@ -140,7 +140,8 @@ class Shard:
             if not received:
                 received = event.rcvd_time
             if event.time > latest:
-                event = self._set_back(event, now)
+                self.ledger.from_future += 1
+                event = self.with_possible_time(event, now)
             if event.rcvd_time < late_before and event.rcvd_time:
                 before = len(outputs.alarm_events)
                 consumed += correlate(event, now, outputs)
@@ -180,21 +181,20 @@ class Shard:
         self._event_log.log_repaired(fields, raw, time.monotonic())
         fields.clear()
 
-    def _set_back(self, event: NormalizedEvent, now: int) -> NormalizedEvent:
-        """The event with `now` as its time, since it is too far in the future."""
-        self.ledger.from_future += 1
-        return replace(event, time=now)
+    def with_possible_time(self, event: NormalizedEvent, now: int) -> NormalizedEvent:
+        """The event, with `now` as its time if that is too far in the future."""
+        return replace(event, time=now) if event.time > now + self._max_future else event
 
     def _follow_clock(self, now: int) -> int:
         """Note `now`; correct the backlogs if it is earlier than before.
 
         Returns it. The time of a stream never goes back.
         """
-        if now < self._now:
-            if self._has_stream and self._now < sys.maxsize:
-                return self._now
+        if now < self.now:
+            if self.has_stream and self.now < sys.maxsize:
+                return self.now
             self.correlator.follow_clock_back(now, now + self._max_future)
-        self._now = now
+        self.now = now
         return now
 
     def advance_time(self, now: int) -> bool:

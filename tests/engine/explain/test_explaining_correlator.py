@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 
 from engine.correlation.correlator import Correlator
 from engine.event import NormalizedEvent
-from engine.explain.explainer import BacklogVerdict
+from engine.explain.explainer import DirectiveVerdicts
 from engine.explain.explaining_correlator import ExplainingCorrelator
 from engine.explain.verdict import CONSUMED, Verdict
 from tests.support.engine_adapter import EngineUnderTest
@@ -32,8 +32,8 @@ class ExplainedEngine(EngineUnderTest):
         self.verdicts: list[Verdict] = []
         return correlator
 
-    def _listen(self, _: NormalizedEvent, verdicts: list[BacklogVerdict]) -> None:
-        self.verdicts = [verdict for _, verdict in verdicts]
+    def _listen(self, _: NormalizedEvent, verdicts: list[DirectiveVerdicts]) -> None:
+        self.verdicts = [one for found in verdicts for _, one in found.verdicts]
 
     def stages_of(self, directive: int) -> int:
         return len(next(one for one in self._directives if one.id == directive).rules)

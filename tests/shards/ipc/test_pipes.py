@@ -5,7 +5,15 @@ import os
 
 from shards.ipc.framing import encode_frame, read_batch
 from shards.ipc.messages import Batch
-from shards.ipc.pipes import PIPE_BYTES, make_pipe, open_reader, open_writer
+from shards.ipc.pipes import (
+    CONTEXT,
+    PIPE_BYTES,
+    ROOM_BYTES,
+    has_room,
+    make_pipe,
+    open_reader,
+    open_writer,
+)
 
 
 def test_a_pipe_holds_a_whole_batch_without_a_reader() -> None:
@@ -53,3 +61,19 @@ def test_a_reader_closes_its_descriptor() -> None:
         writer.close()
 
     asyncio.run(story())
+
+
+def test_a_control_pipe_with_room_takes_a_message_without_blocking_until_it_is_full() -> None:
+    ours, theirs = CONTEXT.Pipe()
+    os.set_blocking(ours.fileno(), False)
+    sent = 0
+    while has_room(ours):
+        ours.send_bytes(bytes(ROOM_BYTES))  # BlockingIOError if it does not fit
+        sent += 1
+    assert 1 <= sent < 100
+    for _ in range(sent):
+        assert theirs.recv_bytes() == bytes(ROOM_BYTES)
+    assert has_room(ours)
+    theirs.close()
+    assert has_room(ours), "so that a sender notices that nobody reads"
+    ours.close()

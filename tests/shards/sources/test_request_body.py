@@ -9,7 +9,6 @@ import pytest
 from shards.http_server import RequestRefusedError
 from shards.sources.request_body import (
     MAX_COMMAS,
-    check_length,
     decompress,
     split_events,
 )
@@ -70,9 +69,3 @@ def test_a_bomb_a_cut_stream_and_plain_text_are_refused(body: bytes, status: int
     with pytest.raises(RequestRefusedError) as refused:
         b"".join(decompress(body, 1000))
     assert refused.value.status == status
-
-
-def test_a_body_may_have_the_longest_length_and_no_more() -> None:
-    check_length(10, 10)
-    with pytest.raises(RequestRefusedError, match="10 bytes"):
-        check_length(11, 10)

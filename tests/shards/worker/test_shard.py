@@ -303,7 +303,7 @@ def test_a_report_says_what_checkpoints_hold() -> None:
 
 def reader(position: int = 0, written_until: int = 0) -> Shard:
     worker = shard(0)
-    worker._has_stream = worker.deliveries._has_stream = True
+    worker.has_stream = worker.deliveries._has_stream = True
     worker.progress.position, worker.deliveries.written_until = position, written_until
     worker.resume({})
     return worker
@@ -361,7 +361,7 @@ def test_the_time_of_a_stream_never_goes_back() -> None:
     worker = reader()
     process(worker, batch(BASE + 1, now=NOW + 5))
     process(worker, batch(BASE + 2, now=NOW))
-    assert worker._now == NOW + 5
+    assert worker.now == NOW + 5
 
 
 def test_a_report_names_the_stream_of_the_checkpoint() -> None:
