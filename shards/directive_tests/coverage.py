@@ -95,11 +95,13 @@ class Coverage:
     ) -> None:
         """Add the results of the conditions of the stage, if the event is of its kind."""
         rules = backlog.compiled if backlog is not None else compiled
-        checks = self._explainer.checks_of(rules.rules[number - 1], rules)
+        rule = rules.rules[number - 1]
         info = compiled.assets.address_info
         src, dst = info(event.src_ip), info(event.dst_ip)
-        if not checks.is_meant(event, src, dst):
+        of_its_kind = rule.predicates[0]
+        if not of_its_kind(event, src, dst):
             return
+        checks = self._explainer.checks_of(rule, rules)
         bound = backlog.bound if backlog is not None else None
         for name, result in checks.results(event, src, dst, bound):
             if name not in TYPE_FIELDS:

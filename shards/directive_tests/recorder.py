@@ -47,7 +47,7 @@ class RecordingReplay(ExplainingReplay):
         super().process_event(recorded)
         if self.ledger.events.received % _EVENTS_PER_TURN == 0:
             self.take_outputs()
-        kinds = {verdict.verdict for _, verdict in self._verdicts}
+        kinds = {one.verdict for found in self._verdicts for _, one in found.verdicts}
         if not kinds & CONSUMED or recorded.time is None:
             return
         self._repeated |= "repeated" in kinds

@@ -8,7 +8,7 @@ from engine.correlation.backlog import Backlog
 from engine.correlation.correlator import Correlator
 from engine.correlation.outputs import Outputs
 from engine.event import NormalizedEvent
-from engine.explain.explainer import BacklogVerdict
+from engine.explain.explainer import DirectiveVerdicts
 from engine.explain.explaining_correlator import ExplainingCorrelator
 from engine.options import Options
 from shards.config.config_folder import Config
@@ -43,13 +43,12 @@ class CoverageReplay(TestReplay):
         correlator.listener = self._listen
         return correlator
 
-    def _listen(self, event: NormalizedEvent, verdicts: list[BacklogVerdict]) -> None:
-        for backlog, verdict in verdicts:
-            compiled = backlog.compiled if backlog is not None else None
-            if compiled is None and (backlogs := self._correlator.backlogs_of(verdict.directive)):
-                compiled = backlogs.compiled
-            if compiled is not None:
-                self._coverage.add(event, compiled, backlog, verdict)
+    def _listen(self, event: NormalizedEvent, found: list[DirectiveVerdicts]) -> None:
+        for of_directive in found:
+            backlogs = self._correlator.backlogs_of(of_directive.directive)
+            assert backlogs is not None
+            for backlog, verdict in of_directive.verdicts:
+                self._coverage.add(event, backlogs.compiled, backlog, verdict)
 
 
 class _CoverageCorrelator(ExplainingCorrelator):
