@@ -46,9 +46,13 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def replay_mib(*arguments: str) -> int:
     """Replay, and return the peak of its resident memory in MiB."""
-    folders = ("--config-dir", "conf", "--log-dir", "logs")
+    return peak_mib("replay", "--config-dir", "conf", "--log-dir", "logs", *arguments)
+
+
+def peak_mib(*command_line: str) -> int:
+    """Run a command, and return the peak of its resident memory in MiB."""
     done = subprocess.run(
-        [sys.executable, "-c", MEASURED, "replay", *folders, *arguments],
+        [sys.executable, "-c", MEASURED, *command_line],
         capture_output=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), **NOT_MEASURED},
         check=False,
@@ -70,3 +74,23 @@ def test_memory_does_not_grow_with_what_is_sorted() -> None:
         for number in range(400, 0, -1):
             file.write(ndjson(event(str(number), number, LOGIN, **padding)))
     assert replay_mib("newest", "--sort") < 2 * MOST_MIB
+
+
+@pytest.mark.parametrize("command", [("stats", "--config-dir", "conf"), ("diff", "conf", "conf")])
+def test_memory_does_not_grow_with_kinds_of_events(command: tuple[str, ...]) -> None:
+    text = "\x1b" * 1000
+    with Path("kinds").open("wb") as file:
+        for number in range(1, 50_001):
+            more = {"plugin_id": 7, "title": f"{number}{text}", "product": text, "category": text}
+            file.write(ndjson(event(str(number), number, number, **more)))
+    assert peak_mib(*command, "kinds") < MOST_MIB
+
+
+def test_ids_of_events_are_not_kept_whole() -> None:
+    """Beyond those that the engine keeps, for a while."""
+    with Path("ids").open("wb") as file:
+        for number in range(1_000):
+            source = f"192.0.{number >> 8}.{number & 255}"
+            file.write(ndjson(event(f"{number}" * 20_000, number, LOGIN, src_ip=source)))
+    most = replay_mib("ids") + 20
+    assert peak_mib("stats", "--config-dir", "conf", "ids") < most
