@@ -39,6 +39,12 @@ def _replay(parsed: ParsedCommand) -> int:
     return replay.run(parsed.settings, parsed.operands, parsed.settings.alarms)
 
 
+def _convert(parsed: ParsedCommand) -> int:
+    from shards.commands import convert
+
+    return convert.run(parsed.operands, parsed.settings)
+
+
 def _top(parsed: ParsedCommand) -> int:
     from shards.commands import top
 
@@ -87,6 +93,12 @@ COMMANDS: Mapping[Command, Callable[[ParsedCommand], int]] = {
         "EVENTS",
         "file of events in JSON, as lines or an array, plain, .gz or .zst; - is standard input",
     ): _replay,
+    Command(
+        "convert",
+        "Convert directives of another product, to standard output.",
+        "FORMAT FILE",
+        "ossim, and files of OSSIM (AlienVault) directives in XML",
+    ): _convert,
     Command("top", "Show the state of a running service: shards, ledger, latest alarms."): _top,
     Command(
         "serve", "Correlate events as they arrive, one process per worker, until stopped."

@@ -26,6 +26,7 @@ FOLDERS = (
     "shards.lookups.plugins",
     "shards.lookups",
     "shards.config",
+    "shards.ossim",
     "shards.sources",
     "shards.replay",
     "shards.checkpoint",

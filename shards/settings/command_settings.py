@@ -6,6 +6,7 @@ Apart from settings.py, so that either file can be read at one sitting.
 from typing import Annotated, Literal
 
 from shards.settings.schema import (
+    CONVERT,
     EVERY_COMMAND,
     RECORDINGS,
     REPLAY,
@@ -40,7 +41,9 @@ class CommandSettings(ServiceSettings, frozen=True, kw_only=True):
             other_choices=("text", "json"),
         ),
     ] = "text"
-    all: Annotated[bool, Spec("output", "list all problems, not only 1,000", VALIDATE)] = False
+    all: Annotated[
+        bool, Spec("output", "list all problems, not only 1,000", VALIDATE | CONVERT)
+    ] = False
     alarms: Annotated[bool, Spec("output", "show the alarms as a table at the end", REPLAY)] = False
     sort: Annotated[
         bool, Spec("output", "sort the events by time first, in temporary files", RECORDINGS)
