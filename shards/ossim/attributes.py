@@ -4,7 +4,6 @@ A table apart from the code that converts them, for who wants to see what is sup
 """
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 
 from engine.directives.json_document import describe_value
 from shards.ossim.references import InexpressibleError
@@ -54,6 +53,8 @@ _WITHOUT_EQUAL = {
     "not": "a stage cannot wait for the absence of an event",
 }
 """The conditions that no field of ours can express, and why."""
+MAX_UNKNOWN = 50
+"""Number of unknown attributes that are reported for one element; of others, the number is."""
 _OPEN_VALUES = ("", "any", "0", "false", "none")
 """Values with which a condition lets everything through."""
 _WITHOUT_EFFECT = {
@@ -94,14 +95,23 @@ def _report_without_equal(attributes: Mapping[str, str], report: PlaceReport) ->
 
 
 def _report_unknown(
-    attributes: Mapping[str, str], known: Iterable[str], report: PlaceReport
+    attributes: Mapping[str, str], names: Iterable[str], report: PlaceReport
 ) -> None:
-    known = set(known)
-    for name in [name for name in attributes if name not in known]:
-        near = get_close_matches(name[:64], known, n=1)
-        hint = f"; is {near[0]} meant?" if near else ""
+    known = {_folded(name): name for name in names}
+    unknown = [name for name in attributes if known.get(_folded(name)) != name]
+    for name in unknown[:MAX_UNKNOWN]:
+        near = known.get(_folded(name))
+        hint = f"; is {near} meant?" if near else ""
         shown = name if len(name) <= 64 else f"{name[:63]}…"
         report.warn(shown, "unknown-attribute", f"is unknown and ignored{hint}")
+    if len(unknown) > MAX_UNKNOWN:
+        more = len(unknown) - MAX_UNKNOWN
+        report.warn("", "unknown-attribute", f"{more:,} more attributes are unknown and ignored")
+
+
+def _folded(name: str) -> str:
+    """A name without what people write differently: `TimeOut` for `time_out`."""
+    return name.replace("_", "").replace("-", "").lower()
 
 
 def to_number(text: str, low: int, high: int = 2**31 - 1) -> int:

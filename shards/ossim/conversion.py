@@ -13,7 +13,7 @@ from shards.ossim.report import Report
 from shards.ossim.xml_reader import EntityReference, TopElement, read_elements
 from shards.ossim.xml_text import XmlFaultError, read_xml
 
-MAX_OUTPUT_BYTES = 128 * 2**20
+MAX_OUTPUT_BYTES = 32 * 2**20
 """Size of all converted directives, as JSON without blanks."""
 _IGNORED = {
     "groups": "directives have no groups, and all of them are active",

@@ -70,8 +70,8 @@ def convert_directive(
     ]
     if number > 1 and converted:
         message = (
-            f"has {number} alternative paths, each a directive with an id greater by {PATH_STEP}: "
-            "what they have in common raises an alarm in each"
+            f"has {number} alternative paths, each a directive (the ids are {id_}, "
+            f"{id_ + PATH_STEP}, …): what they have in common raises an alarm in each"
         )
         about.warn("id", "alternatives", message)
     return id_, converted

@@ -5,8 +5,11 @@ OSSIM keeps the kingdom and category of a directive in its database, not in the 
 
 import re
 
-_CATEGORY = re.compile(r"\s*(?:AV\b[\w-]*\s+)?([^,]{1,60}?)\s*,")
-"""`AV Network scan, …` and `AV-FREE-FEED Network scan, …`: the part before the comma."""
+_PREFIX = re.compile(r"AV\b[\w-]*\s")
+"""`AV Network scan, …` and `AV-FREE-FEED Network scan, …`."""
+_MAX_CATEGORY = 60
+_SEARCHED = 200
+"""Characters of a name in which to look for words."""
 _KINGDOMS = (
     (re.compile(r"malware|trojan|botnet|worm|compromise", re.IGNORECASE), "System Compromise"),
     (
@@ -28,11 +31,18 @@ _NOT_REPLACED = re.compile(
 
 def kingdom_and_category(name: str) -> tuple[str, str]:
     """The kingdom and category that the name of a directive suggests."""
-    found = _CATEGORY.match(name)
-    category = found[1].strip() if found else ""
+    name = name.strip()[:_SEARCHED]
+    before, comma, _ = name.partition(",")
+    category = before[_prefix_length(before) :].strip() if comma else ""
+    category = category if len(category) <= _MAX_CATEGORY else ""
     text = category or name
     kingdoms = (kingdom for pattern, kingdom in _KINGDOMS if pattern.search(text))
     return next(kingdoms, _OTHER_KINGDOM), category or _OTHER_CATEGORY
+
+
+def _prefix_length(text: str) -> int:
+    found = _PREFIX.match(text)
+    return found.end() if found else 0
 
 
 def variables_not_replaced(name: str) -> list[str]:

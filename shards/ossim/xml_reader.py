@@ -20,7 +20,10 @@ MAX_DEPTH = 600
 """Levels of elements; 255 stages, each a <rule> in <rules>, need 511."""
 MAX_ELEMENTS = 10_000
 """Number of elements in one directive."""
-_CHUNK = 1 << 16
+MAX_TOP_ELEMENTS = 100_000
+"""Number of elements below the root, of which directives are some."""
+_CHUNK = 1 << 20
+"""Characters given to the parser at once; it reads a tag anew with each piece of it."""
 _ABOVE = 1
 """Number of levels above the elements that are returned: the root."""
 
@@ -70,6 +73,9 @@ def read_elements(xml: XmlText) -> Iterator[TopElement | EntityReference]:
     except (SAXParseException, EntitiesForbidden) as error:
         yield from parser.builder.take()
         raise _fault(error, parser.builder) from error
+    except XmlFaultError:
+        yield from parser.builder.take()
+        raise
 
 
 def _fault(error: SAXParseException | EntitiesForbidden, builder: "_Builder") -> XmlFaultError:
@@ -94,7 +100,7 @@ class _Builder(ContentHandler):
         self._locator: Any = None
         self._open: list[Element] = []
         """The open elements that are kept, below the root."""
-        self._depth = 0
+        self._depth = self._tops = 0
         self._done: list[TopElement | EntityReference] = []
         self._start_top()
 
@@ -124,6 +130,8 @@ class _Builder(ContentHandler):
         self._depth += 1
         if self._depth <= _ABOVE:
             return
+        if self._depth == _ABOVE + 1:
+            self._count_top()
         self._elements += 1
         if self._elements > MAX_ELEMENTS or self._depth > MAX_DEPTH:
             self._cut += 1
@@ -132,6 +140,12 @@ class _Builder(ContentHandler):
         if self._open:
             self._open[-1].children.append(element)
         self._open.append(element)
+
+    def _count_top(self) -> None:
+        self._tops += 1
+        if self._tops > MAX_TOP_ELEMENTS:
+            message = f"has more than {MAX_TOP_ELEMENTS:,} elements below its root: split it"
+            raise XmlFaultError("too-many-elements", message, *self.position())
 
     def endElement(self, name: str) -> None:  # noqa: N802, ARG002
         """Close an element; one below the root is complete."""

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from shards.errors import PathError
 
-MAX_FILE_BYTES = 32 * 2**20
+MAX_FILE_BYTES = 16 * 2**20
 ENCODINGS = ("ascii", "cp1252", "iso8859-1", "iso8859-15", "utf-16", "utf-8")
 """The encodings that are read, as Python names them."""
 _BYTE_ORDER_MARKS = (
