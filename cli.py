@@ -50,6 +50,12 @@ def _replay(parsed: ParsedCommand) -> int:
     return replay.run(parsed.settings, parsed.operands, parsed.settings.alarms)
 
 
+def _convert(parsed: ParsedCommand) -> int:
+    from shards.commands import convert
+
+    return convert.run(parsed.operands, parsed.settings)
+
+
 def _schema(parsed: ParsedCommand) -> int:
     from shards.commands import schema
 
@@ -148,6 +154,12 @@ COMMANDS: Mapping[Command, Callable[[ParsedCommand], int]] = {
         "EVENTS",
         "recorded events as for replay",
     ): _command("stats"),
+    Command(
+        "convert",
+        "Convert directives of another product, to standard output.",
+        "FORMAT FILE",
+        "ossim, and files of OSSIM (AlienVault) directives in XML",
+    ): _convert,
     Command("top", "Show the state of a running service: shards, ledger, latest alarms."): _top,
     Command(
         "serve", "Correlate events as they arrive, one process per worker, until stopped."

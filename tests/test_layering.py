@@ -27,6 +27,7 @@ FOLDERS = (
     "shards.lookups.plugins",
     "shards.lookups",
     "shards.config",
+    "shards.ossim",
     "shards.sources",
     "shards.replay",
     "shards.directive_tests",

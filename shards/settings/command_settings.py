@@ -6,6 +6,7 @@ Apart from settings.py, so that either file can be read at one sitting.
 from typing import Annotated, Literal
 
 from shards.settings.schema import (
+    CONVERT,
     DIFF,
     EVERY_COMMAND,
     EXPLAIN,
@@ -45,7 +46,7 @@ class CommandSettings(ServiceSettings, frozen=True, kw_only=True):
         ),
     ] = "text"
     all: Annotated[
-        bool, Spec("output", "list all, not only the first ones", VALIDATE | DIFF | STATS)
+        bool, Spec("output", "list all, not only the first ones", VALIDATE | CONVERT | DIFF | STATS)
     ] = False
     fail_on: Annotated[
         tuple[Literal["new", "gone", "changed"], ...],

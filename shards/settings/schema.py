@@ -18,6 +18,7 @@ VALIDATE = frozenset({"validate"})
 REPLAY = frozenset({"replay"})
 EXPLAIN = frozenset({"explain"})
 TEST = frozenset({"test"})
+CONVERT = frozenset({"convert"})
 DIFF = frozenset({"diff"})
 STATS = frozenset({"stats"})
 RECORDINGS = REPLAY | EXPLAIN | DIFF | STATS
@@ -26,7 +27,7 @@ CORRELATING = RECORDINGS | TEST | SERVE
 CHECKING = CORRELATING | VALIDATE
 CONFIGURED = REPLAY | EXPLAIN | STATS | SERVE
 """Commands with one config folder."""
-EVERY_COMMAND = CHECKING | TOP | frozenset({"schema", "convert", "completion"})
+EVERY_COMMAND = CHECKING | TOP | CONVERT | frozenset({"schema", "completion"})
 GROUPS = (
     "service",
     "cluster",

@@ -1,0 +1,1 @@
+"""Converting correlation directives of OSSIM (AlienVault), which are XML, into ours."""
