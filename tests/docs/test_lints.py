@@ -171,8 +171,10 @@ def test_what_is_no_json_has_the_code(code: str, tmp_path: Path) -> None:
 
 
 def codes_in_source() -> Iterator[str]:
-    """Each text that the source gives to a finding as its code."""
+    """Each text that the source gives to a finding as its code, reports of conversions aside."""
     for path in (*ROOT.glob("engine/**/*.py"), *ROOT.glob("shards/**/*.py")):
+        if path.parent.name == "ossim":
+            continue
         for call in ast.walk(ast.parse(path.read_text("utf-8"))):
             name = getattr(call, "func", None)
             if getattr(name, "attr", None) in CREATORS or getattr(name, "id", None) in CREATORS:
