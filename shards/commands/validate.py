@@ -25,13 +25,14 @@ from shards.settings.settings import Settings
 class ValidationResult(Struct, frozen=True):
     """The problems found, the number of files and entries by kind, and why paths are unreadable.
 
-    `files`: those that were read.
+    `files`: those that were read. `lints`: whether lints were looked for.
     """
 
     problems: ProblemList
     counts: Counter[str]
     unreadable: list[str]
     files: list[str]
+    lints: bool
 
     @property
     def has_faults(self) -> bool:
@@ -51,7 +52,7 @@ class ValidationResult(Struct, frozen=True):
             "unreadable": list(map(encodable, self.unreadable)),
             "faults": self.problems.faults,
             "warnings": self.problems.warnings,
-            "lints": self.problems.lints,
+            **({"lints": self.problems.lints} if self.lints else {}),
             "ignored": self.problems.ignored,
             "problems": [problem.as_document() for problem in self.problems.listed],
         }
@@ -69,11 +70,11 @@ class ValidationResult(Struct, frozen=True):
         if unlisted := self.problems.unlisted:
             print_error(unlisted)
         counts, problems = self.counts, self.problems
+        lints = f", {problems.lints} lints" if self.lints else ""
         ignored = f" ({problems.ignored} ignored)" if problems.ignored else ""
         print_error(
             f"{counts['files']} files, {counts['directives']} directives, {counts['assets']} "
-            f"assets: {problems.faults} faults, {problems.warnings} warnings, "
-            f"{problems.lints} lints{ignored}"
+            f"assets: {problems.faults} faults, {problems.warnings} warnings{lints}{ignored}"
         )
 
 
@@ -136,9 +137,8 @@ def validate_paths(
     counts: Counter[str] = Counter()
     for each in readers:
         counts.update(each.counts)
-    return ValidationResult(
-        problems, counts, unreadable, [str(path) for each in readers for path in each.files]
-    )
+    read = [str(path) for each in readers for path in each.files]
+    return ValidationResult(problems, counts, unreadable, read, lints)
 
 
 def _print_json(result: ValidationResult) -> None:

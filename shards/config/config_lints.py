@@ -2,12 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
+from xxhash import xxh3_128_digest
 
 from engine.address import is_host, merge_covering, parse_network
 from engine.alarm import RuleRecord
@@ -19,6 +19,7 @@ from engine.directives.json_document import describe_value
 from engine.directives.lints import directive_lints
 from engine.errors import Finding
 
+_encode = msgspec.msgpack.Encoder().encode
 _KNOWN_CONDITIONS = 8192
 """Size of the cache by address condition; thousands of directives share a few."""
 
@@ -120,28 +121,28 @@ def _digest(directive: Directive) -> bytes:
     """The same for directives that differ only in their id, and in their and their rules' names."""
     rules = [replace(rule, name="") for rule in directive.rules]
     same = replace(directive, id=0, name="", rules=tuple(rules))
-    return sha256(msgspec.msgpack.encode(same)).digest()
+    return xxh3_128_digest(_encode(same))
 
 
 def _never_matches(parsed: ParsedDirective, known: _AssetsOfConditions) -> Iterator[Finding]:
     for rule in parsed.directive.rules if parsed.directive else ():
-        source = known.side_of(rule.from_)
+        source, target = known.side_of(rule.from_), known.side_of(rule.to)
         if source.whitelisted:
             message = "has only whitelisted addresses: their events are dropped, so none can match"
             yield parsed.lint("never-matches", message, "from", stage=rule.stage)
-        for field, side in (("from", source), ("to", known.side_of(rule.to))):
-            if side.empty:
-                message = "is HOME_NET, and every asset is whitelisted: no event can match"
-                yield parsed.lint("never-matches", message, field, stage=rule.stage)
+        if source.empty or target.empty:
+            message = "is HOME_NET, and every asset is whitelisted: no event can match"
+            field = "from" if source.empty else "to"
+            yield parsed.lint("never-matches", message, field, stage=rule.stage)
 
 
 def _no_risk(parsed: ParsedDirective, known: _AssetsOfConditions) -> Iterator[Finding]:
     """A directive whose risk is 0 whatever addresses its conditions let through."""
     directive = parsed.directive
-    if directive is None or _highest_risk(directive, known):
+    if directive is None or _can_have_risk(directive, known):
         return
     reliability = max(rule.reliability for rule in directive.rules)
-    value = max(map(max, _values(directive.rules, known)))
+    value = max(_value(rule, known) for rule in directive.rules)
     message = (
         f"is {directive.priority}, with a reliability of at most {reliability} and assets of at "
         f"most {value}: the risk is 0 at each stage, so that no alarm is written"
@@ -149,15 +150,16 @@ def _no_risk(parsed: ParsedDirective, known: _AssetsOfConditions) -> Iterator[Fi
     yield parsed.lint("no-risk", message, "priority")
 
 
-def _highest_risk(directive: Directive, known: _AssetsOfConditions) -> int:
-    """A bound of the risk: a stage has the addresses of all stages up to it."""
-    value = risk = 0
-    for rule, sides in zip(directive.rules, _values(directive.rules, known), strict=True):
-        value = max(value, *sides)
-        risk = max(risk, directive.priority * rule.reliability * value // 25)
-    return risk
+def _can_have_risk(directive: Directive, known: _AssetsOfConditions) -> bool:
+    """Whether the risk of any stage can be 1: a stage has the addresses of all stages up to it."""
+    value = 0
+    for rule in directive.rules:
+        value = max(value, _value(rule, known))
+        if directive.priority * rule.reliability * value >= 25:
+            return True
+    return False
 
 
-def _values(rules: tuple[RuleRecord, ...], known: _AssetsOfConditions) -> Iterator[tuple[int, int]]:
-    for rule in rules:
-        yield known.side_of(rule.from_).value, known.side_of(rule.to).value
+def _value(rule: RuleRecord, known: _AssetsOfConditions) -> int:
+    """The highest value of the addresses that a rule lets through."""
+    return max(known.side_of(rule.from_).value, known.side_of(rule.to).value)

@@ -89,7 +89,7 @@ def test_the_lines_and_the_code_are_those_of_validate(folder: Path, capsys: Capt
     both = capsys.readouterr()
     assert "directives_wrong.json:1:" in alone.out
     assert both.out.endswith(f"\n{alone.out}")
-    assert both.err == alone.err
+    assert both.err == alone.err.replace(", 0 lints", "")  # only validate looks for them
 
 
 def test_lenient_directives_count(folder: Path) -> None:

@@ -11,6 +11,7 @@ from defusedxml.ElementTree import fromstring
 from shards.exit_codes import NO_PATH, USAGE
 from tests.support.invalid_config.build import GOOD_ASSETS, directive, directives, rule, write
 from tests.support.invalid_config.command import Validate, command
+from tests.support.paths import EXAMPLE
 
 COPIES = directives(directive(), directive(id="8"), directive(id="9", priority="9"))
 """A lint and a fault."""
@@ -60,6 +61,11 @@ def test_json_has_lints_and_what_was_ignored(validate: Validate) -> None:
     assert (document["lints"], document["ignored"]) == (1, 0)
     document = json.loads(validate("--format", "json", "--ignore", "same-rules", file).out)
     assert (document["lints"], document["ignored"]) == (0, 1)
+
+
+def test_the_example_configuration_has_no_problem(validate: Validate) -> None:
+    result = validate(str(EXAMPLE / "configs"))
+    assert (result.out, result.code) == ("", 0)
 
 
 def test_sarif_and_junit_are_documents_of_their_own_on_stdout(validate: Validate) -> None:
