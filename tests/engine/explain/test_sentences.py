@@ -72,7 +72,6 @@ def said(
     return sentence(summary, alarms)
 
 
-ONE_STAGE = (rule(1),)
 THREE_STAGES = (rule(1), rule(2), rule(3))
 
 
@@ -81,7 +80,6 @@ THREE_STAGES = (rule(1), rule(2), rule(3))
     [
         (1, 1, THREE_STAGES, "1 alarm, with all 3 stages finished."),
         (2, 2, (), "2 alarms, with both stages finished."),
-        (1, 1, ONE_STAGE, "1 alarm, with its only stage finished."),
         (3, 1, (), "3 alarms, 1 of them with both stages finished."),
         (1, 0, (), "1 alarm, but none with both stages finished."),
         (1, 3, (), "1 alarm; 3 backlogs got through both stages, some with a risk of 0."),
