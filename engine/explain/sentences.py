@@ -62,7 +62,7 @@ def _beginning(summary: DirectiveSummary, alarms: int) -> str:
 
 
 def _all_stages(number: int) -> str:
-    return {1: "its only stage", 2: "both stages"}.get(number, f"all {number} stages")
+    return "both stages" if number == 2 else f"all {number} stages"
 
 
 def _rest(summary: DirectiveSummary, alarms: int) -> Iterator[str]:

@@ -1,0 +1,133 @@
+"""What became of a directive over many verdicts, and the bounds of what is kept."""
+
+from engine.correlation.backlog import Backlog
+from engine.correlation.compiled_directive import CompiledDirective
+from engine.explain.explainer import BacklogVerdict, DirectiveVerdicts
+from engine.explain.summary import MAX_BACKLOGS, MAX_REFUSALS, DirectiveSummary, StageEvents
+from engine.explain.verdict import Refusal, Verdict
+from tests.support.directives import ASSETS, compiled, event, rule
+
+COMPILED = compiled(rule(1), rule(2, occurrence=3, from_=":1"), rule(3))
+INFO = ASSETS.address_info("10.0.0.5")
+
+
+def backlog(of: CompiledDirective = COMPILED) -> Backlog:
+    made = Backlog(of, 0)
+    made.open(event(1), INFO, INFO, 1000)
+    return made
+
+
+def refused(field: str, wants: str, stage: int = 2) -> Verdict:
+    return Verdict("no_match", 7, stage, refusal=Refusal(field, ":1", wants, "x", 1, 3))
+
+
+def summary_of(*verdicts: BacklogVerdict, unasked: int = 0) -> DirectiveSummary:
+    """After an event for each verdict."""
+    summary = DirectiveSummary(COMPILED)
+    for verdict in verdicts:
+        summary.add(DirectiveVerdicts(7, [verdict], unasked))
+    return summary
+
+
+def best_of(summary: DirectiveSummary) -> StageEvents:
+    best = summary.best()
+    assert best is not None
+    return best[1]
+
+
+def test_events_are_counted_by_what_became_of_them() -> None:
+    one = backlog()
+    events = best_of(
+        summary_of(
+            (one, Verdict("taken", 7, 2)),
+            (one, refused("from", "a")),
+            (one, refused("from", "a")),
+            (one, refused("to", "b")),
+            (one, refused("plugin_sid", "2")),
+            (one, Verdict("sticky_seen", 7, 2)),
+            (one, Verdict("out_of_order", 7, 2, seconds=9)),
+            (one, Verdict("expired_before", 7, 2, seconds=41)),
+            (one, Verdict("expired_before", 7, 2, seconds=5)),
+            (one, Verdict("revisited", 7, 1)),
+        )
+    )
+    assert (events.stage, events.taken, events.sticky_seen, events.out_of_order) == (2, 1, 1, 1)
+    assert (events.late_events, events.late) == (2, [5, 41])
+    assert [(one.refusal.field, one.events) for one in events.refused] == [("from", 2), ("to", 1)]
+    assert events.came == 8, "what is of another kind, or for another stage, did not come for it"
+
+
+def test_the_furthest_backlog_is_the_one_whose_stage_then_events_are_most() -> None:
+    first, second, third = backlog(), backlog(), backlog()
+    summary = summary_of(
+        (first, Verdict("taken", 7, 2)),
+        (first, Verdict("taken", 7, 2)),
+        (second, Verdict("finished", 7, 2)),
+        (third, refused("from", "a")),
+    )
+    best = summary.best()
+    assert best is not None
+    assert (best[0], best[1].stage, best[1].came) == (second, 3, 0)
+    assert summary.finished == 0
+
+
+def test_a_backlog_that_finishes_its_last_stage_counts_as_finished() -> None:
+    one = backlog()
+    summary = summary_of((one, Verdict("finished", 7, 2)), (one, Verdict("finished", 7, 3)))
+    assert summary.finished == 1
+    assert best_of(summary).stage == 3
+
+
+def test_what_opens_no_backlog_is_kept_by_its_reason() -> None:
+    summary = summary_of(
+        (None, Verdict("opened", 7, 1)),
+        (None, Verdict("repeated", 7)),
+        (None, refused("from", "a", 1)),
+        (None, refused("plugin_sid", "1", 1)),
+        (None, refused("plugin_id", "1", 1)),
+        unasked=3,
+    )
+    assert (summary.events, summary.opened, summary.repeated, summary.unasked) == (5, 1, 1, 15)
+    assert summary.opening.came == 2
+    assert (summary.same_plugin, summary.other_sids) == (1, {"x": 1})
+
+
+def test_different_refusals_are_kept_up_to_a_number_and_the_rest_by_field() -> None:
+    events = StageEvents(2)
+    for number in range(1000):
+        events.add(refused("from" if number % 2 else "to", str(number)))
+    assert len(events.refused) == MAX_REFUSALS + 2
+    assert sum(one.events for one in events.refused) == events.came == 1000
+    assert [one.events for one in events.refused][:3] == [490, 490, 1]
+
+
+def test_other_sids_are_kept_up_to_a_number() -> None:
+    summary = DirectiveSummary(COMPILED)
+    for number in range(100):
+        refusal = Refusal("plugin_sid", "1", "1", str(number), 1, 2)
+        verdict = Verdict("no_match", 7, 1, refusal=refusal)
+        summary.add(DirectiveVerdicts(7, [(None, verdict)]))
+    assert len(summary.other_sids) == MAX_REFUSALS
+    assert summary.same_plugin == 100
+
+
+def test_backlogs_are_followed_up_to_a_number_and_the_furthest_stays() -> None:
+    furthest = backlog()
+    summary = summary_of(
+        (furthest, Verdict("finished", 7, 2)),
+        *((backlog(), Verdict("taken", 7, 2)) for _ in range(MAX_BACKLOGS * 3)),
+    )
+    assert len(summary._followed) <= MAX_BACKLOGS
+    assert best_of(summary).stage == 3
+
+
+def test_a_furthest_backlog_that_was_given_up_is_not_forgotten() -> None:
+    one = backlog()
+    summary = summary_of(
+        (one, Verdict("finished", 7, 2)),
+        (one, Verdict("finished", 7, 3)),
+        *((backlog(), refused("from", "a")) for _ in range(10)),
+    )
+    best = summary.best()
+    assert best is not None
+    assert best[0] is one
