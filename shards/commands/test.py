@@ -50,7 +50,13 @@ def _run(settings: Settings, paths: list[Path]) -> int:
     chosen = [(test, config) for test, config in all_tests if settings.keyword in test.test.name]
     outcomes = list(_outcomes(runner, chosen, settings))
     seconds = time.perf_counter() - started
-    report = TestReport(outcomes, len(all_tests) - len(chosen), seconds, runner.coverage)
+    report = TestReport(
+        outcomes,
+        len(all_tests) - len(chosen),
+        seconds,
+        runner.coverage,
+        not_run=len(chosen) - len(outcomes),
+    )
     return _finish(report, settings)
 
 

@@ -61,7 +61,9 @@ def find_faults(document: Any) -> Iterator[Finding]:
 def _faults_of(value: Any, type_: Any) -> Iterator[Finding]:
     """The faults of a value that must be of a type of this format, and of all of its parts."""
     if not isinstance(value, dict):
-        yield Finding("wrong-type", f"is {_word(value)}, must be a mapping with the keys of {_OWNERS[type_]}")
+        yield Finding(
+            "wrong-type", f"is {_word(value)}, must be a mapping with the keys of {_OWNERS[type_]}"
+        )
         return
     known = {field.encode_name: field for field in fields(type_)}
     for name in (name for name in value if name not in known):

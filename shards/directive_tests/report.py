@@ -18,12 +18,16 @@ _XML_BAD = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class TestReport(Struct, frozen=True):
-    """The outcomes of all tests that were run, and what they cover, by folder, if wanted."""
+    """The outcomes of all tests that were run, and what they cover, by folder, if wanted.
+
+    `deselected`: tests that were not meant; `not_run`: those after a failure that ended the run.
+    """
 
     outcomes: Sequence[TestOutcome]
     deselected: int
     seconds: float
     coverage: Mapping[Path, Coverage]
+    not_run: int = 0
 
     @property
     def failed(self) -> list[TestOutcome]:
@@ -43,6 +47,7 @@ class TestReport(Struct, frozen=True):
             "failed": len(self.failed),
             "passed": len(self.outcomes) - len(self.failed),
             "deselected": self.deselected,
+            "not run": self.not_run,
         }
         shown = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
         return f"{shown or 'no tests'} in {self.seconds:.2f} s"
@@ -53,6 +58,7 @@ class TestReport(Struct, frozen=True):
             "passed": len(self.outcomes) - len(self.failed),
             "failed": len(self.failed),
             "deselected": self.deselected,
+            "not_run": self.not_run,
             "seconds": round(self.seconds, 3),
             "tests": list(map(_as_document, self.outcomes)),
         }

@@ -67,7 +67,7 @@ class RunTests(NamedTuple):
         return result
 
 
-def testing_directives(
+def running_tests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[RunTests]:
     """The command in an empty folder; for a fixture to yield from."""
