@@ -3,6 +3,7 @@
 A file of its own, since every command uses it.
 """
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,8 +22,12 @@ def print_line(text: str) -> None:
 
 
 def print_json(document: Any) -> None:
-    """Print a document as indented JSON to stdout, for programs."""
-    print_line(msgspec.json.format(msgspec.json.encode(document)).decode())
+    """Print a document as indented JSON to stdout, for programs.
+
+    Characters that are not printable are escaped as JSON does, since it may be a terminal.
+    """
+    text = msgspec.json.format(msgspec.json.encode(document)).decode()
+    print_line("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
 
 
 def print_error(text: str) -> None:

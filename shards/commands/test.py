@@ -9,7 +9,8 @@ from rich.text import Text
 
 from shards.commands.terminal import print_error, print_json, print_line
 from shards.config.config_folder import Config
-from shards.directive_tests.loader import LoadedFile, LoadedTest, find_files, load_file
+from shards.config.problem import ProblemList
+from shards.directive_tests.loader import LoadedTest, load_files
 from shards.directive_tests.outcome import TestOutcome
 from shards.directive_tests.report import TestReport, coverage_lines, failure_lines
 from shards.directive_tests.runner import TestRunner
@@ -34,10 +35,11 @@ def run(settings: Settings, names: Sequence[str]) -> int:
 
 
 def _run(settings: Settings, paths: list[Path]) -> int:
-    files = [load_file(path) for path in find_files(paths)]
     runner = TestRunner(settings)
+    files = load_files(paths, runner.problems)
     configs = [runner.load_config(file) for file in files]
-    if _print_problems(files, runner):
+    _print_problems(runner.problems)
+    if runner.problems.faults:
         print_error("no test was run: there are faults")
         return INVALID
     started = time.perf_counter()
@@ -48,16 +50,22 @@ def _run(settings: Settings, paths: list[Path]) -> int:
     chosen = [(test, config) for test, config in all_tests if settings.keyword in test.test.name]
     outcomes = list(_outcomes(runner, chosen, settings))
     seconds = time.perf_counter() - started
-    report = TestReport(outcomes, len(all_tests) - len(chosen), seconds, runner.coverage)
+    report = TestReport(
+        outcomes,
+        len(all_tests) - len(chosen),
+        seconds,
+        runner.coverage,
+        not_run=len(chosen) - len(outcomes),
+    )
     return _finish(report, settings)
 
 
-def _print_problems(files: list[LoadedFile], runner: TestRunner) -> bool:
-    """Print what is wrong with the files of tests, and with the configs; whether any is a fault."""
-    problems = [problem for file in files for problem in file.problems]
-    for problem in (*problems, *runner.problems.listed):
+def _print_problems(problems: ProblemList) -> None:
+    """Print what is wrong with the files of tests and with the configs."""
+    for problem in problems.listed:
         print_error(str(problem))
-    return bool(problems) or runner.problems.faults > 0
+    if more := len(problems) - len(problems.listed):
+        print_error(f"{more:,} more problems are not listed here")
 
 
 def _outcomes(
@@ -85,42 +93,39 @@ def _outcomes(
 
 def _finish(report: TestReport, settings: Settings) -> int:
     """Print the report, write its files, and return the exit code."""
-    if settings.junit:
-        try:
-            report.write_junit(settings.junit)
-        except OSError as error:
-            raise PathError(f"{settings.junit} cannot be written: {error.strerror}") from error
     if settings.format == "json":
         print_json(report.as_document())
     elif settings.format == "github":
         for line in report.github_lines():
             print_line(line)
     else:
-        _print_text(report)
+        _print_text(report, settings)
+    if settings.junit:
+        try:
+            report.write_junit(settings.junit)
+        except OSError as error:
+            raise PathError(f"{settings.junit} cannot be written: {error.strerror}") from error
     if not report.outcomes:
         print_error("no test was run")
         return INVALID
-    if settings.coverage and report.covered < settings.fail_under:
+    if report.covered < settings.fail_under:
         wanted = f"--fail-under wants {settings.fail_under} %"
         print_error(f"{report.covered:.1f} % of the stages are finished by tests, {wanted}")
         return INVALID
     return INVALID if report.failed else 0
 
 
-def _print_text(report: TestReport) -> None:
+def _print_text(report: TestReport, settings: Settings) -> None:
     console = Console(highlight=False)
     for outcome in report.failed:
         for line in failure_lines(outcome):
             style = "bold red" if line.startswith("FAILED") else ""
-            console.print(Text(_escaped(line), style), soft_wrap=True)
-    for folder, coverage in report.coverage.items():
-        console.print(Text(f"\n{_escaped(str(folder))}", "bold"), soft_wrap=True)
-        for line in coverage_lines(coverage):
-            console.print(Text(_escaped(line)), soft_wrap=True)
+            console.print(Text(line, style), soft_wrap=True)
+    if settings.coverage:
+        for folder, coverage in report.coverage.items():
+            console.print(Text(f"\n{escape_control(str(folder))}", "bold"), soft_wrap=True)
+            for line in coverage_lines(coverage):
+                console.print(Text(line), soft_wrap=True)
     if report.coverage:
         console.print(f"{report.covered:.1f} % of the stages are finished by tests")
     console.print(Text(report.summary, "red" if report.failed else "green"), soft_wrap=True)
-
-
-def _escaped(text: str) -> str:
-    return "\n".join(map(escape_control, text.split("\n")))

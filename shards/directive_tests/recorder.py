@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from engine.alarm import AlarmRecord
 from engine.correlation.outputs import Outputs
 from engine.explain.verdict import CONSUMED
 from shards.config.config_folder import Config
-from shards.directive_tests.outcome import stages_of
+from shards.directive_tests.alarm_match import stages_of
+from shards.directive_tests.test_events import escape_number
 from shards.directive_tests.test_file import EVENT_FIELDS
 from shards.replay.explaining_replay import ExplainingReplay
 from shards.settings.settings import Settings
@@ -22,6 +23,8 @@ from shards.sources.recorded_event import RecordedEvent
 
 MAX_EVENTS = 500
 """Events that are written into the test; with more, the test names the file."""
+MAX_ALARMS = 100
+"""Alarms that are written into the test; with more, it allows others."""
 _EVENTS_PER_TURN = 100
 """Number of events whose outputs are taken together."""
 _GIVEN_LATER = ("event_id", "timestamp", "rcvd_time")
@@ -40,7 +43,12 @@ class RecordingReplay(ExplainingReplay):
         self._repeated = False
         self.consumed = 0
         """Number of events that the directive consumed."""
-        self._last_lines: dict[str, tuple[int, AlarmRecord]] = {}
+        self._own_alarms: dict[str, AlarmRecord] = {}
+        """The last lines of alarms of the directive."""
+        self.alarms_left_out = 0
+        """Number of lines of further alarms."""
+        self._others = False
+        """Whether other directives raised alarms."""
 
     def process_event(self, recorded: RecordedEvent) -> None:
         """As Replay does."""
@@ -59,32 +67,40 @@ class RecordingReplay(ExplainingReplay):
         """As Replay does."""
         outputs = super().take_outputs()
         for published in outputs.published:
-            self._last_lines[published.alarm.alarm_id] = (published.key[0], published.alarm)
+            self._others |= published.key[0] != self._directive
+            if published.key[0] == self._directive:
+                self._keep_alarm(published.alarm)
         return outputs
+
+    def _keep_alarm(self, alarm: AlarmRecord) -> None:
+        if len(self._own_alarms) < MAX_ALARMS or alarm.alarm_id in self._own_alarms:
+            self._own_alarms[alarm.alarm_id] = alarm
+        else:
+            self.alarms_left_out += 1
 
     def test_file(self, files: Sequence[Path], folder: Path) -> str:
         """The file of tests, to be written into `folder`; `files`: the recorded ones."""
-        alarms = [alarm for id_, alarm in self._last_lines.values() if id_ == self._directive]
         test: dict[str, Any] = {
             "name": f"directive {self._directive} as recorded",
             "events": [],
-            "expect": list(self._expected(alarms)),
+            "expect": list(self._expected(self._own_alarms.values())),
         }
-        if len(alarms) < len(self._last_lines):
+        if self._others or self.alarms_left_out:
             test["other"] = "allowed"
         if self.consumed > MAX_EVENTS:
             test["events"] = [{"file": os.path.relpath(file, folder)} for file in files]
             return _dump({"tests": [test]})
-        first = self._events[0][0] if self._events else 0
-        last = self._events[-1][0] if self._events else 0
+        times = [time for time, _ in self._events]
+        first, last = min(times), max(times)
         defaults, steps = _without_common([step for _, step in self._events], self._repeated)
-        times = [time - first for time, _ in self._events]
-        test["events"] = list(_with_repeats(times, steps))
+        test["events"] = list(_with_repeats([time - first for time in times], steps))
+        if times != sorted(times):
+            test["order"] = "listed"
         if self.clock.now > last:
             test["advance"] = f"{self.clock.now - last}s"
         return _dump({"defaults": defaults, "tests": [test]})
 
-    def _expected(self, alarms: list[AlarmRecord]) -> Iterator[dict[str, Any]]:
+    def _expected(self, alarms: Iterable[AlarmRecord]) -> Iterator[dict[str, Any]]:
         """Expectations of these alarms, equal ones together."""
         shown = Counter(
             (alarm.risk, tuple(stages_of(alarm)), alarm.title.replace("\n", "*"))
@@ -98,8 +114,18 @@ class RecordingReplay(ExplainingReplay):
 def _step(raw: bytes) -> Step:
     """The values of an event that a test may give, as they were sent."""
     values = _values.decode(raw)
-    simple = (str, int, float, bool)
-    return {name: values[name] for name in EVENT_FIELDS if isinstance(values.get(name), simple)}
+    return {name: _as_given(values[name]) for name in EVENT_FIELDS if _is_simple(values.get(name))}
+
+
+def _is_simple(value: Any) -> bool:
+    return isinstance(value, str | int | float)
+
+
+def _as_given(value: Any) -> Any:
+    """A value as a test gives it; numbers with a fraction and booleans are texts in an event."""
+    if isinstance(value, str):
+        return escape_number(value)
+    return msgspec.json.encode(value).decode() if isinstance(value, bool | float) else value
 
 
 def _without_common(steps: list[Step], repeated: bool) -> tuple[Step, list[Step]]:
@@ -146,7 +172,15 @@ def _evenly_spaced(at: list[int]) -> int:
 
 
 def _dump(document: Any) -> str:
+    """The document as YAML; if a character of it is not printable, with escapes for all others."""
+    text = _as_yaml(document, with_unicode=True)
+    if all(line.isprintable() for line in text.split("\n")):
+        return text
+    return _as_yaml(document, with_unicode=False)
+
+
+def _as_yaml(document: Any, *, with_unicode: bool) -> str:
     text: str = yaml.safe_dump(
-        document, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120
+        document, sort_keys=False, default_flow_style=None, allow_unicode=with_unicode, width=120
     )
     return text

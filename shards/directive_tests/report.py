@@ -1,6 +1,7 @@
 """Reports of a run of tests: for people, for programs, for GitHub and as JUnit."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,21 @@ from shards.directive_tests.coverage import Coverage
 from shards.directive_tests.outcome import TestOutcome
 from shards.safe_text import escape_control
 
-_XML_BAD = {code: "\N{REPLACEMENT CHARACTER}" for code in range(32) if chr(code) not in "\t\n"}
+_XML_BAD = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML cannot hold."""
 
 
 class TestReport(Struct, frozen=True):
-    """The outcomes of all tests that were run, and what they cover, by folder, if wanted."""
+    """The outcomes of all tests that were run, and what they cover, by folder, if wanted.
+
+    `deselected`: tests that were not meant; `not_run`: those after a failure that ended the run.
+    """
 
     outcomes: Sequence[TestOutcome]
     deselected: int
     seconds: float
     coverage: Mapping[Path, Coverage]
+    not_run: int = 0
 
     @property
     def failed(self) -> list[TestOutcome]:
@@ -41,6 +47,7 @@ class TestReport(Struct, frozen=True):
             "failed": len(self.failed),
             "passed": len(self.outcomes) - len(self.failed),
             "deselected": self.deselected,
+            "not run": self.not_run,
         }
         shown = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
         return f"{shown or 'no tests'} in {self.seconds:.2f} s"
@@ -51,13 +58,14 @@ class TestReport(Struct, frozen=True):
             "passed": len(self.outcomes) - len(self.failed),
             "failed": len(self.failed),
             "deselected": self.deselected,
+            "not_run": self.not_run,
             "seconds": round(self.seconds, 3),
             "tests": list(map(_as_document, self.outcomes)),
         }
         if self.coverage:
             document["stages_finished_percent"] = round(self.covered, 1)
             document["coverage"] = [
-                {"folder": str(folder), **stages}
+                {"folder": _json_text(str(folder)), **stages}
                 for folder, coverage in self.coverage.items()
                 for stages in coverage.as_document()
             ]
@@ -79,7 +87,7 @@ class TestReport(Struct, frozen=True):
         """A workflow command for each failure, which GitHub shows at the line."""
         for outcome in self.failed:
             for failure in outcome.failures:
-                text = "\n".join((failure.message, *outcome.explanation))
+                text = "\n".join((*_lines(failure.message), *_explanation(outcome)))
                 where = f"file={_property(str(outcome.loaded.file))},line={failure.line}"
                 title = _property(outcome.loaded.test.name)
                 yield f"::error {where},col={failure.column},title={title}::{_data(text)}"
@@ -87,21 +95,33 @@ class TestReport(Struct, frozen=True):
 
 def failure_lines(outcome: TestOutcome) -> Iterator[str]:
     """A test that failed: where, why, and what became of the directives."""
-    yield f"FAILED {outcome.loaded.place} {outcome.loaded.test.name}"
+    yield escape_control(f"FAILED {outcome.loaded.place} {outcome.loaded.test.name}")
     for failure in outcome.failures:
-        place = f"{outcome.loaded.file}:{failure.line}:{failure.column}"
-        yield f"  {place}: {failure.message}".replace("\n", "\n  ")
-    yield from _indented(outcome.explanation)
+        place = escape_control(f"{outcome.loaded.file}:{failure.line}:{failure.column}")
+        first, *rest = _lines(failure.message)
+        yield f"  {place}: {first}"
+        yield from (f"  {line}" for line in rest)
+    yield from (f"  {line}" for line in _explanation(outcome))
+
+
+def _lines(message: str) -> list[str]:
+    """The lines of a message, which are its own, since values in it are escaped."""
+    return list(map(escape_control, message.split("\n")))
+
+
+def _explanation(outcome: TestOutcome) -> Iterator[str]:
+    return map(escape_control, outcome.explanation)
 
 
 def coverage_lines(coverage: Coverage) -> Iterator[str]:
     """A line for each stage that was not finished, and each condition with one result only."""
     for id_, stages in sorted(coverage.stages.items()):
+        name = escape_control(f"{id_} {coverage.names[id_]}")
         done = sum(stage.finished for stage in stages)
         if not stages[0].reached:
-            yield f"{id_} {coverage.names[id_]}: never opened"
+            yield f"{name}: never opened"
             continue
-        yield f"{id_} {coverage.names[id_]}: {done} of {len(stages)} stages finished"
+        yield f"{name}: {done} of {len(stages)} stages finished"
         for number, stage in enumerate(stages, 1):
             notes = [] if stage.finished else [str(stage)]
             notes += stage.one_sided
@@ -109,15 +129,11 @@ def coverage_lines(coverage: Coverage) -> Iterator[str]:
                 yield f"  stage {number}: {'; '.join(notes)}"
 
 
-def _indented(lines: Iterable[str]) -> Iterator[str]:
-    return (f"  {line}" for line in lines)
-
-
 def _as_document(outcome: TestOutcome) -> dict[str, Any]:
     line, column = outcome.loaded.position
     return {
         "name": outcome.loaded.test.name,
-        "file": str(outcome.loaded.file),
+        "file": _json_text(str(outcome.loaded.file)),
         "line": line,
         "column": column,
         "status": outcome.status,
@@ -137,9 +153,14 @@ def _junit_case(outcome: TestOutcome) -> TestCase:
     return case
 
 
+def _json_text(text: str) -> str:
+    """A path as text that JSON can hold: bytes of it that are not UTF-8 are escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _xml_text(text: str) -> str:
     """A text that XML can hold."""
-    return text.translate(_XML_BAD).encode("utf-8", "replace").decode()
+    return _XML_BAD.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _data(text: str) -> str:

@@ -1,31 +1,47 @@
 """The events of a test, as if they had been recorded."""
 
 import heapq
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from shards.directive_tests.loader import LoadedTest
-from shards.directive_tests.test_file import EVENT_FIELDS, START, parse_duration
+from shards.directive_tests.test_file import EVENT_FIELDS, NUMBER, START, parse_duration
+from shards.errors import PathError
+from shards.sources.future_limit import limit_future
 from shards.sources.recorded_event import RecordedEvent, decode_recorded_event
 from shards.sources.recorded_file import RecordedFile
 
 _SENSOR = "test"
-NUMBER = "{n}"
-"""In a text of a repeated event it stands for the number of the event, from 1."""
+_NUMBERS = re.compile(r"\{\{n\}\}|\{n\}")
+_LAST = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
+"""The last time that an event may have."""
+
+
+def escape_number(text: str) -> str:
+    """A text that stands for this one in a test, with its `{n}` as they are."""
+    return text.replace(NUMBER, "{" + NUMBER + "}")
+
+
+def insert_number(text: str, number: int) -> str:
+    """A text of a test with the number for `{n}`, and `{n}` for `{{n}}`."""
+    return _NUMBERS.sub(lambda found: str(number) if found[0] == NUMBER else NUMBER, text)
 
 
 class TestEvents:
     """The events of one test, made while they are read: there may be millions."""
 
-    def __init__(self, loaded: LoadedTest) -> None:
-        """PathError if a file of recorded events cannot be read."""
+    def __init__(self, loaded: LoadedTest, max_future: int) -> None:
+        """`max_future` as for replay. PathError if a file of recorded events cannot be read."""
         self._loaded = loaded
+        self._max_future = max_future
         self._files = {
-            number: RecordedFile(str(loaded.file.parent / step.file))
+            number: _recorded(loaded.file.parent / step.file)
             for number, step in enumerate(loaded.test.events)
             if step.file
         }
@@ -43,12 +59,12 @@ class TestEvents:
         for file in self._files.values():
             for event in file.events():
                 if event.time is not None:
-                    return event.time
+                    return max(0, event.time)
         return START
 
     def _of_step(self, number: int) -> Iterator[RecordedEvent]:
         if number in self._files:
-            return self._files[number].events()
+            return limit_future(self._files[number].events(), self._max_future)
         return self._made(number)
 
     def _made(self, number: int) -> Iterator[RecordedEvent]:
@@ -60,12 +76,12 @@ class TestEvents:
         ]
         first, every = self._start + parse_duration(step.at), parse_duration(step.every)
         for repeat in range(step.repeat):
-            time = datetime.fromtimestamp(first + repeat * every, UTC)
+            time = datetime.fromtimestamp(min(first + repeat * every, _LAST), UTC)
             event = {
                 "event_id": f"test-{number + 1}-{repeat + 1}",
                 "timestamp": f"{time:%Y-%m-%dT%H:%M:%SZ}",
                 **content,
-                **{name: content[name].replace(NUMBER, str(repeat + 1)) for name in numbered},
+                **{name: insert_number(content[name], repeat + 1) for name in numbered},
             }
             raw = msgspec.json.encode(event)
             yield decode_recorded_event(str(loaded.file), raw, line, column)
@@ -75,6 +91,14 @@ class TestEvents:
         given = msgspec.to_builtins(self._loaded.test.events[number])
         own = {name: value for name, value in given.items() if name in EVENT_FIELDS}
         return {"sensor": _SENSOR, **self._loaded.defaults, **own}
+
+
+def _recorded(path: Path) -> RecordedFile:
+    """A file that can be read more than once: PathError for pipes and devices."""
+    file = RecordedFile(str(path))
+    if file.is_stream or not path.is_file():
+        raise PathError(f"{path} is no file")
+    return file
 
 
 def _time_of(event: RecordedEvent) -> int:

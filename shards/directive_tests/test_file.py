@@ -17,12 +17,17 @@ from engine.event import NormalizedEvent
 PATTERNS = ("*_test.yaml", "*_test.yml")
 """The names of files of tests."""
 MAX_REPEAT = 10_000_000
+"""Events of one test, with all repeats."""
 MAX_SECONDS = 10 * 365 * 86_400
 """Longest duration: ten years."""
 START = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
 """The time from which `at` counts, unless the test has a file with recorded events."""
+NUMBER = "{n}"
+"""In a text of an event it stands for the number of the repeat, from 1; `{{n}}` is that text."""
 StageStatus = Literal["finished", "timeout", "open", "none"]
 """A stage of an alarm; `open`: its current one; `none`: not reached."""
+_Size = Meta(max_length=1000)
+_SizeOfMany = Meta(min_length=1, max_length=10_000)
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _PART = re.compile(r"([0-9]{1,9})([smhd])")
@@ -114,11 +119,11 @@ class DirectiveTest(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
     """
 
     name: Annotated[str, Meta(min_length=1)]
-    events: Annotated[list[EventStep], Meta(min_length=1)]
+    events: Annotated[list[EventStep], _SizeOfMany]
     advance: Duration = 0
     order: Literal["time", "listed"] = "time"
-    expect: list[Expectation] = field(default_factory=list)
-    never: list[int] = field(default_factory=list)
+    expect: Annotated[list[Expectation], _Size] = field(default_factory=list)
+    never: Annotated[list[int], _Size] = field(default_factory=list)
     other: Literal["forbidden", "allowed"] = "forbidden"
 
 
@@ -133,7 +138,7 @@ class DirectiveTestFile(Struct, forbid_unknown_fields=True, omit_defaults=True, 
     schema: str = field(name="$schema", default="")
     assets: str = ""
     defaults: EventValues = field(default_factory=EventValues)  # type: ignore[valid-type]
-    tests: Annotated[list[DirectiveTest], Meta(min_length=1)]
+    tests: Annotated[list[DirectiveTest], _SizeOfMany]
 
 
 def parse_duration(value: int | str) -> int:

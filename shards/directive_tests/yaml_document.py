@@ -1,5 +1,10 @@
-"""Reads a YAML document with the position of each value, within bounds."""
+"""Reads a YAML document with the position of each value, within bounds.
 
+Plain scalars are null, whole numbers in decimal form, or texts: `no`, `1.10`, `007` and `10:20`
+stay the texts that they are, which YAML 1.1 would turn into other values.
+"""
+
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +14,18 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from engine.errors import DocumentPath
 from shards.errors import PathError
 
-MAX_BYTES = 16 << 20
-MAX_VALUES = 500_000
+MAX_BYTES = 4 << 20
+MAX_VALUES = 200_000
 """Values in one document, those that aliases repeat included."""
+MAX_DEPTH = 50
 Position = tuple[int, int]
 """Line and column, from 1."""
+
+_TAG = "tag:yaml.org,2002:"
+_TEXTS = {f"{_TAG}{name}" for name in ("str", "float", "bool", "timestamp", "merge", "value")}
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TOO_DEEP = f"is nested too deep, must be at most {MAX_DEPTH} levels"
 
 
 class YamlError(ValueError):
@@ -31,7 +43,6 @@ class YamlDocument:
         """Read a file; PathError if it cannot be read, YamlError if it is not such a document."""
         self._positions: dict[DocumentPath, Position] = {}
         self._values = 0
-        self._constructor = yaml.constructor.SafeConstructor()
         node = _compose(_read(path))
         self.value = None if node is None else self._convert(node, ())
 
@@ -42,61 +53,106 @@ class YamlDocument:
         return self._positions.get(path, (1, 1))
 
     def _convert(self, node: Node, path: DocumentPath) -> Any:
-        position = (node.start_mark.line + 1, node.start_mark.column + 1)
+        position = _position(node.start_mark)
         self._positions[path] = position
         self._values += 1
         if self._values > MAX_VALUES:
-            raise YamlError(f"has more than {MAX_VALUES:,} values", position)
-        if isinstance(node, MappingNode):
+            raise YamlError(f"has more than {MAX_VALUES:,} values, with those of aliases", position)
+        if len(path) > MAX_DEPTH:  # an alias may even stand for what it is part of
+            raise YamlError(_TOO_DEEP, position)
+        if isinstance(node, MappingNode) and node.tag == f"{_TAG}map":
             return self._mapping(node, path)
-        if isinstance(node, SequenceNode):
+        if isinstance(node, SequenceNode) and node.tag == f"{_TAG}seq":
             return [self._convert(item, (*path, n)) for n, item in enumerate(node.value)]
-        assert isinstance(node, ScalarNode)
-        return self._scalar(node, position)
+        if isinstance(node, ScalarNode):
+            return _scalar(node, position)
+        raise _unknown_tag(node, position)
 
     def _mapping(self, node: MappingNode, path: DocumentPath) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, value in node.value:
-            position = (key.start_mark.line + 1, key.start_mark.column + 1)
+            position = _position(key.start_mark)
             if not isinstance(key, ScalarNode):
                 raise YamlError("a key must be a text", position)
             if key.value in found:
-                raise YamlError(f"the key {key.value!r} is there twice", position)
+                raise YamlError(f"the key {key.value[:50]!r} is there twice", position)
             found[key.value] = self._convert(value, (*path, key.value))
         return found
 
-    def _scalar(self, node: ScalarNode, position: Position) -> Any:
-        """A text, number, boolean or null; a date stays the text that it is."""
-        if node.tag == "tag:yaml.org,2002:timestamp":
-            return node.value
-        try:
-            value = self._constructor.construct_object(node)
-        except (yaml.YAMLError, ValueError) as error:
-            raise YamlError(f"{node.value[:50]!r} cannot be read: {error}", position) from None
-        if value is None or isinstance(value, str | int | float | bool):
-            return value
-        raise YamlError(f"{node.value[:50]!r} is of a type that is not used here", position)
+
+def _scalar(node: ScalarNode, position: Position) -> str | int | None:
+    text: str = node.value
+    if node.tag == f"{_TAG}null":
+        return None
+    if node.tag == f"{_TAG}int":
+        return int(text) if _INTEGER.fullmatch(text) else text
+    if node.tag in _TEXTS:
+        return text
+    raise _unknown_tag(node, position)
+
+
+def _unknown_tag(node: Node, position: Position) -> YamlError:
+    tag = node.tag.replace(_TAG, "!!", 1)[:50]
+    return YamlError(f"the tag {tag} cannot be used here, must be left out", position)
 
 
 def _read(path: Path) -> str:
     try:
-        if path.stat().st_size > MAX_BYTES:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
             raise YamlError(f"is larger than {MAX_BYTES >> 20} MiB")
-        return path.read_text(encoding="utf-8")
+        return data.decode("utf-8-sig")
     except OSError as error:
         raise PathError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise YamlError("is not UTF-8") from None
+    except UnicodeDecodeError as error:
+        lines = data[: error.start].split(b"\n")
+        position = (len(lines), len(lines[-1].decode("utf-8", "replace")) + 1)
+        message = f"is not UTF-8: byte 0x{data[error.start]:02x}, must be saved as UTF-8"
+        raise YamlError(message, position) from None
 
 
 def _compose(text: str) -> Node | None:
     try:
-        return yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        _check_bounds(text)
+        return yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        position = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-        raise YamlError(f"is not YAML: {error.problem}", position) from None
+        position = _position(error.problem_mark) if error.problem_mark is not None else (1, 1)
+        problem = error.problem or ""
+        if "found another document" in problem:
+            raise YamlError("has several documents, must be one", position) from None
+        if "nesting" in problem:
+            raise YamlError(_TOO_DEEP, position) from None
+        raise YamlError(f"is not YAML: {problem}", position) from None
+    except yaml.reader.ReaderError as error:
+        raise YamlError(*_unreadable_character(text, error)) from None
     except yaml.YAMLError as error:
         raise YamlError(f"is not YAML: {error}") from None
-    except RecursionError:
-        raise YamlError("is nested too deep") from None
+
+
+def _check_bounds(text: str) -> None:
+    """YamlError if there are too many values, or they are too deep; needs little memory."""
+    values = depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.NodeEvent):
+            values += 1
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise YamlError(_TOO_DEEP, _position(event.start_mark))
+        if values > 2 * MAX_VALUES:  # of which half are keys
+            raise YamlError(f"has more than {MAX_VALUES:,} values", _position(event.start_mark))
+
+
+def _unreadable_character(text: str, error: yaml.reader.ReaderError) -> tuple[str, Position]:
+    """What to say of a character that YAML does not allow, such as a control character."""
+    found = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    if found is None:
+        return f"is not YAML: {error.reason}", (1, 1)
+    lines = text[: found.start()].split("\n")
+    character = f"U+{ord(found[0]):04X}"
+    return f"has the character {character}, must be an escape", (len(lines), len(lines[-1]) + 1)
+
+
+def _position(mark: Any) -> Position:
+    return mark.line + 1, mark.column + 1

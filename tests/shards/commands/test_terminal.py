@@ -1,5 +1,7 @@
 """Output for people: stdout, stderr, and no progress bar without a terminal."""
 
+import json
+
 import pytest
 
 from shards.commands.terminal import print_error, print_json, print_line, progress
@@ -14,6 +16,15 @@ def test_lines_go_to_stdout_and_errors_to_stderr(capsys: pytest.CaptureFixture[s
 def test_a_document_is_indented_json(capsys: pytest.CaptureFixture[str]) -> None:
     print_json({"a": [1]})
     assert capsys.readouterr() == ('{\n  "a": [\n    1\n  ]\n}\n', "")
+
+
+def test_a_document_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    document = {"a": "\x9b2J\u202e\ufffe\U000e0001\\ \x1b ä😀"}
+    print_json(document)
+    out = capsys.readouterr().out
+    assert all(line.isprintable() for line in out.splitlines())
+    assert "ä😀" in out
+    assert json.loads(out) == document
 
 
 def test_an_error_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,6 +22,7 @@ from engine.directives.asset_document import ASSET_FIELDS, parse_assets
 from engine.directives.directive import DIRECTIVE_FIELDS, parse_directives
 from engine.directives.rule_fields import FIELDS_BY_TYPE, RULE_FIELDS
 from engine.errors import Finding
+from shards.config.problem import ProblemList
 from shards.directive_tests.loader import load_file
 from shards.lookups.source_config import SOURCE_FIELDS, read_sources
 from shards.schemas.documents import SCHEMAS
@@ -286,7 +287,9 @@ def test_a_file_of_tests_is_judged_as_by_its_loader(
     for other in each_change({"tests": test_file["tests"][:1]}):
         if not accepts("tests", other):
             path.write_text(json.dumps(other), "utf-8")
-            assert load_file(path).problems, other
+            problems = ProblemList()
+            load_file(path, problems)
+            assert problems.faults, other
 
 
 @pytest.mark.parametrize(
