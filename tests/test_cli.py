@@ -126,7 +126,7 @@ def test_no_command_shows_the_help_on_stderr(capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["frobnicate"], "is 'frobnicate', should be validate, replay, top or serve\n"),
+        (["frobnicate"], "is 'frobnicate', should be validate, replay, "),
         (["--frobnicate", "validate", "x"], "--frobnicate"),
         (["--node=x", "replay", "x"], "--node=x (the settings of a command follow its name)\n"),
         (["validate"], "PATH"),
