@@ -69,10 +69,11 @@ class Explainer:
             return DirectiveVerdicts(directive, [(None, Verdict("repeated", directive))])
         asked = _Asked(self, event, compiled.assets.address_info, now)
         few = self._asked[directive] >= MAX_ASKED
+        late = [*expired][-FEW_BACKLOGS:] if few else [*expired]
         verdicts = asked.of_open(backlogs, FEW_BACKLOGS if few else MAX_BACKLOGS)
-        self._asked[directive] += len(verdicts)
+        self._asked[directive] += len(late) + len(verdicts)
         unasked = len(backlogs.backlogs()) - len(verdicts)
-        verdicts = [*asked.late(expired), *verdicts]
+        verdicts = [*asked.late(late), *verdicts]
         if not any(verdict.verdict in CONSUMED for _, verdict in verdicts):
             verdicts.append((None, asked.of_opening(compiled)))
         return DirectiveVerdicts(directive, verdicts, unasked)

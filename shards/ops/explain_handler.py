@@ -26,7 +26,7 @@ MAX_BODY_BYTES = 48 << 10
 MAX_DIRECTIVES = 100
 """Directives that a request may select."""
 MAX_UNDER_WAY = 4
-"""Requests that are answered at one time."""
+"""Requests that the workers are asked at one time; those that still arrive do not count."""
 _BODY_SECONDS = 10.0
 
 
@@ -46,12 +46,12 @@ class ExplainHandler:
             raise RequestRefusedError(415, "a body may not be compressed")
         check_length(request.content_length or 0, MAX_BODY_BYTES)
         directives = _selected(request.query.getall("directive", ()))
+        await send_continue(request)
+        body = await read_body(request, MAX_BODY_BYTES, _BODY_SECONDS)
         if self._under_way >= MAX_UNDER_WAY:
             raise RequestRefusedError(429, "too many requests at one time", RETRY_HEADER)
         self._under_way += 1
         try:
-            await send_continue(request)
-            body = await read_body(request, MAX_BODY_BYTES, _BODY_SECONDS)
             return await self._explain_body(body, directives)
         finally:
             self._under_way -= 1

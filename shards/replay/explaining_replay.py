@@ -27,6 +27,8 @@ MAX_EVENTS = 1000
 """Events that are kept with their verdicts, if no ids are selected."""
 MAX_VERDICTS = 100
 """Verdicts that are kept of one event; those of consuming backlogs come first."""
+MAX_ALARMS = 1_000_000
+"""Alarms that are counted, each once, of all directives together."""
 _WHOLE_EVENT: tuple[VerdictKind, ...] = ("unmatched", "whitelisted")
 
 
@@ -86,6 +88,8 @@ class ExplainingReplay(Replay):
         self.omitted = 0
         self._summaries: dict[int, DirectiveSummary] = {}
         self._alarms: defaultdict[int, set[str]] = defaultdict(set)
+        """By directive: the ids of the alarms written."""
+        self._alarm_count = 0
         self._verdicts: list[DirectiveVerdicts] = []
         """Those on the present event."""
 
@@ -156,7 +160,10 @@ class ExplainingReplay(Replay):
         """As Replay does."""
         outputs = super().take_outputs()
         for published in outputs.published:
-            self._alarms[published.key[0]].add(published.alarm.alarm_id)
+            alarms, alarm = self._alarms[published.key[0]], published.alarm.alarm_id
+            if alarm not in alarms and self._alarm_count < MAX_ALARMS:
+                alarms.add(alarm)
+                self._alarm_count += 1
         return outputs
 
     def directives(self) -> list[ExplainedDirective]:

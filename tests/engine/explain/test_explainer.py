@@ -1,7 +1,10 @@
 """What an explanation may cost: how many backlogs are asked about an event, and in all."""
 
+from collections.abc import Iterable
+
 import pytest
 
+from engine.correlation.backlog import Backlog
 from engine.correlation.correlator import Correlator
 from engine.event import NormalizedEvent
 from engine.explain import explainer
@@ -81,6 +84,27 @@ def test_after_very_many_questions_only_few_backlogs_are_asked(
     assert [one.unasked for one in found] == [0, 0, 0, 94, 94]
     assert [kinds(one)[-1] for one in found] == ["taken"] * 5
     assert len(kinds(found[-1])) == explainer.FEW_BACKLOGS + 1
+
+
+def test_after_very_many_questions_only_few_closed_backlogs_are_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(explainer, "MAX_ASKED", 250)
+    open_ones, closed = with_backlogs(0), list(closed_backlogs(100))
+    backlogs, by = open_ones.backlogs_of(7), Explainer()
+    assert backlogs is not None
+    late = event(2, "x", src_ip=source(99))
+    found = [kinds(by.explain(backlogs, late, 1000, closed)) for _ in range(5)]
+    assert found == [["expired_before", "no_match"]] * 5
+    early = event(2, "x", src_ip=source(0))
+    assert kinds(by.explain(backlogs, early, 1000, closed)) == ["no_match"]
+
+
+def closed_backlogs(number: int) -> Iterable[Backlog]:
+    """Backlogs as they were when they timed out."""
+    backlogs = with_backlogs(number).backlogs_of(7)
+    assert backlogs is not None
+    return backlogs.backlogs()
 
 
 def test_an_event_that_was_taken_is_a_repeat() -> None:

@@ -397,6 +397,15 @@ def test_verdicts_of_an_event_are_kept_up_to_a_number_consuming_ones_first(
     assert text.lines[-1] == "  … and 110 more verdicts"
 
 
+def test_alarms_are_counted_up_to_a_number(
+    explain: Explain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explaining_replay, "MAX_ALARMS", 5)
+    opening = [event(f"e{n}", 0, LOGIN, src_ip=f"192.0.2.{n}") for n in range(9)]
+    [found] = explain(*opening, options=AS_JSON).document["directives"]
+    assert (found["opened"], found["alarms"]) == (9, 5)
+
+
 def test_directives_are_shown_up_to_a_number(
     explain: Explain, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -279,13 +279,23 @@ def test_file() -> Json:
     return dict(yaml.safe_load(path.read_text("utf-8")))
 
 
+def is_plain_text(document: Json) -> bool:
+    """Whether all that the schema rejects is a scalar for a text: YAML has no quotes there."""
+    return all(
+        error.validator == "type"
+        and error.validator_value == "string"
+        and isinstance(error.instance, bool | int | float)
+        for error in validator("tests").iter_errors(document)
+    )
+
+
 def test_a_file_of_tests_is_judged_as_by_its_loader(
     test_file: Json, tmp_path: pathlib.Path
 ) -> None:
     assert accepts("tests", test_file)
     path = tmp_path / "a_test.yaml"
     for other in each_change({"tests": test_file["tests"][:1]}):
-        if not accepts("tests", other):
+        if not accepts("tests", other) and not is_plain_text(other):
             path.write_text(json.dumps(other), "utf-8")
             problems = ProblemList()
             load_file(path, problems)
