@@ -147,8 +147,13 @@ def _step_faults(step: Mapping[str, Any]) -> Iterator[Finding]:
 def _size_faults(test: Mapping[str, Any]) -> Iterator[Finding]:
     """A test with too many events in all."""
     steps = test.get("events")
-    repeats = [s.get("repeat", 1) for s in steps or () if isinstance(s, dict)] if steps else []
-    total = sum(repeat for repeat in repeats if isinstance(repeat, int) and repeat > 0)
+    given = [
+        step.get("repeat", 1)
+        for step in (steps if isinstance(steps, list) else ())
+        if isinstance(step, dict)
+    ]
+    repeats = [repeat for repeat in given if isinstance(repeat, int) and repeat > 0]
+    total = sum(repeats)
     if total > MAX_REPEAT and max(repeats) <= MAX_REPEAT:
         message = f"are {total:,} with all repeats, must be at most {MAX_REPEAT:,}"
         yield Finding("bad-test", message, ("events",), field="events")

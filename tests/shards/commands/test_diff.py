@@ -119,7 +119,7 @@ def test_a_directive_that_is_disabled_in_one_config(run: Run) -> None:
     assert ran.document["directives"][0]["changes"] == ["disabled in NEW"]
     assert totals(ran) == {"gone": 1, "unchanged": 1}
     assert "new/directives_a.json" in ran.err
-    assert "warning/disabled 2" in ran.err
+    assert "warning disabled: directive 2" in ran.err
     [row] = run("diff", "new", "old", "events.ndjson", "--format", "json").document["directives"]
     assert row["changes"] == ["disabled in OLD"]
 
@@ -257,7 +257,7 @@ def test_the_faults_of_both_configs_are_listed_and_the_code_is_1(run: Run) -> No
     assert (ran.code, ran.out) == (1, "")
     first, second, last = ran.err.splitlines()
     assert first.startswith("old/directives_a.json:1:")
-    assert " out-of-range 1 - priority: " in first
+    assert " error out-of-range: directive 1, priority: " in first
     assert second.startswith("new/directives_a.json:1:")
     assert last == "nothing was compared: faults in OLD and NEW"
 
