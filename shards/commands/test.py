@@ -12,7 +12,7 @@ from shards.config.config_folder import Config
 from shards.config.problem import ProblemList
 from shards.directive_tests.loader import LoadedTest, load_files
 from shards.directive_tests.outcome import TestOutcome
-from shards.directive_tests.report import TestReport, coverage_lines, failure_lines
+from shards.directive_tests.report import TestReport, coverage_lines, failure_lines, github_problem
 from shards.directive_tests.runner import TestRunner
 from shards.errors import PathError
 from shards.exit_codes import INVALID, NO_PATH
@@ -38,7 +38,7 @@ def _run(settings: Settings, paths: list[Path]) -> int:
     runner = TestRunner(settings)
     files = load_files(paths, runner.problems)
     configs = [runner.load_config(file) for file in files]
-    _print_problems(runner.problems)
+    _print_problems(runner.problems, settings)
     if runner.problems.faults:
         print_error("no test was run: there are faults")
         return INVALID
@@ -60,10 +60,12 @@ def _run(settings: Settings, paths: list[Path]) -> int:
     return _finish(report, settings)
 
 
-def _print_problems(problems: ProblemList) -> None:
+def _print_problems(problems: ProblemList, settings: Settings) -> None:
     """Print what is wrong with the files of tests and with the configs."""
     for problem in problems.listed:
         print_error(str(problem))
+        if settings.format == "github":
+            print_line(github_problem(problem))
     if more := len(problems) - len(problems.listed):
         print_error(f"{more:,} more problems are not listed here")
 

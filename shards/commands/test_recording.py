@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from shards.commands.explain import selected_directives
 from shards.commands.recordings import load_and_report, read_recordings, warn_of_times
 from shards.commands.terminal import print_error, print_line
-from shards.directive_tests.recorder import MAX_ALARMS, MAX_EVENTS, RecordingReplay
+from shards.directive_tests.outcome import MAX_ALARMS
+from shards.directive_tests.recorder import MAX_EVENTS, MAX_EXPECTED, RecordingReplay
 from shards.exit_codes import INVALID
 from shards.replay.event_reader import EventReader
 from shards.settings.schema import UsageError
@@ -38,12 +39,20 @@ def record(settings: Settings, paths: list[Path]) -> int:
     replay.finish()
     replay.take_outputs()
     warn_of_times(reader, replay)
+    return _print_test(replay, settings, paths[0]) or reader.exit_code
+
+
+def _print_test(replay: RecordingReplay, settings: Settings, folder: Path) -> int:
+    """Print the file of tests, and what it leaves out; INVALID if there can be none."""
     if not replay.consumed:
-        print_error(f"nothing was recorded: directive {directives[0]} took none of the events")
-        return reader.exit_code or INVALID
-    print_line(replay.test_file([Path(settings.record)], paths[0]).rstrip())
+        print_error(f"nothing was recorded: directive {replay.directive} took none of the events")
+        return INVALID
+    if replay.too_many:
+        print_error(f"nothing was recorded: a test has at most {MAX_ALARMS:,} alarms")
+        return INVALID
+    print_line(replay.test_file([Path(settings.record)], folder).rstrip())
     if replay.consumed > MAX_EVENTS:
         print_error(f"the directive took more than {MAX_EVENTS} events: the test names the file")
-    if replay.alarms_left_out:
-        print_error(f"the test expects {MAX_ALARMS} of its alarms, and allows the others")
-    return reader.exit_code
+    if left_out := replay.left_out:
+        print_error(f"the test expects {MAX_EXPECTED} different alarms, and allows {left_out} more")
+    return 0

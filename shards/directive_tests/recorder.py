@@ -2,8 +2,8 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterator, Sequence
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from engine.correlation.outputs import Outputs
 from engine.explain.verdict import CONSUMED
 from shards.config.config_folder import Config
 from shards.directive_tests.alarm_match import stages_of
+from shards.directive_tests.outcome import MAX_ALARMS
 from shards.directive_tests.test_events import escape_number
 from shards.directive_tests.test_file import EVENT_FIELDS
 from shards.replay.explaining_replay import ExplainingReplay
@@ -23,12 +24,14 @@ from shards.sources.recorded_event import RecordedEvent
 
 MAX_EVENTS = 500
 """Events that are written into the test; with more, the test names the file."""
-MAX_ALARMS = 100
-"""Alarms that are written into the test; with more, it allows others."""
+MAX_EXPECTED = 100
+"""Different alarms that are written into the test; with more, it allows others."""
 _EVENTS_PER_TURN = 100
 """Number of events whose outputs are taken together."""
 _GIVEN_LATER = ("event_id", "timestamp", "rcvd_time")
 Step = dict[str, Any]
+_ShownAlarm = tuple[int, tuple[str, ...], str]
+"""Risk, status of each stage, and title."""
 
 _values = msgspec.json.Decoder(dict[str, Any])
 
@@ -38,15 +41,15 @@ class RecordingReplay(ExplainingReplay):
 
     def __init__(self, config: Config, settings: Settings, directive: int) -> None:
         super().__init__(config, settings, (directive,))
-        self._directive = directive
+        self.directive = directive
         self._events: list[tuple[int, Step]] = []
         self._repeated = False
         self.consumed = 0
         """Number of events that the directive consumed."""
-        self._own_alarms: dict[str, AlarmRecord] = {}
-        """The last lines of alarms of the directive."""
-        self.alarms_left_out = 0
-        """Number of lines of further alarms."""
+        self._shown: dict[str, _ShownAlarm] = {}
+        """The last lines of the directive's alarms, as a test shows them."""
+        self.too_many = False
+        """Whether there were more than a test can have."""
         self._others = False
         """Whether other directives raised alarms."""
 
@@ -67,25 +70,31 @@ class RecordingReplay(ExplainingReplay):
         """As Replay does."""
         outputs = super().take_outputs()
         for published in outputs.published:
-            self._others |= published.key[0] != self._directive
-            if published.key[0] == self._directive:
+            self._others |= published.key[0] != self.directive
+            if published.key[0] == self.directive:
                 self._keep_alarm(published.alarm)
         return outputs
 
     def _keep_alarm(self, alarm: AlarmRecord) -> None:
-        if len(self._own_alarms) < MAX_ALARMS or alarm.alarm_id in self._own_alarms:
-            self._own_alarms[alarm.alarm_id] = alarm
+        if len(self._shown) < MAX_ALARMS or alarm.alarm_id in self._shown:
+            title = alarm.title.replace("\n", "*")
+            self._shown[alarm.alarm_id] = (alarm.risk, tuple(stages_of(alarm)), title)
         else:
-            self.alarms_left_out += 1
+            self.too_many = True
+
+    @property
+    def left_out(self) -> int:
+        """Number of different alarms that the test does not expect, but allows."""
+        return max(0, len(set(self._shown.values())) - MAX_EXPECTED)
 
     def test_file(self, files: Sequence[Path], folder: Path) -> str:
         """The file of tests, to be written into `folder`; `files`: the recorded ones."""
         test: dict[str, Any] = {
-            "name": f"directive {self._directive} as recorded",
+            "name": f"directive {self.directive} as recorded",
             "events": [],
-            "expect": list(self._expected(self._own_alarms.values())),
+            "expect": list(self._expected()),
         }
-        if self._others or self.alarms_left_out:
+        if self._others or self.left_out:
             test["other"] = "allowed"
         if self.consumed > MAX_EVENTS:
             test["events"] = [{"file": os.path.relpath(file, folder)} for file in files]
@@ -100,14 +109,11 @@ class RecordingReplay(ExplainingReplay):
             test["advance"] = f"{self.clock.now - last}s"
         return _dump({"defaults": defaults, "tests": [test]})
 
-    def _expected(self, alarms: Iterable[AlarmRecord]) -> Iterator[dict[str, Any]]:
-        """Expectations of these alarms, equal ones together."""
-        shown = Counter(
-            (alarm.risk, tuple(stages_of(alarm)), alarm.title.replace("\n", "*"))
-            for alarm in alarms
-        )
-        for (risk, stages, title), count in shown.items():
-            expected = {"directive": self._directive, "risk": risk, "stages": list(stages)}
+    def _expected(self) -> Iterator[dict[str, Any]]:
+        """Expectations of the alarms, equal ones together."""
+        shown = Counter(self._shown.values())
+        for (risk, stages, title), count in islice(shown.items(), MAX_EXPECTED):
+            expected = {"directive": self.directive, "risk": risk, "stages": list(stages)}
             yield {**expected, "title": title, "count": count}
 
 

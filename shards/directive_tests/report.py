@@ -9,6 +9,7 @@ from junitparser import Failure as JUnitFailure
 from junitparser import JUnitXml, TestCase, TestSuite
 from msgspec import Struct
 
+from shards.config.problem import Problem
 from shards.directive_tests.coverage import Coverage
 from shards.directive_tests.outcome import TestOutcome
 from shards.safe_text import escape_control
@@ -81,6 +82,7 @@ class TestReport(Struct, frozen=True):
             suite = TestSuite(_xml_text(str(file)))
             suite.add_testcases(list(map(_junit_case, outcomes)))
             report.add_testsuite(suite)
+        report.update_statistics()  # type: ignore[no-untyped-call]
         report.write(path, pretty=True)
 
     def github_lines(self) -> Iterator[str]:
@@ -88,9 +90,22 @@ class TestReport(Struct, frozen=True):
         for outcome in self.failed:
             for failure in outcome.failures:
                 text = "\n".join((*_lines(failure.message), *_explanation(outcome)))
-                where = f"file={_property(str(outcome.loaded.file))},line={failure.line}"
-                title = _property(outcome.loaded.test.name)
-                yield f"::error {where},col={failure.column},title={title}::{_data(text)}"
+                place = (str(outcome.loaded.file), failure.line, failure.column)
+                yield _github_line("error", place, outcome.loaded.test.name, text)
+
+
+def github_problem(problem: Problem) -> str:
+    """A workflow command for a problem of a file."""
+    finding = problem.finding
+    text = escape_control(f"{finding.field or 'the file'}: {finding.message}")
+    place = (problem.file, problem.line, problem.column)
+    return _github_line("warning" if finding.warning else "error", place, finding.code, text)
+
+
+def _github_line(level: str, place: tuple[str, int, int], title: str, text: str) -> str:
+    file, line, column = place
+    where = f"file={_property(file)},line={line},col={column}"
+    return f"::{level} {where},title={_property(title)}::{_data(text)}"
 
 
 def failure_lines(outcome: TestOutcome) -> Iterator[str]:

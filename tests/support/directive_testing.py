@@ -18,7 +18,7 @@ LOGINS = "[{plugin_sid: 1}, {at: 1s, plugin_sid: 2, repeat: 2}]"
 """Events that finish both stages of directive 1."""
 
 
-class Tested(NamedTuple):
+class CommandResult(NamedTuple):
     """What the command did."""
 
     code: int
@@ -49,20 +49,20 @@ class RunTests(NamedTuple):
 
     capsys: pytest.CaptureFixture[str]
 
-    def __call__(self, text: str | bytes, *options: str) -> Tested:
+    def __call__(self, text: str | bytes, *options: str) -> CommandResult:
         """With a file of this content."""
         content = text.encode() if isinstance(text, str) else text
         Path(FILE).write_bytes(content)
         return self.of(FILE, *options)
 
-    def of_one(self, events: str, more: str = "expect: []", *options: str) -> Tested:
+    def of_one(self, events: str, more: str = "expect: []", *options: str) -> CommandResult:
         """With one test of these events (YAML), and `more` keys of it; its result is JSON."""
         lines = "\n".join(f"    {line}" for line in (f"events: {events}", *more.splitlines()))
         return self(f"{HEAD}  - name: t\n{lines}\n", "--format", "json", *options)
 
-    def of(self, *arguments: str) -> Tested:
+    def of(self, *arguments: str) -> CommandResult:
         """With these paths and options; nothing that it prints is a traceback."""
-        result = Tested(cli.main(["test", *arguments]), *self.capsys.readouterr())
+        result = CommandResult(cli.main(["test", *arguments]), *self.capsys.readouterr())
         assert "Traceback" not in result.out + result.err
         return result
 
