@@ -10,11 +10,11 @@ from engine.errors import InvalidEventError
 from shards.config.config_folder import Config, ConfigReader, config_files
 from shards.config.problem import ProblemList
 from shards.directive_tests.coverage import Coverage
+from shards.directive_tests.coverage_replay import CoverageReplay
 from shards.directive_tests.loader import LoadedFile, LoadedTest
 from shards.directive_tests.outcome import Failure, RaisedAlarms, TestOutcome
 from shards.directive_tests.test_events import TestEvents
 from shards.directive_tests.test_file import parse_duration
-from shards.directive_tests.test_replay import CoverageReplay, TestReplay
 from shards.errors import PathError
 from shards.replay.event_replay import Replay
 from shards.replay.explaining_replay import ExplainingReplay
@@ -68,14 +68,14 @@ class TestRunner:
         if self._settings.coverage or self._settings.fail_under:
             folder = self.coverage[loaded.file.parent]
             folder.add_directives(config.directives)
-            replay: TestReplay = CoverageReplay(config, self._settings, folder)
+            replay: Replay = CoverageReplay(config, self._settings, folder)
         else:
-            replay = TestReplay(config, self._settings)
+            replay = Replay(config, self._settings)
         raised = RaisedAlarms()
         failures = list(_unknown_directives(loaded, config))
         try:
             failures += self._process(replay, loaded, raised.add)
-            raised.opened.update(replay.take_opened())
+            raised.opened.update(replay.opened)
             failures += raised.judge(loaded)
         except PathError as error:
             failures.append(Failure(*loaded.position, str(error)))

@@ -1,8 +1,4 @@
-"""A replay for tests: it knows which directives had events, and can record what they cover."""
-
-from collections.abc import Iterable
-
-from msgspec.structs import replace
+"""A replay that records what the events of tests cover."""
 
 from engine.correlation.backlog import Backlog
 from engine.correlation.correlator import Correlator
@@ -17,28 +13,15 @@ from shards.replay.event_replay import Replay
 from shards.settings.settings import Settings
 
 
-class TestReplay(Replay):
-    """As Replay."""
-
-    def _make_correlator(self, config: Config, options: Options) -> Correlator:
-        return Correlator(config.directives, self._assets, replace(options, count_matches=True))
-
-    def take_opened(self) -> Iterable[int]:
-        """The directives that have consumed events since the last call, and so opened backlogs."""
-        return self._correlator.take_matches()
-
-
-class CoverageReplay(TestReplay):
-    """As TestReplay; records what the events cover."""
+class CoverageReplay(Replay):
+    """As Replay; records what the events cover."""
 
     def __init__(self, config: Config, settings: Settings, coverage: Coverage) -> None:
         self._coverage = coverage
         super().__init__(config, settings)
 
     def _make_correlator(self, config: Config, options: Options) -> Correlator:
-        correlator = _CoverageCorrelator(
-            config.directives, self._assets, replace(options, count_matches=True)
-        )
+        correlator = _CoverageCorrelator(config.directives, self._assets, options)
         correlator.coverage = self._coverage
         correlator.listener = self._listen
         return correlator
