@@ -1,0 +1,64 @@
+"""The example of tests in docs/directives-as-code.md fails, passes and covers as the page shows."""
+
+import re
+from pathlib import Path
+
+import pytest
+from msgspec.structs import fields
+
+import cli
+from shards.directive_tests.test_file import DirectiveTest, DirectiveTestFile, Expectation
+from tests.support.pages import FENCE, first_column, read_page
+
+PAGE = "directives-as-code.md"
+FILES = ("assets_vpn.json", "directives_vpn.json", "vpn_test.yaml")
+
+pytestmark = pytest.mark.usefixtures("clean_process")
+
+
+def blocks() -> dict[str, str]:
+    """The blocks of the page by the word after their language."""
+    found = ((*kind.partition(" "), text) for kind, text in FENCE.findall(read_page(PAGE)))
+    return {name: text for _, _, name, text in found if name}
+
+
+def without_seconds(text: str) -> str:
+    return re.sub(r"(?<= in )([0-9.]+ s|…)$", "", text.strip())
+
+
+def test_the_example(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("vpn").mkdir()
+    shown = blocks()
+    for name in FILES:
+        Path("vpn", name).write_text(shown[name])
+    assert cli.main(["validate", "vpn"]) == 0
+    capsys.readouterr()
+
+    assert cli.main(["test", "vpn"]) == 1
+    assert without_seconds(capsys.readouterr().out) == without_seconds(shown["failure"])
+
+    directives = Path("vpn/directives_vpn.json")
+    directives.write_text(directives.read_text().replace('"timeout": 20,', '"timeout": 120,'))
+    assert cli.main(["test", "vpn", "--coverage"]) == 0
+    assert without_seconds(capsys.readouterr().out) == without_seconds(shown["coverage"])
+
+    with Path("vpn/vpn_test.yaml").open("a") as file:
+        file.write(shown["another test"])
+    assert cli.main(["test", "vpn", "--coverage"]) == 0
+    assert "stage 2" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("head", "type_"),
+    [
+        ("key of the file", DirectiveTestFile),
+        ("key of a test", DirectiveTest),
+        ("key of an expectation", Expectation),
+    ],
+)
+def test_each_key_is_documented(head: str, type_: type) -> None:
+    documented = first_column(read_page(PAGE), head)
+    assert set(documented) == {field.name for field in fields(type_)}
