@@ -61,4 +61,4 @@ def test_the_example(
 )
 def test_each_key_is_documented(head: str, type_: type) -> None:
     documented = first_column(read_page(PAGE), head)
-    assert set(documented) == {field.name for field in fields(type_)}
+    assert set(documented) == {field.encode_name for field in fields(type_)}
