@@ -8,11 +8,10 @@ from rich.text import Text
 
 from engine.explain.sentences import refusal_phrase
 from engine.explain.verdict import CONSUMED, Verdict
-from shards.commands.recordings import load_and_report, read_recordings, warn_of_times
+from shards.commands.recordings import open_recordings, read_recordings, warn_of_times
 from shards.commands.terminal import print_error, print_json
 from shards.config.config_folder import Config
-from shards.errors import PathError
-from shards.exit_codes import INVALID, NO_PATH
+from shards.exit_codes import INVALID
 from shards.replay.event_reader import EventReader
 from shards.replay.explaining_replay import ExplainedDirective, ExplainedEvent, ExplainingReplay
 from shards.safe_text import escape_control
@@ -32,15 +31,10 @@ _EVENTS_PER_TURN = 100
 def run(settings: Settings, names: list[str]) -> int:
     """Replay the files, print what became of the events, and return the exit code."""
     selected = selected_directives(settings.directive)
-    try:
-        reader = EventReader(names, settings)
-        config = load_and_report(settings)
-    except PathError as error:
-        print_error(str(error))
-        return NO_PATH
-    if config is None:
-        print_error("nothing was explained: the config has faults")
-        return INVALID
+    opened = open_recordings(settings, names, "nothing was explained")
+    if isinstance(opened, int):
+        return opened
+    reader, config = opened
     if unknown := _unknown(selected, config):
         print_error(f"{settings.config_dir} has no directive {unknown} that is enabled")
         return INVALID

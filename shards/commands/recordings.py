@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from shards.commands.terminal import print_error, progress
 from shards.config.config_folder import Config, load_config
+from shards.errors import PathError
+from shards.exit_codes import INVALID, NO_PATH
 from shards.ipc.memory import tune_memory
 from shards.replay.event_reader import EventReader
 from shards.replay.event_replay import Replay
@@ -25,6 +27,25 @@ def load_and_report(settings: Settings) -> Config | None:
     if unlisted := problems.unlisted:
         print_error(unlisted)
     return config
+
+
+def open_recordings(
+    settings: Settings, names: list[str], consequence: str
+) -> tuple[EventReader, Config] | int:
+    """What reads the files, and the config of the settings' folder; the exit code if either fails.
+
+    Prints why, and `consequence` if it is the config: `nothing was counted`.
+    """
+    try:
+        reader = EventReader(names, settings)
+        config = load_and_report(settings)
+    except PathError as error:
+        print_error(str(error))
+        return NO_PATH
+    if config is None:
+        print_error(f"{consequence}: the config has faults")
+        return INVALID
+    return reader, config
 
 
 def read_recordings(reader: EventReader, process: Callable[[RecordedEvent], None]) -> None:

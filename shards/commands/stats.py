@@ -1,12 +1,9 @@
 """The stats command: which directives recorded events reach, and which events none is for."""
 
-from shards.commands.recordings import load_and_report, read_recordings
+from shards.commands.recordings import open_recordings, read_recordings
 from shards.commands.stats_summary import StatsSummary, print_stats
 from shards.commands.terminal import print_error, print_json
-from shards.errors import PathError
-from shards.exit_codes import INVALID, NO_PATH
 from shards.replay.directive_stats import StatsCollector
-from shards.replay.event_reader import EventReader
 from shards.replay.event_replay import Replay
 from shards.replay.tracked_replay import TrackedReplay
 from shards.replay.unmatched_events import UnmatchedEvents
@@ -16,15 +13,10 @@ from shards.sources.recorded_event import RecordedEvent
 
 def run(settings: Settings, names: list[str]) -> int:
     """Replay the files, print the counts, and return the exit code."""
-    try:
-        reader = EventReader(names, settings)
-        config = load_and_report(settings)
-    except PathError as error:
-        print_error(str(error))
-        return NO_PATH
-    if config is None:
-        print_error("nothing was counted: the config has faults")
-        return INVALID
+    opened = open_recordings(settings, names, "nothing was counted")
+    if isinstance(opened, int):
+        return opened
+    reader, config = opened
     replay = Replay(config, settings, count_matches=True)
     collector = StatsCollector(config, TrackedReplay(replay), UnmatchedEvents())
 

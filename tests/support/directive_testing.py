@@ -1,6 +1,5 @@
 """The test command on a small company (see replaying), run in a folder of its own."""
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,8 @@ import pytest
 from loguru import logger
 
 import cli
-from tests.support.replaying import Json, write_config
+from tests.support.commands import Ran
+from tests.support.replaying import write_config
 
 FILE = "conf/a_test.yaml"
 HEAD = "defaults: {plugin_id: 1001, src_ip: 192.0.2.1, dst_ip: 10.0.0.1}\ntests:\n"
@@ -18,18 +18,8 @@ LOGINS = "[{plugin_sid: 1}, {at: 1s, plugin_sid: 2, repeat: 2}]"
 """Events that finish both stages of directive 1."""
 
 
-class CommandResult(NamedTuple):
+class CommandResult(Ran):
     """What the command did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Json:
-        """What --format json said."""
-        document: Json = json.loads(self.out)
-        return document
 
     @property
     def messages(self) -> list[str]:
