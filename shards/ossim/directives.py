@@ -202,7 +202,7 @@ def _paths(element: Element, above: _Path, reports: _RuleReports) -> Iterator[_P
 def _is_long_enough(path: _Path, report: PlaceReport) -> bool:
     if len(path) > 1:
         return True
-    message = "has one rule: a directive needs two or more; an alarm on one event needs no backend"
+    message = "has one rule and none below it: a directive has two stages or more"
     report.fail("rule", "single-rule", message)
     return False
 
