@@ -124,8 +124,8 @@ def test_numbers_that_take_long_to_compute_are_texts(value: str, run_tests: RunT
 
 
 EVENT_FAULTS = {
-    "plugin_sidd: 1": ("4:28", "plugin_sidd", "not a known key of an event; the nearest known one"),
-    "<<: 1": ("4:19", "<<", "is not a known key of an event; merging is not supported"),
+    "plugin_sidd: 1": ("4:15", "plugin_sidd", "not a known key of an event; the nearest known one"),
+    "<<: 1": ("4:15", "<<", "is not a known key of an event; merging is not supported"),
     "at: [1]": ("4:19", "at", "is a list, must be a whole number or a text"),
     "at: soon": ("4:19", "at", "is 'soon', must be seconds, or a text like 90s, 5m, 1h30m, 2d"),
     "at: -1": ("4:19", "at", "is -1, must be from 0 s to ten years"),
@@ -250,7 +250,7 @@ tests:
     expect: [{directive: 1, stagess: []}]
 """
     places = [problem.split(" ")[0] for problem in run_tests(text).problems]
-    expected = ["3:5", "4:12", "6:20", "6:27", "6:40", "7:38"]
+    expected = ["3:5", "4:5", "6:15", "6:27", "6:40", "7:29"]
     assert sorted(place.removeprefix(f"{FILE}:").rstrip(":") for place in places) == expected
 
 
