@@ -81,7 +81,7 @@ def _outcomes(
         if show and test.file != file:
             start = "" if file is None else "\n"
             file = test.file
-            console.print(f"{start}{escape_control(str(file))} ", end="", markup=False)
+            console.print(Text(f"{start}{escape_control(str(file))} "), end="", soft_wrap=True)
         outcome = runner.run(test, config)
         if show:
             mark = Text("F", "bold red") if outcome.failures else Text(".", "green")

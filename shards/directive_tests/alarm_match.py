@@ -1,6 +1,6 @@
 """Compares the values of an alarm with those that a test expects."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -8,6 +8,7 @@ import msgspec
 from engine.alarm import AlarmRecord
 from shards.directive_tests.test_file import Expectation
 
+Values = Mapping[str, Any]
 _SHOWN_CHARACTERS = 300
 """Characters of a value in a message."""
 
@@ -31,14 +32,21 @@ def describe_expected(expected: Expectation) -> str:
     return ", ".join(f"{name} {_shown(value)}" for name, value in given.items())
 
 
-def differences(expected: Expectation, alarm: AlarmRecord) -> list[str]:
-    """Each value of an alarm that is not as expected, in words."""
+def values_of(alarm: AlarmRecord) -> Values:
+    """The values of an alarm that a test may expect."""
+    return {**msgspec.to_builtins(alarm), "stages": stages_of(alarm)}
+
+
+def wanted_of(expected: Expectation) -> Values:
+    """The values that an alarm must have."""
     given = msgspec.to_builtins(expected)
-    for name in ("directive", "count"):
-        given.pop(name, None)
-    real = {**msgspec.to_builtins(alarm), "stages": stages_of(alarm)}
+    return {name: value for name, value in given.items() if name not in ("directive", "count")}
+
+
+def differences(wanted_values: Values, real: Values) -> list[str]:
+    """Each value of an alarm that is not as wanted, in words."""
     found: list[str] = []
-    for name, wanted in given.items():
+    for name, wanted in wanted_values.items():
         if name == "rules":
             found += _rule_differences(wanted, real["rules"])
         elif not _equal(name, wanted, real.get(name, ())):

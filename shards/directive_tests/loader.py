@@ -106,7 +106,9 @@ def load_file(path: Path, problems: ProblemList) -> LoadedFile:
         return LoadedFile(path)
     faults = problems.faults
     for finding in find_faults(document.value):
-        _add(problems, path, document.position(finding.path), finding)
+        is_of_key = finding.code == "unknown-field"
+        position = document.key_position if is_of_key else document.position
+        _add(problems, path, position(finding.path), finding)
     if problems.faults > faults:
         return LoadedFile(path)
     file = msgspec.convert(document.value, DirectiveTestFile)

@@ -8,7 +8,14 @@ from msgspec import Struct
 
 from engine.alarm import AlarmRecord
 from engine.correlation.outputs import Outputs
-from shards.directive_tests.alarm_match import describe, describe_expected, differences
+from shards.directive_tests.alarm_match import (
+    Values,
+    describe,
+    describe_expected,
+    differences,
+    values_of,
+    wanted_of,
+)
 from shards.directive_tests.loader import LoadedTest
 from shards.directive_tests.test_file import Expectation
 
@@ -16,6 +23,8 @@ MAX_SHOWN = 5
 """Alarms that a failure shows."""
 MAX_ALARMS = 10_000
 """Alarms of one test that are kept; a test with more fails."""
+
+_Alarm = tuple[AlarmRecord, Values]
 
 
 class Failure(Struct, frozen=True):
@@ -65,19 +74,20 @@ class RaisedAlarms:
         if self.too_many:
             yield Failure(line, column, f"there are more than {MAX_ALARMS:,} alarms")
             return
-        left: defaultdict[int, list[AlarmRecord]] = defaultdict(list)
+        left: defaultdict[int, list[_Alarm]] = defaultdict(list)
         for directive, alarm in self._alarms.values():
-            left[directive].append(alarm)
+            left[directive].append((alarm, values_of(alarm)))
         shown = set()
         for expected, place in zip(loaded.test.expect, loaded.expectations, strict=True):
             alarms = left[expected.directive]
-            others = [alarm for alarm in alarms if differences(expected, alarm)]
+            wanted = wanted_of(expected)
+            others = [one for one in alarms if differences(wanted, one[1])]
             left[expected.directive] = others
             if (found := len(alarms) - len(others)) != expected.count:
                 shown.add(expected.directive)
                 yield _wrong_number(expected, place, found, others)
         for directive in () if loaded.test.other == "allowed" else sorted(left.keys() - shown):
-            for alarm in left[directive]:
+            for alarm, _ in left[directive]:
                 message = f"an alarm that nothing expects: {describe(directive, alarm)}"
                 yield Failure(line, column, message, (directive,))
         for directive in sorted(set(loaded.test.never) & self.opened):
@@ -86,12 +96,13 @@ class RaisedAlarms:
 
 
 def _wrong_number(
-    expected: Expectation, place: tuple[int, int], found: int, others: list[AlarmRecord]
+    expected: Expectation, place: tuple[int, int], found: int, others: list[_Alarm]
 ) -> Failure:
     number = f"{expected.count:,} alarm{'' if expected.count == 1 else 's'}"
     message = f"expected {number} with {describe_expected(expected)}, got {found:,}"
     if found < expected.count and others:
-        different = [(differences(expected, alarm), alarm) for alarm in others]
+        wanted = wanted_of(expected)
+        different = [(differences(wanted, values), alarm) for alarm, values in others]
         different.sort(key=lambda item: len(item[0]))
         for words, alarm in different[:MAX_SHOWN]:
             message += f"\n  {describe(expected.directive, alarm)}: {'; '.join(words)}"

@@ -26,7 +26,7 @@ NUMBER = "{n}"
 """In a text of an event it stands for the number of the repeat, from 1; `{{n}}` is that text."""
 StageStatus = Literal["finished", "timeout", "open", "none"]
 """A stage of an alarm; `open`: its current one; `none`: not reached."""
-_Size = Meta(max_length=1000)
+_Size = Meta(max_length=200)
 _SizeOfMany = Meta(min_length=1, max_length=10_000)
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}

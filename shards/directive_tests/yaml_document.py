@@ -42,6 +42,7 @@ class YamlDocument:
     def __init__(self, path: Path) -> None:
         """Read a file; PathError if it cannot be read, YamlError if it is not such a document."""
         self._positions: dict[DocumentPath, Position] = {}
+        self._key_positions: dict[DocumentPath, Position] = {}
         self._values = 0
         node = _compose(_read(path))
         self.value = None if node is None else self._convert(node, ())
@@ -51,6 +52,10 @@ class YamlDocument:
         while path and path not in self._positions:
             path = path[:-1]
         return self._positions.get(path, (1, 1))
+
+    def key_position(self, path: DocumentPath) -> Position:
+        """Where the last key of a path is; that of its value if it is none."""
+        return self._key_positions.get(path) or self.position(path)
 
     def _convert(self, node: Node, path: DocumentPath) -> Any:
         position = _position(node.start_mark)
@@ -76,6 +81,7 @@ class YamlDocument:
                 raise YamlError("a key must be a text", position)
             if key.value in found:
                 raise YamlError(f"the key {key.value[:50]!r} is there twice", position)
+            self._key_positions[(*path, key.value)] = position
             found[key.value] = self._convert(value, (*path, key.value))
         return found
 
