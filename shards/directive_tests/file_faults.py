@@ -83,7 +83,7 @@ def _unknown(name: str, known: Mapping[str, FieldInfo], owner: str) -> Finding:
     if name == "<<":
         hint = "; merging is not supported, defaults has the values that all events share"
     message = f"is not a known key of {owner}{hint}"
-    return Finding("bad-test", message, (name,), field=name[:64])
+    return Finding("unknown-field", message, (name,), field=name[:64])
 
 
 def _field_faults(value: Any, owner: Any, field: FieldInfo) -> Iterator[Finding]:
