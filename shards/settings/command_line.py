@@ -62,7 +62,7 @@ def parse_command(
 ) -> ParsedCommand:
     """The settings and operands of a command, from canonical arguments; UsageError if invalid."""
     parser = _make_parser(command)
-    given = parser.parse_args(arguments, env_vars=set_variables(environ))
+    given = parser.parse_args(_options_first(arguments), env_vars=set_variables(environ))
     settings = settings_of(command.name)
     texts = {s: text for s in settings if (text := getattr(given, s.name)) is not None}
     origins = {s.name: _find_origin(parser, s) if s in texts else Origin() for s in settings}
@@ -199,7 +199,7 @@ def _find_origin(parser: _Parser, setting: Setting) -> Origin:
 
 
 def canonical_arguments(arguments: Sequence[str]) -> list[str]:
-    """The arguments with the spelling of `--help`, and switches always as --x=true|false."""
+    """The arguments with the spelling of `--help`, and settings always as --x=value."""
     rest, done = list(arguments), []
     while rest and rest[0] != "--":
         done.append(_canonical_option(rest.pop(0), rest))
@@ -211,12 +211,54 @@ def _canonical_option(token: str, following: list[str]) -> str:
     if setting := _SPELLINGS.get(spelling):
         if setting.is_switch and not equals:
             equals, value = "=", _take_switch_value(following)
+        elif not equals and following and not _is_option(following[0]):
+            equals, value = "=", following.pop(0)
         return f"{setting.flag}{equals}{value}"
     if setting := _NEGATIONS.get(token):
         return f"{setting.flag}=false"
     if setting := _SPELLINGS.get(token[:2]):
         return f"{setting.flag}={token[2:]}"  # -nNAME
     return token
+
+
+def _is_option(token: str) -> bool:
+    return token.startswith("-") and token != "-"
+
+
+def _options_first(arguments: Sequence[str]) -> list[str]:
+    """Canonical arguments with the operands last: argparse does not find those between options.
+
+    A list that is given several times is one list of all values.
+    """
+    options: list[str] = []
+    operands: list[str] = []
+    rest = list(arguments)
+    while rest and rest[0] != "--":
+        token = rest.pop(0)
+        if not _is_option(token):
+            operands.append(token)
+        elif token == SETTINGS_FILE and rest:
+            options += [token, rest.pop(0)]
+        else:
+            options.append(token)
+    operands += rest[1:]
+    end = ["--"] if any(map(_is_option, operands)) else []
+    return _with_joined_lists(options) + end + operands
+
+
+def _with_joined_lists(options: list[str]) -> list[str]:
+    joined: list[str] = []
+    places: dict[str, int] = {}
+    for option in options:
+        flag, equals, value = option.partition("=")
+        setting = _SPELLINGS.get(flag)
+        if equals and setting is not None and setting.type is tuple:
+            if flag in places:
+                joined[places[flag]] += f",{value}"
+                continue
+            places[flag] = len(joined)
+        joined.append(option)
+    return joined
 
 
 def _take_switch_value(following: list[str]) -> str:

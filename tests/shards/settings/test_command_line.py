@@ -88,6 +88,24 @@ def test_after_two_dashes_all_are_operands() -> None:
     assert parsed.operands == ["-n", "--alarms"]
 
 
+def test_options_may_stand_between_operands() -> None:
+    words = ["a", "--alarms", "b", "--node", "n1", "-", "--log-dir", "logs", "--", "--c"]
+    parsed = parse_command(REPLAY, canonical_arguments(words), {})
+    assert parsed.operands == ["a", "b", "-", "--c"]
+    assert (parsed.settings.node, parsed.settings.log_dir.name) == ("n1", "logs")
+
+
+def test_a_settings_file_may_stand_between_operands(file: Path) -> None:
+    words = ["a", "--settings", str(file), "b"]
+    parsed = parse_command(REPLAY, canonical_arguments(words), {})
+    assert parsed.operands == ["a", "b"]
+    assert parsed.settings.node == "from-file"
+
+
+def test_a_list_may_be_given_in_parts() -> None:
+    assert settings("--tags", "A,B", "--node=n", "--tags=C", "-t", "D").tags == ("A", "B", "C", "D")
+
+
 @pytest.mark.parametrize("line", ["tags: A b, C", "tags = [A b, C]", 'tags: ["A b", "C"]'])
 def test_lists_in_the_file(line: str, tmp_path: Path) -> None:
     (tmp_path / "s").write_text(line + "\n")
