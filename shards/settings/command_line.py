@@ -242,7 +242,8 @@ def _options_first(arguments: Sequence[str]) -> list[str]:
         else:
             options.append(token)
     operands += rest[1:]
-    end = ["--"] if any(map(_is_option, operands)) else []
+    without_value = bool(options) and "=" not in options[-1]  # it must not take an operand
+    end = ["--"] if without_value or any(map(_is_option, operands)) else []
     return _with_joined_lists(options) + end + operands
 
 
