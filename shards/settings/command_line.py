@@ -238,7 +238,7 @@ def _options_first(arguments: Sequence[str]) -> list[str]:
         if not _is_option(token):
             operands.append(token)
         elif token == SETTINGS_FILE and rest:
-            options += [token, rest.pop(0)]
+            options.append(f"{token}={rest.pop(0)}")
         else:
             options.append(token)
     operands += rest[1:]
