@@ -45,6 +45,12 @@ def refusal_phrase(refusal: Refusal) -> str:
     return f"{verb} another {noun} than {wants} {text if rule != wants else ''}".rstrip()
 
 
+def shown_value(refusal: Refusal) -> str:
+    """The value of the refused event, for people; "" if it has none."""
+    no_port = refusal.field in ("port_from", "port_to") and refusal.got == "0"
+    return "0 (no port)" if no_port else refusal.got
+
+
 def _beginning(summary: DirectiveSummary, alarms: int) -> str:
     stages = _all_stages(len(summary.compiled.rules))
     finished = summary.finished
@@ -72,6 +78,11 @@ def _rest(summary: DirectiveSummary, alarms: int) -> Iterator[str]:
         yield _risk_of(summary.compiled)
         return
     yield from _how_far(summary)
+    if summary.repeated:
+        yield f"{_were(summary.repeated, 'repeated event')} not counted (--repeat-window)."
+    if summary.whitelisted:
+        dropped = _were(summary.whitelisted, "event of its kinds", "events of its kinds")
+        yield f"{dropped} dropped: the source is in a whitelisted asset."
     if summary.unasked:
         yield "There were too many backlogs to ask all of them about each event."
 
@@ -84,8 +95,8 @@ def _how_far(summary: DirectiveSummary) -> Iterator[str]:
             yield f"The furthest of its {summary.opened:,} backlogs got to stage {best[1].stage}."
         yield from _of_stage(best[1], best[0])
     elif summary.opened:
-        opened = _were(summary.opened, "backlog")
-        yield f"{opened} opened. {_nothing_came(summary.compiled, 2)}"
+        yield f"{_were(summary.opened, 'backlog')} opened."
+        yield from _nothing_came(summary.compiled, StageEvents(2))
     else:
         yield from _never_opened(summary)
 
@@ -103,7 +114,7 @@ def _of_stage(events: StageEvents, backlog: Backlog) -> Iterator[str]:
     """The events that came for the stage at which the backlog is, and what is missing."""
     record = backlog.compiled.rules[events.stage - 1].record
     if not events.came:
-        yield _nothing_came(backlog.compiled, events.stage)
+        yield from _nothing_came(backlog.compiled, events)
         return
     came = _count(events.came, "event")
     yield f"{came} came for stage {events.stage}, {_were(record.occurrence)} needed."
@@ -113,35 +124,38 @@ def _of_stage(events: StageEvents, backlog: Backlog) -> Iterator[str]:
         late = f"{shortest:,} s" if shortest == longest else f"{shortest:,} to {longest:,} s"
         yield f"{events.late_events:,} came {late} after the timeout ({record.timeout} s)."
     if events.sticky_seen:
-        sticky = record.sticky_different
-        yield f"{events.sticky_seen:,} had a value that was there (sticky_different is {sticky})."
+        sticky = f"(sticky_different is {record.sticky_different})"
+        yield f"{events.sticky_seen:,} had a value that was counted before {sticky}."
     if events.out_of_order:
-        yield f"{events.out_of_order:,} came out of order, before the end of the stage before."
+        yield f"{events.out_of_order:,} came out of order, before the end of the previous stage."
     yield f"{_were(events.taken)} taken." if events.taken else "None was taken."
 
 
 def _never_opened(summary: DirectiveSummary) -> Iterator[str]:
-    opening, record = summary.opening, summary.compiled.rules[0].record
+    opening = summary.opening
     if opening.came:
         yield f"{_count(opening.came, 'event')} came for stage 1, none opened a backlog."
         yield from _refusals(opening.refused)
         return
-    yield _nothing_came(summary.compiled, 1)
-    if summary.same_plugin:
-        sids = summary.other_sids.most_common(_SHOWN)
+    yield from _nothing_came(summary.compiled, opening)
+
+
+def _nothing_came(compiled: CompiledDirective, events: StageEvents) -> Iterator[str]:
+    """That no event came for a stage; of its plugin, the plugin_sids that came instead."""
+    record = compiled.rules[events.stage - 1].record
+    yield f"No event came for stage {events.stage} ({_kind(record)})."
+    if events.same_plugin:
+        sids = events.other_sids.most_common(_SHOWN)
         counted = [f"{sid} ({n:,})" if len(sids) > 1 else sid for sid, n in sids]
-        number = _count(summary.same_plugin, "event")
+        number = _count(events.same_plugin, "event")
         yield f"{number} of plugin_id {record.plugin_id} had plugin_sid {', '.join(counted)}."
-
-
-def _nothing_came(compiled: CompiledDirective, stage: int) -> str:
-    return f"No event came for stage {stage} ({_kind(compiled.rules[stage - 1].record)})."
 
 
 def _refusals(refused: list[RefusedEvents]) -> Iterator[str]:
     for one in refused[:_SHOWN]:
         refusal = one.refusal
-        example = f", as {refusal.got}" if refusal.got and refusal.rule == refusal.wants else ""
+        got = shown_value(refusal) if refusal.rule == refusal.wants else ""
+        example = f", such as {got}" if got else ""
         yield f"{one.events:,} {refusal_phrase(refusal)}{example}."
     if more := sum(one.events for one in refused[_SHOWN:]):
         yield f"{more:,} did not meet other conditions."
@@ -159,10 +173,10 @@ def _some(values: tuple[int, ...] | tuple[str, ...]) -> str:
     return f"{shown}, …" if len(values) > _SHOWN else shown
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def _count(number: int, noun: str, nouns: str = "") -> str:
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
 
 
-def _were(number: int, noun: str = "") -> str:
-    counted = _count(number, noun) if noun else f"{number:,}"
+def _were(number: int, noun: str = "", nouns: str = "") -> str:
+    counted = _count(number, noun, nouns) if noun else f"{number:,}"
     return f"{counted} was" if number == 1 else f"{counted} were"

@@ -36,6 +36,10 @@ class StageEvents:
         self.late: list[int] = []
         """The shortest and the longest time after the timeout, in seconds."""
         self.late_events = 0
+        self.same_plugin = 0
+        """Events with the plugin of the stage, and a plugin_sid that it does not have."""
+        self.other_sids: Counter[str] = Counter()
+        """Their plugin_sids, the first MAX_REFUSALS."""
         self._refused: dict[tuple[str, str], list[Refusal]] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
 
@@ -68,6 +72,14 @@ class StageEvents:
             case "no_match" if verdict.refusal is not None:
                 self._add_refusal(verdict.refusal)
 
+    def add_other_kind(self, refusal: Refusal) -> None:
+        """Add an event that did not come for the stage: count it if only its plugin_sid differs."""
+        if refusal.field != "plugin_sid":
+            return
+        self.same_plugin += 1
+        if refusal.got in self.other_sids or len(self.other_sids) < MAX_REFUSALS:
+            self.other_sids[refusal.got] += 1
+
     def _add_refusal(self, refusal: Refusal) -> None:
         key = (refusal.field, refusal.wants)
         if key not in self._counts and len(self._counts) >= MAX_REFUSALS:
@@ -80,8 +92,9 @@ class DirectiveSummary:
     """What became of one directive, verdict by verdict.
 
     `events`: those on which there were verdicts; `opened`, `finished`: backlogs; `repeated`:
-    events that had been taken before; `other_sids`: of events with its plugin and another sid;
-    `unasked`: number of times that an open backlog was not asked about an event.
+    events that had been taken before; `whitelisted`: events for one of its stages that were dropped
+    since they come from a whitelisted asset; `unasked`: number of times that an open backlog was
+    not asked about an event.
     """
 
     def __init__(self, compiled: CompiledDirective) -> None:
@@ -90,9 +103,8 @@ class DirectiveSummary:
         self.opened = 0
         self.finished = 0
         self.repeated = 0
+        self.whitelisted = 0
         self.unasked = 0
-        self.same_plugin = 0
-        self.other_sids: Counter[str] = Counter()
         self.opening = StageEvents(1)
         self._followed: dict[Backlog, StageEvents] = {}
         self.furthest: tuple[Backlog, StageEvents] | None = None
@@ -122,22 +134,28 @@ class DirectiveSummary:
         refusal = verdict.refusal
         if refusal is None or refusal.field not in TYPE_FIELDS:
             self.opening.add(verdict)
-        elif refusal.field == "plugin_sid":
-            self.same_plugin += 1
-            if refusal.got in self.other_sids or len(self.other_sids) < MAX_REFUSALS:
-                self.other_sids[refusal.got] += 1
+        else:
+            self.opening.add_other_kind(refusal)
 
     def _add_of_backlog(self, backlog: Backlog, verdict: Verdict) -> None:
-        if verdict.refusal is not None and verdict.refusal.field in TYPE_FIELDS:
+        refusal = verdict.refusal
+        if refusal is not None and refusal.field in TYPE_FIELDS:
+            if refusal.field == "plugin_sid":
+                self._events_of(backlog, verdict.stage).add_other_kind(refusal)
             return
-        events = self._followed.get(backlog)
-        if events is None or events.stage != verdict.stage:
-            if verdict.verdict == "revisited":
-                return
-            events = self._follow(backlog, verdict.stage)
+        if verdict.verdict == "revisited":
+            return
+        events = self._events_of(backlog, verdict.stage)
         events.add(verdict)
         if verdict.verdict == "finished":
             self._finish(backlog, events)
+
+    def _events_of(self, backlog: Backlog, stage: int) -> StageEvents:
+        """The events of the present stage of a backlog."""
+        events = self._followed.get(backlog)
+        if events is None or events.stage != stage:
+            events = self._follow(backlog, stage)
+        return events
 
     def _finish(self, backlog: Backlog, events: StageEvents) -> None:
         """The event that is about to be correlated finishes the stage of a backlog."""

@@ -6,7 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from engine.explain.sentences import refusal_phrase
+from engine.explain.sentences import refusal_phrase, shown_value
+from engine.explain.summary import TYPE_FIELDS
 from engine.explain.verdict import CONSUMED, Verdict
 from shards.commands.recordings import open_recordings, read_recordings, warn_of_times
 from shards.commands.terminal import print_error, print_json
@@ -79,7 +80,7 @@ def _document(replay: ExplainingReplay) -> dict[str, Any]:
     """The explanation for programs; docs/explain.md describes it."""
     return {
         "events_received": replay.ledger.events.received,
-        "invalid": replay.ledger.events.invalid,
+        "invalid": replay.invalid,
         "unmatched": replay.ledger.events.unmatched,
         "whitelisted": replay.ledger.events.whitelisted,
         "directives": replay.directives(),
@@ -117,10 +118,11 @@ def _headline(directive: ExplainedDirective) -> Text:
 
 def _totals(replay: ExplainingReplay) -> str:
     events = replay.ledger.events
-    invalid = sum(events.invalid.values())
+    invalid = replay.invalid.total()
+    concern = events.routed - replay.ledger.deliveries.invalid.total()
     return (
         f"{_count(events.received, 'event', 'events')}: "
-        f"{_count(events.routed, 'concerns', 'concern')} a directive, "
+        f"{_count(concern, 'concerns', 'concern')} a directive, "
         f"{_count(events.unmatched, 'concerns', 'concern')} none, "
         f"{_count(events.whitelisted, 'is', 'are')} from whitelisted assets, {invalid:,} invalid"
     )
@@ -133,11 +135,19 @@ def _count(number: int, one: str, many: str) -> str:
 def _event_lines(event: ExplainedEvent) -> Iterator[Text]:
     """The event, and a line for each verdict on it."""
     yield Text(escape_control(f"{event.event_id or event.place} {event.timestamp}"), "bold")
-    for verdict in event.verdicts[:MAX_VERDICTS]:
-        where = _place(verdict, event.verdicts)
+    verdicts = [one for one in event.verdicts if not _is_of_another_stage(one, event.verdicts)]
+    for verdict in verdicts[:MAX_VERDICTS]:
+        where = _place(verdict, verdicts)
         yield Text.assemble(f"  {where}", (escape_control(describe(verdict)), _style(verdict)))
-    if more := event.more + max(0, len(event.verdicts) - MAX_VERDICTS):
+    if more := event.more + max(0, len(verdicts) - MAX_VERDICTS):
         yield Text(f"  … and {_count(more, 'more verdict', 'more verdicts')}")
+
+
+def _is_of_another_stage(verdict: Verdict, verdicts: Iterable[Verdict]) -> bool:
+    """Whether it only says that an event which backlogs were asked about is not one for stage 1."""
+    if verdict.backlog or verdict.refusal is None or verdict.refusal.field not in TYPE_FIELDS:
+        return False
+    return any(one.backlog and one.directive == verdict.directive for one in verdicts)
 
 
 def _place(verdict: Verdict, verdicts: Iterable[Verdict]) -> str:
@@ -160,7 +170,7 @@ def describe(verdict: Verdict) -> str:
     """What became of an event, in words."""
     if verdict.refusal is not None:
         met = f"{verdict.refusal.met} of {verdict.refusal.conditions} conditions met"
-        got = verdict.refusal.got or "nothing"
+        got = shown_value(verdict.refusal) or "nothing"
         return f"no match: it {refusal_phrase(verdict.refusal)}, got {got}; {met}"
     of = f" ({verdict.count} of {verdict.needed})"
     return {
@@ -173,6 +183,6 @@ def describe(verdict: Verdict) -> str:
         "revisited": "taken at an earlier stage (all_rules_always_active)",
         "repeated": "a repeat: the directive has taken this event before",
         "sticky_seen": f"not counted{of}: sticky_different wants a new value",
-        "out_of_order": f"out of order: {verdict.seconds} s before the end of the stage before",
+        "out_of_order": f"out of order: {verdict.seconds} s before the end of the previous stage",
         "expired_before": f"too late: {verdict.seconds} s after the timeout of the stage",
     }[verdict.verdict]

@@ -1,6 +1,6 @@
 """Recorded events through a correlator that explains what becomes of each."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -10,7 +10,7 @@ from msgspec import Struct
 from engine.correlation.correlator import Correlator
 from engine.correlation.outputs import Outputs
 from engine.errors import InvalidEventError
-from engine.event import NormalizedEvent, decode_event
+from engine.event import NormalizedEvent, decode_event, decode_timed_routing_key
 from engine.explain.explainer import DirectiveVerdicts
 from engine.explain.explaining_correlator import ExplainingCorrelator
 from engine.explain.rule_checks import MAX_TEXT
@@ -46,10 +46,10 @@ class ExplainedDirective(Struct, frozen=True):
     """What became of one directive.
 
     `events`: those on which it had a verdict; `opened`, `finished`: backlogs; `alarms`: those
-    written; `stage` of `stages`: the one that its furthest backlog is at, with `taken` of `needed`
-    events, and what held up the others that came for it. `late_seconds`: the shortest and the
-    longest time after the timeout. `unasked`: how often an open backlog was not asked about an
-    event, since there are too many.
+    written; `whitelisted`: events for it that were dropped; `stage` of `stages`: the one that its
+    furthest backlog is at, with `taken` of `needed` events, and what held up the others that came
+    for it. `late_seconds`: the shortest and the longest time after the timeout. `unasked`: how
+    often an open backlog was not asked about an event, since there are too many.
     """
 
     directive: int
@@ -60,6 +60,7 @@ class ExplainedDirective(Struct, frozen=True):
     finished: int
     alarms: int
     repeated: int
+    whitelisted: int
     stage: int
     stages: int
     needed: int
@@ -92,6 +93,9 @@ class ExplainingReplay(Replay):
         self._alarm_count = 0
         self._verdicts: list[DirectiveVerdicts] = []
         """Those on the present event."""
+        for directive in selected:
+            if self._explaining.backlogs_of(directive) is not None:
+                self._summary(directive)
 
     def _make_correlator(self, config: Config, options: Options) -> Correlator:
         self._explaining = ExplainingCorrelator(
@@ -119,12 +123,21 @@ class ExplainingReplay(Replay):
             for name, count in zip(_WHOLE_EVENT, before, strict=True)
             if getattr(events, name) > count
         ]
-        if whole and self._selected:
+        if events.whitelisted > before[1]:
+            self._count_whitelisted(recorded)
+        elif whole and self._selected:
             self._explain_unrouted(recorded)
         self._keep(recorded, whole + [one for found in self._verdicts for _, one in found.verdicts])
 
+    def _count_whitelisted(self, recorded: RecordedEvent) -> None:
+        """Count an event that was dropped with the directives that it concerns."""
+        key = recorded.key or decode_timed_routing_key(recorded.raw)
+        for directive in self.concerned_by(key):
+            if not self._selected or directive in self._selected:
+                self._summary(directive).whitelisted += 1
+
     def _explain_unrouted(self, recorded: RecordedEvent) -> None:
-        """What the selected directives would have made of an event that no shard gets."""
+        """What the selected directives make of an event that has no key of a rule."""
         try:
             event = decode_event(recorded.raw, [], recorded.time)
         except InvalidEventError:
@@ -133,12 +146,16 @@ class ExplainingReplay(Replay):
 
     def _add_to_summaries(self, verdicts: Iterable[DirectiveVerdicts]) -> None:
         for found in verdicts:
-            summary = self._summaries.get(found.directive)
-            if summary is None:
-                backlogs = self._explaining.backlogs_of(found.directive)
-                assert backlogs is not None
-                summary = self._summaries[found.directive] = DirectiveSummary(backlogs.compiled)
-            summary.add(found)
+            self._summary(found.directive).add(found)
+
+    def _summary(self, directive: int) -> DirectiveSummary:
+        """What became of a directive so far."""
+        summary = self._summaries.get(directive)
+        if summary is None:
+            backlogs = self._explaining.backlogs_of(directive)
+            assert backlogs is not None
+            summary = self._summaries[directive] = DirectiveSummary(backlogs.compiled)
+        return summary
 
     def _keep(self, recorded: RecordedEvent, verdicts: list[Verdict]) -> None:
         """Keep an event with the verdicts on it, unless there are too many, or it is not meant."""
@@ -166,8 +183,13 @@ class ExplainingReplay(Replay):
                 self._alarm_count += 1
         return outputs
 
+    @property
+    def invalid(self) -> Counter[str]:
+        """Number of invalid events by reason, of those too whose key is valid."""
+        return self.ledger.events.invalid + self.ledger.deliveries.invalid
+
     def directives(self) -> list[ExplainedDirective]:
-        """What became of each directive that had a verdict, in the order of their ids."""
+        """What became of the selected directives, and those that an event concerned, by id."""
         return [
             _explained(self._summaries[id_], len(self._alarms[id_]))
             for id_ in sorted(self._summaries)
@@ -204,6 +226,7 @@ def _explained(summary: DirectiveSummary, alarms: int) -> ExplainedDirective:
         finished=summary.finished,
         alarms=alarms,
         repeated=summary.repeated,
+        whitelisted=summary.whitelisted,
         stage=events.stage,
         stages=len(rules),
         needed=rules[events.stage - 1].record.occurrence,

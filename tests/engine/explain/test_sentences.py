@@ -144,10 +144,30 @@ def test_what_held_up_a_stage_is_said() -> None:
         rule(2, occurrence=1000, sticky_different="DST_PORT"),
     ) == (
         "It did not fire. 7 events came for stage 2, 1,000 were needed. "
-        "1 had another destination port than 22, as 23. "
+        "1 had another destination port than 22, such as 23. "
         "2 came 7 to 1,200 s after the timeout (60 s). "
-        "1 had a value that was there (sticky_different is DST_PORT). "
-        "1 came out of order, before the end of the stage before. 2 were taken."
+        "1 had a value that was counted before (sticky_different is DST_PORT). "
+        "1 came out of order, before the end of the previous stage. 2 were taken."
+    )
+
+
+def test_an_event_without_a_port_is_not_said_to_have_port_0() -> None:
+    refusal = Refusal("port_to", "22", "22", "0", 1, 2)
+    assert "port than 22, such as 0 (no port). " in said([("no_match", {"refusal": refusal})])
+
+
+def test_other_sids_of_a_later_stage_are_named() -> None:
+    refusal = Refusal("plugin_sid", "2", "2", "8", 1, 2)
+    assert said([("no_match", {"refusal": refusal})]) == (
+        "It did not fire. No event came for stage 2 (plugin_id 1, plugin_sid 2). "
+        "1 event of plugin_id 1 had plugin_sid 8."
+    )
+
+
+def test_repeated_and_whitelisted_events_are_named() -> None:
+    assert said([("taken", {})], repeated=1, whitelisted=2).endswith(
+        "1 was taken. 1 repeated event was not counted (--repeat-window). "
+        "2 events of its kinds were dropped: the source is in a whitelisted asset."
     )
 
 

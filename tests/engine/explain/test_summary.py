@@ -89,7 +89,7 @@ def test_what_opens_no_backlog_is_kept_by_its_reason() -> None:
     )
     assert (summary.events, summary.opened, summary.repeated, summary.unasked) == (5, 1, 1, 15)
     assert summary.opening.came == 2
-    assert (summary.same_plugin, summary.other_sids) == (1, {"x": 1})
+    assert (summary.opening.same_plugin, summary.opening.other_sids) == (1, {"x": 1})
 
 
 def test_different_refusals_are_kept_up_to_a_number_and_the_rest_by_field() -> None:
@@ -107,8 +107,15 @@ def test_other_sids_are_kept_up_to_a_number() -> None:
         refusal = Refusal("plugin_sid", "1", "1", str(number), 1, 2)
         verdict = Verdict("no_match", 7, 1, refusal=refusal)
         summary.add(DirectiveVerdicts(7, [(None, verdict)]))
-    assert len(summary.other_sids) == MAX_REFUSALS
-    assert summary.same_plugin == 100
+    assert len(summary.opening.other_sids) == MAX_REFUSALS
+    assert summary.opening.same_plugin == 100
+
+
+def test_other_sids_are_kept_of_the_stage_of_a_backlog_too() -> None:
+    one = backlog()
+    summary = summary_of((one, refused("plugin_sid", "1")), (one, refused("plugin_id", "1")))
+    found = best_of(summary)
+    assert (found.stage, found.came, found.same_plugin, found.other_sids) == (2, 0, 1, {"x": 1})
 
 
 def test_backlogs_are_followed_up_to_a_number_and_the_furthest_stays() -> None:

@@ -129,7 +129,6 @@ def test_events_are_shown_one_by_one_if_there_are_few(explain: Explain) -> None:
         "  1 stage 2: taken (1 of 2)",
         "c 2025-03-04T08:00:02Z",
         NO_MATCH,
-        "  1 stage 1: no match: it had another plugin_sid than 1, got 2; 1 of 2 conditions met",
         "b 2025-03-04T08:00:01Z",
         "  1: a repeat: the directive has taken this event before",
         "d 2025-03-04T08:00:03Z",
@@ -169,10 +168,9 @@ def test_all_other_verdicts_in_words(explain: Explain) -> None:
         "  2 stage 1: opened a backlog",
         "  2 stage 2: taken (1 of 2)",
         "  2 stage 2: not counted (1 of 2): sticky_different wants a new value",
-        "  2 stage 2: out of order: 9 s before the end of the stage before",
+        "  2 stage 2: out of order: 9 s before the end of the previous stage",
         "  2 stage 1: taken at an earlier stage (all_rules_always_active)",
         "  2 stage 2: too late: 30 s after the timeout of the stage",
-        "  2 stage 1: no match: it had another plugin_sid than 3, got 4; 1 of 2 conditions met",
     ]
 
 
@@ -210,6 +208,7 @@ def test_the_json_has_directives_events_and_totals(explain: Explain) -> None:
                 "finished": 1,
                 "alarms": 1,
                 "repeated": 1,
+                "whitelisted": 1,
                 "stage": 2,
                 "stages": 2,
                 "needed": 2,
@@ -247,6 +246,36 @@ def test_the_json_has_directives_events_and_totals(explain: Explain) -> None:
     [invalid] = events[-1]["verdicts"]
     assert invalid["verdict"] == "invalid"
     assert invalid["detail"].startswith("bad_json: ")
+
+
+@pytest.mark.parametrize("options", [(), ("--directive", "1")])
+def test_events_from_whitelisted_assets_open_no_backlog(
+    explain: Explain, options: tuple[str, ...]
+) -> None:
+    found = explain(event("f", 5, LOGIN, src_ip="10.0.0.99"), options=options)
+    assert found.lines[0] == (
+        "1 directive 1: It did not fire. No event came for stage 1 (plugin_id 1001, "
+        f"plugin_sid {LOGIN}). 1 event of its kinds was dropped: the source is in a whitelisted "
+        "asset."
+    )
+
+
+def test_all_invalid_events_are_counted(explain: Explain) -> None:
+    incomplete = event("b", 1, LOGIN_AGAIN)
+    del incomplete["timestamp"]
+    events = (event("a", 0, LOGIN), incomplete, "no json")
+    found = explain(*events)
+    assert found.err.endswith(
+        "3 events: 1 concerns a directive, 0 concern none, 0 are from whitelisted assets, "
+        "2 invalid\n"
+    )
+    document = explain(*events, options=AS_JSON).document
+    assert document["invalid"] == {"missing_field": 1, "bad_json": 1}
+
+
+def test_a_selected_directive_is_explained_without_any_event(explain: Explain) -> None:
+    [line] = explain(options=("--directive", "1")).lines
+    assert line.startswith("1 directive 1: It did not fire. No event came for stage 1 ")
 
 
 def test_events_are_selected_by_id_and_those_that_are_not_there_are_named(
