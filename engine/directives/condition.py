@@ -117,7 +117,7 @@ def _reference(text: str, field: str) -> StageReference | None:
     """The reference that an address or a port consists of; ConditionError if it has blanks."""
     if _REFERENCE.fullmatch(text):
         return StageReference(int(text[1:]), field)
-    if _REFERENCE.fullmatch(text.strip()):
+    if _REFERENCE.fullmatch("".join(text.split())):
         raise ConditionError(f"is {describe_value(text)}, {_RIGHT_REFERENCE}, without blanks")
     return None
 

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import msgspec
 
-from shards.commands.terminal import print_error, print_json
-from shards.config.problem import MAX_LISTED, Problem, ProblemList
+from shards.commands.terminal import counted, print_error, print_json
+from shards.config.problem import MAX_LISTED, ProblemList
 from shards.errors import PathError
 from shards.exit_codes import INVALID, NO_PATH
 from shards.ossim.conversion import Converter
-from shards.safe_text import escape_control
 from shards.settings.schema import UsageError
 from shards.settings.settings import Settings
 
@@ -44,25 +43,16 @@ def run(operands: Sequence[str], settings: Settings) -> int:
 def _print_report(converter: Converter, unreadable: Sequence[str]) -> None:
     problems, counts = converter.problems, converter.counts
     for problem in problems.listed:
-        print_error(format_problem(problem))
+        print_error(str(problem))
     if more := len(problems) - len(problems.listed):
         print_error(f"{more:,} more problems are not listed here; --all lists all")
     for message in unreadable:
         print_error(message)
     print_error(
-        f"{counts.read:,} OSSIM directives: {counts.left_out:,} left out, {counts.cut:,} only in "
-        f"part; {counts.written:,} directives written: {problems.faults:,} errors, "
-        f"{problems.warnings:,} warnings"
+        f"{counted(counts.read, 'OSSIM directive')}: {counts.left_out:,} left out, "
+        f"{counts.cut:,} only in part; {counted(counts.written, 'directive')} written: "
+        f"{counted(problems.faults, 'error')}, {counted(problems.warnings, 'warning')}"
     )
-
-
-def format_problem(problem: Problem) -> str:
-    """A problem in the form of compilers, with - for what is absent."""
-    finding = problem.finding
-    kind = "warning" if finding.warning else "error"
-    subject = f"{finding.directive or '-'} {finding.stage or '-'} {finding.field or '-'}"
-    where = f"{problem.file}:{problem.line}:{problem.column}"
-    return escape_control(f"{where}: {kind} {finding.code} {subject}: {finding.message}")
 
 
 def _print_json_report(converter: Converter, unreadable: Sequence[str]) -> None:

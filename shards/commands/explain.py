@@ -10,7 +10,7 @@ from engine.explain.sentences import refusal_phrase, shown_value
 from engine.explain.summary import TYPE_FIELDS
 from engine.explain.verdict import CONSUMED, Verdict
 from shards.commands.recordings import open_recordings, read_recordings, warn_of_times
-from shards.commands.terminal import print_error, print_json
+from shards.commands.terminal import counted, print_error, print_json
 from shards.config.config_folder import Config
 from shards.exit_codes import INVALID
 from shards.replay.event_reader import EventReader
@@ -95,7 +95,7 @@ def _print(replay: ExplainingReplay, settings: Settings) -> None:
     for directive in directives[:MAX_DIRECTIVES]:
         console.print(_headline(directive), soft_wrap=True)
     if (more := len(directives) - MAX_DIRECTIVES) > 0:
-        directives_left = _count(more, "more directive", "more directives")
+        directives_left = counted(more, "more directive")
         print_error(f"{directives_left}: --format json has all, --directive selects")
     if settings.event or len(replay.events) + replay.omitted <= MAX_EVENTS:
         for event in replay.events:
@@ -121,15 +121,11 @@ def _totals(replay: ExplainingReplay) -> str:
     invalid = replay.invalid.total()
     concern = events.routed - replay.ledger.deliveries.invalid.total()
     return (
-        f"{_count(events.received, 'event', 'events')}: "
-        f"{_count(concern, 'concerns', 'concern')} a directive, "
-        f"{_count(events.unmatched, 'concerns', 'concern')} none, "
-        f"{_count(events.whitelisted, 'is', 'are')} from whitelisted assets, {invalid:,} invalid"
+        f"{counted(events.received, 'event')}: "
+        f"{counted(concern, 'concerns', 'concern')} a directive, "
+        f"{counted(events.unmatched, 'concerns', 'concern')} none, "
+        f"{counted(events.whitelisted, 'is', 'are')} from whitelisted assets, {invalid:,} invalid"
     )
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
 
 
 def _event_lines(event: ExplainedEvent) -> Iterator[Text]:
@@ -140,7 +136,7 @@ def _event_lines(event: ExplainedEvent) -> Iterator[Text]:
         where = _place(verdict, verdicts)
         yield Text.assemble(f"  {where}", (escape_control(describe(verdict)), _style(verdict)))
     if more := event.more + max(0, len(verdicts) - MAX_VERDICTS):
-        yield Text(f"  … and {_count(more, 'more verdict', 'more verdicts')}")
+        yield Text(f"  … and {counted(more, 'more verdict')}")
 
 
 def _is_of_another_stage(verdict: Verdict, verdicts: Iterable[Verdict]) -> bool:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from shards.commands.replay_summary import RISK_CLASSES
 from shards.commands.tables import make_table
+from shards.commands.terminal import counted
 from shards.replay.directive_stats import DirectiveStats, StatsCollector
 from shards.replay.unmatched_events import Signature
 from shards.safe_text import shorten
@@ -94,9 +95,9 @@ def print_stats(summary: StatsSummary, *, show_all: bool) -> None:
     matched = sum(bool(row.events) for row in rows)
     alarming = sum(bool(row.alarms) for row in rows)
     printer.line(
-        f"{len(rows):,} directives: {alarming:,} with alarms, {matched - alarming:,} matched "
-        f"without an alarm, {len(rows) - matched:,} never matched; {events.received:,} events, "
-        f"{events.unmatched:,} that no directive is for"
+        f"{counted(len(rows), 'directive')}: {alarming:,} with alarms, "
+        f"{matched - alarming:,} matched without an alarm, {len(rows) - matched:,} never matched; "
+        f"{counted(events.received, 'event')}, {events.unmatched:,} that no directive is for"
     )
 
 
@@ -149,7 +150,7 @@ class _Printer:
         total = sum(counts.values())
         first = sorted((row for row in rows if counts[row.id]), key=lambda row: -counts[row.id])
         parts = [
-            f"{row.id} {counts[row.id]:,} ({counts[row.id] * 100 // total} %)"
+            f"{counts[row.id]:,} by {row.id} ({counts[row.id] * 100 // total} %)"
             for row in first[:MAX_NOISY]
         ]
         if parts:

@@ -30,6 +30,11 @@ def print_json(document: Any) -> None:
     print_line("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 fault`, `1,200 faults`; `many`: the plural, if it is not `one` with an s."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def print_error(text: str) -> None:
     """Print an error or a note to stderr, with control characters escaped."""
     sys.stderr.write("\n".join(map(escape_control, text.split("\n"))) + "\n")

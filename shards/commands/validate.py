@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from shards.commands import problem_formats
-from shards.commands.terminal import print_error, print_json, print_line
+from shards.commands.terminal import counted, print_error, print_json, print_line
 from shards.config.config_folder import ConfigReader
 from shards.config.problem import MAX_LISTED, ProblemList
 from shards.errors import PathError
@@ -70,11 +70,12 @@ class ValidationResult(Struct, frozen=True):
         if unlisted := self.problems.unlisted:
             print_error(unlisted)
         counts, problems = self.counts, self.problems
-        lints = f", {problems.lints} lints" if self.lints else ""
+        lints = f", {counted(problems.lints, 'lint')}" if self.lints else ""
         ignored = f" ({problems.ignored} ignored)" if problems.ignored else ""
         print_error(
-            f"{counts['files']} files, {counts['directives']} directives, {counts['assets']} "
-            f"assets: {problems.faults} faults, {problems.warnings} warnings{lints}{ignored}"
+            f"{counted(counts['files'], 'file')}, {counted(counts['directives'], 'directive')}, "
+            f"{counted(counts['assets'], 'asset')}: {counted(problems.faults, 'fault')}, "
+            f"{counted(problems.warnings, 'warning')}{lints}{ignored}"
         )
 
 

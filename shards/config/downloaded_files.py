@@ -41,7 +41,8 @@ class FaultyConfigError(Exception):
     """A downloaded set is not valid; `problems` say why."""
 
     def __init__(self, problems: ProblemList) -> None:
-        super().__init__(f"the downloaded configuration has {problems.faults} faults")
+        faults = "1 fault" if problems.faults == 1 else f"{problems.faults:,} faults"
+        super().__init__(f"the downloaded configuration has {faults}")
         self.problems = problems
 
 

@@ -160,7 +160,8 @@ def _as_document(outcome: TestOutcome) -> dict[str, Any]:
 
 def _junit_case(outcome: TestOutcome) -> TestCase:
     name = _xml_text(outcome.loaded.test.name)
-    case = TestCase(name, classname=_xml_text(str(outcome.loaded.file)), time=outcome.seconds)
+    seconds = round(outcome.seconds, 3)
+    case = TestCase(name, classname=_xml_text(str(outcome.loaded.file)), time=seconds)
     if outcome.failures:
         failure = JUnitFailure(_xml_text(outcome.failures[0].message))
         failure.text = _xml_text("\n".join(failure_lines(outcome)))

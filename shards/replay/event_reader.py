@@ -88,8 +88,9 @@ class EventReader:
             )
         elif clock.late_events:
             behind = timedelta(seconds=clock.max_seconds_behind)
+            late = "1 event" if clock.late_events == 1 else f"{clock.late_events:,} events"
             yield (
-                f"{clock.late_events:,} events came late, up to {behind} behind the clock: what "
+                f"{late} came late, up to {behind} behind the clock: what "
                 "they open or continue may have timed out by then. "
                 "Is the input sorted by timestamp? --sort sorts it."
             )

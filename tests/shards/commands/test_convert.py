@@ -23,7 +23,8 @@ def test_directives_to_stdout_and_the_report_to_stderr(
     assert out.startswith('{\n  "directives": [\n    {\n      "id": 500001,\n')
     lines = err.splitlines()
     assert lines[1] == (
-        f'{USER_XML}:40:7: error other-field 500003 2 from: is the text "1:DST_IP": only a '
+        f"{USER_XML}:40:7: error other-field: directive 500003, stage 2, from: is the text "
+        '"1:DST_IP": only a '
         "reference to the same field, 1:SRC_IP, can be expressed"
     )
     assert lines[-1] == (
@@ -62,7 +63,7 @@ def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bad.write_text("<directives><directive")
     none = str(tmp_path / "none.xml")
     assert cli.main(["convert", "ossim", str(good)]) == 0
-    assert capsys.readouterr().err.startswith("1 OSSIM directives: 0 left out")
+    assert capsys.readouterr().err.startswith("1 OSSIM directive: 0 left out")
     assert cli.main(["convert", "ossim", str(bad), str(good)]) == 1
     assert len(json.loads(capsys.readouterr().out)["directives"]) == 1
     assert cli.main(["convert", "ossim", none, str(good)]) == 2

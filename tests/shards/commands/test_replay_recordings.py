@@ -71,6 +71,12 @@ def test_the_newest_events_first_are_noticed_and_can_be_sorted(replay: Replay) -
     assert in_order.ledger["backlogs"] == FINISHED
 
 
+def test_one_late_event_is_one_event(replay: Replay) -> None:
+    before = [event(f"x{n}", 300 + n, UNKNOWN) for n in range(9)]
+    result = replay(*before, event("y", 0, UNKNOWN), event("z", 310, UNKNOWN))
+    assert "1 event came late, up to 0:05:08 behind the clock" in result.err
+
+
 def test_unsorted_input_is_noticed_and_can_be_sorted(replay: Replay) -> None:
     others = [event(f"x{n}", 300 + n, UNKNOWN) for n in range(10)]
     late = [*others[:9], STORY[0], others[9], *STORY[1:]]

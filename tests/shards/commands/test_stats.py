@@ -131,8 +131,8 @@ def test_text_has_a_table_for_each_fate(run: Run) -> None:
     assert lines_with(never, ["5 directive 5", " 1 "])
     assert lines_with(never, ["3 directive 3", " 0 "])
     assert lines_with(unmatched, ["1001:999", "t", "p, c", "2"])
-    assert "most events: 1 4 (57 %), 4 2 (28 %), 2 1 (14 %)\n" in out
-    assert "most alarms: 1 2 (66 %), 2 1 (33 %)\n" in out
+    assert "most events: 4 by 1 (57 %), 2 by 4 (28 %), 1 by 2 (14 %)\n" in out
+    assert "most alarms: 2 by 1 (66 %), 1 by 2 (33 %)\n" in out
     assert out.endswith(
         "5 directives: 2 with alarms, 1 matched without an alarm, 2 never matched; 13 events, "
         "3 that no directive is for\n"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from shards.commands.terminal import print_error, print_json, print_line, progress
+from shards.commands.terminal import counted, print_error, print_json, print_line, progress
 
 
 def test_lines_go_to_stdout_and_errors_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
@@ -30,6 +30,15 @@ def test_a_document_cannot_control_the_terminal(capsys: pytest.CaptureFixture[st
 def test_an_error_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     print_error("no file \x1b[2J")
     assert capsys.readouterr().err == "no file \\x1b[2J\n"
+
+
+def test_numbers_have_the_singular_or_the_plural() -> None:
+    assert [counted(number, "fault") for number in (0, 1, 1200)] == [
+        "0 faults",
+        "1 fault",
+        "1,200 faults",
+    ]
+    assert counted(2, "is", "are") == "2 are"
 
 
 def test_without_a_terminal_there_is_no_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:

@@ -113,7 +113,7 @@ GOOD_CHANGES: list[dict[str, str | None]] = [
 def test_what_is_right_is_not_complained_of(
     changes: dict[str, str | None], validate: Validate
 ) -> None:
-    summary = "1 files, 1 directives, 0 assets: 0 faults, 0 warnings, 0 lints\n"
+    summary = "1 file, 1 directive, 0 assets: 0 faults, 0 warnings, 0 lints\n"
     assert validate(write("directives_x.json", second(**changes))) == (0, "", summary)
 
 
@@ -179,11 +179,11 @@ def test_all_faults_of_all_files_are_reported_in_one_run(validate: Validate) -> 
     [
         (
             directives(directive()),
-            "1 files, 1 directives, 0 assets: 0 faults, 0 warnings, 0 lints\n",
+            "1 file, 1 directive, 0 assets: 0 faults, 0 warnings, 0 lints\n",
         ),
-        (GOOD_ASSETS, "1 files, 0 directives, 1 assets: 0 faults, 0 warnings, 0 lints\n"),
-        (document("intel_sources", source()), "1 files, 0 directives, 0 assets: 0 faults, "),
-        (document("vuln_sources", source()), "1 files, 0 directives, 0 assets: 0 faults, "),
+        (GOOD_ASSETS, "1 file, 0 directives, 1 asset: 0 faults, 0 warnings, 0 lints\n"),
+        (document("intel_sources", source()), "1 file, 0 directives, 0 assets: 0 faults, "),
+        (document("vuln_sources", source()), "1 file, 0 directives, 0 assets: 0 faults, "),
     ],
 )
 def test_a_file_of_another_name_is_known_by_its_content(
@@ -207,7 +207,7 @@ def test_warnings_alone_are_0(validate: Validate) -> None:
     result = validate("c")
     assert result.codes == ["warning/host-bits", "warning/high-value", "warning/disabled"]
     assert result.code == 0
-    assert result.err == "2 files, 1 directives, 1 assets: 0 faults, 3 warnings, 0 lints\n"
+    assert result.err == "2 files, 1 directive, 1 asset: 0 faults, 3 warnings, 0 lints\n"
 
 
 def test_json_for_machines(validate: Validate) -> None:

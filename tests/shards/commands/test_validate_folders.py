@@ -42,7 +42,7 @@ def test_only_files_with_names_of_config_are_read_of_a_folder(validate: Validate
     assert validate("c") == (
         0,
         "",
-        "2 files, 1 directives, 1 assets: 0 faults, 0 warnings, 0 lints\n",
+        "2 files, 1 directive, 1 asset: 0 faults, 0 warnings, 0 lints\n",
     )
 
 
@@ -72,7 +72,7 @@ def test_a_file_whose_name_nearly_fits_gets_a_warning(name: str, validate: Valid
     result = validate("c")
     assert result.lines == [f"c/{name}:1:1: warning unread-file: looks like {NEARLY[name]}"]
     assert result.code == 0
-    assert result.err == "2 files, 1 directives, 1 assets: 0 faults, 1 warnings, 0 lints\n"
+    assert result.err == "2 files, 1 directive, 1 asset: 0 faults, 1 warning, 0 lints\n"
 
 
 def test_a_file_with_the_content_of_a_configuration_gets_a_warning(validate: Validate) -> None:
@@ -129,7 +129,7 @@ def test_a_path_that_is_missing(validate: Validate) -> None:
     assert (result.code, result.out) == (2, "")
     assert "none.json cannot be read: No such file or directory\n" in result.err
     assert "nowhere cannot be read: No such file or directory\n" in result.err
-    assert "1 files, 1 directives" in result.err
+    assert "1 file, 1 directive" in result.err
 
 
 def test_a_missing_path_does_not_hide_the_faults_of_others(validate: Validate) -> None:

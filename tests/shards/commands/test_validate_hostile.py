@@ -360,7 +360,7 @@ def test_at_most_a_thousand_problems_are_listed_unless_all_are_wanted(validate: 
     assert result.code == 1
     assert len(result.lines) == MAX_LISTED
     assert "29000 more problems are not listed here; validate --all lists all" in result.err
-    assert "30000 faults, 0 warnings" in result.err
+    assert "30,000 faults, 0 warnings" in result.err
     document = json.loads(validate("--format", "json", ".").out)
     assert (document["faults"], len(document["problems"])) == (30_000, MAX_LISTED)
     assert len(validate("--all", ".").lines) == 30_000

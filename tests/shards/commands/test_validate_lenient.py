@@ -100,7 +100,7 @@ def test_what_is_repaired_gives_a_warning(
     assert validate(file).code == 1
     result = validate(LENIENT, file)
     assert result.lines == lines_for(file, marked, [f"warning/{code} {line}"])
-    assert result.err == "1 files, 1 directives, 0 assets: 0 faults, 1 warnings, 0 lints\n"
+    assert result.err == "1 file, 1 directive, 0 assets: 0 faults, 1 warning, 0 lints\n"
     assert result.code == 0
 
 
@@ -206,7 +206,7 @@ def test_what_cannot_be_repaired_is_left_out(item: str, validate: Validate) -> N
     result = validate(LENIENT, "c")
     assert all(code.startswith("warning/") for code in result.codes)
     assert [line for line in result.lines if line.endswith(f"; {LEFT_OUT}")]
-    assert result.err.startswith("2 files, 1 directives, 1 assets: 0 faults, ")
+    assert result.err.startswith("2 files, 1 directive, 1 asset: 0 faults, ")
     assert result.code == 0
 
 
@@ -228,7 +228,7 @@ def test_of_an_id_twice_the_first_good_one_is_kept(validate: Validate) -> None:
         f"warning/duplicate-id 7 - id: is 7 as in directives_x.json:{line}, {UNIQUE}; {LEFT_OUT}",
     ]
     assert result.lines == lines_for("directives_x.json", marked, expected)
-    assert result.err == "1 files, 1 directives, 0 assets: 0 faults, 2 warnings, 0 lints\n"
+    assert result.err == "1 file, 1 directive, 0 assets: 0 faults, 2 warnings, 0 lints\n"
     assert result.code == 0
 
 

@@ -27,7 +27,7 @@ def validate(
 def test_a_lint_does_not_change_the_exit_code(validate: Validate) -> None:
     result = validate(write("directives_x.json", directives(directive(), directive(id="8"))))
     assert (result.codes, result.code) == (["lint/same-rules"], 0)
-    assert result.err == "1 files, 2 directives, 0 assets: 0 faults, 0 warnings, 1 lints\n"
+    assert result.err == "1 file, 2 directives, 0 assets: 0 faults, 0 warnings, 1 lint\n"
 
 
 def test_problems_are_on_stdout_as_editors_read_them(validate: Validate) -> None:
@@ -43,7 +43,7 @@ def test_each_format_has_the_totals_on_stderr_and_the_exit_code(
 ) -> None:
     result = validate("--format", name, write("directives_x.json", COPIES))
     assert result.code == 1
-    assert result.err == "1 files, 2 directives, 0 assets: 1 faults, 0 warnings, 1 lints\n"
+    assert result.err == "1 file, 2 directives, 0 assets: 1 fault, 0 warnings, 1 lint\n"
     assert result.out
 
 
@@ -97,7 +97,7 @@ def test_ignored_codes_are_counted_and_not_listed(validate: Validate) -> None:
     result = validate("--ignore", "same-rules, no-timeout", write("directives_x.json", text))
     assert (result.out, result.code) == ("", 0)
     assert result.err == (
-        "1 files, 2 directives, 0 assets: 0 faults, 0 warnings, 0 lints (3 ignored)\n"
+        "1 file, 2 directives, 0 assets: 0 faults, 0 warnings, 0 lints (3 ignored)\n"
     )
 
 

@@ -393,7 +393,7 @@ def test_a_faulty_set_does_not_replace_the_last_good_one(
     trouble = trouble_of(frontend, folder)
     assert time.monotonic() - began < ENOUGH  # it does not wait for a better one
     assert trouble is not None
-    assert trouble.endswith("the downloaded configuration has 1 faults")
+    assert trouble.endswith("the downloaded configuration has 1 fault")
     assert visible(folder) == before
     fault, used = log
     assert fault.startswith(f"ERROR {folder}/.incoming/{D}:1:")

@@ -50,11 +50,11 @@ BAD_ADDRESSES = {
         value: f'bad-condition FIELD: has the text "{value}", {REFERENCE}'
         for value in _NO_REFERENCE
     },
-    **{value: _BLANKS.format(value) for value in (" :1", ":1 ")},
+    **{value: _BLANKS.format(value) for value in (" :1", ":1 ", ": 1")},
     ":1,:1": f'bad-condition FIELD: has the text ":1", {REFERENCE}',
 }
 BAD_PORTS = {
-    " :1": _BLANKS.format(" :1"),
+    **{value: _BLANKS.format(value) for value in (" :1", ": 1")},
     **{value: f'bad-condition FIELD: has the text "{value}", {PORT}' for value in _NO_PORT},
     "80, ANY": f'bad-condition FIELD: has the text "ANY", {PORT}',
     " ,": 'bad-condition FIELD: is the text " ,", must be ANY, a list of ports, or :stage',
