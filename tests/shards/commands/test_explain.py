@@ -271,6 +271,8 @@ def test_all_invalid_events_are_counted(explain: Explain) -> None:
     )
     document = explain(*events, options=AS_JSON).document
     assert document["invalid"] == {"missing_field": 1, "bad_json": 1}
+    without_time = explain.of("events.ndjson").lines
+    assert "b" in without_time, "no trailing blank for a time that is not there"
 
 
 def test_a_selected_directive_is_explained_without_any_event(explain: Explain) -> None:
