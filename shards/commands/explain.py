@@ -92,6 +92,9 @@ def _document(replay: ExplainingReplay) -> dict[str, Any]:
 def _print(replay: ExplainingReplay, settings: Settings) -> None:
     console = Console(highlight=False)
     directives = sorted(replay.directives(), key=lambda one: (one.alarms > 0, one.directive))
+    if settings.event and not settings.directive:
+        concerned = {one.directive for event in replay.events for one in event.verdicts}
+        directives = [one for one in directives if one.directive in concerned]
     for directive in directives[:MAX_DIRECTIVES]:
         console.print(_headline(directive), soft_wrap=True)
     if (more := len(directives) - MAX_DIRECTIVES) > 0:

@@ -69,6 +69,11 @@ def explain(
 AS_JSON = ("--format", "json")
 
 
+def headlines(found: Explained) -> list[str]:
+    """The ids of the directives that are explained."""
+    return [line.split()[0] for line in found.lines if " directive " in line]
+
+
 def test_the_sentence_says_what_a_person_would_say(explain: Explain) -> None:
     write_config(
         [
@@ -291,6 +296,14 @@ def test_events_are_selected_by_id_and_those_that_are_not_there_are_named(
         "e 2025-03-04T08:00:04Z",
     ]
     assert found.err.splitlines()[-1] == r"no event has the id \x1b[2J, zz"
+
+
+def test_selected_events_are_shown_with_the_directives_that_they_concern(explain: Explain) -> None:
+    events = (event("a", 0, LOGIN), event("b", 1, DENIED), event("c", 2, 99))
+    assert len(headlines(explain(*events))) == 2
+    assert headlines(explain(*events, options=("--event", "b"))) == ["2"]
+    assert headlines(explain(*events, options=("--event", "c"))) == []
+    assert headlines(explain(*events, options=("--event", "b", "--directive", "1"))) == ["1"]
 
 
 def test_a_directive_that_is_selected_is_explained_for_events_that_concern_none(
