@@ -75,7 +75,7 @@ def _rest(summary: DirectiveSummary, alarms: int) -> Iterator[str]:
     if summary.finished and alarms:
         return
     if summary.finished:
-        yield _risk_of(summary.compiled)
+        yield _risk_of(summary)
         return
     yield from _how_far(summary)
     if summary.repeated:
@@ -101,13 +101,18 @@ def _how_far(summary: DirectiveSummary) -> Iterator[str]:
         yield from _never_opened(summary)
 
 
-def _risk_of(compiled: CompiledDirective) -> str:
+def _risk_of(summary: DirectiveSummary) -> str:
+    """Why the risk was 0: the highest asset value of the addresses, if a backlog is known."""
+    compiled, best = summary.compiled, summary.best()
     reliability = max(rule.record.reliability for rule in compiled.rules)
     priority = compiled.directive.priority
-    return (
-        f"Priority {priority} × reliability {reliability} × the value of the highest asset, "
-        "divided by 25, must be 1 or more: do the assets contain these addresses?"
-    )
+    needs = f"Priority {priority} × reliability {reliability} × asset value, divided by 25,"
+    question = "must be 1 or more: do the assets contain these addresses?"
+    if best is None:
+        return f"{needs} {question}"
+    info = compiled.assets.address_info
+    value = max(info(address).value for address in best[0].addresses())
+    return f"{needs} {question} The highest value of theirs is {value}."
 
 
 def _of_stage(events: StageEvents, backlog: Backlog) -> Iterator[str]:

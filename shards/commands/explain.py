@@ -134,7 +134,8 @@ def _totals(replay: ExplainingReplay) -> str:
 def _event_lines(event: ExplainedEvent) -> Iterator[Text]:
     """The event, and a line for each verdict on it."""
     identification = f"{event.event_id or event.place} {event.timestamp}".rstrip()
-    yield Text(escape_control(identification), "bold")
+    about = escape_control(f" {event.about}".rstrip())
+    yield Text.assemble((escape_control(identification), "bold"), about)
     verdicts = [one for one in event.verdicts if not _is_of_another_stage(one, event.verdicts)]
     for verdict in verdicts[:MAX_VERDICTS]:
         where = _place(verdict, verdicts)

@@ -15,6 +15,8 @@ from shards.sources.recorded_event import RecordedEvent
 KINDS = ("new", "gone", "changed", "unchanged")
 MAX_KEPT = 10_000
 """Number of differences of a kind that are kept to be listed; more are only counted."""
+MAX_SETTLED = 500_000
+"""Number of settled alarms that are known by their id; with more, all are forgotten."""
 
 
 class AlarmPair(Struct, frozen=True):
@@ -58,6 +60,8 @@ class Comparison:
         self.differences = Differences()
         self._limit = limit
         self._max_closed = self._settle_at = max_closed
+        self._settled: set[str] = set()
+        """Ids of alarms that were settled: their opening event may open another backlog later."""
 
     def process_event(self, recorded: RecordedEvent) -> None:
         """Let both replays process an event; InvalidEventError if one of them finds it invalid."""
@@ -87,8 +91,16 @@ class Comparison:
         old, new = self.old, self.new
         for alarm_id in {**old.alarms, **new.alarms}:
             if at_end or not (old.is_open(alarm_id) or new.is_open(alarm_id)):
-                self._compare(old.alarms.pop(alarm_id, None), new.alarms.pop(alarm_id, None))
+                pair = old.alarms.pop(alarm_id, None), new.alarms.pop(alarm_id, None)
+                if alarm_id not in self._settled and any(one and one.published for one in pair):
+                    self._compare(*pair)
+                    self._remember(alarm_id)
         self._settle_at = max(self._max_closed, 2 * (len(old.alarms) + len(new.alarms)))
+
+    def _remember(self, alarm_id: str) -> None:
+        if len(self._settled) >= MAX_SETTLED:
+            self._settled.clear()
+        self._settled.add(alarm_id)
 
     def _compare(self, old: AlarmState | None, new: AlarmState | None) -> None:
         """Add an alarm; one that was never written is none."""

@@ -33,11 +33,15 @@ _WHOLE_EVENT: tuple[VerdictKind, ...] = ("unmatched", "whitelisted")
 
 
 class ExplainedEvent(Struct, frozen=True, omit_defaults=True):
-    """An event with the verdicts on it; `place`: file and line; `more`: verdicts left out."""
+    """An event with the verdicts on it; `place`: file and line; `more`: verdicts left out.
+
+    `about`: its plugin or taxonomy, its addresses and its title, as they were sent.
+    """
 
     place: str
     event_id: str
     timestamp: str
+    about: str
     verdicts: tuple[Verdict, ...]
     more: int = 0
 
@@ -162,7 +166,7 @@ class ExplainingReplay(Replay):
         if not self._ids and len(self.events) >= MAX_EVENTS:
             self.omitted += 1
             return
-        event_id, timestamp = _identification(recorded.raw)
+        event_id, timestamp, about = _identification(recorded.raw)
         if self._ids and event_id not in self._ids:
             return
         if len(self.events) >= MAX_EVENTS:
@@ -171,7 +175,7 @@ class ExplainingReplay(Replay):
         verdicts.sort(key=lambda verdict: verdict.verdict == "no_match")
         kept = tuple(verdicts[:MAX_VERDICTS])
         more = len(verdicts) - len(kept)
-        self.events.append(ExplainedEvent(recorded.place, event_id, timestamp, kept, more))
+        self.events.append(ExplainedEvent(recorded.place, event_id, timestamp, about, kept, more))
 
     def take_outputs(self) -> Outputs:
         """As Replay does."""
@@ -199,18 +203,35 @@ class ExplainingReplay(Replay):
 class _Identification(Struct):
     event_id: Any = ""
     timestamp: Any = ""
+    plugin_id: Any = ""
+    plugin_sid: Any = ""
+    product: Any = ""
+    category: Any = ""
+    src_ip: Any = ""
+    dst_ip: Any = ""
+    title: Any = ""
 
 
 _identifications = msgspec.json.Decoder(_Identification)
 
 
-def _identification(raw: bytes) -> tuple[str, str]:
-    """The id and the timestamp of an event as they were sent, cut; "" if it has none."""
+def _identification(raw: bytes) -> tuple[str, str, str]:
+    """The id and the timestamp of an event as they were sent, cut, and what it is about.
+
+    "" for what it does not have.
+    """
     try:
         found = _identifications.decode(raw)
     except Exception:  # RecursionError and UnicodeDecodeError are not MsgspecErrors
-        return "", ""
-    return str(found.event_id)[:MAX_TEXT], str(found.timestamp)[:MAX_TEXT]
+        return "", "", ""
+    kind = f"{found.plugin_id}:{found.plugin_sid}" if found.plugin_id else ""
+    parts = (
+        kind or f"{found.product}, {found.category}".strip(", "),
+        f"{found.src_ip} → {found.dst_ip}".strip("→ "),
+        found.title,
+    )
+    about = "; ".join(str(part) for part in parts if part)
+    return str(found.event_id)[:MAX_TEXT], str(found.timestamp)[:MAX_TEXT], about[:MAX_TEXT]
 
 
 def _explained(summary: DirectiveSummary, alarms: int) -> ExplainedDirective:

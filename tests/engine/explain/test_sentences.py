@@ -99,7 +99,7 @@ def test_it_begins_with_alarms(
 def test_a_risk_of_0_is_explained_by_its_factors() -> None:
     assert said([], rule(1, reliability=3), rule(2, reliability=7), finished=1) == (
         "It did not fire: 1 backlog got through both stages, but with a risk of 0. "
-        "Priority 5 × reliability 7 × the value of the highest asset, divided by 25, "
+        "Priority 5 × reliability 7 × asset value, divided by 25, "
         "must be 1 or more: do the assets contain these addresses?"
     )
 

@@ -128,19 +128,19 @@ def test_events_are_shown_one_by_one_if_there_are_few(explain: Explain) -> None:
     assert found.code == 0
     assert found.lines == [
         "1 directive 1: 1 alarm, with both stages finished.",
-        "a 2025-03-04T08:00:00Z",
+        "a 2025-03-04T08:00:00Z 1001:1; 192.0.2.1 → 10.0.0.1",
         "  1 stage 1: opened a backlog",
-        "b 2025-03-04T08:00:01Z",
+        "b 2025-03-04T08:00:01Z 1001:2; 192.0.2.1 → 10.0.0.1",
         "  1 stage 2: taken (1 of 2)",
-        "c 2025-03-04T08:00:02Z",
+        "c 2025-03-04T08:00:02Z 1001:2; 192.0.2.9 → 10.0.0.1",
         NO_MATCH,
-        "b 2025-03-04T08:00:01Z",
+        "b 2025-03-04T08:00:01Z 1001:2; 192.0.2.1 → 10.0.0.1",
         "  1: a repeat: the directive has taken this event before",
-        "d 2025-03-04T08:00:03Z",
+        "d 2025-03-04T08:00:03Z 1001:2; 192.0.2.1 → 10.0.0.1",
         "  1 stage 2: taken (2 of 2): the stage is finished",
-        "e 2025-03-04T08:00:04Z",
+        "e 2025-03-04T08:00:04Z 1001:99; 192.0.2.1 → 10.0.0.1",
         "  no rule has its plugin_id and plugin_sid, or its product and category",
-        "f 2025-03-04T08:00:05Z",
+        "f 2025-03-04T08:00:05Z 1001:1; 10.0.0.99 → 10.0.0.1",
         "  dropped: its source is in a whitelisted asset",
     ]
     assert found.err == (
@@ -246,6 +246,7 @@ def test_the_json_has_directives_events_and_totals(explain: Explain) -> None:
         "place": "events.ndjson, line 4",
         "event_id": "b",
         "timestamp": "2025-03-04T08:00:01Z",
+        "about": "1001:2; 192.0.2.1 → 10.0.0.1",
         "verdicts": [{"verdict": "repeated", "directive": 1}],
     }
     [invalid] = events[-1]["verdicts"]
@@ -277,7 +278,9 @@ def test_all_invalid_events_are_counted(explain: Explain) -> None:
     document = explain(*events, options=AS_JSON).document
     assert document["invalid"] == {"missing_field": 1, "bad_json": 1}
     without_time = explain.of("events.ndjson").lines
-    assert "b" in without_time, "no trailing blank for a time that is not there"
+    assert any(line.startswith("b 1001:") for line in without_time), (
+        "no trailing blank for a time that is not there"
+    )
 
 
 def test_a_selected_directive_is_explained_without_any_event(explain: Explain) -> None:
@@ -291,9 +294,9 @@ def test_events_are_selected_by_id_and_those_that_are_not_there_are_named(
     found = explain(*EVENTS, options=("--event", "b,zz,\x1b[2J,e"))
     assert [line for line in found.lines if not line.startswith(" ")] == [
         "1 directive 1: 1 alarm, with both stages finished.",
-        "b 2025-03-04T08:00:01Z",
-        "b 2025-03-04T08:00:01Z",
-        "e 2025-03-04T08:00:04Z",
+        "b 2025-03-04T08:00:01Z 1001:2; 192.0.2.1 → 10.0.0.1",
+        "b 2025-03-04T08:00:01Z 1001:2; 192.0.2.1 → 10.0.0.1",
+        "e 2025-03-04T08:00:04Z 1001:99; 192.0.2.1 → 10.0.0.1",
     ]
     assert found.err.splitlines()[-1] == r"no event has the id \x1b[2J, zz"
 
@@ -421,7 +424,7 @@ def test_events_are_kept_up_to_a_number_and_the_rest_counted(explain: Explain) -
     assert (len(document["events"]), document["events_omitted"]) == (number - 7, 7)
     last = explain(*many, options=("--event", f"e{number - 1}"))
     assert last.lines == [
-        f"e{number - 1} 2025-03-04T08:00:10.060000Z",
+        f"e{number - 1} 2025-03-04T08:00:10.060000Z 1001:99; 192.0.2.1 → 10.0.0.1",
         "  no rule has its plugin_id and plugin_sid, or its product and category",
     ]
 
