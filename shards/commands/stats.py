@@ -1,4 +1,7 @@
-"""The stats command: which directives recorded events reach, and which events none is for."""
+"""The stats command: which directives recorded events reach, and which events none is for.
+
+A file of its own, as every command.
+"""
 
 from shards.commands.recordings import open_recordings, read_recordings
 from shards.commands.stats_summary import StatsSummary, print_stats
