@@ -27,7 +27,7 @@ demo: .venv/ready
 	$(BIN)/python $(EXAMPLE)/live.py --log-dir $(DEMO_LOGS)
 
 test: .venv/ready
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 # Without real processes and servers, and with fewer Hypothesis examples: under 30 s on 2 cores.
 # Compiled tests are kept in build/, also where Python is told not to write any beside the sources.
@@ -46,7 +46,7 @@ check: .venv/ready
 # below fail_under of pyproject.toml. A process that is killed reports none of its lines.
 coverage: .venv/ready
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n auto
+	$(BIN)/coverage run -m pytest -n auto --dist worksteal
 	$(BIN)/coverage combine --quiet
 	$(BIN)/python tests/support/coverage_report.py
 	$(BIN)/coverage report --format=total > /dev/null
