@@ -29,8 +29,10 @@ if TYPE_CHECKING:  # most services have no lookups, and its libraries are large
 TICK_SECONDS = 0.5
 """Interval of reports with details; without a router, also of what time alone causes."""
 
-SAVE_SHARE = 0.75
-"""Share of the time of a stop in which saved files are written; the rest is for the exit."""
+_EXIT_SHARE = 0.25
+"""Share of the time of a stop in which no saved files are written: it is for the exit."""
+_EXIT_SECONDS = 1.0
+"""The exit gets at least so long: closing a large checkpoint takes a slow disk half a second."""
 
 RESULTS_PER_TURN = 64
 """Lookup results applied per turn of the event loop."""
@@ -171,7 +173,8 @@ class _WorkerProcess:
             case ExplainEvent():
                 self._explain_tasks.take(message)
             case Stop(seconds):
-                self._save_until = time.monotonic() + seconds * SAVE_SHARE
+                rest = max(seconds * _EXIT_SHARE, _EXIT_SECONDS)
+                self._save_until = time.monotonic() + seconds - rest
                 self._data_pipes.put_nowait(None)
 
     def _send_ready(self) -> None:
