@@ -9,14 +9,12 @@ from typing import Any
 from msgspec import Struct, field
 
 from engine.errors import InvalidEventError
-from shards.replay.tracked_replay import MAX_CLOSED, AlarmState, TrackedReplay
+from shards.replay.tracked_replay import MAX_CLOSED, AlarmState, SettledAlarms, TrackedReplay
 from shards.sources.recorded_event import RecordedEvent
 
 KINDS = ("new", "gone", "changed", "unchanged")
 MAX_KEPT = 10_000
 """Number of differences of a kind that are kept to be listed; more are only counted."""
-MAX_SETTLED = 500_000
-"""Number of settled alarms that are known by their id; with more, all are forgotten."""
 
 
 class AlarmPair(Struct, frozen=True):
@@ -60,8 +58,7 @@ class Comparison:
         self.differences = Differences()
         self._limit = limit
         self._max_closed = self._settle_at = max_closed
-        self._settled: set[str] = set()
-        """Ids of alarms that were settled: their opening event may open another backlog later."""
+        self._settled = SettledAlarms()
 
     def process_event(self, recorded: RecordedEvent) -> None:
         """Let both replays process an event; InvalidEventError if one of them finds it invalid."""
@@ -92,15 +89,10 @@ class Comparison:
         for alarm_id in {**old.alarms, **new.alarms}:
             if at_end or not (old.is_open(alarm_id) or new.is_open(alarm_id)):
                 pair = old.alarms.pop(alarm_id, None), new.alarms.pop(alarm_id, None)
-                if alarm_id not in self._settled and any(one and one.published for one in pair):
+                written = any(alarm is not None and alarm.published for alarm in pair)
+                if written and self._settled.add(alarm_id):
                     self._compare(*pair)
-                    self._remember(alarm_id)
         self._settle_at = max(self._max_closed, 2 * (len(old.alarms) + len(new.alarms)))
-
-    def _remember(self, alarm_id: str) -> None:
-        if len(self._settled) >= MAX_SETTLED:
-            self._settled.clear()
-        self._settled.add(alarm_id)
 
     def _compare(self, old: AlarmState | None, new: AlarmState | None) -> None:
         """Add an alarm; one that was never written is none."""

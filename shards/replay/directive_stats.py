@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from engine.directives.directive import Directive
 from shards.config.config_folder import Config
 from shards.ledger import Ledger
-from shards.replay.tracked_replay import MAX_CLOSED, AlarmState, TrackedReplay
+from shards.replay.tracked_replay import MAX_CLOSED, AlarmState, SettledAlarms, TrackedReplay
 from shards.replay.unmatched_events import UnmatchedEvents
 from shards.sources.recorded_event import RecordedEvent
 
@@ -42,13 +42,13 @@ class StatsCollector:
     ) -> None:
         """`tracked`: of a replay that counts matches.
 
-        `max_closed`: number of alarms from which on closed ones are counted and forgotten; one that
-        the same event opens again afterwards counts twice.
+        `max_closed`: number of alarms from which on closed ones are counted and forgotten.
         """
         self._tracked = tracked
         self.unmatched = unmatched
         self._concerned: Counter[int] = Counter()
         self._max_closed = self._settle_at = max_closed
+        self._settled = SettledAlarms()
         self.directives = {directive.id: _empty(directive) for directive in config.directives}
 
     @property
@@ -92,7 +92,7 @@ class StatsCollector:
     def _count(self, alarm: AlarmState) -> None:
         directive = self.directives[alarm.directive]
         directive.furthest_stage = max(directive.furthest_stage, alarm.stage)
-        if alarm.published:
+        if alarm.published and self._settled.add(alarm.alarm_id):
             directive.alarms[alarm.risk_class] += 1
 
 

@@ -9,6 +9,8 @@ from shards.sources.recorded_event import RecordedEvent
 
 MAX_CLOSED = 100_000
 """Number of alarms from which on closed ones are to be settled, so that memory is bounded."""
+MAX_SETTLED = 500_000
+"""Number of settled alarms that are known by their id; with more, all are forgotten."""
 _MAX_ID_LENGTH = 200
 
 
@@ -90,6 +92,22 @@ class TrackedReplay:
             state.risk = alarm.risk
             state.risk_class = alarm.risk_class
             state.statuses = tuple(rule.status for rule in alarm.rules)
+
+
+class SettledAlarms:
+    """Alarms that have been counted: their opening event may open another backlog much later."""
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+
+    def add(self, alarm_id: str) -> bool:
+        """Add an alarm; whether it is new, and so is to be counted."""
+        if alarm_id in self._ids:
+            return False
+        if len(self._ids) >= MAX_SETTLED:
+            self._ids.clear()
+        self._ids.add(alarm_id)
+        return True
 
 
 def short_id(event_id: str) -> str:

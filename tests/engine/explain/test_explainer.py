@@ -107,6 +107,17 @@ def closed_backlogs(number: int) -> Iterable[Backlog]:
     return backlogs.backlogs()
 
 
+def test_a_live_backlog_that_is_about_to_expire_does_not_take_the_event() -> None:
+    correlator = with_backlogs(1)
+    backlogs = correlator.backlogs_of(7)
+    assert backlogs is not None
+    [backlog] = backlogs.backlogs()
+    second = event(2, "second", time=backlog.expires_at, src_ip=source(0))
+    at_the_end = Explainer().explain(backlogs, second, backlog.expires_at)
+    assert kinds(at_the_end)[0] == "expired_before"
+    assert kinds(Explainer().explain(backlogs, second, backlog.expires_at - 1)) == ["taken"]
+
+
 def test_an_event_that_was_taken_is_a_repeat() -> None:
     correlator = with_backlogs(2)
     assert kinds(explain(correlator, event(1, "e0", src_ip=source(0)))) == ["repeated"]

@@ -3,14 +3,18 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.alarm import AlarmRecord
 from shards.config.config_folder import Config
+from shards.replay import tracked_replay
 from shards.replay.comparison import Comparison, Differences, differing_parts
+from shards.replay.directive_stats import StatsCollector
 from shards.replay.event_replay import Replay
-from shards.replay.tracked_replay import AlarmState, TrackedReplay
+from shards.replay.tracked_replay import AlarmState, SettledAlarms, TrackedReplay
+from shards.replay.unmatched_events import UnmatchedEvents
 from shards.sources.recorded_event import RecordedEvent
 from tests.support.replayed_scenarios import SETTINGS, config_of, plain_replay, recorded_events
 from tests.support.strategies import Json, directives, moments_from, streams
@@ -126,6 +130,36 @@ def test_alarms_closed_in_both_are_not_kept() -> None:
     assert most == 100
     comparison.finish()
     assert comparison.differences.totals["unchanged"] == 2000
+
+
+def reopened() -> tuple[Config, list[RecordedEvent]]:
+    """An event that comes again when nobody remembers it, and opens its alarm again."""
+    from tests.support.replaying import BRUTE_FORCE, LOGIN, event  # noqa: PLC0415
+    from tests.support.strategies import Moment  # noqa: PLC0415
+
+    first, *others = (event(f"e{n}", 5000 * n, LOGIN, src_ip=f"192.0.2.{n + 1}") for n in range(3))
+    moments = [Moment(one, 0) for one in (first, others[0], first, others[1])]
+    return config_of([BRUTE_FORCE]), recorded_events(moments)
+
+
+def test_an_alarm_that_opens_again_after_it_was_settled_counts_once() -> None:
+    config, events = reopened()
+    replay, alarms, _ = plain_replay(config, events)
+    assert (len(alarms), sum(replay.opened.values())) == (3, 4)
+    assert compare(config, config, events, max_closed=0).totals["unchanged"] == 3
+    tracked = TrackedReplay(Replay(config, SETTINGS, count_matches=True))
+    collector = StatsCollector(config, tracked, UnmatchedEvents(), max_closed=0)
+    for event in events:
+        collector.process_event(event)
+    collector.finish()
+    [stats] = collector.directives.values()
+    assert (stats.alarms.total(), stats.opened) == (3, 4)
+
+
+def test_settled_alarms_are_known_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracked_replay, "MAX_SETTLED", 2)
+    settled = SettledAlarms()
+    assert [settled.add(id_) for id_ in "aabbcca"] == [1, 0, 1, 0, 1, 0, 1]
 
 
 def test_differences_beyond_the_limit_are_only_counted() -> None:
