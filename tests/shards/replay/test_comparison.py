@@ -137,23 +137,23 @@ def reopened() -> tuple[Config, list[RecordedEvent]]:
     from tests.support.replaying import BRUTE_FORCE, LOGIN, event  # noqa: PLC0415
     from tests.support.strategies import Moment  # noqa: PLC0415
 
-    first, *others = (event(f"e{n}", 5000 * n, LOGIN, src_ip=f"192.0.2.{n + 1}") for n in range(3))
-    moments = [Moment(one, 0) for one in (first, others[0], first, others[1])]
+    first, *others = (event(f"e{n}", 5000 * n, LOGIN, src_ip=f"192.0.2.{n + 1}") for n in range(9))
+    moments = [Moment(one, 0) for one in (first, *others[:6], first, *others[6:])]
     return config_of([BRUTE_FORCE]), recorded_events(moments)
 
 
 def test_an_alarm_that_opens_again_after_it_was_settled_counts_once() -> None:
     config, events = reopened()
     replay, alarms, _ = plain_replay(config, events)
-    assert (len(alarms), sum(replay.opened.values())) == (3, 4)
-    assert compare(config, config, events, max_closed=0).totals["unchanged"] == 3
+    assert (len(alarms), sum(replay.opened.values())) == (9, 10)
+    assert compare(config, config, events, max_closed=0).totals["unchanged"] == 9
     tracked = TrackedReplay(Replay(config, SETTINGS, count_matches=True))
     collector = StatsCollector(config, tracked, UnmatchedEvents(), max_closed=0)
     for event in events:
         collector.process_event(event)
     collector.finish()
     [stats] = collector.directives.values()
-    assert (stats.alarms.total(), stats.opened) == (3, 4)
+    assert (stats.alarms.total(), stats.opened) == (9, 10)
 
 
 def test_settled_alarms_are_known_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
