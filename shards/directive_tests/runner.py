@@ -13,7 +13,7 @@ from shards.directive_tests.coverage import Coverage
 from shards.directive_tests.coverage_replay import CoverageReplay
 from shards.directive_tests.loader import LoadedFile, LoadedTest
 from shards.directive_tests.outcome import Failure, RaisedAlarms, TestOutcome
-from shards.directive_tests.test_events import TestEvents
+from shards.directive_tests.test_events import RecordingError, TestEvents
 from shards.directive_tests.test_file import parse_duration
 from shards.errors import PathError
 from shards.replay.event_replay import Replay
@@ -77,8 +77,8 @@ class TestRunner:
             failures += self._process(replay, loaded, raised.add)
             raised.opened.update(replay.opened)
             failures += raised.judge(loaded)
-        except PathError as error:
-            failures.append(Failure(*loaded.position, str(error)))
+        except RecordingError as error:
+            failures.append(Failure(*error.position, str(error)))
         if (more := len(failures) - MAX_FAILURES) > 0:
             shown = f"and {more:,} more failure{'' if more == 1 else 's'}"
             failures[MAX_FAILURES:] = [Failure(*loaded.position, shown)]
@@ -98,7 +98,7 @@ class TestRunner:
         replay = ExplainingReplay(config, self._settings, selected)
         try:
             self._process(replay, loaded, lambda _: None)
-        except PathError:  # which is one of the failures
+        except RecordingError:  # which is one of the failures
             return ()
         return tuple(f"{one.directive} {one.name}: {one.sentence}" for one in replay.directives())
 

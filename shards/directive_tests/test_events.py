@@ -12,6 +12,7 @@ import msgspec
 
 from shards.directive_tests.loader import LoadedTest
 from shards.directive_tests.test_file import EVENT_FIELDS, NUMBER, START, parse_duration
+from shards.directive_tests.yaml_document import Position
 from shards.errors import PathError
 from shards.sources.future_limit import limit_future
 from shards.sources.recorded_event import RecordedEvent, decode_recorded_event
@@ -33,22 +34,30 @@ def insert_number(text: str, number: int) -> str:
     return _NUMBERS.sub(lambda found: str(number) if found[0] == NUMBER else NUMBER, text)
 
 
+class RecordingError(PathError):
+    """A file of recorded events cannot be read; `position`: where the test names it."""
+
+    def __init__(self, message: str, position: Position) -> None:
+        super().__init__(message)
+        self.position = position
+
+
 class TestEvents:
     """The events of one test, made while they are read: there may be millions."""
 
     def __init__(self, loaded: LoadedTest, max_future: int) -> None:
-        """`max_future` as for replay. PathError if a file of recorded events cannot be read."""
+        """`max_future` as for replay. RecordingError if a file cannot be read."""
         self._loaded = loaded
         self._max_future = max_future
         self._files = {
-            number: _recorded(loaded.file.parent / step.file)
+            number: self._open(number, loaded.file.parent / step.file)
             for number, step in enumerate(loaded.test.events)
             if step.file
         }
         self._start = self._first_time()
 
     def __iter__(self) -> Iterator[RecordedEvent]:
-        """The events; PathError if a file cannot be read to its end."""
+        """The events; RecordingError if a file cannot be read to its end."""
         sequences = [self._of_step(number) for number in range(len(self._loaded.test.events))]
         if self._loaded.test.order == "listed":
             return chain.from_iterable(sequences)
@@ -56,15 +65,28 @@ class TestEvents:
 
     def _first_time(self) -> int:
         """From when `at` counts: the first recorded event, else a fixed time."""
-        for file in self._files.values():
-            for event in file.events():
+        for number in self._files:
+            for event in self._recorded(number):
                 if event.time is not None:
                     return max(0, event.time)
         return START
 
+    def _open(self, number: int, path: Path) -> RecordedFile:
+        """The recorded file of a step, which must be one that can be read more than once."""
+        try:
+            return _recorded(path)
+        except PathError as error:
+            raise RecordingError(str(error), self._loaded.steps[number]) from error
+
+    def _recorded(self, number: int) -> Iterator[RecordedEvent]:
+        try:
+            yield from self._files[number].events()
+        except PathError as error:
+            raise RecordingError(str(error), self._loaded.steps[number]) from error
+
     def _of_step(self, number: int) -> Iterator[RecordedEvent]:
         if number in self._files:
-            return limit_future(self._files[number].events(), self._max_future)
+            return limit_future(self._recorded(number), self._max_future)
         return self._made(number)
 
     def _made(self, number: int) -> Iterator[RecordedEvent]:

@@ -429,3 +429,14 @@ def test_files_and_their_content_are_bounded(
     assert result.code == 2
     monkeypatch.setattr(loader, "MAX_FILES", 2)
     assert run_tests.of("conf").err == "there are more than 2 files of tests\n"
+
+
+@pytest.mark.parametrize("content", [None, gzip.compress(b"x" * 100, mtime=0)[:-5]])
+def test_a_recording_that_cannot_be_read_is_named_where_the_test_names_it(
+    content: bytes | None, run_tests: RunTests
+) -> None:
+    if content is not None:
+        Path("conf/recorded.gz").write_bytes(content)
+    result = run_tests(f"{HEAD}- name: t\n  events:\n  - {{file: recorded.gz}}\n")
+    assert result.code == 1
+    assert f"{FILE}:5:5: conf/recorded.gz cannot be read" in result.out
