@@ -50,12 +50,6 @@ def _replay(parsed: ParsedCommand) -> int:
     return replay.run(parsed.settings, parsed.operands, parsed.settings.alarms)
 
 
-def _convert(parsed: ParsedCommand) -> int:
-    from shards.commands import convert
-
-    return convert.run(parsed.operands, parsed.settings)
-
-
 def _schema(parsed: ParsedCommand) -> int:
     from shards.commands import schema
 
@@ -159,7 +153,7 @@ COMMANDS: Mapping[Command, Callable[[ParsedCommand], int]] = {
         "Convert directives of another product, to standard output.",
         "FORMAT FILE",
         "ossim, and files of OSSIM (AlienVault) directives in XML",
-    ): _convert,
+    ): _command("convert"),
     Command("top", "Show the state of a running service: shards, ledger, latest alarms."): _top,
     Command(
         "serve", "Correlate events as they arrive, one process per worker, until stopped."

@@ -18,7 +18,7 @@ FORMATS = ("ossim",)
 """The formats that can be converted."""
 
 
-def run(operands: Sequence[str], settings: Settings) -> int:
+def run(settings: Settings, operands: Sequence[str]) -> int:
     """Convert files and return the exit code: 0; 1 if anything was left out; 2 for a path."""
     format_, *files = operands
     if format_ not in FORMATS:
