@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from engine.address import parse_network
@@ -46,6 +46,7 @@ def test_ports(text: str) -> None:
 @given(texts("10.0.0.1", "!", "/8", "/032", "/33", ".256", "0", "ANY", "!HOME_NET", ":1", "/"))
 @example("HOME_NET\x1f")
 def test_address_conditions_without_ipv6(text: str) -> None:
+    assume(not any(word.count(":") > 1 for word in re.split(r"[\s,]", text)))  # such as ":1:1"
     valid = accepts(lambda one: compile_address(one, "src_ip"), text)
     assert matches(ADDRESSES, text) is valid
 
