@@ -22,8 +22,6 @@ PIPE_BYTES = 1 << 18
 ROOM_BYTES = 1 << 16
 """Longest message that a control pipe with room takes without blocking its sender: Linux calls a
 Unix socket writable while a quarter of its buffer is used at most, and the buffer has 208 KiB."""
-BATCH_DELAY_SECONDS = 0.005
-"""Delay between two small batches or reports: a wake-up costs as much as several events."""
 
 
 def make_pipe() -> tuple[Connection, Connection]:

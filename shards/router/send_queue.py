@@ -15,9 +15,10 @@ from typing import BinaryIO, NamedTuple
 
 from loguru import logger
 
+from shards.ipc.batch_delay import BatchDelay
 from shards.ipc.framing import encode_frame
 from shards.ipc.messages import Batch
-from shards.ipc.pipes import BATCH_DELAY_SECONDS, open_writer
+from shards.ipc.pipes import open_writer
 from shards.positions import base_of
 from shards.router.kept_batches import KeptBatch, KeptBatches
 
@@ -54,13 +55,16 @@ class SendQueue:
         self._position = self._accounted = base_of(life)
         """Positions: of the last event written, and up to which none is to be counted as lost."""
         self._clock = clock
+        self._delay = BatchDelay()
         self._kept = KeptBatches(retain_bytes)
         self._has_room = asyncio.Event()
         self._complete: deque[WaitingBatch] = deque()
         """Complete batches, oldest first."""
         self._batch = WaitingBatch([])
         self._batch_bytes = 0
-        self._flushed = asyncio.Event()
+        self._is_flushed = False
+        """Whether all events of the current batch may be written."""
+        self._work = asyncio.Event()
         self._large_enough = asyncio.Event()
         self._has_written = self._is_tick_due = False
         self._ticks_when_full = True
@@ -106,22 +110,24 @@ class SendQueue:
     def flush(self) -> None:
         """Let the current batch be written as soon as the pipe is ready."""
         if self._batch.events:
-            self._flushed.set()
+            self._is_flushed = True
+            self._work.set()
 
     def tick(self) -> None:
         """Let the worker know the time, if nothing was written since the last call."""
         if not self._has_written:
             self._is_tick_due = True
-            self._flushed.set()
+            self._work.set()
             self._has_room.set()
         self._has_written = False
 
     def _complete_batch(self) -> None:
         self._complete.append(self._batch)
-        self._flushed.set()
+        self._work.set()
         self._large_enough.set()
         self._batch = WaitingBatch([])
         self._batch_bytes = 0
+        self._is_flushed = False
 
     def forget(self, position: int, held: int = 0) -> None:  # noqa: ARG002 - see StreamQueue
         """Keep no batches up to this position; `held`: see Saved."""
@@ -166,7 +172,7 @@ class SendQueue:
         If the worker is gone, waits for its successor, unless there is nothing that it lacks.
         """
         self._closing = True
-        self._flushed.set()
+        self._work.set()
         while not (self._has_written_all or self._is_abandoned) and (
             self.queued or self._kept or self.has_pipe
         ):
@@ -227,10 +233,11 @@ class SendQueue:
 
     async def _delay_small_batch(self) -> None:
         """Give a small batch time to grow, since each batch wakes its worker up."""
-        if self._complete or self._closing:
+        seconds = self._delay.seconds()
+        if not seconds or self._complete or self._closing:
             return
         self._large_enough.clear()
-        delay = asyncio.get_running_loop().call_later(BATCH_DELAY_SECONDS, self._large_enough.set)
+        delay = asyncio.get_running_loop().call_later(seconds, self._large_enough.set)
         await self._large_enough.wait()
         delay.cancel()
 
@@ -245,13 +252,13 @@ class SendQueue:
             self._has_room.clear()
             await self._has_room.wait()
         while not self._complete:
-            if self._batch.events:
+            if self._batch.events and (self._is_flushed or self._closing):
                 self._complete_batch()
             elif self._closing:
                 return None
             elif self._is_tick_due:
                 return WaitingBatch([])
             else:
-                self._flushed.clear()
-                await self._flushed.wait()
+                self._work.clear()
+                await self._work.wait()
         return self._complete.popleft()

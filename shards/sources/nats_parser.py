@@ -30,13 +30,6 @@ _Line = tuple[bool, int, int]
 """Whether the message is an event; size of headers; size of headers and payload, in bytes."""
 
 
-def install_parser(client: Client, parser: Parser) -> None:
-    """Let a client that has not connected use this parser."""
-    if not isinstance(getattr(client, "_ps", None), Parser):  # not public; versions are pinned
-        raise RuntimeError("this version of nats-py takes no parser: use the pinned one")
-    client._ps = parser
-
-
 class EventParser(Parser):
     """Passes the events of one subject to `take`, all events of a read at once."""
 
@@ -60,10 +53,18 @@ class EventParser(Parser):
 
     async def parse(self, data: bytes = b"") -> None:
         """Parse a read from the socket; ProtocolError for invalid frames."""
+        for frame in self.take_events(data):
+            await self._parse_by_client(frame)
+
+    def take_events(self, data: bytes) -> list[bytes]:
+        """Pass on the events of a read from the socket, and return its other frames.
+
+        ProtocolError for invalid frames.
+        """
         self._chunks.append(data)
         self._missing -= len(data)
         if self._missing > 0:  # in the middle of a long message: no need to look
-            return
+            return []
         whole = b"".join(self._chunks) if len(self._chunks) > 1 else data
         events: list[bytes] = []
         others: list[bytes] = []
@@ -74,8 +75,7 @@ class EventParser(Parser):
         finally:  # also the events before an invalid frame
             self._pass_on(events)
         self._chunks = [rest] if rest else []
-        for frame in others:
-            await self._parse_by_client(frame)
+        return others
 
     def _split_frames(
         self, data: bytes, events: list[bytes], others: list[bytes]

@@ -15,8 +15,9 @@ from shards.ledger import Feed
 from shards.settings.settings import Settings
 from shards.sources import nats_connection, nats_monitor
 from shards.sources.connection_tracker import ConnectionTracker, EndedConnection
+from shards.sources.nats_client import EventClient
 from shards.sources.nats_connection import EVENTS_SUBJECT, RETRY_SECONDS
-from shards.sources.nats_parser import EventParser, install_parser
+from shards.sources.nats_parser import EventParser
 
 _STOP_SECONDS = 2
 """Longest wait, at a stop, for messages that are on their way from the server."""
@@ -86,9 +87,9 @@ class NatsSource:
 
     def _make_client(self) -> Client:
         """A client whose parser passes on all events of a read at once."""
-        self._client = client = Client()
+        self._client = client = EventClient()
         parser = EventParser(client, EVENTS_SUBJECT, self._take)
-        install_parser(client, parser)
+        client.use_parser(parser)
         self._tracker.use_parser(parser)
         return client
 

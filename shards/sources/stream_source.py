@@ -19,8 +19,8 @@ from shards.settings.settings import Settings
 from shards.settings.validation import parse_time
 from shards.sources import jetstream, nats_connection
 from shards.sources.jetstream import JetStreamError, StreamInfo, StreamMissingError
+from shards.sources.nats_client import EventClient
 from shards.sources.nats_connection import EVENTS_SUBJECT, RETRY_SECONDS
-from shards.sources.nats_parser import install_parser
 from shards.sources.stream_parser import StreamMessages, StreamParser
 from shards.sources.stream_progress import StreamProgress, StreamSink
 from shards.sources.stream_reader import StreamReader
@@ -97,9 +97,9 @@ class StreamSource:
                 await asyncio.sleep(RETRY_SECONDS)
 
     def _make_client(self) -> Client:
-        self._client = client = Client()
+        self._client = client = EventClient()
         self._parser = StreamParser(client, EVENTS_SUBJECT, self._take)
-        install_parser(client, self._parser)
+        client.use_parser(self._parser)
         return client
 
     def _take(self, messages: Sequence[StreamMessages]) -> None:

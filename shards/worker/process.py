@@ -12,11 +12,12 @@ from multiprocess.connection import Connection
 from shards.checkpoint.checkpointer import Checkpointer
 from shards.checkpoint.stats import ShardProgress
 from shards.clock import WallClock
+from shards.ipc.batch_delay import BatchDelay
 from shards.ipc.control import ControlChannel, run_child
 from shards.ipc.framing import encode_report, read_batch
 from shards.ipc.memory import tune_memory
 from shards.ipc.messages import AttachPipe, ExplainEvent, Ready, Stop, Synced, ToChild
-from shards.ipc.pipes import BATCH_DELAY_SECONDS, READ_BYTES, open_reader, open_writer
+from shards.ipc.pipes import READ_BYTES, open_reader, open_writer
 from shards.ipc.shared_setup import SharedSetup
 from shards.lookups.turn_limit import TurnLimit
 from shards.periodic import run_every
@@ -117,6 +118,7 @@ class _WorkerProcess:
         """The end of the time for the saved files, in time.monotonic()."""
         self._clock = WallClock()
         self._explain_tasks = ExplainTasks(self._shard, self._clock, control)
+        self._report_delay = BatchDelay()
         self._reported_at = 0.0
         self._next_report: asyncio.TimerHandle | None = None
 
@@ -228,9 +230,9 @@ class _WorkerProcess:
         return self._reports.transport.get_write_buffer_size() < READ_BYTES
 
     def _report_soon(self) -> None:
-        """Report now, or BATCH_DELAY_SECONDS after the last report."""
+        """Report now, or a short time after the last report."""
         loop = asyncio.get_running_loop()
-        at = self._reported_at + BATCH_DELAY_SECONDS
+        at = self._reported_at + self._report_delay.seconds()
         if loop.time() >= at:
             self._report()
         elif self._next_report is None:

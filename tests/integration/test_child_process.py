@@ -98,7 +98,8 @@ def test_a_killed_child_has_the_signal_as_its_code_and_is_no_error_to_send_to() 
 def test_the_position_of_a_child_that_hangs_is_found() -> None:
     async def run() -> str:
         child = ChildProcess("child", child_targets.hanging)
-        ready, positions = asyncio.Event(), []
+        ready = asyncio.Event()
+        positions: list[str] = []
 
         async def find() -> None:
             await ready.wait()
