@@ -28,7 +28,7 @@ class MemoryEncoder:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
         self._saved = dict.fromkeys(KINDS, 0)
-        """How many were put until the last `commit`; what was put later is not in the checkpoint."""
+        """How many were put until the last `commit`: the checkpoint has them."""
         self._encoded = dict(self._saved)
         """How many were put until the last `encode`."""
 

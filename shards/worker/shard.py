@@ -24,6 +24,7 @@ from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats, ShardProgress
 from shards.histograms import LAG_BOUNDS, PROCESSING_BOUNDS, Timings, observe
 from shards.ipc.messages import WorkerDetails, WorkerReport
+from shards.ledger import encode_ledger
 from shards.logs import EventLog
 from shards.progress import TrackProgress, untracked
 from shards.settings.settings import Settings
@@ -250,7 +251,8 @@ class Shard:
         return WorkerReport(
             alarm_events=self._encoder.encode_lines(outputs.alarm_events),
             alarms=self._encoder.encode_lines([publish.alarm for publish in outputs.published]),
-            ledger=ledger,
+            encoded_ledger=encode_ledger(ledger),
+            late=ledger.late,
             position=self.progress.position,
             life=self.life,
             sync=sync,
