@@ -238,7 +238,8 @@ class Shard:
         ledger = self.ledger
         outputs, self._outputs = self._outputs, Outputs()
         self._requested = 0
-        self._alarms.update(publish.alarm.risk_class for publish in outputs.published)
+        for publish in outputs.published:
+            self._alarms[publish.alarm.risk_class] += 1
         ledger.add_outputs(outputs.counts)
         backlogs = ledger.backlogs
         begun = backlogs["opened"] + backlogs["restored"]
