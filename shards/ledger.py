@@ -7,13 +7,12 @@ Every process counts into a Ledger of its own; `add_counts` merges them.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from typing import Any
 
 import msgspec
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from engine.errors import InvalidEventError
 
@@ -198,19 +197,15 @@ class Ledger(Struct):
         return dict(_flatten("", msgspec.to_builtins(self)))
 
 
-def encode_ledger(ledger: Ledger) -> bytes:
-    """The ledger of a shard in MessagePack, without lookups: these belong to a process."""
-    return msgspec.msgpack.encode(replace(ledger, lookups={}))
-
-
-def decode_ledger(data: bytes) -> Ledger:
-    """The opposite of encode_ledger; ValueError if it is none."""
-    return msgspec.msgpack.decode(data, type=Ledger, dec_hook=to_counter)
-
-
 def to_counter(_: type, counts: dict[str, int]) -> Counter[str]:
     """A hook for decoders: a dict as the Counter that it was."""
     return Counter(counts)
+
+
+encode_ledger: Callable[[Ledger], bytes] = msgspec.msgpack.Encoder().encode
+"""A ledger in MessagePack."""
+decode_ledger = msgspec.msgpack.Decoder(Ledger, dec_hook=to_counter).decode
+"""The opposite of encode_ledger; ValueError if it is none."""
 
 
 def add_counts(total: Struct, more: Struct) -> None:

@@ -43,9 +43,7 @@ class Correlator:
         self._expiry = ExpiryQueue()
         self._activity = Activity(track_changes=options.track_changes)
         self._pending: PendingLines[Backlog] = PendingLines()
-        self.memory = Memory(
-            options.repeat_window, self.capped, track_changes=options.track_changes
-        )
+        self.memory = Memory(options.repeat_window, self.capped)
         self._matches: Counter[int] | None = Counter() if options.count_matches else None
         self._by_directive: dict[int, DirectiveBacklogs] = {}
         keys = []

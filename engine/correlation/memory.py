@@ -36,7 +36,6 @@ class RecentKeys(Generic[K]):
         name: str,
         *,
         limit: int = MAX_REMEMBERED,
-        track_changes: bool = False,
     ) -> None:
         """`window`: seconds, 0 to remember nothing; `limit`: number of keys.
 
@@ -52,7 +51,8 @@ class RecentKeys(Generic[K]):
         """Seconds after which the oldest key is forgotten, with those that follow it soon."""
         self.prune_at = sys.maxsize
         """From when on there are keys to forget, in seconds of the clock; to be read only."""
-        self._unsaved: list[K] | None = [] if track_changes else None
+        self.puts = 0
+        """Number of calls of `put` so far; to be read only."""
 
     def __len__(self) -> int:
         return len(self.stamps)
@@ -72,8 +72,7 @@ class RecentKeys(Generic[K]):
         if key in stamps:
             del stamps[key]  # to put it at the end
         stamps[key] = stamp
-        if self._unsaved is not None:
-            self._unsaved.append(key)
+        self.puts += 1
         if stamp[0] >= self.prune_at or not 1 < len(stamps) <= self._limit:
             self.prune(stamp[0])
 
@@ -110,19 +109,14 @@ class RecentKeys(Generic[K]):
         oldest, _ = next(iter(self.stamps.values()), (sys.maxsize, 0))
         self.prune_at = oldest + self._patience
 
-    def keys(self) -> list[K]:
-        """All keys, the last put last."""
-        return list(self.stamps)
+    def last_put(self, number: int) -> list[tuple[K, Stamp]]:
+        """The `number` keys put last, with their stamps, the last one last; all if they are fewer.
 
-    def take_unsaved(self) -> list[K]:
-        """The keys put since the last call, if they are tracked."""
-        unsaved, self._unsaved = self._unsaved, None if self._unsaved is None else []
-        return unsaved or []
-
-    def entries(self, keys: Iterable[K]) -> list[Entry[K]]:
-        """The entries of these keys, without those that were forgotten."""
-        found = ((key, self.stamps.get(key)) for key in keys)
-        return [(key, *stamp) for key, stamp in found if stamp is not None]
+        No key is looked up: that would take longer than all the rest, if they are many.
+        """
+        last = list(islice(reversed(self.stamps.items()), number))
+        last.reverse()
+        return last
 
     def restore(self, entries: Iterable[Entry[K]]) -> None:
         """Remember saved keys again, before those that were put since.
@@ -165,17 +159,12 @@ class Memory:
         window: int,
         capped: Counter[str],
         *,
-        track_changes: bool = False,
         limit: int = MAX_REMEMBERED,
     ) -> None:
         """`window`: seconds, 0 to remember nothing. `capped` counts what is forgotten too early."""
 
-        self.taken: RecentKeys[int] = RecentKeys(
-            window, capped, "repeats", limit=limit, track_changes=track_changes
-        )
-        self.written: RecentKeys[str] = RecentKeys(
-            window, capped, "alarms", limit=limit, track_changes=track_changes
-        )
+        self.taken: RecentKeys[int] = RecentKeys(window, capped, "repeats", limit=limit)
+        self.written: RecentKeys[str] = RecentKeys(window, capped, "alarms", limit=limit)
         self.saved_ids: RecentKeys[tuple[int, str]] = RecentKeys(
             window, capped, "repeats", limit=limit
         )
@@ -219,7 +208,11 @@ class Memory:
 
     def is_due(self, now: int) -> bool:
         """Whether there is something to forget."""
-        return any(keys.prune_at <= now for keys in self._all)
+        return (  # not by a loop: this is asked twice for each batch
+            self.taken.prune_at <= now
+            or self.written.prune_at <= now
+            or self.saved_ids.prune_at <= now
+        )
 
     def prune(self, now: int) -> None:
         """Forget what is older than the window."""

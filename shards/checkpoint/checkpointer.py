@@ -184,7 +184,6 @@ class Checkpointer:
         self._is_whole_due = True
         self._unsaved = set()
         self._correlator.take_changed()
-        self._memory_encoder.forget_changes()
 
     def _begin_cut(self) -> Cut:
         """Fix what the next checkpoint is to hold."""

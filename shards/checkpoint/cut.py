@@ -9,6 +9,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 
+from msgspec.structs import replace
+
 from engine.alarm import BacklogKey
 from engine.correlation.correlator import Correlator
 from shards.checkpoint.backlog_rows import BacklogEncoder
@@ -59,7 +61,7 @@ class Cut:
             worker=progress.worker,
             run=progress.run,
             position=progress.position,
-            counts=encode_ledger(progress.ledger),
+            counts=encode_ledger(replace(progress.ledger, lookups={})),  # they are of a process
             workers=progress.workers,
             nodes=progress.nodes,
             stream=progress.stream,

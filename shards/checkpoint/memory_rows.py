@@ -5,13 +5,12 @@ to other shards if the number of workers changes.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import islice
 from typing import Any
 
 import msgspec
 from loguru import logger
 
-from engine.correlation.memory import Entry, Memory, RecentKeys
+from engine.correlation.memory import Entry, Memory, RecentKeys, Stamp
 from shards.checkpoint.tables import MemoryRow
 
 KINDS = ("taken", "written")
@@ -28,39 +27,34 @@ class MemoryEncoder:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._unsaved: dict[str, list[Any]] = {kind: [] for kind in KINDS}
-        """Keys that are not known to be in the checkpoint, besides those that are new."""
+        self._saved = dict.fromkeys(KINDS, 0)
+        """How many were put until the last `commit`: the checkpoint has them."""
+        self._encoded = dict(self._saved)
+        """How many were put until the last `encode`."""
 
     def encode(self, *, whole: bool) -> Iterator[MemoryRow]:
         """Rows of what was remembered since the last `commit`, or of all; the latest last.
 
         The entries are those at the call; the rows are made lazily.
         """
-        taken: dict[str, list[Entry[Any]]] = {}
+        put: dict[str, list[tuple[Any, Stamp]]] = {}
         for kind in KINDS:
             keys: RecentKeys[Any] = getattr(self._memory, kind)
-            new = keys.take_unsaved()
-            self._unsaved[kind] = keys.keys() if whole else self._unsaved[kind] + new
-            taken[kind] = keys.entries(self._unsaved[kind])  # others were forgotten meanwhile
-        return _rows(taken)
+            self._encoded[kind] = keys.puts
+            put[kind] = keys.last_put(len(keys) if whole else keys.puts - self._saved[kind])
+        return _rows(put)
 
     def commit(self) -> None:
         """Note that the encoded rows have been written."""
-        self._unsaved = {kind: [] for kind in KINDS}
-
-    def forget_changes(self) -> None:
-        """Note that all is to be encoded next time, so that changes do not pile up meanwhile."""
-        self.commit()
-        for kind in KINDS:
-            getattr(self._memory, kind).take_unsaved()
+        self._saved = dict(self._encoded)
 
 
-def _rows(taken: Mapping[str, Iterable[Entry[Any]]]) -> Iterator[MemoryRow]:
-    for kind, entries in taken.items():
-        left = iter(entries)
-        while some := list(islice(left, _ROW_ENTRIES)):
-            until = max(time for _, time, _ in some)
-            yield MemoryRow(kind, until, msgspec.msgpack.encode(some))
+def _rows(put: Mapping[str, list[tuple[Any, Stamp]]]) -> Iterator[MemoryRow]:
+    for kind, stamped in put.items():
+        for at in range(0, len(stamped), _ROW_ENTRIES):
+            entries = [(key, *stamp) for key, stamp in stamped[at : at + _ROW_ENTRIES]]
+            until = max(time for _, time, _ in entries)
+            yield MemoryRow(kind, until, msgspec.msgpack.encode(entries))
 
 
 def restore_memory(

@@ -28,7 +28,7 @@ decode_from_child = msgspec.msgpack.Decoder(FromChild, dec_hook=to_counter).deco
 decode_to_child = msgspec.msgpack.Decoder(ToChild).decode
 """Decodes a message from the supervisor."""
 _decode_batch = msgspec.msgpack.Decoder(Batch).decode
-_decode_report = msgspec.msgpack.Decoder(AlarmLines | WorkerReport, dec_hook=to_counter).decode
+_decode_report = msgspec.msgpack.Decoder(AlarmLines | WorkerReport).decode
 _encoder = msgspec.msgpack.Encoder()
 
 

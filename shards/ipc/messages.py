@@ -7,13 +7,14 @@ that a lost report is made up for by the next one.
 
 from array import array
 from bisect import bisect_right
+from functools import cached_property
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.explain.verdict import Verdict
 from shards.histograms import Timings
-from shards.ledger import Ledger
+from shards.ledger import Ledger, decode_ledger
 
 POSITION_CODE = "q"
 """Type code of an array of positions."""
@@ -109,9 +110,11 @@ class AlarmLines(Struct, frozen=True, array_like=True, tag=True):
     alarms: bytes
 
 
-class WorkerReport(AlarmLines, frozen=True, array_like=True, tag=True):
+class WorkerReport(AlarmLines, frozen=True, array_like=True, tag=True, dict=True):
     """The state of a worker, and the lines to write since its last report.
 
+    `encoded_ledger`: its counts in MessagePack, since they are asked for more rarely than they are
+    sent; `late`: as in them.
     `position`: that of the last delivery processed, whose lines are all in this report or earlier
     ones; `life`: the router whose deliveries it takes. `sync`: unless 0, the number to be sent back
     as Synced once all lines are on the disk. `saved`, `saved_processed`, `saved_sync`: position of
@@ -120,7 +123,8 @@ class WorkerReport(AlarmLines, frozen=True, array_like=True, tag=True):
     `details` only twice a second.
     """
 
-    ledger: Ledger
+    encoded_ledger: bytes
+    late: int = 0
     position: int = 0
     life: int = 0
     sync: int = 0
@@ -131,6 +135,11 @@ class WorkerReport(AlarmLines, frozen=True, array_like=True, tag=True):
     busy_seconds: float = 0.0
     active_directives: int = 0
     details: WorkerDetails | None = None
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The counts, decoded once; they may be changed. ValueError if they cannot be read."""
+        return decode_ledger(self.encoded_ledger)
 
 
 class Ready(Struct, frozen=True, tag=True):

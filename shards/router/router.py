@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import Struct
 
-from engine.address import canonical_event_ip
+from engine.address import CACHED_ADDRESSES, canonical_event_ip
 from engine.asset import Asset, NetworkAssets
+from engine.cache import FunctionCache
 from engine.directives.index import DirectiveIds, DirectiveIndex, DirectiveRoutingKeys
 from engine.errors import InvalidEventError
 from engine.event import decode_event, decode_routing_key
@@ -25,6 +26,8 @@ from shards.router.send_queue import SendQueue
 from shards.settings.settings import Settings
 from shards.sources.event_source import QUEUE_FULL, EventSource, Refusal
 
+_CACHED_QUEUES = 4096
+"""Size of the cache of send queues by workers: events concern few combinations of workers."""
 ELSEWHERE = -1
 """In place of a worker, for directives that other services of the node have."""
 _decode_routing_keys = msgspec.msgpack.Decoder(list[DirectiveRoutingKeys]).decode
@@ -78,10 +81,14 @@ class Router:
         self._ledger = Ledger()
         self._events = self._ledger.events
         self._assets = NetworkAssets(track_progress(setup.assets))
+        self._is_whitelisted = FunctionCache(self._find_whitelisted, CACHED_ADDRESSES).__getitem__
+        """Whether events with this src_ip, as it was sent, are from a whitelisted asset."""
         keys = track_progress(_decode_routing_keys(setup.routing_keys))
         self._find_workers = DirectiveIndex(_keys_of_workers(keys, setup.settings)).find
         """The workers whose directives an event can concern, each once."""
         self._send_queues = send_queues
+        self._queues_of = FunctionCache(self._find_queues, _CACHED_QUEUES).__getitem__
+        """The send queues of these workers, without ELSEWHERE."""
         self._event_log = EventLog()
         self.read = 0
         """The position up to which a stream has been read; kept up to date by its owner."""
@@ -101,7 +108,9 @@ class Router:
             workers = find(key)
             if not workers:
                 unmatched += 1
-            elif not self._is_whitelisted(key.src_ip):
+            elif self._is_whitelisted(key.src_ip):
+                self._events.whitelisted += 1
+            else:
                 self._put(self._queues_of(workers), raw, position)
         self._events.received += len(raws)
         self._events.unmatched += unmatched
@@ -127,6 +136,7 @@ class Router:
             self._events.unmatched += 1
             return None
         if self._is_whitelisted(event.src_ip):
+            self._events.whitelisted += 1
             return None
         queues = self._queues_of(workers)
         if any(queue.full for queue in queues):
@@ -155,13 +165,10 @@ class Router:
         self._ledger.count_invalid(self._events.invalid, error)
         self._event_log.log_invalid(error, raw, time.monotonic())
 
-    def _is_whitelisted(self, src_ip: str) -> bool:
-        whitelisted = self._assets.address_info(canonical_event_ip(src_ip)).whitelisted
-        self._events.whitelisted += whitelisted
-        return whitelisted
+    def _find_whitelisted(self, src_ip: str) -> bool:
+        return self._assets.address_info(canonical_event_ip(src_ip)).whitelisted
 
-    def _queues_of(self, workers: DirectiveIds) -> list[SendQueue]:
-        """The send queues of these workers, without ELSEWHERE."""
+    def _find_queues(self, workers: DirectiveIds) -> list[SendQueue]:
         return [self._send_queues[worker] for worker in workers if worker != ELSEWHERE]
 
     def _put(self, queues: Sequence[SendQueue], raw: bytes, position: int = 0) -> None:

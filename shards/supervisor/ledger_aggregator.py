@@ -90,7 +90,7 @@ class LedgerAggregator:
             if life_of(report.position) < report.life:
                 self._close_lives(worker, report.life)
             lane.had_life = 0
-        return report.ledger.late > (before.ledger.late if before else 0)
+        return report.late > (before.late if before else 0)
 
     def _close_lives(self, worker: int, before: int) -> None:
         """Count as lost what routers before this life had sent, and the worker has not got.

@@ -24,6 +24,7 @@ from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats, ShardProgress
 from shards.histograms import LAG_BOUNDS, PROCESSING_BOUNDS, Timings, observe
 from shards.ipc.messages import WorkerDetails, WorkerReport
+from shards.ledger import encode_ledger
 from shards.logs import EventLog
 from shards.progress import TrackProgress, untracked
 from shards.settings.settings import Settings
@@ -237,7 +238,8 @@ class Shard:
         ledger = self.ledger
         outputs, self._outputs = self._outputs, Outputs()
         self._requested = 0
-        self._alarms.update(publish.alarm.risk_class for publish in outputs.published)
+        for publish in outputs.published:
+            self._alarms[publish.alarm.risk_class] += 1
         ledger.add_outputs(outputs.counts)
         backlogs = ledger.backlogs
         begun = backlogs["opened"] + backlogs["restored"]
@@ -250,7 +252,8 @@ class Shard:
         return WorkerReport(
             alarm_events=self._encoder.encode_lines(outputs.alarm_events),
             alarms=self._encoder.encode_lines([publish.alarm for publish in outputs.published]),
-            ledger=ledger,
+            encoded_ledger=encode_ledger(ledger),
+            late=ledger.late,
             position=self.progress.position,
             life=self.life,
             sync=sync,

@@ -106,8 +106,9 @@ class EngineUnderTest:
         earlier, self.correlator = self.correlator.memory, self._fresh()
         assert self.correlator.restore(states) == []
         for name in ("taken", "written"):
-            remembered = getattr(earlier, name)
-            getattr(self.correlator.memory, name).restore(remembered.entries(remembered.keys()))
+            stamps = getattr(earlier, name).stamps
+            saved = [(key, *stamp) for key, stamp in stamps.items()]
+            getattr(self.correlator.memory, name).restore(saved)
         # A service forgets these at a restart: they only lead to a count.
         self.correlator.memory._identities = earlier._identities
 

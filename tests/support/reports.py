@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from shards.ipc.messages import RouterReport, WorkerDetails, WorkerReport
-from shards.ledger import WORKER_DIED, Deliveries, Events, Feed, Ledger
+from shards.ledger import WORKER_DIED, Deliveries, Events, Feed, Ledger, encode_ledger
 from shards.positions import base_of
 
 
@@ -63,7 +63,8 @@ def worker_report(
     return WorkerReport(
         alarm_events=alarm_events,
         alarms=alarms,
-        ledger=ledger,
+        encoded_ledger=encode_ledger(ledger),
+        late=late,
         position=base_of(life) + consumed if position is None else position,
         life=life,
         sync=sync,

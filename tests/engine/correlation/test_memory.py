@@ -20,10 +20,8 @@ PATIENCE = WINDOW + WINDOW // 60 + 1
 LIMIT = 100
 
 
-def recent(
-    window: int = WINDOW, limit: int = LIMIT, *, track_changes: bool = False
-) -> RecentKeys[str]:
-    return RecentKeys(window, Counter(), "repeats", limit=limit, track_changes=track_changes)
+def recent(window: int = WINDOW, limit: int = LIMIT) -> RecentKeys[str]:
+    return RecentKeys(window, Counter(), "repeats", limit=limit)
 
 
 def filled(*stamps: tuple[str, int], window: int = WINDOW) -> RecentKeys[str]:
@@ -52,19 +50,19 @@ def test_to_ask_for_a_key_does_not_prolong_its_time() -> None:
 def test_a_key_that_is_put_again_is_the_last_one_with_its_new_time_and_value() -> None:
     keys = filled(("a", 1000), ("b", 1001))
     keys.put("a", (1002, 9))
-    assert keys.keys() == ["b", "a"]
+    assert list(keys.stamps) == ["b", "a"]
     assert keys.get("a", 1002 + WINDOW) == 9
     keys.prune(1002 + WINDOW)
-    assert keys.keys() == ["a"]
+    assert list(keys.stamps) == ["a"]
 
 
 def test_with_a_window_of_0_nothing_is_remembered() -> None:
-    keys = RecentKeys[str](0, Counter(), "repeats", track_changes=True)
+    keys = RecentKeys[str](0, Counter(), "repeats")
     keys.put("a", (1000, 1))
     keys.restore([("b", 1000, 1)])
     assert keys.get("a", 1000) is keys.get("b", 1000) is None
     assert len(keys) == 0
-    assert keys.take_unsaved() == []
+    assert keys.puts == 0
     assert keys.prune_at >= sys.maxsize
 
 
@@ -80,7 +78,7 @@ def test_the_limit_holds_the_oldest_go_first_and_are_counted() -> None:
         assert len(keys) <= LIMIT
         assert len(keys) + capped["repeats"] == number + 1
         assert keys.get(number, 1000) == 1
-    assert keys.keys() == list(range(10 * LIMIT - len(keys), 10 * LIMIT))
+    assert list(keys.stamps) == list(range(10 * LIMIT - len(keys), 10 * LIMIT))
     assert len(keys) >= LIMIT * 19 // 20
     assert capped.keys() == {"repeats"}
 
@@ -97,9 +95,9 @@ def test_what_is_forgotten_in_time_is_not_counted() -> None:
 def test_only_what_is_older_than_the_window_is_pruned() -> None:
     keys = filled(("a", 1000), ("b", 1001), ("c", 1001), ("d", 1002))
     keys.prune(1000 + WINDOW)
-    assert keys.keys() == ["a", "b", "c", "d"]
+    assert list(keys.stamps) == ["a", "b", "c", "d"]
     keys.prune(1001 + WINDOW + 1)
-    assert keys.keys() == ["d"]
+    assert list(keys.stamps) == ["d"]
 
 
 def test_it_is_pruned_when_the_oldest_key_is_a_while_older_than_the_window() -> None:
@@ -109,9 +107,9 @@ def test_it_is_pruned_when_the_oldest_key_is_a_while_older_than_the_window() -> 
         keys.put(key, (time, 1))
         assert keys.prune_at == 1000 + PATIENCE
     keys.put("d", (1000 + PATIENCE - 1, 1))
-    assert keys.keys() == ["a", "b", "c", "d"]
+    assert list(keys.stamps) == ["a", "b", "c", "d"]
     keys.put("e", (1000 + PATIENCE, 1))
-    assert keys.keys() == ["c", "d", "e"]
+    assert list(keys.stamps) == ["c", "d", "e"]
     assert keys.prune_at == 1020 + PATIENCE
     keys.prune(10_000)
     assert len(keys) == 0
@@ -122,7 +120,7 @@ def test_a_short_window_is_pruned_in_time_too() -> None:
     keys = filled(("a", 10), ("b", 11), window=1)
     assert keys.prune_at == 12
     keys.put("c", (12, 1))
-    assert keys.keys() == ["b", "c"]
+    assert list(keys.stamps) == ["b", "c"]
 
 
 def test_when_the_clock_is_set_back_what_was_put_later_counts_as_put_now() -> None:
@@ -147,31 +145,27 @@ def test_a_clock_that_is_not_before_the_last_key_changes_nothing() -> None:
     assert keys.stamps == {"a": (400, 1), "b": (1000, 1)}
 
 
-def test_what_was_put_is_unsaved_once() -> None:
-    keys = recent(track_changes=True)
-    keys.put("a", (1000, 1))
-    keys.put("b", (1000, 1))
-    assert keys.take_unsaved() == ["a", "b"]
-    assert keys.take_unsaved() == []
-    keys.put("a", (1001, 1))
-    assert keys.take_unsaved() == ["a"]
+def test_the_last_put_are_given_in_order_with_their_stamps() -> None:
+    keys = filled(("a", 1000), ("b", 1000), ("c", 1001))
+    keys.put("a", (1002, 2))
+    assert keys.puts == 4
+    assert keys.last_put(0) == []
+    assert keys.last_put(2) == [("c", (1001, 1)), ("a", (1002, 2))]
+    everything = [("b", (1000, 1)), ("c", (1001, 1)), ("a", (1002, 2))]
+    assert keys.last_put(3) == keys.last_put(99) == everything
 
 
-def test_without_tracking_nothing_is_unsaved() -> None:
-    assert filled(("a", 1000)).take_unsaved() == []
-
-
-def test_entries_are_those_that_are_still_remembered() -> None:
+def test_what_was_forgotten_is_not_among_the_last_put() -> None:
     keys = filled(("a", 100), ("b", 1000))
     keys.prune(1000)
-    assert keys.entries(["b", "a", "c"]) == [("b", 1000, 1)]
+    assert keys.last_put(2) == [("b", (1000, 1))]
 
 
 def test_what_is_restored_goes_before_what_was_put_since_and_does_not_replace_it() -> None:
     keys = filled(("new", 1000), ("both", 1001))
     stamps = keys.stamps
     keys.restore([("later", 900, 3), ("both", 990, 3), ("earlier", 800, 3)])
-    assert keys.keys() == ["earlier", "later", "new", "both"]
+    assert list(keys.stamps) == ["earlier", "later", "new", "both"]
     assert keys.get("both", 1001 + WINDOW) == 1
     assert keys.get("later", 900 + WINDOW) == 3
     assert keys.prune_at == 800 + PATIENCE
@@ -181,15 +175,15 @@ def test_what_is_restored_goes_before_what_was_put_since_and_does_not_replace_it
 def test_of_several_saved_entries_of_a_key_the_latest_one_counts_and_gives_its_place() -> None:
     keys = recent()
     keys.restore([("a", 100, 1), ("b", 500, 1), ("a", 900, 2)])
-    assert keys.keys() == ["b", "a"]
+    assert list(keys.stamps) == ["b", "a"]
     keys.prune(500 + WINDOW + 1)
     assert keys.stamps == {"a": (900, 2)}
 
 
-def test_what_is_restored_is_saved_already() -> None:
-    keys = recent(track_changes=True)
+def test_what_is_restored_does_not_count_as_put() -> None:
+    keys = filled(("b", 1001))
     keys.restore([("a", 1000, 1)])
-    assert keys.take_unsaved() == []
+    assert keys.last_put(keys.puts) == [("b", (1001, 1))]
 
 
 def test_of_more_than_the_limit_the_latest_are_restored() -> None:
@@ -198,7 +192,7 @@ def test_of_more_than_the_limit_the_latest_are_restored() -> None:
     keys.put(-1, (1000, 1))
     keys.restore((number, number, 1) for number in range(2 * LIMIT))
     kept = LIMIT * 19 // 20
-    assert keys.keys() == [*range(2 * LIMIT - kept + 1, 2 * LIMIT), -1]
+    assert list(keys.stamps) == [*range(2 * LIMIT - kept + 1, 2 * LIMIT), -1]
     assert capped == {"repeats": 2 * LIMIT + 1 - kept}
 
 
@@ -246,7 +240,7 @@ def test_it_knows_what_a_list_of_all_that_was_put_knows(
         elif action == "prune" or (action == "tick" and keys.prune_at <= now):
             keys.prune(now)
         elif action == "checkpoint":
-            entries = keys.entries(keys.keys())
+            entries = [(key, *stamp) for key, stamp in keys.stamps.items()]
             keys = RecentKeys(window, Counter(), "repeats")
             keys.restore(reversed(entries))
         inside = {key for key, (time, _) in put.items() if window and now - time <= window}

@@ -3,14 +3,17 @@
 import asyncio
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine.correlation.correlator import Correlator
+from engine.correlation.memory import Memory
 from engine.options import Options
 from shards.checkpoint import tables
 from shards.checkpoint.checkpointer import Checkpointer
@@ -196,6 +199,23 @@ def test_a_large_memory_is_written_in_rows_of_bounded_size(tmp_path: Path) -> No
     assert all(len(row.entries) < 50_000 for row in encoded)
 
 
+def test_an_entry_is_encoded_until_its_row_is_written() -> None:
+    memory = Memory(WINDOW, Counter())
+    encoder = MemoryEncoder(memory)
+
+    def encoded() -> list[Any]:
+        return [msgspec.msgpack.decode(row.entries) for row in encoder.encode(whole=False)]
+
+    memory.taken.put(1, (1000, 7))
+    assert encoded() == encoded() == [[[1, 1000, 7]]]
+    memory.taken.put(2, (1000, 7))
+    rows = encoder.encode(whole=False)
+    memory.taken.put(3, (1001, 7))  # not in these rows, which are made lazily
+    assert [msgspec.msgpack.decode(row.entries) for row in rows] == [[[1, 1000, 7], [2, 1000, 7]]]
+    encoder.commit()
+    assert encoded() == [[[3, 1001, 7]]]
+
+
 def test_old_rows_are_deleted_and_the_table_has_a_bound(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,5 +236,5 @@ def test_damaged_rows_are_left_out_and_counted(
 ) -> None:
     memory = Worker(tmp_path).correlator.memory
     restore_memory(memory, [("taken", damaged), ("taken", b"\x91\x93\x05\x01\x01")], {1})
-    assert memory.taken.keys() == [5]
+    assert list(memory.taken.stamps) == [5]
     assert [line["rows"] for line in logged] == [1]

@@ -34,19 +34,22 @@ from shards.ipc.messages import (
     ToChild,
     WorkerReport,
 )
-from shards.ledger import Deliveries, Events, Feed, Ledger, LookupCounts
+from shards.ledger import Deliveries, Events, Feed, Ledger, LookupCounts, encode_ledger
 
 T = TypeVar("T")
 
 REPORT = WorkerReport(
     alarm_events=b'{"alarm_id":"a"}\n',
     alarms=b"",
-    ledger=Ledger(
-        deliveries=Deliveries(consumed=9, unmatched=2, invalid=Counter(bad_type=1)),
-        lookups={"intel_a": LookupCounts(asked=2, errors=Counter(timeout=1), waiting=1)},
-        from_future=3,
-        late=1,
+    encoded_ledger=encode_ledger(
+        Ledger(
+            deliveries=Deliveries(consumed=9, unmatched=2, invalid=Counter(bad_type=1)),
+            lookups={"intel_a": LookupCounts(asked=2, errors=Counter(timeout=1), waiting=1)},
+            from_future=3,
+            late=1,
+        ),
     ),
+    late=1,
     position=12,
     life=1,
     sync=3,

@@ -72,6 +72,15 @@ def test_an_event_too_far_ahead_is_taken_as_of_now_and_counted(
     assert (report.ledger.deliveries.consumed, report.ledger.deliveries.unmatched) == (1, 0)
 
 
+def test_a_report_says_how_many_events_were_taken_too_late() -> None:
+    worker = shard(0)
+    delay = Settings().max_delay
+    received = [(NOW - delay - seconds) * 10**9 for seconds in (0, 1)]
+    worker.process_batch(1, [event(0, rcvd_time=at, event_id=f"{at}") for at in received], NOW)
+    report = worker.make_report(CheckpointStats())
+    assert report.late == report.ledger.late == 1
+
+
 def test_an_event_an_hour_ahead_does_not_put_all_later_ones_out_of_order() -> None:
     """Anyone who can send one event could otherwise switch off a detection."""
     worker = shard(Settings().max_future, stages=3)
