@@ -16,13 +16,14 @@ from rich.table import Table
 
 from benchmarks.peers import scenario_files
 from benchmarks.peers.backend import OURS, Backend
-from benchmarks.peers.backend_run import running_backend
 from benchmarks.peers.running_backend import BackendStartError, RunningBackend
+from benchmarks.peers.test_bed import Options, TestBed
 from benchmarks.peers.workloads import SUBJECT
 from tests.support.nats_server import Publisher, frame
 
 _TIMEOUT_SECONDS = 27.0
 """Seconds to wait after the last event for timeouts, which some backends check every 10 s."""
+_WORKERS = 2
 _RUST_PEERS = ("rust", "dsiem-rs")
 _COPIED_CONDITION = (
     "the peer copies the text of the condition that is referred to, not the event's value"
@@ -139,32 +140,35 @@ class AlarmComparison(Struct, frozen=True):
         return [difference for difference in self.differences if difference.reason is None]
 
 
-def compare(backends: Sequence[Backend], log: Callable[[str], None]) -> list[AlarmComparison]:
+def compare(
+    backends: Sequence[Backend], options: Options, log: Callable[[str], None]
+) -> list[AlarmComparison]:
     """Compare the alarms of each peer with ours; without a peer, those of two runs of ours.
 
     Raises BackendStartError when this project cannot be started; logs it for a peer.
     """
     first, *peers = backends
-    ours = _run_scenarios(first)
+    ours = _run_scenarios(first, options)
     comparisons: list[AlarmComparison] = []
     for peer in peers or [first]:
         try:
-            comparisons.append(_compare(peer.name, ours, _run_scenarios(peer)))
+            comparisons.append(_compare(peer.name, ours, _run_scenarios(peer, options)))
         except BackendStartError as error:
             log(f"{peer.name} cannot be started and is left out: {error}")
     return comparisons
 
 
-def _run_scenarios(backend: Backend) -> list[Alarm]:
+def _run_scenarios(backend: Backend, options: Options) -> list[Alarm]:
     """The alarms of a backend from all scenarios."""
-    with running_backend(backend, scenario_files.config(), 2) as (running, server):
-        with Publisher(server.port) as publisher:
+    config, probe = scenario_files.config(), scenario_files.probe
+    with TestBed(backend, config, probe, _WORKERS, options.unbounded) as bed:
+        with Publisher(bed.server.port) as publisher:
             start = time.monotonic()
             for number, event in enumerate(scenario_files.events()):
                 time.sleep(max(0.0, start + number / scenario_files.RATE - time.monotonic()))
                 publisher.send(frame(SUBJECT, event))
         time.sleep(_TIMEOUT_SECONDS)
-        return list(_read_alarms(running))
+        return list(_read_alarms(bed.running))
 
 
 def _read_alarms(running: RunningBackend) -> Iterator[Alarm]:
@@ -175,7 +179,9 @@ def _read_alarms(running: RunningBackend) -> Iterator[Alarm]:
         events[line["alarm_id"]][line["stage"]].append(line["event_id"])
     last = {line["alarm_id"]: line for line in map(msgspec.json.decode, alarms)}
     for alarm, stages in events.items():
-        yield Alarm({stage: sorted(ids) for stage, ids in stages.items()}, last.get(alarm))
+        if not scenario_files.is_probe(next(iter(stages.values()))[0]):
+            ids_by_stage = {stage: sorted(ids) for stage, ids in stages.items()}
+            yield Alarm(ids_by_stage, last.get(alarm))
 
 
 def _sorted_list(values: Any) -> str:
