@@ -49,7 +49,7 @@ def main() -> int:
         return 128 + int(error.args[0])
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def _interrupt(number: int, _frame: FrameType | None) -> None:
     """Leave all blocks, which end what they have started; further signals cannot disturb this."""
     for each in _SIGNALS:
         signal.signal(each, signal.SIG_IGN)

@@ -41,11 +41,9 @@ _CARGO_SERVE = ("serve", "-n", NODE)
 PEERS: Mapping[str, Kind] = {
     "go": Kind("Dsiem", ("serve",), ("serve", "--help"), r"--medRiskMax int", ("version",)),
     "rust": Kind(
-        "dsiem-backend", _CARGO_SERVE, ("--version",), r"^\S+ 0\.\d+\.\d+", ("--version",)
+        "dsiem-backend", _CARGO_SERVE, ("--version",), r"^dsiem-backend 0\.\d+", ("--version",)
     ),
-    "dsiem-rs": Kind(
-        "dsiem-rs", _CARGO_SERVE, ("--version",), r"^dsiem 1\.\d+\.\d+", ("--version",)
-    ),
+    "dsiem-rs": Kind("dsiem-rs", _CARGO_SERVE, ("--version",), r"^dsiem 1\.\d+", ("--version",)),
 }
 
 

@@ -116,9 +116,10 @@ class _Killer:
             if elapsed >= self._at:
                 self._kill()
                 self._lines, self._killed = self._running.alarm_events.count_lines(), elapsed
-        elif self.back is None and not self._victim.worker:
-            if self._running.alarm_events.count_lines() > self._lines:
-                self.back = elapsed - self._killed
+            return
+        lines = self._running.alarm_events.count_lines()
+        if self.back is None and not self._victim.worker and lines > self._lines:
+            self.back = elapsed - self._killed
 
     def _kill(self) -> None:
         if self._victim.worker:

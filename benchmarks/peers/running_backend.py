@@ -107,8 +107,8 @@ class RunningBackend:
     def wait_for_lines(self, number: int, seconds: float) -> float | None:
         """Wait until there are `number` lines of alarm events, or the backend is idle, or ended.
 
-        Returns the time of the last new line, on the monotonic clock, if there was any. TimeoutError
-        if it is still at work after `seconds`.
+        Returns the time of the last new line, on the monotonic clock, if there was any.
+        TimeoutError if it is still at work after `seconds`.
         """
         count, last_line = self.alarm_events.count_lines(), None
         now = cpu_read_at = busy_at = time.monotonic()
