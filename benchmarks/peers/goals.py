@@ -92,20 +92,21 @@ def _concerns(goal: Goal, run: Record) -> bool:
 
 def _reached(goal: Goal, runs: Sequence[Record]) -> float | None:
     """The median of ours, or its ratio to that of the peer; None when one of them is missing."""
-    ours = _median(goal, runs, OURS)
+    ours = _median(goal.figure, runs, OURS)
     if goal.peer is None or ours is None:
         return ours
-    peer = _median(goal, runs, goal.peer)
+    figure = "with_losses" if goal.figure == "sustained" else goal.figure  # in the peer's favour
+    peer = _median(figure, runs, goal.peer)
     return ours / peer if peer and peer != inf else None
 
 
-def _median(goal: Goal, runs: Sequence[Record], backend: str) -> float | None:
-    figures = [_figure(goal, run) for run in runs if run.backend == backend]
+def _median(figure: str, runs: Sequence[Record], backend: str) -> float | None:
+    figures = [_figure(figure, run) for run in runs if run.backend == backend]
     return median(figures) if figures else None
 
 
-def _figure(goal: Goal, run: Record) -> float:
+def _figure(name: str, run: Record) -> float:
     """The figure of a run; infinite latency and cost where the backend did not keep up."""
-    figure = getattr(run, goal.figure)
+    figure = getattr(run, name)
     kept_up = getattr(run, "kept_up", True)
     return inf if figure is None or not kept_up else float(figure)

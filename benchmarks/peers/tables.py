@@ -47,7 +47,7 @@ def show(results: Results, verdicts: Sequence[Verdict] = ()) -> None:
 
 def _tables(results: Results, verdicts: Sequence[Verdict]) -> Iterator[Table]:
     if results.rates:
-        yield _rates(results.rates)
+        yield _rates(results.rates, results.queues)
     if results.steady:
         yield _steady(results.steady)
     if results.life:
@@ -58,29 +58,34 @@ def _tables(results: Results, verdicts: Sequence[Verdict]) -> Iterator[Table]:
         yield _goals(verdicts)
 
 
-def _rates(runs: Sequence[RateRun]) -> Table:
+def _rates(runs: Sequence[RateRun], queues: str) -> Table:
+    """`ours is`: our rate, by the one that the peer reaches if its losses are forgiven."""
     table = _table(
-        "Sustained: the highest rate with nothing lost, all queues at their defaults"[:51],
-        ("workload", "backend", "events/s", "but not", "since there", "CPU µs", "MB", "ours is"),
-        left=("workload", "backend", "since there"),
+        f"Sustained rates, queues: {queues}",
+        (
+            *("workload", "backend", "nothing lost", "not at", "where"),
+            *("1 % may be lost", "lost", "CPU µs", "ours is"),
+        ),
+        left=("workload", "backend", "where"),
     )
-    ours: dict[tuple[str, int], float] = {}
+    ours: dict[str, float] = {}
     for name, backend, repeats in _groups(table, runs, lambda run: run.name):
         rate = median(run.sustained for run in repeats)
-        key = (repeats[0].dimension, repeats[0].value)
-        if backend == OURS:
-            ours[key] = rate
+        with_losses = median(run.with_losses for run in repeats)
+        ours.setdefault(repeats[0].name, rate)
         worst = max(repeats, key=lambda run: run.lost)
-        known = [run for run in repeats if run.cpu_micros is not None and run.mb is not None]
-        ratio = ours.get(key, 0) / rate if rate and backend != OURS else 0
+        share = max(run.lost_share for run in repeats)
+        cpu = [run.cpu_micros for run in repeats if run.cpu_micros is not None]
+        ratio = ours[repeats[0].name] / with_losses if with_losses and backend != OURS else 0
         table.add_row(
             name,
             backend,
             f"{rate:,.0f}" if rate else _LOSES + "none",
             f"{median(run.failed for run in repeats):,.0f}" if worst.failed else "",
             worst.failure or worst.note,
-            _number(median(run.cpu_micros or 0 for run in known)) if known else "",
-            _number(median(run.mb or 0 for run in known)) if known else "",
+            f"{with_losses:,.0f}" if with_losses else "none",
+            f"{_LOSES}{share:.2%}" if share else "0",
+            _number(median(cpu)) if cpu else "",
             f"{_number(ratio)} ×" if ratio else "",
         )
     return table
