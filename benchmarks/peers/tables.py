@@ -121,7 +121,15 @@ def _steady(runs: Sequence[SteadyRun]) -> Table:
 def _life(runs: Sequence[LifeRun]) -> Table:
     table = _table(
         "Start, idle, stop",
-        ("directives", "backend", "start s", "idle MB", "idle CPU %", "stop s"),
+        (
+            "directives",
+            "backend",
+            "subscribed s",
+            "first line s",
+            "idle MB",
+            "idle CPU %",
+            "stop s",
+        ),
         left=("backend",),
     )
     for name, backend, repeats in _groups(table, runs, lambda run: f"{run.value:,}"):
@@ -131,6 +139,7 @@ def _life(runs: Sequence[LifeRun]) -> Table:
             name,
             backend,
             f"{median(run.start for run in repeats):.2f}",
+            f"{median(run.ready for run in repeats):.2f}",
             _number(median(run.idle_mb for run in repeats)),
             f"{median(run.idle_cores for run in repeats) * 100:.1f}",
             f"{median(ended):.2f}" if len(ended) == len(stops) else "over 20: SIGKILL",

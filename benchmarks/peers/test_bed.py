@@ -23,7 +23,7 @@ _NATS_OPTIONS = ("max_pending: 2GB", 'write_deadline: "60s"')
 """With these the nats-server does not disconnect slow clients."""
 _START_TIMEOUT = 120.0
 """Seconds until a backend must have written the line of a probe."""
-_PROBE_INTERVAL = 0.25
+_PROBE_INTERVAL = 0.02
 _POLL_SECONDS = 0.01
 _OPENING_CHUNK = 100
 """Opening events on the way at the same time: fewer than any NATS client or queue holds."""
@@ -104,7 +104,7 @@ class Passage(Struct, frozen=True):
 class TestBed:
     """A running backend that has subscribed to the events, and has written the line of a probe.
 
-    `start_seconds`: from its start until it had subscribed.
+    `start_seconds`: from its start until it had subscribed; `ready_seconds`: until the line.
     """
 
     __test__ = False
@@ -175,6 +175,7 @@ class TestBed:
                 self._publisher.send(self._probe(sent))
                 sent, send_at = sent + 1, time.monotonic() + _PROBE_INTERVAL
             time.sleep(_POLL_SECONDS)
+        self.ready_seconds = time.monotonic() - running.started
         running.wait_for_lines(sent, _START_TIMEOUT)
 
     def _check_start(self, deadline: float, state: str) -> None:
