@@ -19,10 +19,10 @@ _QUICK_IDLE_SECONDS = 1.0
 class LifeRun(Record, frozen=True):
     """A backend with `value` directives that gets no events but the probe.
 
-    `start`: seconds from its start until it had subscribed, `ready`: until an event had a line; both
-    in steps of 10 ms. `idle_mb`: memory of all its processes
-    (PSS), `idle_cores`: their CPU time, by time. `stop`: seconds from SIGTERM until it ended, with
-    400 open backlogs; None if it did not end within 20 s.
+    `start`: seconds from its start until it had subscribed, `ready`: until an event had a line,
+    both in steps of 10 ms. `idle_mb`: memory of all its processes (PSS), `idle_cores`: their CPU
+    time, by time. `stop`: seconds from SIGTERM until it ended, with 400 open backlogs; None if it
+    did not end within 20 s.
     """
 
     start: float = 0.0

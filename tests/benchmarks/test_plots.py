@@ -34,7 +34,7 @@ def comparison(backends: Sequence[str] = BACKENDS) -> dict[str, Any]:
         one | {"dimension": dimension, "sustained": 10, "with_losses": rate}
         for one in known
         for dimension in ("directives", "backlogs")
-        for rate in (1e6 // one["rank"] // one["value"] + one["repeat"],)
+        for rate in (1_000_000 // one["rank"] // one["value"] + one["repeat"],)
     ]
     if "go" in backends:
         note = "only 5 of 9 backlogs were opened in 60 s"

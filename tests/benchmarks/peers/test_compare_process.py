@@ -68,7 +68,9 @@ def test_a_signal_ends_all_processes_and_the_results_so_far_stay(
 
 def test_peers_that_cannot_be_run_are_left_out_with_a_sentence(tmp_path: Path) -> None:
     peer = fake_peer(tmp_path, "silent")
-    wrong = ("--peer=go=/etc/hostname", f"--peer=rust={peer}", f"--peer=go={tmp_path}")
+    text = tmp_path / "text"
+    text.write_text("no program\n", "utf-8")
+    wrong = (f"--peer=go={text}", f"--peer=rust={peer}", f"--peer=go={tmp_path}")
     results = tmp_path / "compare.json"
     ended = subprocess.run(
         (*COMMAND, "--only=life", *wrong, f"--json={results}"),
@@ -77,7 +79,7 @@ def test_peers_that_cannot_be_run_are_left_out_with_a_sentence(tmp_path: Path) -
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    assert "go is left out: /etc/hostname is not an executable file" in ended.stderr
+    assert f"go is left out: {text} is not an executable file" in ended.stderr
     assert "rust is left out:" in ended.stderr
     assert "is not dsiem-backend: for `--version` it prints 'dsiem 1.99.0'" in ended.stderr
     document = msgspec.json.decode(results.read_bytes())

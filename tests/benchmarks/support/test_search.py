@@ -15,6 +15,11 @@ def test_the_limit_is_between_the_two_rates_that_are_close(first: int, limit: in
 
 def test_a_service_that_sustains_no_rate_ends_the_search() -> None:
     tried: list[int] = []
-    assert search_rate(lambda rate: tried.append(rate) is not None, 3200) == RateLimits(0, 100)
+
+    def sustains(rate: int) -> bool:
+        tried.append(rate)
+        return False
+
+    assert search_rate(sustains, 3200) == RateLimits(0, 100)
     assert tried == [3200, 1600, 800, 400, 200, 100]
-    assert search_rate(lambda rate: False, 1) == RateLimits(0, 1)
+    assert search_rate(sustains, 1) == RateLimits(0, 1)
