@@ -98,7 +98,10 @@ def _all_workloads() -> Iterator[Workload]:
     for number in (1, 100, 5000, 50_000):
         name = f"{number:,} open backlog{'s'[: number > 1]} of a directive"
         stages = synthetic.STAY_AT_STAGE_2
-        yield Workload("backlogs", number, name, 1, (1,), stages, share=1.0, pairs=number)
+        peers = number < 50_000  # none opens as many within minutes
+        yield Workload(
+            "backlogs", number, name, 1, (1,), stages, share=1.0, pairs=number, peers=peers
+        )
     for percent in (0, 100):  # the directives above: 10
         share = percent / 100 or _PROGRESS_SHARE
         yield Workload("matching", percent, f"{percent} % matching", share=share)
