@@ -26,10 +26,11 @@ from benchmarks.cluster.nats_service import (
 )
 from benchmarks.cluster.publisher import PublishReport
 from benchmarks.latency.paced_publisher import PacedPlan
+from benchmarks.latency.paced_run import run_paced
 from benchmarks.latency.percentiles import LatencyHistogram, RateLatencies
 from benchmarks.support import report, synthetic
 from benchmarks.support.measure import Figure
-from benchmarks.support.service_process import FileTail, FinalLedger, machine_cpu_seconds
+from benchmarks.support.service_process import FinalLedger, machine_cpu_seconds
 
 _RESULTS = Path(__file__).parent / "results" / "bench_latency.json"
 _RATES = (1000, 10_000, 50_000)
@@ -53,25 +54,22 @@ class Run(Struct, frozen=True):
     lost: int = 0
 
 
-class PacedPublisherProcess(PublisherProcess):
-    """A process that publishes evenly spaced events."""
-
-    SCRIPT = "benchmarks/latency/paced_publisher.py"
-
-
 class TimedService(NatsService):
     """A running service whose latencies are measured."""
 
     def run_paced(self, plan: PacedPlan) -> Run:
         """Publish a plan, and wait for all lines; losses are not known before the service stops."""
-        with PacedPublisherProcess(plan) as publisher, FileTail(self.alarm_events) as tail:
+
+        def observe(publisher: PublisherProcess) -> tuple[float, tuple[PublishReport, float]]:
             used, machine, since = self._used(), machine_cpu_seconds(), time.monotonic()
             start = publisher.start()
             published, _ = self._wait_for_run(publisher)
             used, machine = self._used() - used, machine_cpu_seconds() - machine
-            other_cores = max(0.0, machine - used - published.cpu) / (time.monotonic() - since)
-        latencies = [at - start - plan.due_time(event_id) for event_id, at in tail.seen_at.items()]
-        return Run(plan, published, latencies, other_cores)
+            others = max(0.0, machine - used - published.cpu) / (time.monotonic() - since)
+            return start, (published, others)
+
+        (published, others), latencies = run_paced(plan, self.alarm_events, observe)
+        return Run(plan, published, latencies, others)
 
     def _used(self) -> float:
         return sum(self._cpu().values())

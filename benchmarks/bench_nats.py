@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from benchmarks.cluster.nats_service import MAX_LINE_DELAY, SERVICE_KINDS, SIDS, Load, Outcome, run
 from benchmarks.support import report, synthetic
 from benchmarks.support.measure import Figure
+from benchmarks.support.search import search_rate
 from tests.support.frontend import Reply
 from tests.support.lookup_server import WISE_HIT, LookupServer
 from tests.support.nats_server import free_port
@@ -142,7 +143,7 @@ def _sources(kind: str, plugin: str, url: str) -> dict[str, bytes]:
 
 
 def limit(quick: bool) -> list[Figure]:
-    """Search the highest sustained rate: double it until it fails, then bisect three times."""
+    """Search the highest sustained rate."""
     seconds = 5 if quick else 10
     return [
         *_limit("1 in 10 matching", _TENTH_RATE, 0.1, seconds),
@@ -151,7 +152,7 @@ def limit(quick: bool) -> list[Figure]:
 
 
 def _limit(name: str, rate: int, share: float, seconds: int) -> Iterator[Figure]:
-    """The highest sustained rate, 0 if the first one fails, and the lowest that failed."""
+    """The highest sustained rate, 0 if there is none, and the lowest that failed."""
     other_cores: list[float] = []
 
     def sustains(rate: int) -> bool:
@@ -159,14 +160,9 @@ def _limit(name: str, rate: int, share: float, seconds: int) -> Iterator[Figure]
         other_cores.append(outcome.other_cores)
         return outcome.sustained
 
-    sustained, failed = 0, rate
-    while sustains(failed):
-        sustained, failed = failed, failed * 2
-    for _ in range(3 if sustained else 0):
-        middle = (sustained + failed) // 2
-        sustained, failed = (middle, failed) if sustains(middle) else (sustained, middle)
-    yield Figure("limit", f"{name}: sustained", sustained, "events/s")
-    yield Figure("limit", "  no longer sustained", failed, "events/s")
+    found = search_rate(sustains, rate)
+    yield Figure("limit", f"{name}: sustained", found.sustained, "events/s")
+    yield Figure("limit", "  no longer sustained", found.failed, "events/s")
     yield Figure("limit", "  other work on the cores, at most", max(other_cores), "cores")
 
 

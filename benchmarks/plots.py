@@ -14,13 +14,15 @@ from msgspec import Struct
 from benchmarks.latency.percentiles import RateLatencies
 from benchmarks.plotting.canvas import STYLES, Canvas, Style
 from benchmarks.plotting.series import (
+    OURS,
     Comparison,
     Line,
     Point,
     Provenance,
-    Quantity,
+    Topic,
     backends,
     lines,
+    measured,
 )
 
 T = TypeVar("T")
@@ -31,40 +33,54 @@ _TICK_MULTIPLES = (1.0, 2.0, 5.0)
 
 
 class ComparisonPlot(Struct, frozen=True):
-    """A plot of compare.json: the values of a dimension and a quantity, each with its label."""
+    """A plot of compare.json: the values of a topic (of the rates: of a dimension), with labels.
+
+    `note`: for the caption.
+    """
 
     name: str
     title: str
-    dimension: str
+    topic: Topic
     x_label: str
-    quantity: Quantity
     y_label: str
+    dimension: str = ""
+    note: str = ""
 
 
+_RATE_NOTE = "The highest rate at which at most 1 % is lost; pale: down to that with nothing lost."
 COMPARISON_PLOTS = (
     ComparisonPlot(
         name="throughput-directives",
-        title="Throughput, by the number of directives loaded",
+        title="Sustained rate, by the number of directives loaded",
+        topic="rates",
         dimension="directives",
         x_label="directives loaded",
-        quantity="rate",
         y_label="events/s",
+        note=_RATE_NOTE,
     ),
     ComparisonPlot(
         name="throughput-backlogs",
-        title="Throughput, by the number of open backlogs",
+        title="Sustained rate, by the number of open backlogs",
+        topic="rates",
         dimension="backlogs",
         x_label="open backlogs of one directive",
-        quantity="rate",
         y_label="events/s",
+        note=_RATE_NOTE,
     ),
     ComparisonPlot(
         name="memory-directives",
         title="Memory, by the number of directives loaded",
-        dimension="directives",
+        topic="life",
         x_label="directives loaded",
-        quantity="pss_mb",
-        y_label="memory of all processes (PSS), MB",
+        y_label="idle memory of all processes (PSS), MB",
+    ),
+    ComparisonPlot(
+        name="latency-peers",
+        title="From an event to its line, by the rate: 99 of 100 lines",
+        topic="steady",
+        x_label="events/s",
+        y_label="milliseconds, at most",
+        note="100 directives, 1 in 10 events matching, from when an event was due to be sent.",
     ),
 )
 LATENCY_PLOT = "latency"
@@ -86,11 +102,13 @@ def draw_comparison(
     plot: ComparisonPlot, comparison: Comparison, provenance: Provenance
 ) -> Canvas | None:
     """A plot of compare.json; None without figures for it."""
-    shown = lines(comparison, plot.dimension, plot.quantity)
+    runs = list(measured(comparison, plot.topic, plot.dimension))
+    shown = lines(runs)
     if not any(point.median for line in shown for point in line.points):
         return None
-    canvas = Canvas(plot.title, _caption(shown, comparison, provenance))
-    styles = dict(zip(backends(comparison.runs), STYLES * len(shown), strict=False))
+    canvas = Canvas(plot.title, _caption(plot, shown, comparison, provenance))
+    names = backends(iter([OURS, *comparison.versions, *(run.backend for run in runs)]))
+    styles = dict(zip(names, STYLES * len(names), strict=False))
     values = sorted({point.value for line in shown for point in line.points})
     canvas.x_axis(plot.x_label, {value: f"{value:,g}" for value in values})
     canvas.y_axis(plot.y_label)
@@ -103,12 +121,14 @@ def draw_comparison(
     return canvas
 
 
-def _caption(shown: Sequence[Line], comparison: Comparison, provenance: Provenance) -> list[str]:
+def _caption(
+    plot: ComparisonPlot, shown: Sequence[Line], comparison: Comparison, provenance: Provenance
+) -> list[str]:
     names = {line.backend for line in shown}
     versions = [f"{name}: {text}" for name, text in comparison.versions.items() if name in names]
     return [
-        _sentence("Hollow, not finished: ", [line.unfinished for line in shown]),
-        _sentence("Lost, of the events that match: ", [line.lost for line in shown]),
+        plot.note,
+        _sentence("Hollow: ", [line.flaws for line in shown]),
         "; ".join(map(_unbreakable, versions)),
         str(provenance),
     ]
@@ -132,7 +152,7 @@ def _draw_line(canvas: Canvas, line: Line, style: Style) -> None:
     for point in line.points:
         if point.minimum is not None and point.maximum is not None:
             canvas.range_bar(point.value, point.minimum, point.maximum, style)
-        canvas.point(point.value, point.median, style, hollow=not point.finished)
+        canvas.point(point.value, point.median, style, hollow=bool(point.flaw))
 
 
 def _label(canvas: Canvas, points: Sequence[Point]) -> None:

@@ -130,9 +130,14 @@ class PublisherProcess:
             (sys.executable, str(ROOT / self.SCRIPT), msgspec.json.encode(plan).decode()),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the benchmark, which ends it
         )
-        if self._read_line() != b"ready\n":
-            raise RuntimeError("the publisher is not ready")
+        try:
+            if self._read_line() != b"ready\n":
+                raise RuntimeError("the publisher is not ready")
+        except BaseException:
+            self.__exit__()
+            raise
 
     def start(self) -> float:
         """Let it publish; returns the time at which it starts, on the monotonic clock."""

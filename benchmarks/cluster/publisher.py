@@ -9,7 +9,7 @@ import gc
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -28,6 +28,8 @@ POOL_SIZE = 5000
 """Number of different unmatched events, and about the number of templates of matching ones."""
 _ID_PLACEHOLDER = "xxxxxxxx-xxxx-4000-8000-xxxxxxxxxxxx"
 """Replaced with an id of the numbers of the run, of the slice and of the event."""
+_NOISY_SHARE = 0.9
+"""The share of the matching events that comes from the noisy pairs, if there are any."""
 Pieces = Sequence[bytes]
 """Parts of NATS frames, which are joined when they are sent."""
 
@@ -36,7 +38,8 @@ class Plan(Struct, frozen=True):
     """The events to publish at a port of NATS: `rate` per second for `seconds`.
 
     `run`: part of the event ids. `share` of the events match, with one of the signatures `sids`,
-    the same for each pair of addresses.
+    the same for each pair of addresses. `in_order`: the pairs follow each other, else they are
+    random. `noisy`: number of pairs that have most of the matching events; 0: all pairs are equal.
     """
 
     port: int
@@ -46,15 +49,17 @@ class Plan(Struct, frozen=True):
     share: float
     sids: tuple[int, ...]
     pairs: int = 400
+    in_order: bool = False
+    noisy: int = 0
+
+    @property
+    def id_prefix(self) -> str:
+        """The beginning of the ids of its matching events."""
+        return f"{self.run:08x}-"
 
 
 class BurstPlan(Plan, frozen=True):
-    """Events in slices of `SLICE_SECONDS`.
-
-    `in_order`: the pairs of addresses follow each other, else they are random.
-    """
-
-    in_order: bool = False
+    """Events in slices of `SLICE_SECONDS`."""
 
     @property
     def slices(self) -> int:
@@ -91,14 +96,14 @@ def prepare_slices(plan: BurstPlan) -> tuple[list[Pieces], int]:
     pick = random.Random(plan.run).random
     unmatched = unmatched_frames(plan.run, plan.pairs)
     templates = matching_templates(plan.run, plan.pairs, plan.sids)
-    order = count() if plan.in_order else iter(lambda: int(pick() * len(templates)), -1)
+    order = template_order(plan, len(templates), pick)
     slices: list[Pieces] = []
     matching, last = 0, plan.events_before(plan.slices) - 1
     for number in range(plan.slices):
         pieces: list[bytes] = []
         for event in range(plan.events_before(number), plan.events_before(number + 1)):
             if event == last or pick() < plan.share:
-                before, after = templates[next(order) % len(templates)]
+                before, after = templates[next(order)]
                 event_id = b"%08x-%04x-4000-8000-%012x" % (plan.run, number, matching)
                 pieces += (before, event_id, after)
                 matching += 1
@@ -106,6 +111,21 @@ def prepare_slices(plan: BurstPlan) -> tuple[list[Pieces], int]:
                 pieces.append(unmatched[int(pick() * POOL_SIZE)])
         slices.append(pieces)
     return slices, matching
+
+
+def template_order(plan: Plan, templates: int, pick: Callable[[], float]) -> Iterator[int]:
+    """Numbers of templates for one matching event after the other; `pick`: random, from 0 to 1."""
+    if plan.in_order:
+        return (number % templates for number in count())
+    if not plan.noisy:
+        return iter(lambda: int(pick() * templates), -1)
+    rounds = templates // plan.pairs
+
+    def draw() -> int:
+        pair = int(pick() * (plan.noisy if pick() < _NOISY_SHARE else plan.pairs))
+        return int(pick() * rounds) * plan.pairs + pair
+
+    return iter(draw, -1)
 
 
 def unmatched_frames(run: int, pairs: int) -> list[bytes]:

@@ -19,6 +19,7 @@ from benchmarks.cluster.publisher import (
     Plan,
     matching_templates,
     run_publisher,
+    template_order,
     unmatched_frames,
 )
 
@@ -54,13 +55,14 @@ def prepare_ticks(plan: PacedPlan) -> tuple[list[Pieces], int]:
     pick = random.Random(plan.run).random
     unmatched = unmatched_frames(plan.run, plan.pairs)
     templates = matching_templates(plan.run, plan.pairs, plan.sids)
+    order = template_order(plan, len(templates), pick)
     ticks: list[Pieces] = []
     matching, last = 0, plan.events - 1
     for tick in range(plan.ticks):
         pieces: list[bytes] = []
         for event in plan.events_due(tick):
             if event == last or pick() < plan.share:
-                before, after = templates[int(pick() * len(templates))]
+                before, after = templates[next(order)]
                 pieces += (before, b"%08x-0000-4000-8000-%012x" % (plan.run, event), after)
                 matching += 1
             else:

@@ -6,7 +6,7 @@ stage.
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,63 +16,15 @@ from rich.table import Table
 
 from benchmarks.peers import scenario_files
 from benchmarks.peers.backend import OURS, Backend
-from benchmarks.peers.backend_run import running_backend
+from benchmarks.peers.known_differences import known_reason
 from benchmarks.peers.running_backend import BackendStartError, RunningBackend
+from benchmarks.peers.test_bed import Options, TestBed
 from benchmarks.peers.workloads import SUBJECT
 from tests.support.nats_server import Publisher, frame
 
 _TIMEOUT_SECONDS = 27.0
 """Seconds to wait after the last event for timeouts, which some backends check every 10 s."""
-_RUST_PEERS = ("rust", "dsiem-rs")
-_COPIED_CONDITION = (
-    "the peer copies the text of the condition that is referred to, not the event's value"
-)
-
-
-class KnownDifference(Struct, frozen=True):
-    """An intended difference of these peers, in these fields of the alarms of a scenario."""
-
-    peers: Collection[str]
-    scenario: str
-    reason: str
-    fields: Collection[str] = ("events",)
-
-
-KNOWN_DIFFERENCES = (
-    KnownDifference(
-        ("go",),
-        "taxonomy with custom data",
-        "the peer does not look at the custom data of taxonomy rules",
-    ),
-    KnownDifference(
-        ("go", *_RUST_PEERS),
-        "both types of rule",
-        "the peer never matches a directive that has rules of both types",
-    ),
-    KnownDifference(
-        ("go", "rust"), "reference to a condition", _COPIED_CONDITION, ("events", "src_ips")
-    ),
-    KnownDifference(("go", "rust"), "port by reference to a condition", _COPIED_CONDITION),
-    KnownDifference(
-        ("go", "rust"), "custom data by reference to none", f"{_COPIED_CONDITION}; none matches all"
-    ),
-    KnownDifference(
-        ("go", "rust"),
-        "reference to the second stage",
-        "the peer takes the value of the event that opened the backlog, not of the second stage's",
-        ("events", "risk", "rules"),
-    ),
-    KnownDifference(
-        ("go", *_RUST_PEERS),
-        "repeated event",
-        "the peer counts an event that comes twice as two occurrences",
-    ),
-    KnownDifference(
-        ("rust",),
-        "sticky and one signature",
-        "the peer opens a second backlog with an event whose sticky value was seen before",
-    ),
-)
+_WORKERS = 2
 
 
 class Alarm(Struct, frozen=True):
@@ -139,32 +91,35 @@ class AlarmComparison(Struct, frozen=True):
         return [difference for difference in self.differences if difference.reason is None]
 
 
-def compare(backends: Sequence[Backend], log: Callable[[str], None]) -> list[AlarmComparison]:
+def compare(
+    backends: Sequence[Backend], options: Options, log: Callable[[str], None]
+) -> list[AlarmComparison]:
     """Compare the alarms of each peer with ours; without a peer, those of two runs of ours.
 
     Raises BackendStartError when this project cannot be started; logs it for a peer.
     """
     first, *peers = backends
-    ours = _run_scenarios(first)
+    ours = _run_scenarios(first, options)
     comparisons: list[AlarmComparison] = []
     for peer in peers or [first]:
         try:
-            comparisons.append(_compare(peer.name, ours, _run_scenarios(peer)))
+            comparisons.append(_compare(peer.name, ours, _run_scenarios(peer, options)))
         except BackendStartError as error:
             log(f"{peer.name} cannot be started and is left out: {error}")
     return comparisons
 
 
-def _run_scenarios(backend: Backend) -> list[Alarm]:
+def _run_scenarios(backend: Backend, options: Options) -> list[Alarm]:
     """The alarms of a backend from all scenarios."""
-    with running_backend(backend, scenario_files.config(), 2) as (running, server):
-        with Publisher(server.port) as publisher:
+    config, probe = scenario_files.config(), scenario_files.probe
+    with TestBed(backend, config, probe, _WORKERS, options.unbounded) as bed:
+        with Publisher(bed.server.port) as publisher:
             start = time.monotonic()
             for number, event in enumerate(scenario_files.events()):
                 time.sleep(max(0.0, start + number / scenario_files.RATE - time.monotonic()))
                 publisher.send(frame(SUBJECT, event))
         time.sleep(_TIMEOUT_SECONDS)
-        return list(_read_alarms(running))
+        return list(_read_alarms(bed.running))
 
 
 def _read_alarms(running: RunningBackend) -> Iterator[Alarm]:
@@ -175,7 +130,9 @@ def _read_alarms(running: RunningBackend) -> Iterator[Alarm]:
         events[line["alarm_id"]][line["stage"]].append(line["event_id"])
     last = {line["alarm_id"]: line for line in map(msgspec.json.decode, alarms)}
     for alarm, stages in events.items():
-        yield Alarm({stage: sorted(ids) for stage, ids in stages.items()}, last.get(alarm))
+        if not scenario_files.is_probe(next(iter(stages.values()))[0]):
+            ids_by_stage = {stage: sorted(ids) for stage, ids in stages.items()}
+            yield Alarm(ids_by_stage, last.get(alarm))
 
 
 def _sorted_list(values: Any) -> str:
@@ -226,7 +183,7 @@ def _differences(peer: str, our: Alarm | None, their: Alarm | None) -> Iterator[
     for name in our_fields | their_fields:
         left, right = our_fields.get(name), their_fields.get(name)
         if left != right and (name == "events" or (our and their and left and right)):
-            reason = _reason(peer, scenario, name)
+            reason = known_reason(peer, scenario, name)
             yield Difference(scenario, opening_event, name, left or "-", right or "-", reason)
 
 
@@ -236,14 +193,6 @@ def _fields(alarm: Alarm | None) -> dict[str, str]:
         return {"events": "no alarm"}
     events = ", ".join(f"{stage}: {' '.join(ids)}" for stage, ids in alarm.events_by_stage)
     return {"events": events, **alarm.compared_fields()}
-
-
-def _reason(peer: str, scenario: str, field: str) -> str | None:
-    """Why a difference is intended; None if it is not."""
-    for known in KNOWN_DIFFERENCES:
-        if peer in known.peers and scenario == known.scenario and field in known.fields:
-            return known.reason
-    return None
 
 
 def show(comparisons: Sequence[AlarmComparison]) -> None:

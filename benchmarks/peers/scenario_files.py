@@ -9,23 +9,39 @@ from itertools import zip_longest
 import msgspec
 
 from benchmarks.peers.scenarios import SCENARIOS, Json, Scenario
-from benchmarks.peers.workloads import NODE, Config, timestamp, with_masks
+from benchmarks.peers.workloads import NODE, SUBJECT, Config, timestamp, with_masks
 from benchmarks.support import synthetic
+from tests.support.nats_server import frame
 
 RATE = 200
 """Events per second."""
 INSTANCES = 3
 """Number of runs of each script, each with other addresses."""
 _PLUGIN = 1001
+_PROBE = Scenario("probe", [{"occurrence": 1}, {"occurrence": 1_000_000}], [{"stage": 1}])
+"""For events that only show that the backend is ready."""
+_PROBE_NUMBER = 99
 
 
 def config() -> Config:
     """The files of the node."""
     directives = [_directive(number, scenario) for number, scenario in enumerate(SCENARIOS, 1)]
+    directives.append(_directive(_PROBE_NUMBER, _PROBE))
     return {
         "assets_bench.json": with_masks(synthetic.assets()),
         f"directives_{NODE}_all.json": msgspec.json.encode({"directives": directives}),
     }
+
+
+def probe(number: int) -> bytes:
+    """The NATS frame of a probe."""
+    event = _event(_PROBE_NUMBER, 0, number, {"stage": 1})
+    return frame(SUBJECT, msgspec.json.encode(event | {"timestamp": timestamp()}))
+
+
+def is_probe(event_id: str) -> bool:
+    """Whether this is the id of a probe."""
+    return event_id.startswith(f"{_PROBE_NUMBER}-")
 
 
 def scenario_of(event_id: str) -> Scenario:

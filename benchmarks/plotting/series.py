@@ -3,28 +3,45 @@
 Fields of the file that no plot needs are ignored.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
 from textwrap import shorten
 from typing import Literal
 
-from msgspec import Struct, field
+from msgspec import Struct
 
-Quantity = Literal["rate", "pss_mb"]
+Topic = Literal["rates", "steady", "life"]
 OURS = "ours"
 
 
-class Run(Struct, frozen=True):
-    """One run of a backend; `value` is for example the number of directives."""
+class RateRun(Struct, frozen=True):
+    """The rate that a backend sustains; `value` is for example the number of directives."""
 
     dimension: str
-    value: float | str
-    backend: str = field(name="contender")
-    rate: float | None = None
-    pss_mb: float | None = None
-    lost: int = 0
-    finished: bool = True
+    value: float
+    backend: str
+    sustained: int = 0
+    with_losses: int = 0
+    lost_share: float = 0.0
     note: str = ""
+
+
+class SteadyRun(Struct, frozen=True):
+    """The latency of a backend at a rate (`value`)."""
+
+    value: float
+    backend: str
+    p99: float | None = None
+    lost: int = 0
+    kept_up: bool = True
+
+
+class LifeRun(Struct, frozen=True):
+    """The idle memory of a backend with `value` directives."""
+
+    value: float
+    backend: str
+    idle_mb: float
 
 
 class Provenance(Struct, frozen=True):
@@ -46,24 +63,33 @@ class Provenance(Struct, frozen=True):
 class Comparison(Struct, frozen=True):
     """The runs of all backends, and their versions by name."""
 
-    runs: Sequence[Run]
     versions: dict[str, str] = {}
+    rates: Sequence[RateRun] = ()
+    steady: Sequence[SteadyRun] = ()
+    life: Sequence[LifeRun] = ()
+
+
+class Measured(Struct, frozen=True):
+    """The figure of a run, None if there is none; `low`: another one, which the bar begins at.
+
+    `flaw`: why its point is hollow; empty if it is not.
+    """
+
+    backend: str
+    value: float
+    figure: float | None
+    low: float | None = None
+    flaw: str = ""
 
 
 class Point(Struct, frozen=True):
-    """Minimum, median and maximum of the repeats; None where nothing could be measured.
-
-    `finished`: all repeats finished. `note`: from the first that did not. `lost`: highest number of
-    events lost by a repeat that finished.
-    """
+    """Minimum, median and maximum of the repeats; None where nothing could be measured."""
 
     value: float
     minimum: float | None
     median: float | None
     maximum: float | None
-    finished: bool
-    note: str
-    lost: int
+    flaw: str
 
 
 class Line(Struct, frozen=True):
@@ -73,54 +99,58 @@ class Line(Struct, frozen=True):
     points: Sequence[Point]
 
     @property
-    def unfinished(self) -> str:
-        """The values at which it did not finish, for the caption; may be empty."""
-        return self._list({point.value: point.note for point in self.points if not point.finished})
-
-    @property
-    def lost(self) -> str:
-        """The values at which it finished and lost events, for the caption; may be empty."""
-        return self._list({point.value: f"{point.lost:,}" for point in self.points if point.lost})
-
-    def _list(self, texts: Mapping[float, str]) -> str:
-        parts = [f"{value:,g} ({text})" if text else f"{value:,g}" for value, text in texts.items()]
+    def flaws(self) -> str:
+        """The values with hollow points, for the caption; may be empty."""
+        parts = [f"{point.value:,g} ({point.flaw})" for point in self.points if point.flaw]
         return f"{self.backend} at {', at '.join(parts)}" if parts else ""
 
 
-def lines(comparison: Comparison, dimension: str, quantity: Quantity) -> list[Line]:
-    """The lines of a dimension, one for each backend."""
-    runs = [run for run in comparison.runs if run.dimension == dimension]
+def measured(comparison: Comparison, topic: Topic, dimension: str) -> Iterator[Measured]:
+    """What a topic has measured; `dimension`: of the rates."""
+    if topic == "rates":
+        yield from (_rate(run) for run in comparison.rates if run.dimension == dimension)
+    elif topic == "steady":
+        for run in comparison.steady:
+            flaw = f"{run.lost:,} lost" if run.lost else "does not keep up"
+            yield Measured(run.backend, run.value, run.p99, flaw="" if run.kept_up else flaw)
+    else:
+        yield from (Measured(run.backend, run.value, run.idle_mb) for run in comparison.life)
+
+
+def _rate(run: RateRun) -> Measured:
+    """The rate with losses forgiven; the bar begins at the one without."""
+    if not run.with_losses:
+        flaw = shorten(run.note or "no rate", 60, placeholder=" …")
+        return Measured(run.backend, run.value, None, flaw=flaw)
+    flaw = f"{run.lost_share:.2%} lost" if run.lost_share else ""
+    return Measured(run.backend, run.value, run.with_losses, run.sustained or None, flaw)
+
+
+def lines(runs: Sequence[Measured]) -> list[Line]:
+    """A line for each backend."""
     return [
-        Line(name, _points([run for run in runs if run.backend == name], quantity))
-        for name in backends(runs)
+        Line(name, _points([run for run in runs if run.backend == name]))
+        for name in backends(run.backend for run in runs)
     ]
 
 
-def backends(runs: Sequence[Run]) -> list[str]:
-    """The names of the backends: ours first, the others in the order of the file."""
-    return sorted(dict.fromkeys(run.backend for run in runs), key=OURS.__ne__)
+def backends(names: Iterator[str]) -> list[str]:
+    """The different names: ours first, the others in their order."""
+    return sorted(dict.fromkeys(names), key=OURS.__ne__)
 
 
-def _points(runs: Sequence[Run], quantity: Quantity) -> list[Point]:
-    values = sorted({run.value for run in runs if isinstance(run.value, float)})
-    return [
-        _point(value, [run for run in runs if run.value == value], quantity) for value in values
-    ]
+def _points(runs: Sequence[Measured]) -> list[Point]:
+    values = sorted({run.value for run in runs})
+    return [_point(value, [run for run in runs if run.value == value]) for value in values]
 
 
-def _point(value: float, repeats: Sequence[Run], quantity: Quantity) -> Point:
-    figures = [figure for run in repeats if (figure := getattr(run, quantity))]
-    unfinished = [run for run in repeats if not run.finished]
+def _point(value: float, repeats: Sequence[Measured]) -> Point:
+    figures = [run.figure for run in repeats if run.figure is not None]
+    lows = [run.low for run in repeats if run.low is not None]
     return Point(
         value=value,
-        minimum=min(figures, default=None),
+        minimum=min((*figures, *lows), default=None),
         median=median(figures) if figures else None,
         maximum=max(figures, default=None),
-        finished=not unfinished,
-        note=_shortened(unfinished[0].note) if unfinished else "",
-        lost=max((run.lost for run in repeats if run.finished), default=0),
+        flaw=next((run.flaw for run in repeats if run.flaw), ""),
     )
-
-
-def _shortened(note: str) -> str:
-    return shorten(note.removeprefix("not finished: "), 100, placeholder=" …")

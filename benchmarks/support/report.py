@@ -53,12 +53,23 @@ def save(figures: Sequence[Figure], path: Path, **more: object) -> None:
 
 
 def write(path: Path, **document: object) -> None:
-    """Write a JSON file: the date, the machine and the commit, then these members."""
+    """Write a JSON file: the date, the machine and the commit, then these members.
+
+    The file is replaced as a whole, so that it is complete at any time.
+    """
+    write_document(path, environment() | document)
+
+
+def write_document(path: Path, document: Mapping[str, object]) -> None:
+    """Replace a JSON file with this document."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(_environment() | document)) + b"\n")
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
+    partial.replace(path)
 
 
-def _environment() -> dict[str, object]:
+def environment() -> dict[str, object]:
+    """The date, the machine, and the commit."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": _machine(),

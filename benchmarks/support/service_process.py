@@ -58,7 +58,7 @@ class ServiceProcess:
         try:
             self.serving = self.wait_for_log("serving")
             self.start_seconds = time.monotonic() - started
-            self._kind_by_pid = _process_kinds(self._process.pid)
+            self._kind_by_pid = process_kinds(self._process.pid)
             self.lines = LineCounter(self.alarm_events)
         except BaseException:
             self.kill()
@@ -218,7 +218,7 @@ def _stat(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
-def _process_kinds(supervisor: int) -> dict[int, str]:
+def process_kinds(supervisor: int) -> dict[int, str]:
     """Kind of each process of a service, by process id; workers start before the router."""
     kinds, started = {supervisor: "supervisor"}, []
     for path in Path("/proc").glob("[0-9]*"):

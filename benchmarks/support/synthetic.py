@@ -166,12 +166,16 @@ class EventGenerator:
 
 
 class CurrentEventGenerator(EventGenerator):
-    """Generates events with the current time, so that a service does not treat them as expired."""
+    """Generates events with the current time, so that a service does not treat them as expired.
+
+    Their timestamps end in Z, and their protocol is that of the rules: Dsiem accepts no other
+    offset, and dsiem-rs compares the protocol.
+    """
 
     def event(self, sid: int, pair: AddressPair, **more: Any) -> bytes:
         """One event, as EventGenerator makes it, with a timestamp of now."""
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f+0000")
-        return super().event(sid, pair, timestamp=now, **more)
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return super().event(sid, pair, **{"timestamp": now, "protocol": "TCP/IP"} | more)
 
 
 def matching_events(events: Sequence[bytes]) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -84,3 +85,14 @@ def test_templates_are_shared_equally_by_all_pairs() -> None:
     templates = publisher.matching_templates(1, 10, (1, 2))
     assert len(templates) == publisher.POOL_SIZE
     assert all(before.startswith(b"PUB dsiem_events ") for before, _ in templates)
+
+
+@pytest.mark.parametrize("noisy", [0, 2])
+def test_noisy_pairs_have_nine_tenths_of_the_matching_events(noisy: int) -> None:
+    plan = msgspec.structs.replace(PLAN, share=1.0, noisy=noisy, pairs=20)
+    slices, matching = prepare_slices(plan)
+    events = [event for pieces in slices for event in events_of(pieces)]
+    (_, first), (_, second) = Counter(event["src_ip"] for event in events).most_common(2)
+    assert matching == 2000
+    share = (first + second) / matching
+    assert (0.85 < share < 0.95) if noisy else (share < 0.2)

@@ -6,17 +6,17 @@ import msgspec
 import pytest
 
 from benchmarks.peers.alarm_comparison import (
-    KNOWN_DIFFERENCES,
     Alarm,
     AlarmComparison,
     Difference,
     _compare,
     show,
 )
+from benchmarks.peers.known_differences import KNOWN_DIFFERENCES, known_reason
 from benchmarks.peers.scenarios import SCENARIOS
 
 NUMBERS = {scenario.name: number for number, scenario in enumerate(SCENARIOS, 1)}
-KNOWN = "repeated event"
+KNOWN = "both types of rule"
 """A scenario for which Dsiem has a known difference in the events."""
 
 
@@ -65,7 +65,15 @@ def test_an_alarm_of_one_backend_only_is_one_difference() -> None:
 
 
 def test_known_differences_name_scenarios_that_exist() -> None:
-    assert {known.scenario for known in KNOWN_DIFFERENCES} <= NUMBERS.keys()
+    assert {known.scenario for known in KNOWN_DIFFERENCES} - {None} <= NUMBERS.keys()
+
+
+def test_a_difference_is_known_of_the_peers_that_have_it_only() -> None:
+    assert known_reason("go", "both types of rule", "events")
+    assert known_reason("dsiem-rs", "both types of rule", "events") is None
+    assert known_reason("go", "both types of rule", "risk") is None
+    assert known_reason("rust", "references", "title")
+    assert known_reason("dsiem-rs", "references", "title") is None
 
 
 def test_unexplained_differences_are_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from benchmarks.peers.scenarios import SCENARIOS
 def test_each_scenario_is_a_valid_directive_with_a_name_of_its_own() -> None:
     files = scenario_files.config()
     (name,) = (name for name in files if name.startswith("directives_"))
-    assert len(parse_valid_directives(files[name])) == len(SCENARIOS)
+    assert len(parse_valid_directives(files[name])) == len(SCENARIOS) + 1  # and that of the probe
     assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
 
 
@@ -37,3 +37,10 @@ def test_only_repeated_steps_repeat_an_id() -> None:
         scenario_files.scenario_of(event_id).name for event_id, n in counts.items() if n > 1
     }
     assert repeated == {"repeated event", "repeated opening event"}
+
+
+def test_probes_are_not_events_of_a_scenario() -> None:
+    probe = msgspec.json.decode(scenario_files.probe(3).partition(b"\r\n")[2])
+    assert scenario_files.is_probe(probe["event_id"])
+    events = map(msgspec.json.decode, scenario_files.events())
+    assert not any(scenario_files.is_probe(event["event_id"]) for event in events)
