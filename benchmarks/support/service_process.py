@@ -50,14 +50,14 @@ class ServiceProcess:
         self.alarm_events = logs / "siem_alarm_events.json"
         self._alarms, self._log = logs / "siem_alarms.json", self.folder / "serve.log"
         command = (sys.executable, str(ROOT / "cli.py"), "--json", "serve", f"--log-dir={logs}")
-        started = time.monotonic()
+        self.started = time.monotonic()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 (*command, *options), stderr=log, cwd=self.folder, env=_environment()
             )
         try:
             self.serving = self.wait_for_log("serving")
-            self.start_seconds = time.monotonic() - started
+            self.start_seconds = time.monotonic() - self.started
             self._kind_by_pid = _process_kinds(self._process.pid)
             self.lines = LineCounter(self.alarm_events)
         except BaseException:
@@ -97,7 +97,14 @@ class ServiceProcess:
 
     def pss(self) -> int:
         """Memory of all its processes in bytes (PSS: shared pages count once)."""
-        return sum(pss_bytes(pid) for pid in self._kind_by_pid)
+        return sum(self.pss_by_kind().values())
+
+    def pss_by_kind(self) -> dict[str, int]:
+        """Memory in bytes (PSS) by kind of process."""
+        memory = dict.fromkeys(KINDS, 0)
+        for pid, kind in self._kind_by_pid.items():
+            memory[kind] += pss_bytes(pid)
+        return memory
 
     def terminate(self) -> FinalLedger:
         """Stop the service with SIGTERM, and return its ledger.
