@@ -25,7 +25,8 @@ from shards.checkpoint.paths import checkpoint_path
 from shards.checkpoint.stats import CheckpointStats
 from shards.ipc import memory
 from shards.settings.settings import Settings
-from shards.worker.shard import Shard, WorkerSetup
+from shards.worker.shard import Shard
+from shards.worker.start import WorkerSetup
 
 SECTION = "pause"
 _BACKLOGS = 5000

@@ -26,10 +26,12 @@ from shards.checkpoint.stats import CheckpointStats
 from shards.clock import WallClock
 from shards.ipc.framing import encode_frame
 from shards.ipc.messages import Batch
-from shards.router.router import Router, RouterSetup
+from shards.router.router import Router
+from shards.router.start import RouterSetup
 from shards.router.send_queue import SendQueue
 from shards.settings.settings import Settings
-from shards.worker.shard import Shard, WorkerSetup
+from shards.worker.shard import Shard
+from shards.worker.start import WorkerSetup
 
 SECTION = "parts"
 _READ_EVENTS = 450

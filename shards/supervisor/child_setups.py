@@ -9,9 +9,9 @@ from engine.directives.directive import Directive
 from engine.directives.index import routing_keys_of
 from shards.config.config_folder import Config, engine_options
 from shards.placement import shard_of_directive
-from shards.router.router import RouterSetup
+from shards.router.start import RouterSetup
 from shards.settings.settings import Settings
-from shards.worker.shard import WorkerSetup
+from shards.worker.start import WorkerSetup
 
 
 def directives_by_worker(settings: Settings, config: Config) -> list[list[Directive]]:

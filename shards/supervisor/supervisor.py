@@ -13,6 +13,7 @@ from loguru import logger
 
 from shards.alarm_files import AlarmFiles
 from shards.config.config_folder import Config
+from shards.ipc.forked_process import ForkServer
 from shards.ledger import Ledger
 from shards.ops.overview import Overview
 from shards.periodic import run_every
@@ -39,7 +40,12 @@ class Supervisor:
     """One service: its children, its alarm files, its ops server."""
 
     def __init__(
-        self, settings: Settings, config: Config, files: AlarmFiles, former: FormerRun | None = None
+        self,
+        settings: Settings,
+        config: Config,
+        files: AlarmFiles,
+        fork_server: ForkServer,
+        former: FormerRun | None = None,
     ) -> None:
         """`former`: what the run before this one has left."""
         self._settings = settings
@@ -53,7 +59,9 @@ class Supervisor:
         self._watchdog = Watchdog(self._directive_count, settings.max_eps)
         self._observer = Observer(settings, config, sizes, self._aggregator)
         self._overload_signals = _make_overload_signals(settings)
+        self._fork_server = fork_server
         self._children = Children(
+            fork_server,
             worker_setups(settings, config, by_worker),
             router_setup(settings, config),
             self._shutdown,

@@ -10,42 +10,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.alarm import PublishedAlarm
-from engine.asset import Asset, NetworkAssets
+from engine.asset import NetworkAssets
 from engine.correlation.correlator import Correlator
 from engine.correlation.outputs import Outputs
 from engine.directives.directive import Directive
 from engine.errors import InvalidEventError
 from engine.event import NormalizedEvent, decode_event
-from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats, ShardProgress
 from shards.histograms import LAG_BOUNDS, PROCESSING_BOUNDS, Timings, observe
 from shards.ipc.messages import WorkerDetails, WorkerReport
 from shards.logs import EventLog
 from shards.progress import TrackProgress, untracked
-from shards.settings.settings import Settings
 from shards.worker.deliveries import Deliveries
+from shards.worker.start import WorkerSetup
 
 if TYPE_CHECKING:  # places without lookups do without their libraries
-    from shards.lookups.source_config import LookupSource
     from shards.worker.enrichment import Enrichment
 
 NANOSECONDS = 1_000_000_000
 ALARMS_PER_TURN = 100
 """Alarms that time alone causes, per turn of the event loop: some milliseconds."""
-
-
-class WorkerSetup(Struct, frozen=True):
-    """The set-up of a worker. `directives`: a list of Directive in MessagePack."""
-
-    settings: Settings
-    options: Options
-    directives: bytes
-    assets: tuple[Asset, ...]
-    sources: "tuple[LookupSource, ...]" = ()
 
 
 class Shard:

@@ -9,7 +9,8 @@ from engine.directives.asset_document import parse_assets
 from engine.directives.directive import Directive, parse_directives
 from engine.directives.index import routing_keys_of
 from shards.ledger import Events, Feed
-from shards.router.router import Router, RouterSetup
+from shards.router.router import Router
+from shards.router.start import RouterSetup
 from shards.router.send_queue import SendQueue
 from shards.settings.settings import Settings
 

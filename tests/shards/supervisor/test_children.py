@@ -40,7 +40,7 @@ from shards.settings.settings import Settings
 from shards.supervisor import children, observer
 from shards.supervisor.restart_policy import MAX_DEATHS, WINDOW_SECONDS
 from shards.supervisor.supervisor import Supervisor
-from shards.worker.process import WorkerStart
+from shards.worker.start import WorkerStart
 from tests.support.reports import router_report, worker_report
 from tests.support.serving import counting_directive, write_config
 

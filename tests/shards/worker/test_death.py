@@ -31,7 +31,8 @@ from shards.ipc.messages import Synced
 from shards.positions import base_of
 from shards.settings.settings import Settings
 from shards.supervisor.line_filter import LineFilter
-from shards.worker.shard import Shard, WorkerSetup
+from shards.worker.shard import Shard
+from shards.worker.start import WorkerSetup
 
 OPTIONS = Options(track_changes=True, expiry_grace=0)
 SOURCES = 5

@@ -23,7 +23,8 @@ from shards.ipc.pipes import CONTEXT, ROOM_BYTES
 from shards.settings.settings import Settings
 from shards.worker import explanations
 from shards.worker.explanations import ExplainTasks, explain_event
-from shards.worker.shard import Shard, WorkerSetup
+from shards.worker.shard import Shard
+from shards.worker.start import WorkerSetup
 from tests.support.replaying import AT_START, Json, directive, event, rule
 
 ASSETS = {

@@ -23,7 +23,8 @@ from shards.ipc.messages import AlarmLines, AttachPipe, Batch, Stop, Synced, Wor
 from shards.ipc.pipes import CONTEXT, make_pipe, open_reader, open_writer
 from shards.settings.settings import Settings
 from shards.worker import process
-from shards.worker.shard import ALARMS_PER_TURN, WorkerSetup
+from shards.worker.shard import ALARMS_PER_TURN
+from shards.worker.start import WorkerSetup, WorkerStart
 
 pytestmark = pytest.mark.integration  # it takes seconds to open the backlogs
 
@@ -83,7 +84,7 @@ class Worker:
         reader.close()
         writer.close()
         channel = ControlChannel(child_control)
-        start = process.WorkerStart(0, "run")
+        start = WorkerStart(0, "run")
         self.process = process._WorkerProcess(channel, setup(self._folder), stream, start)
         async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             group.create_task(self._collect(reports, control))

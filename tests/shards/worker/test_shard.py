@@ -17,7 +17,8 @@ from shards.histograms import LAG_BOUNDS
 from shards.ipc.messages import POSITION_CODE, Batch, WorkerReport
 from shards.positions import base_of
 from shards.settings.settings import Settings
-from shards.worker.shard import Shard, WorkerSetup
+from shards.worker.shard import Shard
+from shards.worker.start import WorkerSetup
 
 NOW = 1_800_000_000
 RULE = {
