@@ -16,7 +16,7 @@ from msgspec import Struct
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("supervisor", "router", "worker", "helper")
-"""Kinds of process; a helper is started by Python's multiprocessing."""
+"""Kinds of process; the helper is the fork server."""
 DEADLINE = 120.0
 """Seconds to wait for the service."""
 Seconds = Mapping[str, float]
@@ -226,19 +226,15 @@ def _stat(pid: int) -> list[str]:
 
 
 def _process_kinds(supervisor: int) -> dict[int, str]:
-    """Kind of each process of a service, by process id; workers start before the router."""
-    kinds, started = {supervisor: "supervisor"}, []
+    """Kind of each process of a service, by process id, from the names that they have."""
+    kinds = {supervisor: "supervisor"}
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            pid, fields = int(path.name), _stat(int(path.name))
-            if int(fields[1]) != supervisor:
-                continue
-            if b"resource_tracker" in (path / "cmdline").read_bytes():
-                kinds[pid] = "helper"
-            else:
-                started.append((int(fields[19]), pid))
-    *workers, router = [pid for _, pid in sorted(started)]
-    return kinds | dict.fromkeys(workers, "worker") | {router: "router"}
+            pid = int(path.name)
+            if int(_stat(pid)[1]) == supervisor:
+                name = (path / "comm").read_text().strip().partition("-")[0]
+                kinds[pid] = "helper" if name == "fork" else name
+    return kinds
 
 
 def cpu_seconds(pid: int) -> float:

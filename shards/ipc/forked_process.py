@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -27,8 +26,7 @@ _START_SECONDS = 60.0
 """Time for the fork server to import its modules."""
 _ANSWER_SECONDS = 10.0
 _ANSWER_BYTES = 64
-_RESTART_SECONDS = 10.0
-"""A fork server that dies sooner after its start is not started again before it is needed."""
+_HAS_EXITED = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 
 def modules_of_children(settings: Settings) -> list[str]:
@@ -72,18 +70,13 @@ class ForkServer:
         self._socket: socket.socket
         self._pid = 0
         self._has_answered = False
-        self._started_at = 0.0
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
         self._start()
 
     @property
     def pid(self) -> int:
-        """Of its process."""
+        """Of its process; 0 if it could not be started."""
         return self._pid
-
-    def fileno(self) -> int:
-        """A descriptor that is readable once it has died; another one after each start."""
-        return self._socket.fileno()
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -102,14 +95,14 @@ class ForkServer:
                 ours.close()
                 raise
         self._socket, self._has_answered = ours, False
-        self._started_at = time.monotonic()
 
     def _end(self) -> None:
         self._socket.close()
-        with suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
-        with suppress(ChildProcessError):
-            os.waitpid(self._pid, 0)
+        pid, self._pid = self._pid, 0
+        if pid:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
     def __enter__(self) -> Self:
         return self
@@ -118,13 +111,16 @@ class ForkServer:
         """End it; the children go on."""
         self._end()
 
-    def restart(self) -> bool:
-        """Start it again after its death; False if it died early, and fork() will start it."""
-        if time.monotonic() - self._started_at < _RESTART_SECONDS:
+    def restart_if_dead(self) -> bool:
+        """Start it again if it has died; whether it had. OSError as in the constructor."""
+        if self._pid and os.waitid(os.P_PID, self._pid, _HAS_EXITED) is None:
             return False
+        self._restart()
+        return True
+
+    def _restart(self) -> None:
         self._end()
         self._start()
-        return True
 
     def fork(self, name: str, target: str, *arguments: Any) -> ForkedProcess:
         """Fork a process that runs `target`, which is `module:function`.
@@ -149,19 +145,16 @@ class ForkServer:
         try:
             socket.send_fds(self._socket, [data], descriptors)
         except (BrokenPipeError, ConnectionResetError):  # it has died
-            self._end()
-            self._start()
+            self._restart()
             socket.send_fds(self._socket, [data], descriptors)
         self._socket.settimeout(_ANSWER_SECONDS if self._has_answered else _START_SECONDS)
         try:
             answer = self._socket.recv(_ANSWER_BYTES)
         except TimeoutError as error:
-            self._end()
-            self._start()
+            self._restart()
             raise OSError(errno.ETIMEDOUT, "the fork server does not answer") from error
         if not answer:
-            self._end()
-            self._start()
+            self._restart()
             raise OSError(errno.ECHILD, "the fork server has died")
         self._has_answered = True
         return decode_answer(answer)

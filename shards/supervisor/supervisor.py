@@ -120,6 +120,7 @@ class Supervisor:
         children = self._children
         async with (
             run_every(PROGRESS_SECONDS, children.check_progress),
+            run_every(PROGRESS_SECONDS, self._check_fork_server),
             asyncio.TaskGroup() as group,
         ):
             workers = [
@@ -136,6 +137,13 @@ class Supervisor:
             await self._drain(routers, workers)
             if publishing is not None:
                 publishing.cancel()
+
+    def _check_fork_server(self) -> None:
+        try:
+            if self._fork_server.restart_if_dead():
+                logger.error("the fork server has died, and is started again")
+        except OSError as error:
+            logger.error(f"the fork server cannot be started: {error.strerror}")
 
     async def _become_ready(self, ready: Coroutine[Any, Any, None]) -> bool:
         """Wait for readiness; False if the shutdown comes first.
