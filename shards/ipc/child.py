@@ -31,9 +31,7 @@ _FRAME = re.compile(r'  File "(.+)", line ([0-9]+) in (.+)')
 class ChildProcess:
     """A child process and the supervisor's end of its control pipe."""
 
-    def __init__(
-        self, fork_server: ForkServer, name: str, target: str, *arguments: Any
-    ) -> None:
+    def __init__(self, fork_server: ForkServer, name: str, target: str, *arguments: Any) -> None:
         """Start the process: `target` gets its end of the control pipe, then the arguments.
 
         `target` is `module:function`. OSError when the system has no memory, descriptors or

@@ -79,9 +79,7 @@ class ControlChannel:
         handle(message, descriptor)
 
 
-def start_child(
-    control: Connection, tracebacks: Connection, target: str, *arguments: Any
-) -> None:
+def start_child(control: Connection, tracebacks: Connection, target: str, *arguments: Any) -> None:
     """The main function of every child: call its target with the control pipe and the arguments.
 
     `tracebacks`: a file that gets the tracebacks of all threads at TRACEBACK_SIGNAL.

@@ -100,9 +100,9 @@ def main(descriptor: int, preload: Sequence[str]) -> NoReturn:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SUPERVISOR_SIGNALS)
     _set_name("fork-server")
+    gc.disable()  # children enable it when they have loaded what they need
     for module in preload:
         import_module(module)
-    gc.collect()
     gc.freeze()  # a collection in a child would write to all shared pages
     run_child = _serve(socket.socket(fileno=descriptor))
     run_child()

@@ -19,6 +19,7 @@ def tune_memory() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(_COLLECTION_THRESHOLD, 20, 100)
     _retain_freed_memory()
 

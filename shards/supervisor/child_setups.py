@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from engine.directives.directive import Directive
 from engine.directives.index import routing_keys_of
+from engine.directives.packed_directives import PackedDirectives
 from shards.config.config_folder import Config, engine_options
 from shards.placement import shard_of_directive
 from shards.router.start import RouterSetup
@@ -36,7 +37,7 @@ def worker_setups(
         count_matches=settings.metrics_per_directive,
     )
     return [
-        WorkerSetup(settings, options, msgspec.msgpack.encode(part), config.assets, config.sources)
+        WorkerSetup(settings, options, PackedDirectives.pack(part), config.assets, config.sources)
         for part in by_worker
     ]
 

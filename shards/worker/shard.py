@@ -16,7 +16,6 @@ from engine.alarm import PublishedAlarm
 from engine.asset import NetworkAssets
 from engine.correlation.correlator import Correlator
 from engine.correlation.outputs import Outputs
-from engine.directives.directive import Directive
 from engine.errors import InvalidEventError
 from engine.event import NormalizedEvent, decode_event
 from shards.checkpoint.stats import CheckpointStats, ShardProgress
@@ -50,10 +49,9 @@ class Shard:
         `written_until`: the lines that deliveries up to this position cause are written already,
         by a worker that died. So are those that time causes before that position is reached.
         """
-        directives = msgspec.msgpack.decode(setup.directives, type=list[Directive])
-        self.directives = {directive.id: directive for directive in directives}
+        self.directives = setup.directives
         assets = NetworkAssets(track_progress(setup.assets))
-        self.correlator = Correlator(track_progress(directives), assets, setup.options)
+        self.correlator = Correlator(setup.directives, assets, setup.options)
         self._max_future = setup.settings.max_future or sys.maxsize
         self._max_delay = setup.settings.max_delay
         self.has_stream = setup.settings.source_keeps_events

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 
 from engine.asset import Asset
+from engine.directives.packed_directives import PackedDirectives
 from engine.options import Options
 from shards.settings.settings import Settings
 
@@ -16,11 +17,11 @@ WORKER = "shards.worker.process:main"
 
 
 class WorkerSetup(Struct, frozen=True):
-    """The set-up of a worker. `directives`: a list of Directive in MessagePack."""
+    """The set-up of a worker."""
 
     settings: Settings
     options: Options
-    directives: bytes
+    directives: PackedDirectives
     assets: tuple[Asset, ...]
     sources: "tuple[LookupSource, ...]" = ()
 

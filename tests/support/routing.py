@@ -10,8 +10,8 @@ from engine.directives.directive import Directive, parse_directives
 from engine.directives.index import routing_keys_of
 from shards.ledger import Events, Feed
 from shards.router.router import Router
-from shards.router.start import RouterSetup
 from shards.router.send_queue import SendQueue
+from shards.router.start import RouterSetup
 from shards.settings.settings import Settings
 
 ASSETS = b"""{"assets": [{"name": "lan", "cidr": "10.0.0.0/8", "value": 3},

@@ -21,6 +21,7 @@ import pytest
 
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import parse_directives
+from engine.directives.packed_directives import PackedDirectives
 from engine.options import Options
 from shards.checkpoint import cut
 from shards.checkpoint.checkpointer import Checkpointer
@@ -60,7 +61,7 @@ def setup(folder: Path) -> WorkerSetup:
     document = msgspec.json.encode({"directives": DIRECTIVES})
     directives = [item.directive for item in parse_directives(document)]
     assets, _ = parse_assets(b'{"assets":[{"name":"lan","cidr":"10.0.0.0/8","value":5}]}')
-    packed = msgspec.msgpack.encode(directives)
+    packed = PackedDirectives.pack(directives)
     return WorkerSetup(Settings(log_dir=folder), OPTIONS, packed, tuple(assets))
 
 
