@@ -89,9 +89,12 @@ def _start_service(parsed: ParsedCommand) -> int:
     from shards.bootstrap import ensure_temporary_folder
 
     ensure_temporary_folder(parsed.settings.log_dir)  # which the following imports need
-    from shards.ipc.forked_process import ForkServer, modules_of_children
+    from shards.ipc.preload import import_modules, modules_of_children, shared_modules
 
-    with ForkServer(modules_of_children(parsed.settings)) as fork_server:
+    import_modules(shared_modules(parsed.settings))
+    from shards.ipc.forked_process import ForkServer
+
+    with ForkServer(modules_of_children(parsed.settings), fork=True) as fork_server:
         from shards.settings.validation import settings_warnings
         from shards.supervisor import startup
 

@@ -9,7 +9,6 @@ lets its client wait for ever.
 """
 
 import errno
-import gc
 import os
 import pickle
 import signal
@@ -25,6 +24,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from multiprocess.connection import Connection
+
+from shards.ipc.preload import import_modules
 
 FAILED = 1
 """Exit code of a child that has failed, or whose supervisor is gone."""
@@ -100,10 +101,7 @@ def main(descriptor: int, preload: Sequence[str]) -> NoReturn:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SUPERVISOR_SIGNALS)
     _set_name("fork-server")
-    gc.disable()  # children enable it when they have loaded what they need
-    for module in preload:
-        import_module(module)
-    gc.freeze()  # a collection in a child would write to all shared pages
+    import_modules(preload)
     run_child = _serve(socket.socket(fileno=descriptor))
     run_child()
     os._exit(0)

@@ -6,11 +6,13 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
+from shards.ipc import fork_server
 from shards.ipc.fork_server import (
     MAX_DESCRIPTORS,
     SUPERVISOR_SIGNALS,
@@ -18,7 +20,6 @@ from shards.ipc.fork_server import (
     decode_answer,
     encode_request,
 )
-from shards.settings.settings import Settings
 
 _PR_SET_CHILD_SUBREAPER = 36
 """Parameter of prctl(2)."""
@@ -27,15 +28,6 @@ _START_SECONDS = 60.0
 _ANSWER_SECONDS = 10.0
 _ANSWER_BYTES = 64
 _HAS_EXITED = os.WEXITED | os.WNOHANG | os.WNOWAIT
-
-
-def modules_of_children(settings: Settings) -> list[str]:
-    """The modules that the fork server imports for the children of a service."""
-    if settings.stream:
-        source = "stream_source"
-    else:
-        source = "nats_source" if settings.mode == "cluster-backend" else "http_source"
-    return ["shards.worker.process", "shards.router.process", f"shards.sources.{source}"]
 
 
 class ForkedProcess:
@@ -64,37 +56,52 @@ class ForkedProcess:
 class ForkServer:
     """A running fork server, started again when it dies. Only for the main thread."""
 
-    def __init__(self, preload: Sequence[str]) -> None:
-        """Start it; it imports these modules. OSError if the system has no resources left."""
+    def __init__(self, preload: Sequence[str], *, fork: bool = False) -> None:
+        """Start it; it imports these modules. OSError if the system has no resources left.
+
+        `fork`: fork it from this process, with which it then shares memory. That has to have
+        neither an event loop nor threads. Otherwise, and after a death, it is spawned.
+        """
         self._preload = list(preload)
         self._socket: socket.socket
         self._pid = 0
         self._has_answered = False
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
-        self._start()
+        self._start(fork=fork and threading.active_count() == 1)
 
     @property
     def pid(self) -> int:
         """Of its process; 0 if it could not be started."""
         return self._pid
 
-    def _start(self) -> None:
+    def _start(self, *, fork: bool = False) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        path = [*sys.path, str(Path(__file__).parents[2])]
-        code = "import sys; sys.path[:] = {!r}; from shards.ipc import fork_server; "
-        code += "fork_server.main({!r}, {!r})"
         with theirs:
-            theirs.set_inheritable(True)
-            command = code.format(path, theirs.fileno(), self._preload)
-            arguments = [sys.executable, "-c", command]
             try:
-                self._pid = os.posix_spawn(
-                    sys.executable, arguments, os.environ, setsigmask=SUPERVISOR_SIGNALS
-                )
+                self._pid = self._fork(ours, theirs) if fork else self._spawn(theirs)
             except OSError:
                 ours.close()
                 raise
         self._socket, self._has_answered = ours, False
+
+    def _fork(self, ours: socket.socket, theirs: socket.socket) -> int:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SUPERVISOR_SIGNALS)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                ours.close()
+                fork_server.main(theirs.detach(), self._preload)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return pid
+
+    def _spawn(self, theirs: socket.socket) -> int:
+        theirs.set_inheritable(True)
+        path = [*sys.path, str(Path(__file__).parents[2])]
+        code = f"import sys; sys.path[:] = {path}; from shards.ipc import fork_server; "
+        code += f"fork_server.main({theirs.fileno()}, {self._preload})"
+        arguments = [sys.executable, "-c", code]
+        return os.posix_spawn(sys.executable, arguments, os.environ, setsigmask=SUPERVISOR_SIGNALS)
 
     def _end(self) -> None:
         self._socket.close()

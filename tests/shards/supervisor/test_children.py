@@ -577,10 +577,10 @@ def test_a_process_that_cannot_be_started_counts_as_one_that_died(
     failures = iter((False, True, True))
 
     class Unstartable(FakeChild):
-        def __init__(self, its_name: str, target: object, setup: Any, *arguments: Any) -> None:
+        def __init__(self, fork_server: object, its_name: str, *arguments: Any) -> None:
             if its_name == name and next(failures, False):
                 raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
-            super().__init__(its_name, target, setup, *arguments)
+            super().__init__(fork_server, its_name, *arguments)
 
     result = run_supervisor(kind=Unstartable, **{name.replace("-", "_"): [Script(dies=1.0)]})
     assert result.code == 0
