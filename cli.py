@@ -89,12 +89,18 @@ def _start_service(parsed: ParsedCommand) -> int:
     from shards.bootstrap import ensure_temporary_folder
 
     ensure_temporary_folder(parsed.settings.log_dir)  # which the following imports need
-    from shards.settings.validation import settings_warnings
-    from shards.supervisor import startup
+    from shards.ipc.preload import import_modules, modules_of_children, shared_modules
 
-    for text in settings_warnings(parsed.settings, os.environ):
-        logger.warning(text)
-    return startup.run(parsed.settings)
+    import_modules(shared_modules(parsed.settings))
+    from shards.ipc.forked_process import ForkServer
+
+    with ForkServer(modules_of_children(parsed.settings), fork=True) as fork_server:
+        from shards.settings.validation import settings_warnings
+        from shards.supervisor import startup
+
+        for text in settings_warnings(parsed.settings, os.environ):
+            logger.warning(text)
+        return startup.run(parsed.settings, fork_server)
 
 
 COMMANDS: Mapping[Command, Callable[[ParsedCommand], int]] = {

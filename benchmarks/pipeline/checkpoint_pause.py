@@ -11,13 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import msgspec
 import uvloop
 
 from benchmarks.engine.engine_setup import parse_valid_directives
 from benchmarks.support import synthetic
 from benchmarks.support.measure import Figure
 from engine.directives.asset_document import parse_assets
+from engine.directives.packed_directives import PackedDirectives
 from engine.options import Options
 from shards.checkpoint import database_file
 from shards.checkpoint.checkpointer import Checkpointer
@@ -25,7 +25,8 @@ from shards.checkpoint.paths import checkpoint_path
 from shards.checkpoint.stats import CheckpointStats
 from shards.ipc import memory
 from shards.settings.settings import Settings
-from shards.worker.shard import Shard, WorkerSetup
+from shards.worker.shard import Shard
+from shards.worker.start import WorkerSetup
 
 SECTION = "pause"
 _BACKLOGS = 5000
@@ -72,7 +73,7 @@ def _shard_and_checkpointer(settings: Settings) -> tuple[Shard, Checkpointer]:
     path = checkpoint_path(settings)
     database_file.prepare_database(path)
     options = Options(expiry_grace=10, track_changes=True)
-    directives = msgspec.msgpack.encode(
+    directives = PackedDirectives.pack(
         parse_valid_directives(synthetic.directives(1, _OCCURRENCES))
     )
     assets = tuple(parse_assets(synthetic.assets())[0])

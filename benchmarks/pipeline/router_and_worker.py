@@ -21,15 +21,18 @@ from benchmarks.support import synthetic
 from benchmarks.support.measure import Figure, calibrate, cpu_nanos
 from engine.directives.asset_document import parse_assets
 from engine.directives.index import routing_keys_of
+from engine.directives.packed_directives import PackedDirectives
 from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats
 from shards.clock import WallClock
 from shards.ipc.framing import encode_frame
 from shards.ipc.messages import Batch
-from shards.router.router import Router, RouterSetup
+from shards.router.router import Router
 from shards.router.send_queue import SendQueue
+from shards.router.start import RouterSetup
 from shards.settings.settings import Settings
-from shards.worker.shard import Shard, WorkerSetup
+from shards.worker.shard import Shard
+from shards.worker.start import WorkerSetup
 
 SECTION = "parts"
 _READ_EVENTS = 450
@@ -125,7 +128,7 @@ def _router_setup() -> RouterSetup:
 
 
 def _worker_setup() -> WorkerSetup:
-    directives = msgspec.msgpack.encode(parse_valid_directives(synthetic.directives(_DIRECTIVES)))
+    directives = PackedDirectives.pack(parse_valid_directives(synthetic.directives(_DIRECTIVES)))
     assets = tuple(parse_assets(synthetic.assets())[0])
     return WorkerSetup(Settings(), Options(expiry_grace=10), directives, assets)
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("supervisor", "router", "worker", "helper")
-"""Kinds of process; a helper is started by Python's multiprocessing."""
+"""Kinds of process; the helper is the fork server."""
 DEADLINE = 120.0
 """Seconds to wait for the service."""
 Seconds = Mapping[str, float]
@@ -50,14 +50,14 @@ class ServiceProcess:
         self.alarm_events = logs / "siem_alarm_events.json"
         self._alarms, self._log = logs / "siem_alarms.json", self.folder / "serve.log"
         command = (sys.executable, str(ROOT / "cli.py"), "--json", "serve", f"--log-dir={logs}")
-        started = time.monotonic()
+        self.started = time.monotonic()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 (*command, *options), stderr=log, cwd=self.folder, env=_environment()
             )
         try:
             self.serving = self.wait_for_log("serving")
-            self.start_seconds = time.monotonic() - started
+            self.start_seconds = time.monotonic() - self.started
             self._kind_by_pid = process_kinds(self._process.pid)
             self.lines = LineCounter(self.alarm_events)
         except BaseException:
@@ -97,7 +97,14 @@ class ServiceProcess:
 
     def pss(self) -> int:
         """Memory of all its processes in bytes (PSS: shared pages count once)."""
-        return sum(pss_bytes(pid) for pid in self._kind_by_pid)
+        return sum(self.pss_by_kind().values())
+
+    def pss_by_kind(self) -> dict[str, int]:
+        """Memory in bytes (PSS) by kind of process."""
+        memory = dict.fromkeys(KINDS, 0)
+        for pid, kind in self._kind_by_pid.items():
+            memory[kind] += pss_bytes(pid)
+        return memory
 
     def terminate(self) -> FinalLedger:
         """Stop the service with SIGTERM, and return its ledger.
@@ -219,19 +226,15 @@ def _stat(pid: int) -> list[str]:
 
 
 def process_kinds(supervisor: int) -> dict[int, str]:
-    """Kind of each process of a service, by process id; workers start before the router."""
-    kinds, started = {supervisor: "supervisor"}, []
+    """Kind of each process of a service, by process id, from the names that they have."""
+    kinds = {supervisor: "supervisor"}
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            pid, fields = int(path.name), _stat(int(path.name))
-            if int(fields[1]) != supervisor:
-                continue
-            if b"resource_tracker" in (path / "cmdline").read_bytes():
-                kinds[pid] = "helper"
-            else:
-                started.append((int(fields[19]), pid))
-    *workers, router = [pid for _, pid in sorted(started)]
-    return kinds | dict.fromkeys(workers, "worker") | {router: "router"}
+            pid = int(path.name)
+            if int(_stat(pid)[1]) == supervisor:
+                name = (path / "comm").read_text().strip().partition("-")[0]
+                kinds[pid] = "helper" if name == "fork" else name
+    return kinds
 
 
 def cpu_seconds(pid: int) -> float:

@@ -27,17 +27,34 @@ from engine.correlation.snapshot import (
 )
 from engine.directives.directive import Directive
 from engine.directives.index import DirectiveIds, DirectiveIndex, routing_keys_of
+from engine.directives.packed_directives import PackedDirectives
 from engine.event import NormalizedEvent
 from engine.options import Options
+
+
+class _CompiledWhenConcerned(dict[int, DirectiveBacklogs]):
+    """The backlogs of each directive, made when they are first asked for."""
+
+    def __init__(self, make: Callable[[int], DirectiveBacklogs]) -> None:
+        self._make = make
+
+    def __missing__(self, directive: int) -> DirectiveBacklogs:
+        made = self[directive] = self._make(directive)
+        return made
 
 
 class Correlator:
     """The directives of one shard and their backlogs."""
 
     def __init__(
-        self, directives: Iterable[Directive], assets: NetworkAssets, options: Options
+        self,
+        directives: Iterable[Directive] | PackedDirectives,
+        assets: NetworkAssets,
+        options: Options,
     ) -> None:
+        """Directives are compiled when an event, or a backlog to restore, first concerns them."""
         self._assets = assets
+        self._options = options
         self.capped: Counter[str] = Counter()
         """What was not kept since a set was full: src_ips, custom_data, repeats, …"""
         self._expiry = ExpiryQueue()
@@ -45,21 +62,26 @@ class Correlator:
         self._pending: PendingLines[Backlog] = PendingLines()
         self.memory = Memory(options.repeat_window, self.capped)
         self._matches: Counter[int] | None = Counter() if options.count_matches else None
-        self._by_directive: dict[int, DirectiveBacklogs] = {}
-        keys = []
-        for directive in directives:
-            keys.append(routing_keys_of(directive))
-            compiled = CompiledDirective(directive, assets, options, self.capped)
-            self._by_directive[directive.id] = DirectiveBacklogs(
-                compiled, self._expiry, self._pending, self._activity, self.memory
-            )
+        self._directives: Mapping[int, Directive]
+        if isinstance(directives, PackedDirectives):
+            self._directives, keys = directives, directives.routing_keys()
+        else:
+            self._directives = {directive.id: directive for directive in directives}
+            keys = map(routing_keys_of, self._directives.values())
         self._index = DirectiveIndex(keys)
+        self._by_directive = _CompiledWhenConcerned(self._compile)
         self.ahead: Collection[int] = ()
         """Directives that have had the present events already, and are not to get them again."""
 
     def __len__(self) -> int:
         """Number of open backlogs; visits every directive that has some."""
         return sum(len(self._by_directive[id_].backlogs()) for id_ in self._activity.active)
+
+    def _compile(self, directive: int) -> DirectiveBacklogs:
+        compiled = CompiledDirective(
+            self._directives[directive], self._assets, self._options, self.capped
+        )
+        return DirectiveBacklogs(compiled, self._expiry, self._pending, self._activity, self.memory)
 
     @property
     def active_directives(self) -> int:
@@ -164,7 +186,11 @@ class Correlator:
 
     def snapshots(self) -> list[BacklogSnapshot]:
         """Snapshots of all open backlogs, those of one directive oldest first."""
-        return [state for backlogs in self._by_directive.values() for state in backlogs.snapshots()]
+        return [
+            state
+            for id_ in sorted(self._activity.active)
+            for state in self._by_directive[id_].snapshots()
+        ]
 
     def restore(self, states: Iterable[BacklogSnapshot]) -> list[DroppedBacklog]:
         """Restore backlogs as the youngest ones, in their `order`; returns those that do not fit.
@@ -181,7 +207,7 @@ class Correlator:
         return dropped
 
     def _restore(self, state: BacklogSnapshot) -> None:
-        backlogs = self._by_directive.get(state.directive)
+        backlogs = self.backlogs_of(state.directive)
         if backlogs is None:
             raise UnusableBacklogError("its directive is not here")
         backlogs.restore(state)
@@ -220,7 +246,7 @@ class Correlator:
 
     def backlogs_of(self, directive: int) -> DirectiveBacklogs | None:
         """The backlogs of a directive, not to be changed by the caller; None if it is not here."""
-        return self._by_directive.get(directive)
+        return self._by_directive[directive] if directive in self._directives else None
 
     def concerned(self, event: NormalizedEvent) -> DirectiveIds:
         """The directives with a rule for the plugin or the taxonomy of the event."""

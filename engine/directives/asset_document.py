@@ -6,8 +6,8 @@ import msgspec
 
 from engine.address import Network, parse_network
 from engine.asset import Asset
+from engine.directives.field import Field
 from engine.directives.json_document import (
-    Field,
     FieldTable,
     describe_value,
     parse_list,

@@ -8,7 +8,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.alarm import RuleRecord
-from engine.directives.json_document import Field, FieldTable, parse_list, parse_object
+from engine.directives.field import Field
+from engine.directives.json_document import FieldTable, parse_list, parse_object
 from engine.directives.repairs import DIRECTIVE_REPAIRS, NO_REPAIRS, fold_names, read_fields
 from engine.directives.rule_schema import Item, read_rules, records_of
 from engine.errors import DocumentPath, Finding, has_faults
@@ -94,14 +95,11 @@ def parse_directives(data: bytes, *, lenient: bool = False) -> Iterator[ParsedDi
     if findings:
         yield ParsedDirective((), None, None, findings)
     for position, raw in enumerate(items):
-        path = ("directives", position)
-        parsed = _parse_one(raw, lenient)
-        found = [finding.with_prefix(*path) for finding in parsed.findings]
-        yield replace(parsed, path=path, findings=found)
+        yield _parse_one(raw, ("directives", position), lenient)
 
 
-def _parse_one(raw: msgspec.Raw, lenient: bool) -> ParsedDirective:
-    """An item by itself: paths start at it."""
+def _parse_one(raw: msgspec.Raw, path: DocumentPath, lenient: bool) -> ParsedDirective:
+    """The item at this path."""
     item, findings = parse_object(raw)
     if lenient:
         findings = list(map(_repair_duplicate, findings))
@@ -116,7 +114,8 @@ def _parse_one(raw: msgspec.Raw, lenient: bool) -> ParsedDirective:
             finding if finding.warning else finding.as_warning("the directive is left out")
             for finding in findings
         ]
-    return replace(parsed, directive=directive, findings=findings)
+    findings = [finding.with_prefix(*path) for finding in findings]
+    return ParsedDirective(path, parsed.id, directive, findings, parsed.stages)
 
 
 def _repair_duplicate(finding: Finding) -> Finding:

@@ -7,21 +7,18 @@ several fields belong to the reader of the document (directives, assets, lookup 
 import json
 import re
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from engine.directives.duplicate_keys import find_duplicate_keys, top_level_duplicates
+from engine.directives.field import DEFAULTS, MAX_NUMBER, Field, valid_object
 from engine.directives.field_names import unknown_fields
 from engine.errors import DocumentPath, Finding
 
-MAX_NUMBER = 2**63 - 1
-"""The highest integer in a document: 64 bits, as Dsiem reads it."""
 MAX_DEPTH = 100
 """The deepest nesting of a document; real ones have a depth of 6."""
 
-FieldType = Literal["int", "str", "bool", "int_list", "str_list"]
 
 _NULL = msgspec.Raw(b"null")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
@@ -33,30 +30,6 @@ _EXPECTED = {
     "int_list": "a list of whole numbers",
     "str_list": "a list of texts",
 }
-DEFAULTS: dict[str, Any] = {"int": 0, "str": "", "bool": False, "int_list": (), "str_list": ()}
-"""The value of an absent or null optional field, by type."""
-
-
-class Field(Struct, frozen=True):
-    """A field of an object: its JSON name, type and permitted values.
-
-    `filled`: a text or list must not be empty. An absent or null optional field gets the default of
-    its type: 0, "", false or an empty list.
-
-    The rest is for the published schemas: `description`, one sentence; `pattern`, which every valid
-    text matches; `examples` of valid values.
-    """
-
-    name: str
-    type: FieldType
-    required: bool = False
-    low: int = 0
-    high: int = MAX_NUMBER
-    filled: bool = False
-    choices: tuple[str, ...] = ()
-    description: str = ""
-    pattern: str = ""
-    examples: tuple[str | tuple[str, ...] | tuple[int, ...], ...] = ()
 
 
 def parse_list(data: bytes, key: str) -> tuple[list[msgspec.Raw], list[Finding]]:
@@ -107,16 +80,29 @@ class FieldTable:
         self.known = (*self._fields, *also)
         """The names of all fields, in the order of the table."""
         self._partial = partial
+        self._may_have_others = partial or bool(also)
+        self._lists = [field.name for field in fields if field.type.endswith("_list")]
+        self._valid = valid_object(fields, also, partial=partial)
         self._required = [field for field in fields if field.required]
         self._defaults = {
             field.name: DEFAULTS[field.type] for field in fields if not field.required
         }
+
+    def accepts(self, item: dict[str, Any]) -> bool:
+        """Whether an object is without findings; False if that is not certain, at a glance."""
+        try:
+            msgspec.convert(item, self._valid)
+        except msgspec.ValidationError:
+            return False
+        return True
 
     def read(self, item: dict[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
         """The values of an object by field name, with defaults, and every finding.
 
         A faulty field has no value. The paths of the findings start at the object.
         """
+        if self.accepts(item):
+            return self._values_of_valid(item), []
         values = self._defaults.copy()
         findings = [
             Finding("missing", f"is missing, must be {describe_field(field)}", field=field.name)
@@ -139,6 +125,16 @@ class FieldTable:
         if unknown and not self._partial:
             findings += unknown_fields(unknown, self.known)
         return values, findings
+
+    def _values_of_valid(self, item: dict[str, Any]) -> dict[str, Any]:
+        values = self._defaults | item
+        if self._may_have_others:
+            for name in item.keys() - self._fields.keys():
+                del values[name]
+        for name in self._lists:
+            if name in values:
+                values[name] = tuple(values[name])
+        return values
 
 
 def _check(field: Field, value: Any) -> Sequence[Finding]:

@@ -1,6 +1,7 @@
 """The fields of a rule in a document: types, permitted values, and descriptions for people."""
 
-from engine.directives.json_document import Field, FieldTable
+from engine.directives.field import Field
+from engine.directives.json_document import FieldTable
 from engine.directives.rule import STICKY_FIELDS
 from engine.directives.text_patterns import ADDRESSES, PORTS
 

@@ -1,8 +1,9 @@
 """Checks the rules of a directive's document, and makes rule records of them."""
 
 import re
-import sys
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -26,6 +27,10 @@ from engine.errors import Finding
 Item = dict[str, Any]
 
 _NO_FIELDS = FieldTable(partial=True)
+_KNOWN_CONDITIONS = 8192
+"""Size of the cache of findings about conditions; thousands of directives share a few."""
+_CONDITIONS = tuple((name, name.rstrip("_")) for name in CONDITION_FIELDS)
+"""Fields of a record that hold conditions, with their names in the document."""
 _ALMOST_REFERENCE = re.compile(r"\s*:\s*[0-9]+\s*")
 
 
@@ -100,8 +105,12 @@ def _read_rule(rule: Any, lenient: bool) -> tuple[Item, list[Finding]]:
     values, findings = read_fields(rule, RULE_FIELDS, RULE_REPAIRS if lenient else NO_REPAIRS)
     findings = _check_fields_of_type(rule, values, findings)
     findings = _check_first_occurrence(rule, values, findings, lenient)
-    for name in CONDITION_FIELDS:
-        findings += _check_condition(values, name)
+    for name, field in _CONDITIONS:
+        if (text := values.get(field)) and text != "ANY":
+            found, is_valid = _check_condition(name, field, text, values.get("stage"))
+            findings += found
+            if not is_valid:
+                del values[field]
     if warnings := rule_warnings(values):
         known = {finding.field for finding in findings}
         findings += [found for found in warnings if found.field not in known]
@@ -110,7 +119,10 @@ def _read_rule(rule: Any, lenient: bool) -> tuple[Item, list[Finding]]:
 
 def _check_fields_of_type(rule: Item, values: Item, findings: list[Finding]) -> list[Finding]:
     """The findings; those of fields that the rule's type requires replace the general ones."""
-    _, required = FIELDS_BY_TYPE.get(values.get("type", ""), _NO_FIELDS).read(rule)
+    table = FIELDS_BY_TYPE.get(values.get("type", ""), _NO_FIELDS)
+    if table.accepts(rule):
+        return findings
+    _, required = table.read(rule)
     fields = {finding.field for finding in required}
     return [finding for finding in findings if finding.field not in fields] + required
 
@@ -129,24 +141,23 @@ def _check_first_occurrence(
     return [finding for finding in findings if finding.field != "occurrence"] + [found]
 
 
-def _check_condition(values: Item, name: str) -> Iterator[Finding]:
-    field = name.rstrip("_")
-    text = values.get(field)
-    if not text:
-        return
+@lru_cache(maxsize=_KNOWN_CONDITIONS)
+def _check_condition(
+    name: str, field: str, text: str, stage: int | None
+) -> tuple[tuple[Finding, ...], bool]:
+    """The findings about a condition other than ANY, and whether it can be compiled."""
     try:
         condition = compile_condition(name, text)
     except ConditionError as error:
-        del values[field]
-        yield Finding("bad-condition", str(error), (field,), field=field)
-        return
+        return (Finding("bad-condition", str(error), (field,), field=field),), False
     if isinstance(condition, StageReference):
-        yield from _check_reference(condition, values.get("stage"), field)
-    elif _ALMOST_REFERENCE.fullmatch(text):
+        return tuple(_check_reference(condition, stage, field)), True
+    if _ALMOST_REFERENCE.fullmatch(text):
         message = (
             f"is {describe_value(text)}, compared as a text: a reference is :1 to :99, no blanks"
         )
-        yield Finding("not-a-reference", message, (field,), field=field, warning=True)
+        return (Finding("not-a-reference", message, (field,), field=field, warning=True),), True
+    return (), True
 
 
 def _check_reference(reference: StageReference, stage: int | None, field: str) -> Iterator[Finding]:
@@ -163,7 +174,7 @@ def _check_reference(reference: StageReference, stage: int | None, field: str) -
 def _record(values: Item) -> RuleRecord:
     """The record of a rule; equal texts are stored once, since many rules share them."""
     fields: Item = {
-        name: sys.intern(value) if type(value) is str else value for name, value in values.items()
+        name: intern(value) if type(value) is str else value for name, value in values.items()
     }
     fields["from_"] = fields.pop("from")
     for name in ("port_from", "port_to", "protocol"):

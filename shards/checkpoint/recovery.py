@@ -73,9 +73,9 @@ def recover_backlogs(
     files = {} if folder is None else folder.read(directives)
     states: list[BacklogSnapshot] = []
     superseded: set[int] = set()
-    for id_, directive in directives.items():
+    for id_ in directives:
         if _is_newer(files.get(id_), checkpoint, id_):
-            states += _snapshots_of_file(files[id_], directive, options)
+            states += _snapshots_of_file(files[id_], directives[id_], options)
             superseded.add(id_)
         elif folder is None or id_ in files or id_ not in checkpoint.handed_over:
             states += checkpoint.snapshots.get(id_, ())

@@ -11,14 +11,16 @@ from typing import Any
 
 import msgspec
 from loguru import logger
-from multiprocess import reduction, resource_tracker
-from multiprocess.connection import Connection
+from multiprocess import reduction
+from multiprocess.connection import Connection, Pipe
 
-from shards.ipc.control import SUPERVISOR_SIGNALS, TRACEBACK_SIGNAL, start_child
+from shards.ipc.control import TRACEBACK_SIGNAL
+from shards.ipc.forked_process import ForkServer
 from shards.ipc.framing import decode_from_child
 from shards.ipc.messages import FromChild, ToChild
-from shards.ipc.pipes import CONTEXT, PIPE_LOST, has_room, watch_pipe
+from shards.ipc.pipes import PIPE_LOST, has_room, watch_pipe
 
+_START_CHILD = "shards.ipc.control:start_child"
 _TRACEBACK_SECONDS = 0.5
 """Time for a child to write its tracebacks."""
 _TRACEBACK_BYTES = 1 << 20
@@ -29,25 +31,19 @@ _FRAME = re.compile(r'  File "(.+)", line ([0-9]+) in (.+)')
 class ChildProcess:
     """A child process and the supervisor's end of its control pipe."""
 
-    def __init__(self, name: str, target: Callable[..., None], *arguments: Any) -> None:
+    def __init__(self, fork_server: ForkServer, name: str, target: str, *arguments: Any) -> None:
         """Start the process: `target` gets its end of the control pipe, then the arguments.
 
-        OSError when the system has no memory, descriptors or processes left.
+        `target` is `module:function`. OSError when the system has no memory, descriptors or
+        processes left, or the fork server does not answer.
         """
         self.name = name
         self._tracebacks = Connection(os.memfd_create("tracebacks"), writable=False)
-        self._pipe, child_end = CONTEXT.Pipe()
-        self._process = CONTEXT.Process(
-            target=start_child, args=(child_end, self._tracebacks, target, *arguments), name=name
-        )
-        resource_tracker.ensure_running()  # its start later would unblock the signals
-        # The child ignores these signals once it runs; until then they are blocked.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SUPERVISOR_SIGNALS)
-        try:
-            self._process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        child_end.close()
+        self._pipe, child_end = Pipe()
+        with child_end:
+            self._process = fork_server.fork(
+                name, _START_CHILD, child_end, self._tracebacks, target, *arguments
+            )
 
     async def handle_until_exit(self, handle: Callable[[FromChild], None]) -> int:
         """Call `handle` with each message of the child until it has exited; returns its exit code.
@@ -65,9 +61,7 @@ class ChildProcess:
             loop.remove_reader(self._pipe.fileno())
         while self._receive(handle):
             pass
-        self._process.join()
-        code = int(self._process.exitcode)
-        self._process.close()
+        code = self._process.wait()
         self._pipe.close()
         self._tracebacks.close()
         return code
@@ -107,16 +101,16 @@ class ChildProcess:
 
     def kill(self) -> None:
         """Kill the process with SIGKILL; no error if it has exited."""
-        with suppress(ValueError):  # the process object is closed
-            self._process.kill()
+        with suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGKILL)
 
     async def find_position(self) -> str:
         """Where the main thread of the child is, the innermost frame first; "" if unknown.
 
         A child that has not started its main function yet is ended by this.
         """
-        with suppress(ValueError, OSError):  # it has ended meanwhile
-            os.kill(self._process.pid, TRACEBACK_SIGNAL)
+        with suppress(OSError, ValueError):  # it has ended meanwhile
+            self._process.send_signal(TRACEBACK_SIGNAL)
             await asyncio.sleep(_TRACEBACK_SECONDS)
             written = os.pread(self._tracebacks.fileno(), _TRACEBACK_BYTES, 0)
             return _main_thread_frames(written.decode(errors="replace"))

@@ -14,6 +14,7 @@ from loguru import logger
 from multiprocess import reduction
 from multiprocess.connection import Connection
 
+from shards.ipc.fork_server import FAILED, find_target
 from shards.ipc.framing import decode_to_child
 from shards.ipc.messages import AttachPipe, FromChild, Progress, ToChild
 from shards.ipc.pipes import PIPE_LOST, has_room, watch_pipe
@@ -22,10 +23,6 @@ from shards.settings.settings import Settings
 
 T = TypeVar("T")
 
-FAILED = 1
-"""Exit code of a child that has failed, or whose supervisor is gone."""
-SUPERVISOR_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that children ignore: the supervisor handles them."""
 TRACEBACK_SIGNAL = signal.SIGUSR2
 """Signal at which a child writes the tracebacks of its threads, also while it hangs."""
 PROGRESS_SECONDS = 1.0
@@ -82,23 +79,18 @@ class ControlChannel:
         handle(message, descriptor)
 
 
-def start_child(
-    control: Connection, tracebacks: Connection, target: Callable[..., None], *arguments: Any
-) -> None:
+def start_child(control: Connection, tracebacks: Connection, target: str, *arguments: Any) -> None:
     """The main function of every child: call its target with the control pipe and the arguments.
 
     `tracebacks`: a file that gets the tracebacks of all threads at TRACEBACK_SIGNAL.
     """
     faulthandler.register(TRACEBACK_SIGNAL, file=os.dup(tracebacks.fileno()))
     tracebacks.close()
-    target(control, *arguments)
+    find_target(target)(control, *arguments)
 
 
 def run_child(settings: Settings, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a child's main coroutine, with logging set up and the supervisor's signals ignored."""
-    for number in SUPERVISOR_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SUPERVISOR_SIGNALS)
+    """Run a child's main coroutine, with logging set up."""
     configure_logging(settings.log_level, as_json=settings.json)
     try:
         uvloop.run(main())

@@ -17,10 +17,19 @@ def tune_memory() -> None:
 
     Backlogs and events contain no reference cycles: reference counting frees them.
     """
-    gc.collect()
-    gc.freeze()
+    release_memory()
     gc.set_threshold(_COLLECTION_THRESHOLD, 20, 100)
     _retain_freed_memory()
+
+
+def release_memory() -> None:
+    """Return what loading has used to the system; exclude the rest from garbage collection."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 def _retain_freed_memory() -> None:
@@ -31,6 +40,5 @@ def _retain_freed_memory() -> None:
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):  # musl has neither mallopt nor these thresholds
-        libc.malloc_trim(0)
         libc.mallopt(_M_MMAP_THRESHOLD, _RETAINED_BYTES)
         libc.mallopt(_M_TRIM_THRESHOLD, _RETAINED_BYTES)

@@ -8,11 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-import multiprocess
-from multiprocess.connection import Connection
+from multiprocess.connection import Connection, Pipe
 
-CONTEXT = multiprocess.get_context("spawn")
-"""Children are spawned: a forked one would inherit signal handlers and pipe ends of its parent."""
 PIPE_LOST = (EOFError, OSError)
 """Exceptions of a pipe whose other end is gone, in the middle of a message or between two."""
 READ_BYTES = 1 << 18
@@ -26,7 +23,7 @@ Unix socket writable while a quarter of its buffer is used at most, and the buff
 
 def make_pipe() -> tuple[Connection, Connection]:
     """A new one-way pipe of PIPE_BYTES: its reading end and its writing end."""
-    reader, writer = CONTEXT.Pipe(duplex=False)
+    reader, writer = Pipe(duplex=False)
     with suppress(OSError):  # the user's limit of pipe memory is reached: it keeps its size
         fcntl.fcntl(writer.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     return reader, writer

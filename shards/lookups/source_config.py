@@ -7,8 +7,8 @@ import msgspec
 from msgspec import Struct
 
 from engine.directives.duplicate_keys import find_duplicate_keys
+from engine.directives.field import Field
 from engine.directives.json_document import (
-    Field,
     FieldTable,
     describe_value,
     parse_list,

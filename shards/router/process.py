@@ -3,7 +3,6 @@
 import asyncio
 import sys
 import time
-from typing import NamedTuple
 
 from loguru import logger
 from multiprocess.connection import Connection
@@ -15,31 +14,16 @@ from shards.ipc.memory import tune_memory
 from shards.ipc.messages import AttachPipe, DetachPipe, Ready, Saved, Stop, ToChild
 from shards.ipc.shared_setup import SharedSetup
 from shards.periodic import run_every
-from shards.router.router import EventCheck, Router, RouterSetup
+from shards.router.router import EventCheck, Router
 from shards.router.send_queue import SendQueue
+from shards.router.start import RouterSetup, RouterStart
 from shards.router.stream_queue import StreamQueue
-from shards.router.stream_router import ShardStart, StreamRouter
+from shards.router.stream_router import StreamRouter
 from shards.sources.event_source import EventSource
 
 REPORT_SECONDS = 0.5
 TICK_SECONDS = 0.5
 """Time without events after which a worker gets the time alone."""
-
-
-class RouterStart(NamedTuple):
-    """How a router starts.
-
-    `life`: its number among the routers of this run of the service, from 1. `port`: the one to
-    listen on, 0 for any free one. `down_since`: when the router before this one died, in monotonic
-    seconds. With a stream, `shards`: where each worker begins; `read`: the position up to which
-    routers before this one have counted its events.
-    """
-
-    life: int
-    port: int
-    down_since: float | None = None
-    shards: tuple[ShardStart, ...] = ()
-    read: int = 0
 
 
 def main(control: Connection, shared_setup: SharedSetup, start: RouterStart) -> None:

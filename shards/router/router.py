@@ -9,10 +9,9 @@ import time
 from collections.abc import Iterable, Sequence
 
 import msgspec
-from msgspec import Struct
 
 from engine.address import CACHED_ADDRESSES, canonical_event_ip
-from engine.asset import Asset, NetworkAssets
+from engine.asset import NetworkAssets
 from engine.cache import FunctionCache
 from engine.directives.index import DirectiveIds, DirectiveIndex, DirectiveRoutingKeys
 from engine.errors import InvalidEventError
@@ -23,6 +22,7 @@ from shards.logs import EventLog
 from shards.placement import shard_of_directive
 from shards.progress import TrackProgress, untracked
 from shards.router.send_queue import SendQueue
+from shards.router.start import RouterSetup
 from shards.settings.settings import Settings
 from shards.sources.event_source import QUEUE_FULL, EventSource, Refusal
 
@@ -31,14 +31,6 @@ _CACHED_QUEUES = 4096
 ELSEWHERE = -1
 """In place of a worker, for directives that other services of the node have."""
 _decode_routing_keys = msgspec.msgpack.Decoder(list[DirectiveRoutingKeys]).decode
-
-
-class RouterSetup(Struct, frozen=True):
-    """The set-up of a router. `routing_keys`: a list of DirectiveRoutingKeys in MessagePack."""
-
-    settings: Settings
-    routing_keys: bytes
-    assets: tuple[Asset, ...]
 
 
 def _keys_of_workers(

@@ -2,22 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from shards.router.router import Router
+from shards.router.start import ShardStart
 from shards.router.stream_queue import StreamQueue
 
 _POLL_SECONDS = 0.005
-
-
-class ShardStart(NamedTuple):
-    """Where a shard begins: after the position whose effect its checkpoint holds, 0 for nowhere.
-
-    `stream`: the one that the position is in.
-    """
-
-    position: int = 0
-    stream: str = ""
 
 
 class StreamRouter:

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from engine.directives.json_document import DEFAULTS, Field, FieldTable
+from engine.directives.field import DEFAULTS, Field
+from engine.directives.json_document import FieldTable
 from engine.directives.text_patterns import DESCRIPTIONS, FILLED
 
 Schema = dict[str, Any]

@@ -10,8 +10,6 @@ import msgspec
 from loguru import logger
 from msgspec import Struct
 
-from shards.http_client import HttpClient, HttpClientError, parse_server_url
-
 _SECONDS = 5.0
 _LONGEST = 4 << 20
 
@@ -41,6 +39,8 @@ class _Connz(Struct):
 
 def connection_end(monitor: str, client_id: int, stop: threading.Event) -> ConnectionEnd | None:
     """The end of a client's closed connection; None if the server cannot tell, which is logged."""
+    from shards.http_client import HttpClient, HttpClientError, parse_server_url  # noqa: PLC0415 - rarely needed, and its libraries are large
+
     try:
         with HttpClient(parse_server_url(monitor), stop) as client:
             path = f"/connz?state=closed&cid={client_id}"

@@ -7,11 +7,12 @@ from msgspec.structs import replace
 
 from engine.directives.directive import Directive
 from engine.directives.index import routing_keys_of
+from engine.directives.packed_directives import PackedDirectives
 from shards.config.config_folder import Config, engine_options
 from shards.placement import shard_of_directive
-from shards.router.router import RouterSetup
+from shards.router.start import RouterSetup
 from shards.settings.settings import Settings
-from shards.worker.shard import WorkerSetup
+from shards.worker.start import WorkerSetup
 
 
 def directives_by_worker(settings: Settings, config: Config) -> list[list[Directive]]:
@@ -36,7 +37,7 @@ def worker_setups(
         count_matches=settings.metrics_per_directive,
     )
     return [
-        WorkerSetup(settings, options, msgspec.msgpack.encode(part), config.assets, config.sources)
+        WorkerSetup(settings, options, PackedDirectives.pack(part), config.assets, config.sources)
         for part in by_worker
     ]
 

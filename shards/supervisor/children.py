@@ -15,6 +15,7 @@ from uuid import uuid4
 from loguru import logger
 
 from shards.ipc.child import ChildProcess, end_hung
+from shards.ipc.forked_process import ForkServer
 from shards.ipc.framing import FrameError, read_report
 from shards.ipc.messages import (
     AttachPipe,
@@ -28,18 +29,15 @@ from shards.ipc.messages import (
 )
 from shards.ipc.pipes import make_pipe, open_reader
 from shards.ipc.shared_setup import SharedSetup
-from shards.router import process as router_process
-from shards.router.process import RouterStart
-from shards.router.router import RouterSetup
+from shards.router.start import ROUTER as ROUTER_TARGET
+from shards.router.start import RouterSetup, RouterStart
 from shards.supervisor.explain_requests import ExplainRequests
 from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.observer import ROUTER, Observer, worker_name
 from shards.supervisor.report_taker import ReportTaker
 from shards.supervisor.restart_policy import START_RETRY_SECONDS, RestartPolicy
 from shards.supervisor.shutdown import Shutdown
-from shards.worker import process as worker_process
-from shards.worker.process import WorkerStart
-from shards.worker.shard import WorkerSetup
+from shards.worker.start import WORKER, WorkerSetup, WorkerStart
 
 
 class Children:
@@ -47,6 +45,7 @@ class Children:
 
     def __init__(
         self,
+        fork_server: ForkServer,
         worker_setups: Iterable[WorkerSetup],
         router_setup: RouterSetup,
         shutdown: Shutdown,
@@ -54,6 +53,7 @@ class Children:
         observer: Observer,
         reports: ReportTaker,
     ) -> None:
+        self._fork_server = fork_server
         self._worker_setups = [SharedSetup(setup) for setup in worker_setups]
         self._router_setup = SharedSetup(router_setup)
         self._shutdown = shutdown
@@ -135,8 +135,9 @@ class Children:
             reports = os.dup(reader.fileno())
             try:
                 child = ChildProcess(
+                    self._fork_server,
                     name,
-                    worker_process.main,
+                    WORKER,
                     self._worker_setups[number],
                     writer,
                     self._how_to_start(number),
@@ -186,7 +187,9 @@ class Children:
             try:
                 life, read = self._router_life + 1, self._aggregator.read
                 start = RouterStart(life, self.port, down_since, self._reports.starts, read)
-                child = ChildProcess(ROUTER, router_process.main, self._router_setup, start)
+                child = ChildProcess(
+                    self._fork_server, ROUTER, ROUTER_TARGET, self._router_setup, start
+                )
             except OSError as error:
                 await self._wait_for_start(ROUTER, error)
                 continue

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from shards.ipc.messages import AlarmLines, Ready, Saved, Synced, WorkerReport
 from shards.ledger import Ledger
 from shards.positions import life_of
-from shards.router.stream_router import ShardStart
+from shards.router.start import ShardStart
 from shards.supervisor.alarm_writer import AlarmWriter
 from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.line_filter import LineFilter

@@ -22,6 +22,7 @@ from shards.checkpoint.store import CheckpointStore
 from shards.config.config_folder import Config, load_config
 from shards.errors import PathError
 from shards.exit_codes import INVALID, NO_PATH, USAGE
+from shards.ipc.forked_process import ForkServer
 from shards.settings.settings import Settings
 from shards.supervisor.former_run import read_former_run
 from shards.supervisor.service_lock import LockedError, service_lock
@@ -40,7 +41,7 @@ class _StartError(Exception):
         self.exit_code = exit_code
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, fork_server: ForkServer) -> int:
     """Serve until a signal ends it; returns the exit code: 0, or 1 if the service gave up.
 
     StartInterrupted for a signal during the start.
@@ -48,7 +49,7 @@ def run(settings: Settings) -> int:
     _raise_descriptor_limit()
     try:
         with _service_lock(settings):
-            return uvloop.run(_make_supervisor(settings).serve())
+            return uvloop.run(_make_supervisor(settings, fork_server).serve())
     except _StartError as error:
         if text := str(error):
             logger.error(text)
@@ -75,7 +76,7 @@ def _service_lock(settings: Settings) -> Iterator[None]:
         yield
 
 
-def _make_supervisor(settings: Settings) -> Supervisor:
+def _make_supervisor(settings: Settings, fork_server: ForkServer) -> Supervisor:
     trouble = ""
     if settings.mode == "cluster-backend":
         _check_nats(settings)
@@ -89,7 +90,8 @@ def _make_supervisor(settings: Settings) -> Supervisor:
         raise _StartError(NO_PATH, f"{error.filename}: {error.strerror}") from error
     _check_lookup_transport(settings, config)
     _prepare_checkpoint(settings)
-    return Supervisor(settings, config, files, read_former_run(checkpoint_path(settings), files))
+    former = read_former_run(checkpoint_path(settings), files)
+    return Supervisor(settings, config, files, fork_server, former)
 
 
 def _load_config(settings: Settings) -> Config:

@@ -6,13 +6,15 @@ While the disk is full, workers wait for the alarm writer, and the router's queu
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
 from shards.alarm_files import AlarmFiles
 from shards.config.config_folder import Config
+from shards.ipc.forked_process import ForkServer
+from shards.ipc.memory import release_memory
 from shards.ledger import Ledger
 from shards.ops.overview import Overview
 from shards.periodic import run_every
@@ -33,13 +35,20 @@ if TYPE_CHECKING:
 
 PROGRESS_SECONDS = 1.0
 """Interval of checks whether all processes make progress."""
+_QUICK_START_SECONDS = 0.25
+"""Time for the children to start before the ops server does."""
 
 
 class Supervisor:
     """One service: its children, its alarm files, its ops server."""
 
     def __init__(
-        self, settings: Settings, config: Config, files: AlarmFiles, former: FormerRun | None = None
+        self,
+        settings: Settings,
+        config: Config,
+        files: AlarmFiles,
+        fork_server: ForkServer,
+        former: FormerRun | None = None,
     ) -> None:
         """`former`: what the run before this one has left."""
         self._settings = settings
@@ -53,7 +62,9 @@ class Supervisor:
         self._watchdog = Watchdog(self._directive_count, settings.max_eps)
         self._observer = Observer(settings, config, sizes, self._aggregator)
         self._overload_signals = _make_overload_signals(settings)
+        self._fork_server = fork_server
         self._children = Children(
+            fork_server,
             worker_setups(settings, config, by_worker),
             router_setup(settings, config),
             self._shutdown,
@@ -78,8 +89,7 @@ class Supervisor:
         self._shutdown.handle_signals(lambda: self._force_stop("asked twice to stop"))
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGUSR1, self._alarm_writer.reopen_if_renamed)
-        async with self._ops_server():
-            await self._run_children()
+        await self._run_children()
         self._alarm_writer.close()
         self._aggregator.close()
         ledger = self._aggregator.total()
@@ -93,6 +103,10 @@ class Supervisor:
         if not settings.ops_port:
             yield
             return
+        with suppress(TimeoutError):  # a quick start is not delayed by large libraries
+            await asyncio.wait_for(
+                self._children.wait_until_router_is_ready(), _QUICK_START_SECONDS
+            )
         from shards.ops.explain_handler import ExplainHandler  # noqa: PLC0415 - large libraries
         from shards.ops.http_server import run_ops_server  # noqa: PLC0415
 
@@ -112,22 +126,34 @@ class Supervisor:
         children = self._children
         async with (
             run_every(PROGRESS_SECONDS, children.check_progress),
+            run_every(PROGRESS_SECONDS, self._check_fork_server),
             asyncio.TaskGroup() as group,
         ):
             workers = [
                 group.create_task(children.run_worker(number))
                 for number in range(children.worker_count)
             ]
-            routers: list[asyncio.Task[None]] = []
+            router = group.create_task(self._run_router())
             signals = self._overload_signals
             publishing = None if signals is None else group.create_task(signals.run())
-            if await self._become_ready(children.wait_until_workers_are_ready()):
-                self._aggregator.add(Ledger(unreported_seconds=self._former.seconds_unreported()))
-                routers.append(group.create_task(children.run_router()))
+            async with self._ops_server():
                 await self._serve_until_shutdown()
-            await self._drain(routers, workers)
+                await self._drain(router, workers)
             if publishing is not None:
                 publishing.cancel()
+
+    async def _run_router(self) -> None:
+        """Run the router once the workers are ready, unless the shutdown comes first."""
+        if await self._become_ready(self._children.wait_until_workers_are_ready()):
+            self._aggregator.add(Ledger(unreported_seconds=self._former.seconds_unreported()))
+            await self._children.run_router()
+
+    def _check_fork_server(self) -> None:
+        try:
+            if self._fork_server.restart_if_dead():
+                logger.error("the fork server has died, and is started again")
+        except OSError as error:
+            logger.error(f"the fork server cannot be started: {error.strerror}")
 
     async def _become_ready(self, ready: Coroutine[Any, Any, None]) -> bool:
         """Wait for readiness; False if the shutdown comes first.
@@ -143,6 +169,7 @@ class Supervisor:
     async def _serve_until_shutdown(self) -> None:
         if not await self._become_ready(self._children.wait_until_router_is_ready()):
             return
+        release_memory()
         logger.bind(
             workers=self._children.worker_count,
             directives=self._directive_count,
@@ -164,16 +191,14 @@ class Supervisor:
     def _log_watchdog_report(self) -> None:
         self._watchdog.log_report(self._aggregator, WATCHDOG_SECONDS, self._alarm_writer.trouble)
 
-    async def _drain(
-        self, routers: list[asyncio.Task[None]], workers: list[asyncio.Task[None]]
-    ) -> None:
+    async def _drain(self, router: asyncio.Task[None], workers: list[asyncio.Task[None]]) -> None:
         """Stop the router, then the workers; by force after the shutdown timeout."""
         seconds = self._settings.shutdown_timeout
         until = asyncio.get_running_loop().time() + seconds
         try:
             async with asyncio.timeout_at(until):
                 self._children.stop_router()
-                await asyncio.wait(routers) if routers else None
+                await asyncio.wait([router])
                 self._children.stop_workers(until - asyncio.get_running_loop().time())
                 await asyncio.wait(workers)
         except TimeoutError:

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from multiprocess.connection import Connection
 
@@ -22,7 +22,8 @@ from shards.ipc.shared_setup import SharedSetup
 from shards.lookups.turn_limit import TurnLimit
 from shards.periodic import run_every
 from shards.worker.explanations import ExplainTasks
-from shards.worker.shard import Shard, WorkerSetup
+from shards.worker.shard import Shard
+from shards.worker.start import WorkerSetup, WorkerStart
 
 if TYPE_CHECKING:  # most services have no lookups, and its libraries are large
     from shards.worker.enrichment import Enrichment
@@ -37,22 +38,6 @@ _EXIT_SECONDS = 1.0
 
 RESULTS_PER_TURN = 64
 """Lookup results applied per turn of the event loop."""
-
-
-class WorkerStart(NamedTuple):
-    """How a worker starts.
-
-    `worker`: its number; `run`: identifies the run of the service. `is_first`: it was not started
-    before, and restores the backlogs of an earlier run. `written_until`: position up to which the
-    lines of the worker before it are written. `position`: where that one was, if there are no
-    checkpoints, from which it would be known.
-    """
-
-    worker: int
-    run: str
-    is_first: bool = True
-    written_until: int = 0
-    position: int = 0
 
 
 def main(

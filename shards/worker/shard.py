@@ -10,43 +10,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.alarm import PublishedAlarm
-from engine.asset import Asset, NetworkAssets
+from engine.asset import NetworkAssets
 from engine.correlation.correlator import Correlator
 from engine.correlation.outputs import Outputs
-from engine.directives.directive import Directive
 from engine.errors import InvalidEventError
 from engine.event import NormalizedEvent, decode_event
-from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats, ShardProgress
 from shards.histograms import LAG_BOUNDS, PROCESSING_BOUNDS, Timings, observe
 from shards.ipc.messages import WorkerDetails, WorkerReport
 from shards.ledger import encode_ledger
 from shards.logs import EventLog
 from shards.progress import TrackProgress, untracked
-from shards.settings.settings import Settings
 from shards.worker.deliveries import Deliveries
+from shards.worker.start import WorkerSetup
 
 if TYPE_CHECKING:  # places without lookups do without their libraries
-    from shards.lookups.source_config import LookupSource
     from shards.worker.enrichment import Enrichment
 
 NANOSECONDS = 1_000_000_000
 ALARMS_PER_TURN = 100
 """Alarms that time alone causes, per turn of the event loop: some milliseconds."""
-
-
-class WorkerSetup(Struct, frozen=True):
-    """The set-up of a worker. `directives`: a list of Directive in MessagePack."""
-
-    settings: Settings
-    options: Options
-    directives: bytes
-    assets: tuple[Asset, ...]
-    sources: "tuple[LookupSource, ...]" = ()
 
 
 class Shard:
@@ -64,10 +50,9 @@ class Shard:
         `written_until`: the lines that deliveries up to this position cause are written already,
         by a worker that died. So are those that time causes before that position is reached.
         """
-        directives = msgspec.msgpack.decode(setup.directives, type=list[Directive])
-        self.directives = {directive.id: directive for directive in directives}
+        self.directives = setup.directives
         assets = NetworkAssets(track_progress(setup.assets))
-        self.correlator = Correlator(track_progress(directives), assets, setup.options)
+        self.correlator = Correlator(setup.directives, assets, setup.options)
         self._max_future = setup.settings.max_future or sys.maxsize
         self._max_delay = setup.settings.max_delay
         self.has_stream = setup.settings.source_keeps_events

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import threading
 
 from multiprocess.connection import Connection
@@ -89,3 +90,13 @@ def silent(control: Connection) -> None:  # noqa: ARG001
         await asyncio.Event().wait()
 
     run_child(Settings(), run)
+
+
+def exiting(code: int) -> None:
+    """Exit with this code."""
+    sys.exit(int(code))
+
+
+def sleeping() -> None:
+    """Never exit."""
+    threading.Event().wait()

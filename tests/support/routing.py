@@ -9,8 +9,9 @@ from engine.directives.asset_document import parse_assets
 from engine.directives.directive import Directive, parse_directives
 from engine.directives.index import routing_keys_of
 from shards.ledger import Events, Feed
-from shards.router.router import Router, RouterSetup
+from shards.router.router import Router
 from shards.router.send_queue import SendQueue
+from shards.router.start import RouterSetup
 from shards.settings.settings import Settings
 
 ASSETS = b"""{"assets": [{"name": "lan", "cidr": "10.0.0.0/8", "value": 3},

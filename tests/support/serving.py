@@ -342,7 +342,8 @@ class Service:
 
     def children(self) -> list[int]:
         """Its living workers and router, in the order of their start."""
-        return [pid for pid in self.pids() if b"--multiprocessing-fork" in _proc(pid, "cmdline")]
+        kinds = b"worker-", b"router"
+        return [pid for pid in self.pids() if _proc(pid, "comm").startswith(kinds)]
 
     def wait_for_children(self, number: int, gone: int) -> int:
         """Wait until `number` children live and the process `gone` does not; returns the newest."""

@@ -3,10 +3,11 @@
 import asyncio
 import os
 
+from multiprocess import connection
+
 from shards.ipc.framing import encode_frame, read_batch
 from shards.ipc.messages import Batch
 from shards.ipc.pipes import (
-    CONTEXT,
     PIPE_BYTES,
     ROOM_BYTES,
     has_room,
@@ -64,7 +65,7 @@ def test_a_reader_closes_its_descriptor() -> None:
 
 
 def test_a_control_pipe_with_room_takes_a_message_without_blocking_until_it_is_full() -> None:
-    ours, theirs = CONTEXT.Pipe()
+    ours, theirs = connection.Pipe()
     os.set_blocking(ours.fileno(), False)
     sent = 0
     while has_room(ours):

@@ -8,8 +8,9 @@ import pytest
 from engine.directives.index import DirectiveRoutingKeys, RuleRoutingKeys
 from shards.ledger import WORKER_DIED, Events, Feed
 from shards.placement import shard_of_directive
-from shards.router.router import Router, RouterSetup
+from shards.router.router import Router
 from shards.router.send_queue import SendQueue
+from shards.router.start import RouterSetup
 from shards.settings.settings import Settings
 from shards.sources.event_source import QUEUE_FULL
 from tests.support.routing import DIRECTIVES, Routed, Source, event

@@ -12,9 +12,10 @@ from engine.directives.index import routing_keys_of
 from shards.ipc.messages import RouterReport
 from shards.ledger import Events
 from shards.positions import base_of
-from shards.router.router import Router, RouterSetup
+from shards.router.router import Router
+from shards.router.start import RouterSetup, ShardStart
 from shards.router.stream_queue import StreamQueue
-from shards.router.stream_router import ShardStart, StreamRouter
+from shards.router.stream_router import StreamRouter
 from shards.settings.settings import Settings
 from tests.support.routing import ASSETS, Source, directives, event
 

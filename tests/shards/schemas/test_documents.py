@@ -3,6 +3,7 @@
 What they cannot see is listed here, and in docs/directives-as-code.md.
 """
 
+import copy
 import json
 import pathlib
 import runpy
@@ -190,7 +191,7 @@ def change(document: Any, path: Path, value: Any, *, leave_out: bool) -> None:
     if leave_out:
         del document[path[-1]]
     else:
-        document[path[-1]] = value
+        document[path[-1]] = copy.deepcopy(value)  # a later change may be within it
 
 
 def any_value() -> st.SearchStrategy[Any]:

@@ -40,9 +40,12 @@ from shards.settings.settings import Settings
 from shards.supervisor import children, observer
 from shards.supervisor.restart_policy import MAX_DEATHS, WINDOW_SECONDS
 from shards.supervisor.supervisor import Supervisor
-from shards.worker.process import WorkerStart
+from shards.worker.start import WorkerStart
 from tests.support.reports import router_report, worker_report
 from tests.support.serving import counting_directive, write_config
+
+FORK_SERVER: Any = SimpleNamespace(restart_if_dead=lambda: False)
+"""One that lives, and forks nothing."""
 
 # A simulated clock.
 
@@ -92,10 +95,13 @@ class FakeChild:
     scripts: ClassVar[dict[str, list[Script]]] = {}
     all: ClassVar[list["FakeChild"]] = []
 
-    def __init__(self, name: str, target: object, setup: Any, *arguments: Any) -> None:
+    def __init__(
+        self, fork_server: object, name: str, target: str, setup: Any, *arguments: Any
+    ) -> None:
         """`arguments`: of a router or a worker, see their main()."""
         start, is_router = arguments[-1], name == "router"
         self.name = name
+        self.fork_server = fork_server
         self.start: WorkerStart | None = None if is_router else start
         self.life: int | None = start.life if is_router else None
         self.target = target
@@ -247,7 +253,7 @@ def run_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         FakeChild.scripts = {name.replace("_", "-"): list(one) for name, one in scripts.items()}
         config, _ = load_config(settings)
         assert config is not None
-        serving = Supervisor(settings, config, AlarmFiles(settings.log_dir))
+        serving = Supervisor(settings, config, AlarmFiles(settings.log_dir), FORK_SERVER)
         with asyncio.Runner(loop_factory=Loop) as runner:
             loop = runner.get_loop()
             clock = SimpleNamespace(monotonic=loop.time, time=loop.time)
@@ -451,12 +457,12 @@ def test_a_restart_without_descriptors_is_tried_until_there_are_some(
     class OftenWithout(FakeChild):
         refusals = 20
 
-        def __init__(self, name: str, *arguments: Any) -> None:
+        def __init__(self, fork_server: object, name: str, *arguments: Any) -> None:
             if name == "worker-0" and any(child.name == name for child in self.all):
                 OftenWithout.refusals -= 1
                 if OftenWithout.refusals >= 0:
                     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-            super().__init__(name, *arguments)
+            super().__init__(fork_server, name, *arguments)
 
     result = run_supervisor(stops=(60.0,), kind=OftenWithout, worker_0=[Script(dies=3.0)])
     assert result.code == 0
@@ -571,10 +577,10 @@ def test_a_process_that_cannot_be_started_counts_as_one_that_died(
     failures = iter((False, True, True))
 
     class Unstartable(FakeChild):
-        def __init__(self, its_name: str, target: object, setup: Any, *arguments: Any) -> None:
+        def __init__(self, fork_server: object, its_name: str, *arguments: Any) -> None:
             if its_name == name and next(failures, False):
                 raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
-            super().__init__(its_name, target, setup, *arguments)
+            super().__init__(fork_server, its_name, *arguments)
 
     result = run_supervisor(kind=Unstartable, **{name.replace("-", "_"): [Script(dies=1.0)]})
     assert result.code == 0

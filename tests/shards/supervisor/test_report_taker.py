@@ -14,7 +14,7 @@ from shards.file_position import decode_positions
 from shards.histograms import Timings
 from shards.ipc.messages import AlarmLines, Ready, Saved, Synced, WorkerDetails
 from shards.positions import base_of
-from shards.router.stream_router import ShardStart
+from shards.router.start import ShardStart
 from shards.settings.settings import Settings
 from shards.supervisor.alarm_writer import AlarmWriter
 from shards.supervisor.ledger_aggregator import LedgerAggregator

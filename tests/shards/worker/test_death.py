@@ -21,6 +21,7 @@ import pytest
 
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import parse_directives
+from engine.directives.packed_directives import PackedDirectives
 from engine.options import Options
 from shards.checkpoint import cut
 from shards.checkpoint.checkpointer import Checkpointer
@@ -31,7 +32,8 @@ from shards.ipc.messages import Synced
 from shards.positions import base_of
 from shards.settings.settings import Settings
 from shards.supervisor.line_filter import LineFilter
-from shards.worker.shard import Shard, WorkerSetup
+from shards.worker.shard import Shard
+from shards.worker.start import WorkerSetup
 
 OPTIONS = Options(track_changes=True, expiry_grace=0)
 SOURCES = 5
@@ -59,7 +61,7 @@ def setup(folder: Path) -> WorkerSetup:
     document = msgspec.json.encode({"directives": DIRECTIVES})
     directives = [item.directive for item in parse_directives(document)]
     assets, _ = parse_assets(b'{"assets":[{"name":"lan","cidr":"10.0.0.0/8","value":5}]}')
-    packed = msgspec.msgpack.encode(directives)
+    packed = PackedDirectives.pack(directives)
     return WorkerSetup(Settings(log_dir=folder), OPTIONS, packed, tuple(assets))
 
 

@@ -10,20 +10,23 @@ from typing import Any
 
 import msgspec
 import pytest
+from multiprocess import connection
 
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import parse_directives
+from engine.directives.packed_directives import PackedDirectives
 from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats
 from shards.clock import WallClock
 from shards.ipc.control import ControlChannel
 from shards.ipc.framing import decode_from_child
 from shards.ipc.messages import DirectiveExplanation, ExplainEvent, ExplainPart
-from shards.ipc.pipes import CONTEXT, ROOM_BYTES
+from shards.ipc.pipes import ROOM_BYTES
 from shards.settings.settings import Settings
 from shards.worker import explanations
 from shards.worker.explanations import ExplainTasks, explain_event
-from shards.worker.shard import Shard, WorkerSetup
+from shards.worker.shard import Shard
+from shards.worker.start import WorkerSetup
 from tests.support.replaying import AT_START, Json, directive, event, rule
 
 ASSETS = {
@@ -36,7 +39,9 @@ ASSETS = {
 
 def shard_of(*directives: Json, **settings: Any) -> Shard:
     document = msgspec.json.encode({"directives": directives})
-    packed = msgspec.msgpack.encode([item.directive for item in parse_directives(document)])
+    packed = PackedDirectives.pack(
+        item.directive for item in parse_directives(document) if item.directive
+    )
     assets, _ = parse_assets(msgspec.json.encode(ASSETS))
     return Shard(WorkerSetup(Settings(**settings), Options(), packed, tuple(assets)))
 
@@ -168,7 +173,7 @@ class Pipe:
     """A control pipe, with the supervisor's end of it."""
 
     def __init__(self) -> None:
-        self.end, child_end = CONTEXT.Pipe()
+        self.end, child_end = connection.Pipe()
         self.control = ControlChannel(child_end)
 
     def tasks_of(self, shard: Shard) -> ExplainTasks:

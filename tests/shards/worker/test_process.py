@@ -12,18 +12,20 @@ from pathlib import Path
 import msgspec
 import pytest
 from multiprocess import reduction
-from multiprocess.connection import Connection
+from multiprocess.connection import Connection, Pipe
 
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import parse_directives
+from engine.directives.packed_directives import PackedDirectives
 from engine.options import Options
 from shards.ipc.control import ControlChannel
 from shards.ipc.framing import LINES_BYTES, encode_frame, read_report
 from shards.ipc.messages import AlarmLines, AttachPipe, Batch, Stop, Synced, WorkerReport
-from shards.ipc.pipes import CONTEXT, make_pipe, open_reader, open_writer
+from shards.ipc.pipes import make_pipe, open_reader, open_writer
 from shards.settings.settings import Settings
 from shards.worker import process
-from shards.worker.shard import ALARMS_PER_TURN, WorkerSetup
+from shards.worker.shard import ALARMS_PER_TURN
+from shards.worker.start import WorkerSetup, WorkerStart
 
 pytestmark = pytest.mark.integration  # it takes seconds to open the backlogs
 
@@ -41,7 +43,7 @@ def setup(folder: Path) -> WorkerSetup:
     directives = [item.directive for item in parse_directives(document)]
     assets, _ = parse_assets(b'{"assets":[{"name":"lan","cidr":"10.0.0.0/8","value":5}]}')
     settings = Settings(log_dir=folder, checkpoint_interval=0, reload_backlogs=False)
-    packed = msgspec.msgpack.encode(directives)
+    packed = PackedDirectives.pack(directives)
     return WorkerSetup(settings, Options(expiry_grace=10), packed, tuple(assets))
 
 
@@ -76,14 +78,14 @@ class Worker:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run it; at the end of the context send Stop, and wait for its end."""
-        control, child_control = CONTEXT.Pipe()
+        control, child_control = Pipe()
         reader, writer = make_pipe()
         reports = os.dup(reader.fileno())
         stream = await open_writer(os.dup(writer.fileno()))
         reader.close()
         writer.close()
         channel = ControlChannel(child_control)
-        start = process.WorkerStart(0, "run")
+        start = WorkerStart(0, "run")
         self.process = process._WorkerProcess(channel, setup(self._folder), stream, start)
         async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             group.create_task(self._collect(reports, control))

@@ -11,13 +11,15 @@ import pytest
 from engine.alarm import MAX_ITEMS
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import parse_directives
+from engine.directives.packed_directives import PackedDirectives
 from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats
 from shards.histograms import LAG_BOUNDS
 from shards.ipc.messages import POSITION_CODE, Batch, WorkerReport
 from shards.positions import base_of
 from shards.settings.settings import Settings
-from shards.worker.shard import Shard, WorkerSetup
+from shards.worker.shard import Shard
+from shards.worker.start import WorkerSetup
 
 NOW = 1_800_000_000
 RULE = {
@@ -40,7 +42,7 @@ def shard(max_future: int, stages: int = 2, expiry_grace: int = 0, **directive: 
     directives = [item.directive for item in parse_directives(document)]
     assets, _ = parse_assets(b'{"assets":[{"name":"lan","cidr":"10.0.0.0/8","value":5}]}')
     settings = Settings(max_future=max_future)
-    packed = msgspec.msgpack.encode(directives)
+    packed = PackedDirectives.pack(directives)
     return Shard(WorkerSetup(settings, Options(expiry_grace=expiry_grace), packed, tuple(assets)))
 
 

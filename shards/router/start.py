@@ -1,0 +1,45 @@
+"""What a router is started with. A file of its own: the supervisor needs no more of a router."""
+
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from engine.asset import Asset
+from shards.settings.settings import Settings
+
+ROUTER = "shards.router.process:main"
+"""The target of the router process."""
+
+
+class RouterSetup(Struct, frozen=True):
+    """The set-up of a router. `routing_keys`: a list of DirectiveRoutingKeys in MessagePack."""
+
+    settings: Settings
+    routing_keys: bytes
+    assets: tuple[Asset, ...]
+
+
+class ShardStart(NamedTuple):
+    """Where a shard begins: after the position whose effect its checkpoint holds, 0 for nowhere.
+
+    `stream`: the one that the position is in.
+    """
+
+    position: int = 0
+    stream: str = ""
+
+
+class RouterStart(NamedTuple):
+    """How a router starts.
+
+    `life`: its number among the routers of this run of the service, from 1. `port`: the one to
+    listen on, 0 for any free one. `down_since`: when the router before this one died, in monotonic
+    seconds. With a stream, `shards`: where each worker begins; `read`: the position up to which
+    routers before this one have counted its events.
+    """
+
+    life: int
+    port: int
+    down_since: float | None = None
+    shards: tuple[ShardStart, ...] = ()
+    read: int = 0
