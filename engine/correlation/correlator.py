@@ -69,7 +69,7 @@ class Correlator:
             self._directives = {directive.id: directive for directive in directives}
             keys = map(routing_keys_of, self._directives.values())
         self._index = DirectiveIndex(keys)
-        self._by_directive = _CompiledWhenConcerned(self._compile)
+        self._by_directive: dict[int, DirectiveBacklogs] = _CompiledWhenConcerned(self._compile)
         self.ahead: Collection[int] = ()
         """Directives that have had the present events already, and are not to get them again."""
 

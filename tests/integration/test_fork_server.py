@@ -117,7 +117,7 @@ def test_a_fork_server_that_does_not_answer_is_replaced(
 
 def test_no_descriptors_are_left_behind(server: ForkServer) -> None:
     def descriptors(pid: int) -> int:
-        return len(os.listdir(f"/proc/{pid}/fd"))
+        return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
     server.fork("child", EXITING, 0).wait()
     before = descriptors(os.getpid()), descriptors(server.pid)
@@ -143,8 +143,9 @@ def test_a_process_with_threads_does_not_fork_its_fork_server() -> None:
 
 def test_the_fork_server_has_neither_loop_nor_threads_and_one_socket(service: Service) -> None:
     pid = fork_server_of(service)
-    assert len(os.listdir(f"/proc/{pid}/task")) == 1
-    links = [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]
+    process = Path(f"/proc/{pid}")
+    assert len(list((process / "task").iterdir())) == 1
+    links = [str(link.readlink()) for link in (process / "fd").iterdir()]
     assert sum(link.startswith("socket:") for link in links) == 1
     assert not any("eventpoll" in link or "eventfd" in link for link in links)
 

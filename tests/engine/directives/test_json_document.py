@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from engine.directives.field import Field
 from engine.directives.json_document import (
     MAX_DEPTH,
-    Field,
     FieldTable,
     describe_value,
     parse_list,

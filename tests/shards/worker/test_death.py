@@ -59,7 +59,7 @@ DIRECTIVES = [
 
 def setup(folder: Path) -> WorkerSetup:
     document = msgspec.json.encode({"directives": DIRECTIVES})
-    directives = [item.directive for item in parse_directives(document)]
+    directives = [item.directive for item in parse_directives(document) if item.directive]
     assets, _ = parse_assets(b'{"assets":[{"name":"lan","cidr":"10.0.0.0/8","value":5}]}')
     packed = PackedDirectives.pack(directives)
     return WorkerSetup(Settings(log_dir=folder), OPTIONS, packed, tuple(assets))

@@ -40,7 +40,7 @@ def setup(folder: Path) -> WorkerSetup:
     rule |= {"to": "ANY", "reliability": 10, "timeout": TIMEOUT}
     rules = [rule | {"stage": 1, "plugin_sid": [1]}, rule | {"stage": 2, "plugin_sid": [2]}]
     document = msgspec.json.encode({"directives": [DIRECTIVE | {"rules": rules}]})
-    directives = [item.directive for item in parse_directives(document)]
+    directives = [item.directive for item in parse_directives(document) if item.directive]
     assets, _ = parse_assets(b'{"assets":[{"name":"lan","cidr":"10.0.0.0/8","value":5}]}')
     settings = Settings(log_dir=folder, checkpoint_interval=0, reload_backlogs=False)
     packed = PackedDirectives.pack(directives)

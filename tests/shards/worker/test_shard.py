@@ -39,7 +39,7 @@ DIRECTIVE = {"id": 1, "name": "n", "kingdom": "k", "category": "c", "priority": 
 def shard(max_future: int, stages: int = 2, expiry_grace: int = 0, **directive: Any) -> Shard:
     rules = [RULE | {"stage": stage} for stage in range(1, stages + 1)]
     document = msgspec.json.encode({"directives": [DIRECTIVE | {"rules": rules} | directive]})
-    directives = [item.directive for item in parse_directives(document)]
+    directives = [item.directive for item in parse_directives(document) if item.directive]
     assets, _ = parse_assets(b'{"assets":[{"name":"lan","cidr":"10.0.0.0/8","value":5}]}')
     settings = Settings(max_future=max_future)
     packed = PackedDirectives.pack(directives)
