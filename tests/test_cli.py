@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from loguru import logger
 import cli
 import shards
 from shards.exit_codes import BROKEN_PIPE
+from shards.ipc import forked_process, preload
 from shards.settings.command_line import ParsedCommand
 from shards.settings.settings import Settings
 from tests.support.paths import ROOT
@@ -44,12 +46,18 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, list[str]]]:
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
-    """Replace the start of the service by a record of the settings that it was run with."""
+    """Replace the start of the service by a record of the settings that it was run with.
+
+    Without a fork server, and what is set up before a fork: it would change this process for good.
+    """
     made: list[Settings] = []
 
-    def run(settings: Settings) -> int:
+    def run(settings: Settings, fork_server: None) -> int:  # noqa: ARG001
         made.append(settings)
         return 7
+
+    monkeypatch.setattr(preload, "import_modules", list)
+    monkeypatch.setattr(forked_process, "ForkServer", lambda _, **__: nullcontext())
 
     startup = SimpleNamespace(run=run)
     monkeypatch.setitem(sys.modules, "shards.supervisor.startup", startup)

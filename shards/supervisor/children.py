@@ -187,9 +187,8 @@ class Children:
             try:
                 life, read = self._router_life + 1, self._aggregator.read
                 start = RouterStart(life, self.port, down_since, self._reports.starts, read)
-                child = ChildProcess(
-                    self._fork_server, ROUTER, ROUTER_TARGET, self._router_setup, start
-                )
+                server, setup = self._fork_server, self._router_setup
+                child = ChildProcess(server, ROUTER, ROUTER_TARGET, setup, start)
             except OSError as error:
                 await self._wait_for_start(ROUTER, error)
                 continue
@@ -227,8 +226,7 @@ class Children:
         get no events.
         """
         child = self._workers.get(number)
-        is_ending = self._shutdown.is_requested
-        is_ending &= self._connected.get(number) == self._router_life
+        is_ending = self._shutdown.is_requested and self._connected.get(number) == self._router_life
         if child is None or self._router is None or number not in self._waiting or is_ending:
             return
         try:
