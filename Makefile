@@ -76,6 +76,7 @@ bench-full: .venv/ready
 	$(call run,bench_nats.py --only lookups --only ops \
 		--json benchmarks/results/bench_nats_more.json); \
 	$(call run,bench_latency.py); \
+	$(call run,bench_start.py); \
 	$(call run,compare.py $(PEERS)); \
 	$(report)
 

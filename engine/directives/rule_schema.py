@@ -1,9 +1,9 @@
 """Checks the rules of a directive's document, and makes rule records of them."""
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from sys import intern
 from typing import Any
 
 import msgspec
@@ -174,7 +174,7 @@ def _check_reference(reference: StageReference, stage: int | None, field: str) -
 def _record(values: Item) -> RuleRecord:
     """The record of a rule; equal texts are stored once, since many rules share them."""
     fields: Item = {
-        name: intern(value) if type(value) is str else value for name, value in values.items()
+        name: sys.intern(value) if type(value) is str else value for name, value in values.items()
     }
     fields["from_"] = fields.pop("from")
     for name in ("port_from", "port_to", "protocol"):
