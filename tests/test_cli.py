@@ -46,19 +46,15 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, list[str]]]:
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
-    """Replace the start of the service by a record of the settings that it was run with.
-
-    Without a fork server, and what is set up before a fork: it would change this process for good.
-    """
+    """Replace the start of the service by a record of the settings that it was run with."""
     made: list[Settings] = []
 
-    def run(settings: Settings, fork_server: None) -> int:  # noqa: ARG001
+    def run(settings: Settings, _fork_server: object) -> int:
         made.append(settings)
         return 7
 
-    monkeypatch.setattr(preload, "import_modules", list)
-    monkeypatch.setattr(forked_process, "ForkServer", lambda _, **__: nullcontext())
-
+    monkeypatch.setattr(preload, "import_modules", lambda _names: None)
+    monkeypatch.setattr(forked_process, "ForkServer", lambda _names, **_: nullcontext())
     startup = SimpleNamespace(run=run)
     monkeypatch.setitem(sys.modules, "shards.supervisor.startup", startup)
     monkeypatch.setattr(shards, "startup", startup, raising=False)

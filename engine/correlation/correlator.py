@@ -32,17 +32,6 @@ from engine.event import NormalizedEvent
 from engine.options import Options
 
 
-class _CompiledWhenConcerned(dict[int, DirectiveBacklogs]):
-    """The backlogs of each directive, made when they are first asked for."""
-
-    def __init__(self, make: Callable[[int], DirectiveBacklogs]) -> None:
-        self._make = make
-
-    def __missing__(self, directive: int) -> DirectiveBacklogs:
-        made = self[directive] = self._make(directive)
-        return made
-
-
 class Correlator:
     """The directives of one shard and their backlogs."""
 
@@ -69,7 +58,8 @@ class Correlator:
             self._directives = {directive.id: directive for directive in directives}
             keys = map(routing_keys_of, self._directives.values())
         self._index = DirectiveIndex(keys)
-        self._by_directive: dict[int, DirectiveBacklogs] = _CompiledWhenConcerned(self._compile)
+        self._by_directive: dict[int, DirectiveBacklogs] = {}
+        """Those that were concerned; the others have no backlogs."""
         self.ahead: Collection[int] = ()
         """Directives that have had the present events already, and are not to get them again."""
 
@@ -78,10 +68,14 @@ class Correlator:
         return sum(len(self._by_directive[id_].backlogs()) for id_ in self._activity.active)
 
     def _compile(self, directive: int) -> DirectiveBacklogs:
+        """Compile a directive that is concerned for the first time."""
         compiled = CompiledDirective(
             self._directives[directive], self._assets, self._options, self.capped
         )
-        return DirectiveBacklogs(compiled, self._expiry, self._pending, self._activity, self.memory)
+        made = self._by_directive[directive] = DirectiveBacklogs(
+            compiled, self._expiry, self._pending, self._activity, self.memory
+        )
+        return made
 
     @property
     def active_directives(self) -> int:
@@ -115,7 +109,11 @@ class Correlator:
             for directive in concerned:
                 if self.ahead and directive in self.ahead:
                     continue
-                if self._by_directive[directive].process_event(event, src, dst, now, outputs):
+                try:
+                    backlogs = self._by_directive[directive]
+                except KeyError:
+                    backlogs = self._compile(directive)
+                if backlogs.process_event(event, src, dst, now, outputs):
                     consumed = True
                     if self._matches is not None:
                         self._matches[directive] += 1
@@ -246,7 +244,9 @@ class Correlator:
 
     def backlogs_of(self, directive: int) -> DirectiveBacklogs | None:
         """The backlogs of a directive, not to be changed by the caller; None if it is not here."""
-        return self._by_directive[directive] if directive in self._directives else None
+        if directive not in self._directives:
+            return None
+        return self._by_directive.get(directive) or self._compile(directive)
 
     def concerned(self, event: NormalizedEvent) -> DirectiveIds:
         """The directives with a rule for the plugin or the taxonomy of the event."""

@@ -28,9 +28,9 @@ Item = dict[str, Any]
 
 _NO_FIELDS = FieldTable(partial=True)
 _KNOWN_CONDITIONS = 8192
-"""Size of the cache of findings about conditions; thousands of directives share a few."""
-_CONDITIONS = tuple((name, name.rstrip("_")) for name in CONDITION_FIELDS)
-"""Fields of a record that hold conditions, with their names in the document."""
+"""Size of the cache of findings by conditions; thousands of directives share a few."""
+_FIELDS = tuple(name.rstrip("_") for name in CONDITION_FIELDS)
+"""The names of the conditions in the document."""
 _ALMOST_REFERENCE = re.compile(r"\s*:\s*[0-9]+\s*")
 
 
@@ -105,12 +105,10 @@ def _read_rule(rule: Any, lenient: bool) -> tuple[Item, list[Finding]]:
     values, findings = read_fields(rule, RULE_FIELDS, RULE_REPAIRS if lenient else NO_REPAIRS)
     findings = _check_fields_of_type(rule, values, findings)
     findings = _check_first_occurrence(rule, values, findings, lenient)
-    for name, field in _CONDITIONS:
-        if (text := values.get(field)) and text != "ANY":
-            found, is_valid = _check_condition(name, field, text, values.get("stage"))
-            findings += found
-            if not is_valid:
-                del values[field]
+    found, faulty = _check_conditions(tuple(map(values.get, _FIELDS)), values.get("stage"))
+    findings += found
+    for field in faulty:
+        del values[field]
     if warnings := rule_warnings(values):
         known = {finding.field for finding in findings}
         findings += [found for found in warnings if found.field not in known]
@@ -142,22 +140,33 @@ def _check_first_occurrence(
 
 
 @lru_cache(maxsize=_KNOWN_CONDITIONS)
-def _check_condition(
-    name: str, field: str, text: str, stage: int | None
-) -> tuple[tuple[Finding, ...], bool]:
-    """The findings about a condition other than ANY, and whether it can be compiled."""
+def _check_conditions(
+    texts: tuple[str | None, ...], stage: int | None
+) -> tuple[list[Finding], list[str]]:
+    """The findings about the conditions of a rule, and the fields that cannot be compiled.
+
+    The lists are not to be changed.
+    """
+    findings: list[Finding] = []
+    for name, field, text in zip(CONDITION_FIELDS, _FIELDS, texts, strict=True):
+        if text and text != "ANY":
+            findings += _check_condition(name, field, text, stage)
+    return findings, [found.field for found in findings if found.code == "bad-condition"]
+
+
+def _check_condition(name: str, field: str, text: str, stage: int | None) -> Iterator[Finding]:
     try:
         condition = compile_condition(name, text)
     except ConditionError as error:
-        return (Finding("bad-condition", str(error), (field,), field=field),), False
+        yield Finding("bad-condition", str(error), (field,), field=field)
+        return
     if isinstance(condition, StageReference):
-        return tuple(_check_reference(condition, stage, field)), True
-    if _ALMOST_REFERENCE.fullmatch(text):
+        yield from _check_reference(condition, stage, field)
+    elif _ALMOST_REFERENCE.fullmatch(text):
         message = (
             f"is {describe_value(text)}, compared as a text: a reference is :1 to :99, no blanks"
         )
-        return (Finding("not-a-reference", message, (field,), field=field, warning=True),), True
-    return (), True
+        yield Finding("not-a-reference", message, (field,), field=field, warning=True)
 
 
 def _check_reference(reference: StageReference, stage: int | None, field: str) -> Iterator[Finding]:

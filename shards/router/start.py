@@ -7,7 +7,7 @@ from msgspec import Struct
 from engine.asset import Asset
 from shards.settings.settings import Settings
 
-ROUTER = "shards.router.process:main"
+ROUTER_TARGET = "shards.router.process:main"
 """The target of the router process."""
 
 

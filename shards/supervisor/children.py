@@ -29,15 +29,14 @@ from shards.ipc.messages import (
 )
 from shards.ipc.pipes import make_pipe, open_reader
 from shards.ipc.shared_setup import SharedSetup
-from shards.router.start import ROUTER as ROUTER_TARGET
-from shards.router.start import RouterSetup, RouterStart
+from shards.router.start import ROUTER_TARGET, RouterSetup, RouterStart
 from shards.supervisor.explain_requests import ExplainRequests
 from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.observer import ROUTER, Observer, worker_name
 from shards.supervisor.report_taker import ReportTaker
 from shards.supervisor.restart_policy import START_RETRY_SECONDS, RestartPolicy
 from shards.supervisor.shutdown import Shutdown
-from shards.worker.start import WORKER, WorkerSetup, WorkerStart
+from shards.worker.start import WORKER_TARGET, WorkerSetup, WorkerStart
 
 
 class Children:
@@ -134,14 +133,8 @@ class Children:
         with reader, writer:
             reports = os.dup(reader.fileno())
             try:
-                child = ChildProcess(
-                    self._fork_server,
-                    name,
-                    WORKER,
-                    self._worker_setups[number],
-                    writer,
-                    self._how_to_start(number),
-                )
+                arguments = self._worker_setups[number], writer, self._how_to_start(number)
+                child = ChildProcess(self._fork_server, name, WORKER_TARGET, *arguments)
             except BaseException:
                 os.close(reports)
                 raise
@@ -187,8 +180,9 @@ class Children:
             try:
                 life, read = self._router_life + 1, self._aggregator.read
                 start = RouterStart(life, self.port, down_since, self._reports.starts, read)
-                server, setup = self._fork_server, self._router_setup
-                child = ChildProcess(server, ROUTER, ROUTER_TARGET, setup, start)
+                child = ChildProcess(
+                    self._fork_server, ROUTER, ROUTER_TARGET, self._router_setup, start
+                )
             except OSError as error:
                 await self._wait_for_start(ROUTER, error)
                 continue
@@ -226,7 +220,8 @@ class Children:
         get no events.
         """
         child = self._workers.get(number)
-        is_ending = self._shutdown.is_requested and self._connected.get(number) == self._router_life
+        is_ending = self._shutdown.is_requested
+        is_ending &= self._connected.get(number) == self._router_life
         if child is None or self._router is None or number not in self._waiting or is_ending:
             return
         try:

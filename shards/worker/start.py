@@ -12,7 +12,7 @@ from shards.settings.settings import Settings
 if TYPE_CHECKING:  # places without lookups do without their libraries
     from shards.lookups.source_config import LookupSource
 
-WORKER = "shards.worker.process:main"
+WORKER_TARGET = "shards.worker.process:main"
 """The target of a worker process."""
 
 

@@ -132,7 +132,9 @@ def test_a_process_with_threads_does_not_fork_its_fork_server() -> None:
     thread.start()
     try:
         with ForkServer([], fork=True) as server:
-            assert b"fork_server.main" in Path(f"/proc/{server.pid}/cmdline").read_bytes()
+            command = Path(f"/proc/{server.pid}/cmdline")
+            wait_until(command.read_bytes, lambda: "its command line")  # empty during the exec
+            assert b"fork_server.main" in command.read_bytes()
     finally:
         ended.set()
         thread.join()
@@ -143,9 +145,8 @@ def test_a_process_with_threads_does_not_fork_its_fork_server() -> None:
 
 def test_the_fork_server_has_neither_loop_nor_threads_and_one_socket(service: Service) -> None:
     pid = fork_server_of(service)
-    process = Path(f"/proc/{pid}")
-    assert len(list((process / "task").iterdir())) == 1
-    links = [str(link.readlink()) for link in (process / "fd").iterdir()]
+    assert len(list(Path(f"/proc/{pid}/task").iterdir())) == 1
+    links = [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]
     assert sum(link.startswith("socket:") for link in links) == 1
     assert not any("eventpoll" in link or "eventfd" in link for link in links)
 
