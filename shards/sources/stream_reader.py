@@ -74,6 +74,7 @@ class StreamReader:
         finally:
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)  # at the end they may fail
             if self._client.is_connected:
                 await subscription.unsubscribe()
 
