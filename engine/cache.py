@@ -10,9 +10,13 @@ from typing import TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
+MAX_TEXT = 256
+"""Longest text that is kept as a key: one from outside, such as an address between blanks, may have
+a megabyte."""
+
 
 class FunctionCache(dict[K, V]):
-    """Caches the results of a function for up to `limit` keys; exceptions are not cached."""
+    """Caches the results of a function for up to `limit` keys; not exceptions and long texts."""
 
     __slots__ = ("_function", "_limit")
 
@@ -22,6 +26,8 @@ class FunctionCache(dict[K, V]):
 
     def __missing__(self, key: K) -> V:
         value = self._function(key)
+        if isinstance(key, str) and len(key) > MAX_TEXT:
+            return value
         if len(self) >= self._limit:
             self.clear()
         self[key] = value

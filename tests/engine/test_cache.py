@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.cache import FunctionCache
+from engine.cache import MAX_TEXT, FunctionCache
 
 
 def test_what_is_known_is_not_asked_again_until_it_is_full() -> None:
@@ -26,3 +26,11 @@ def test_what_is_raised_is_not_kept() -> None:
         with pytest.raises(ValueError, match="invalid literal"):
             memo["x"]
     assert not memo
+
+
+def test_long_texts_are_not_kept() -> None:
+    """Events may have an address between blanks: 16,384 of a megabyte would be 16 GB."""
+    memo = FunctionCache(str.strip, 10)
+    for blanks in (MAX_TEXT, MAX_TEXT - 1):
+        assert memo["x" + " " * blanks] == "x"
+    assert list(map(len, memo)) == [MAX_TEXT]
