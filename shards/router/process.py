@@ -12,7 +12,7 @@ from shards.clock import WallClock
 from shards.ipc.control import ControlChannel, run_child
 from shards.ipc.memory import tune_memory
 from shards.ipc.messages import AttachPipe, DetachPipe, Ready, Saved, Stop, ToChild
-from shards.ipc.shared_setup import SharedSetup
+from shards.ipc.shared_value import SharedValue
 from shards.periodic import run_every
 from shards.router.router import EventCheck, Router
 from shards.router.send_queue import SendQueue
@@ -26,7 +26,7 @@ TICK_SECONDS = 0.5
 """Time without events after which a worker gets the time alone."""
 
 
-def main(control: Connection, shared_setup: SharedSetup, start: RouterStart) -> None:
+def main(control: Connection, shared_setup: SharedValue, start: RouterStart) -> None:
     """The target of the router process; its data pipes arrive as AttachPipe messages.
 
     `shared_setup` holds a RouterSetup.

@@ -28,7 +28,7 @@ from shards.ipc.messages import (
     ToChild,
 )
 from shards.ipc.pipes import make_pipe, open_reader
-from shards.ipc.shared_setup import SharedSetup
+from shards.ipc.shared_value import SharedValue
 from shards.router.start import ROUTER_TARGET, RouterSetup, RouterStart
 from shards.supervisor.explain_requests import ExplainRequests
 from shards.supervisor.ledger_aggregator import LedgerAggregator
@@ -53,8 +53,8 @@ class Children:
         reports: ReportTaker,
     ) -> None:
         self._fork_server = fork_server
-        self._worker_setups = [SharedSetup(setup) for setup in worker_setups]
-        self._router_setup = SharedSetup(router_setup)
+        self._worker_setups = [SharedValue.of(setup) for setup in worker_setups]
+        self._router_setup = SharedValue.of(router_setup)
         self._shutdown = shutdown
         self._aggregator = aggregator
         self._observer = observer

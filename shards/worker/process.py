@@ -18,7 +18,7 @@ from shards.ipc.framing import encode_report, read_batch
 from shards.ipc.memory import tune_memory
 from shards.ipc.messages import AttachPipe, ExplainEvent, Ready, Stop, Synced, ToChild
 from shards.ipc.pipes import READ_BYTES, open_reader, open_writer
-from shards.ipc.shared_setup import SharedSetup
+from shards.ipc.shared_value import SharedValue
 from shards.lookups.turn_limit import TurnLimit
 from shards.periodic import run_every
 from shards.worker.explanations import ExplainTasks
@@ -41,7 +41,7 @@ RESULTS_PER_TURN = 64
 
 
 def main(
-    control: Connection, shared_setup: SharedSetup, report_pipe: Connection, start: WorkerStart
+    control: Connection, shared_setup: SharedValue, report_pipe: Connection, start: WorkerStart
 ) -> None:
     """The target of a worker process; its data pipes arrive as AttachPipe messages.
 

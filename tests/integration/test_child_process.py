@@ -14,7 +14,7 @@ import pytest
 from shards.ipc.child import ChildProcess
 from shards.ipc.forked_process import ForkServer
 from shards.ipc.messages import AttachPipe, FromChild, Progress, Ready, Stop
-from shards.ipc.shared_setup import SharedSetup
+from shards.ipc.shared_value import SharedValue
 
 SECONDS = 20
 OBEDIENT, HOARDING, FAILING, HANGING, STARTING_SLOWLY, SILENT = (
@@ -54,13 +54,13 @@ def run_child(
 
 def test_a_child_loads_its_set_up_reports_and_stops(server: ForkServer) -> None:
     code, messages = run_child(
-        server, OBEDIENT, SharedSetup(4321), on_message=lambda child: child.send(Stop())
+        server, OBEDIENT, SharedValue.of(4321), on_message=lambda child: child.send(Stop())
     )
     assert (code, messages) == (0, [Ready(("127.0.0.1", 4321))])
 
 
 def test_several_children_share_one_set_up(server: ForkServer) -> None:
-    setup = SharedSetup(1234)
+    setup = SharedValue.of(1234)
     for _ in range(2):
         code, messages = run_child(
             server, OBEDIENT, setup, on_message=lambda child: child.send(Stop())
@@ -75,7 +75,7 @@ def test_a_descriptor_arrives_with_its_message(server: ForkServer) -> None:
         child.send_descriptor(AttachPipe(1, 1, 0), writer)
         child.send(Stop())
 
-    code, _ = run_child(server, OBEDIENT, SharedSetup(1), on_message=hand_over)
+    code, _ = run_child(server, OBEDIENT, SharedValue.of(1), on_message=hand_over)
     os.close(writer)
     assert (code, os.read(reader, 100)) == (0, b"it arrived")
     os.close(reader)
@@ -87,7 +87,7 @@ def test_stop_signals_do_not_reach_a_child(server: ForkServer) -> None:
             os.kill(child._process.pid, number)
         child.send(Stop())
 
-    code, _ = run_child(server, OBEDIENT, SharedSetup(1), on_message=interrupt)
+    code, _ = run_child(server, OBEDIENT, SharedValue.of(1), on_message=interrupt)
     assert code == 0
 
 
@@ -174,7 +174,7 @@ def test_a_child_that_a_descriptor_cannot_be_sent_to_is_killed(server: ForkServe
     def hand_over(child: ChildProcess) -> None:
         child.send_descriptor(AttachPipe(1, 1, 0), -1)
 
-    code, _ = run_child(server, OBEDIENT, SharedSetup(1), on_message=hand_over)
+    code, _ = run_child(server, OBEDIENT, SharedValue.of(1), on_message=hand_over)
     assert code == -signal.SIGKILL
 
 
@@ -182,7 +182,7 @@ def test_a_child_ends_with_its_supervisor(server: ForkServer) -> None:
     """The end of the control pipe is all that tells it."""
 
     async def run() -> int:
-        child = ChildProcess(server, "child", OBEDIENT, SharedSetup(1))
+        child = ChildProcess(server, "child", OBEDIENT, SharedValue.of(1))
         ended = asyncio.Event()
         asyncio.get_running_loop().add_reader(child._process.sentinel, ended.set)
         child._pipe.recv_bytes()  # it is ready

@@ -9,11 +9,11 @@ from multiprocess.connection import Connection
 
 from shards.ipc.control import ControlChannel, run_child
 from shards.ipc.messages import Ready, Stop, ToChild
-from shards.ipc.shared_setup import SharedSetup
+from shards.ipc.shared_value import SharedValue
 from shards.settings.settings import Settings
 
 
-def obedient(control: Connection, setup: SharedSetup) -> None:
+def obedient(control: Connection, setup: SharedValue) -> None:
     """Report the port in the set-up; write to each descriptor that arrives; exit at Stop."""
     port: int = setup.load()
 

@@ -1,0 +1,111 @@
+"""A configuration as the processes of a service use it: each one gets its part.
+
+The configurations that run in a service one after the other are its *generations*. The loader
+process makes the parts, so that no other process needs the memory for all of them.
+"""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Struct
+
+from engine.asset import Asset
+from engine.directives.packed_directives import PackedDirectives
+from shards.ipc.shared_value import SharedValue
+
+if TYPE_CHECKING:  # places without lookups do without their libraries
+    from shards.lookups.source_config import LookupSource
+
+
+class WorkerConfig(Struct, frozen=True):
+    """What a worker needs of a configuration: its directives, all assets and lookup sources."""
+
+    directives: PackedDirectives
+    assets: tuple[Asset, ...]
+    sources: "tuple[LookupSource, ...]" = ()
+
+
+class RouterConfig(Struct, frozen=True):
+    """What the router needs. `routing_keys`: a list of DirectiveRoutingKeys in MessagePack."""
+
+    routing_keys: bytes
+    assets: tuple[Asset, ...]
+
+
+class ConfigChanges(Struct, frozen=True):
+    """How a configuration differs from the one before it, by the ids of directives, sorted.
+
+    `unchanged`: the number of those that are the same. `assets`, `lookups`: whether these differ.
+    """
+
+    added: list[int] = []
+    changed: list[int] = []
+    removed: list[int] = []
+    unchanged: int = 0
+    assets: bool = False
+    lookups: bool = False
+
+    @property
+    def any(self) -> bool:
+        """Whether there are differences."""
+        return bool(self.added or self.changed or self.removed or self.assets or self.lookups)
+
+
+class ConfigSummary(Struct, frozen=True):
+    """What the supervisor keeps of a configuration.
+
+    `hash`: SHA-256 of all its files, in hex. `rejected`: directives left out for their faults;
+    `disabled`: ids of disabled ones. `directives`: ids by worker. `definitions`: by id of a
+    directive, a hash of its content; `assets`, `lookups`: hashes of these. `trouble`: why it is not
+    the newest configuration, or "".
+    """
+
+    hash: str
+    directives: list[list[int]]
+    rejected: int = 0
+    disabled: tuple[int, ...] = ()
+    definitions: dict[int, int] = {}
+    assets: int = 0
+    lookups: int = 0
+    trouble: str = ""
+
+
+class LoadResult(Struct, frozen=True):
+    """What became of loading a configuration.
+
+    `summary`: None if there is a fault; then nothing else was written. `changes`: since the running
+    configuration. `problems`: those to list, as `Problem.as_document` gives them, with their line
+    of text as `text`; `unlisted`: a line about the others, or "". `error`: a fault of the whole,
+    such as a missing folder, or ""; `exit_code`: with which a start ends then.
+    """
+
+    summary: ConfigSummary | None
+    changes: ConfigChanges = ConfigChanges()
+    problems: list[dict[str, Any]] = []
+    unlisted: str = ""
+    error: str = ""
+    exit_code: int = 0
+
+
+class ConfigParts(NamedTuple):
+    """Where the loader writes: a LoadResult, the RouterConfig, and the WorkerConfigs by number."""
+
+    result: SharedValue
+    router: SharedValue
+    workers: tuple[SharedValue, ...]
+
+    @classmethod
+    def create(cls, workers: int) -> "ConfigParts":
+        """Empty ones. OSError when the system has no memory or descriptors left."""
+        return cls(SharedValue(), SharedValue(), tuple(SharedValue() for _ in range(workers)))
+
+
+class LoadRequest(NamedTuple):
+    """What to load: the config folder, after a download from the frontend if `download`.
+
+    `is_start`: the service starts, so that without an earlier download the loader waits for the
+    frontend as long as it takes; otherwise, and with one, it waits for `wait_seconds`.
+    """
+
+    download: bool
+    is_start: bool
+    wait_seconds: float
