@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import signal
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -70,6 +69,11 @@ class OpsClient:
     def status(self) -> Any:
         """The document of /status."""
         return json.loads(self.request("GET", "/status")[1])
+
+    def counts(self, part: str) -> dict[str, int]:
+        """The counts of a part of the ledger: events, deliveries, backlogs, …"""
+        found: dict[str, int] = self.status()["ledger"][part]
+        return found
 
     @property
     def generation(self) -> int:
@@ -205,7 +209,7 @@ class ReloadableService:
         return NatsSender(self.nats, to_stream=self.source == "stream")
 
     def send(self, *events: Json) -> None:
-        """Send events, and wait until the service has dealt with all that it was ever sent."""
+        """Send events, one after the other."""
         with closing(self.sender()) as sender:
             sender.send([json.dumps(one).encode() for one in events])
 
@@ -218,6 +222,15 @@ class ReloadableService:
     def titles(self) -> list[str]:
         """The titles of all alarm lines."""
         return [alarm["title"] for alarm in self.service.alarms()]
+
+    def begin_reload(self) -> tuple[int, SimultaneousReload]:
+        """Ask for a reload; returns the process id of its loader, and the request."""
+        known = self.service.pids()
+        request = SimultaneousReload(self.ops)
+        new = wait_until(
+            lambda: [pid for pid in self.service.pids() if pid not in known], "a loader"
+        )
+        return new[0], request
 
     # Deaths.
 
@@ -279,9 +292,3 @@ def catches(pid: int, number: signal.Signals) -> bool:
     status = Path(f"/proc/{pid}/status").read_text()
     caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
     return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
-
-
-def settle(service: ReloadableService, seconds: float = 1.0) -> None:
-    """Let time pass in which a checkpoint is written; nothing can be waited for."""
-    del service
-    time.sleep(seconds)

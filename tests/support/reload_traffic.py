@@ -13,22 +13,22 @@ from random import Random
 from typing import NamedTuple
 
 from tests.support.reload_pool import PROBING, VARIANTS, Pool, last_sid, opening_sid, second_sid
-from tests.support.replaying import event
+from tests.support.replaying import Json, event
 
 _FIRST = IPv4Address("100.0.0.0")
 _FIRST_WHITELISTED = IPv4Address("101.0.0.0")
 """Some scenarios send from here."""
 _ONE_WHITELISTED_IN = 16
+_STEPS = 3
 _PERCENT_UP_TO_DATE = 25
 """Second events that the latest version wants, not the one at the beginning of the scenario."""
 
 
 class Sent(NamedTuple):
-    """An event, in the order of sending. `probes`: whether each probe takes it."""
+    """An event, in the order of sending."""
 
     scenario: int
     raw: bytes
-    probes: bool
 
 
 class _Scenario(NamedTuple):
@@ -85,13 +85,18 @@ class ReloadTraffic:
         number, id_, variant, step = scenario
         if step == 2 and self._random.randrange(100) < _PERCENT_UP_TO_DATE:
             variant = self._pool.latest.variants.get(id_, variant)
-        sids = opening_sid(id_, variant), second_sid(id_, variant), last_sid(id_)
         fields = {} if step == 2 else PROBING
-        made = event(f"s{number}-{step}", step, sids[step - 1], src_ip=source(number), **fields)
-        self.sent.append(Sent(number, json.dumps(made).encode(), step != 2))
-        if step < len(sids):
+        made = scenario_event(number, id_, step, variant) | fields
+        self.sent.append(Sent(number, json.dumps(made).encode()))
+        if step < _STEPS:
             gap = self._batch + int(self._random.random() ** 2 * self._longest)
             heappush(self._due, (len(self.sent) + gap, number, scenario._replace(step=step + 1)))
+
+
+def scenario_event(scenario: int, id_: int, step: int, variant: int = 0) -> Json:
+    """The event of a step, 1 to 3, that this variant of the directive takes at that stage."""
+    sids = opening_sid(id_, variant), second_sid(id_, variant), last_sid(id_)
+    return event(f"s{scenario}-{step}", step, sids[step - 1], src_ip=source(scenario))
 
 
 def source(scenario: int) -> str:
