@@ -9,12 +9,15 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise, product
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct, field
 
 from engine.asset import NetworkAssets
 from engine.correlation.correlator import Correlator
+from engine.correlation.directive_set import DirectiveSet
+from engine.correlation.outputs import Outputs
 from engine.event import decode_event
 from engine.options import Options
 from shards.alarm_files import ALARM_EVENTS, ALARMS
@@ -22,7 +25,7 @@ from tests.support.reload_pool import WORKERS, Version, version_of
 from tests.support.reload_traffic import Sent, scenario_of_event, scenario_of_source
 from tests.support.replayed_scenarios import config_of
 from tests.support.replaying import Json
-from tests.support.serving import Service, read_lines
+from tests.support.serving import read_lines
 
 _LIFETIME = 60_000_000_000
 """Seconds, as in serving.NEVER_EXPIRE."""
@@ -53,7 +56,11 @@ class Replay:
     def reload(self, version: Version) -> None:
         """Let this version run."""
         config = config_of(version.directives, version.assets)
-        raise NotImplementedError(config)
+        self._assets = NetworkAssets(config.assets)
+        outputs = Outputs()
+        new = DirectiveSet(config.directives, self._assets)
+        self._correlator.reload(new, 0, outputs, lookups=False)  # nothing ever expires
+        self.removed += outputs.counts["removed"]
 
     def process(self, sent: Sent) -> None:
         """Correlate an event, unless it is whitelisted."""
@@ -74,13 +81,13 @@ def _timeless(alarm: Json) -> Json:
     return {key: value for key, value in alarm.items() if key not in _TIMES}
 
 
-def written(service: Service) -> dict[int, Outcome]:
-    """What the files of a service say, by scenario."""
+def written(logs: Path) -> dict[int, Outcome]:
+    """What the alarm files in a folder say, by scenario."""
     outcomes: dict[int, Outcome] = defaultdict(Outcome)
-    for alarm in read_lines(service.logs / ALARMS):
+    for alarm in read_lines(logs / ALARMS):
         scenario = scenario_of_source(alarm["src_ips"][0])
         outcomes[scenario].alarms[alarm["alarm_id"]] = _timeless(alarm)
-    for line in read_lines(service.logs / ALARM_EVENTS):
+    for line in read_lines(logs / ALARM_EVENTS):
         scenario = scenario_of_event(line["event_id"])
         outcomes[scenario].alarm_events[line["alarm_id"], line["stage"], line["event_id"]] += 1
     return outcomes
@@ -106,15 +113,15 @@ class Judge:
     """Compares the files of a service with the replay of what it was sent."""
 
     def __init__(
-        self, service: Service, node: str, versions: Sequence[Version], sent: Sequence[Sent]
+        self, logs: Path, node: str, versions: Sequence[Version], sent: Sequence[Sent]
     ) -> None:
-        """`versions`: those that were loaded, in order."""
+        """`logs`: the folder of the files; `versions`: those that were loaded, in order."""
         self.verdict = Verdict()
         self._node = node
         self._versions = versions
         self._places = {version.number: place for place, version in enumerate(versions)}
         self._sent = sent
-        self._written = written(service)
+        self._written = written(logs)
         self._ranges = list(self._find_ranges())
         self._judge()
 
