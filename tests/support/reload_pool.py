@@ -7,9 +7,12 @@ by which version each of these events was matched.
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from random import Random
-from typing import NamedTuple
 
+from shards.config.config_folder import Config
+from tests.support.replayed_scenarios import config_of
 from tests.support.replaying import Json, directive, rule
 from tests.support.serving import directives_of
 
@@ -25,13 +28,19 @@ _WHITELISTED = "101.0.0.0/8"
 _PERCENT_CHANGED, _PERCENT_GONE, _PERCENT_DISABLED = 45, 12, 8
 
 
-class Version(NamedTuple):
+@dataclass(frozen=True)
+class Version:
     """A configuration. `variants`: by directive that is enabled, the number of its definition."""
 
     number: int
     directives: list[Json]
     assets: list[Json]
     variants: dict[int, int]
+
+    @cached_property
+    def config(self) -> Config:
+        """It as the engine needs it."""
+        return config_of(self.directives, self.assets)
 
 
 def opening_sid(id_: int, variant: int) -> int:

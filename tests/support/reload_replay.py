@@ -23,7 +23,6 @@ from engine.options import Options
 from shards.alarm_files import ALARM_EVENTS, ALARMS
 from tests.support.reload_pool import WORKERS, Version, version_of
 from tests.support.reload_traffic import Sent, scenario_of_event, scenario_of_source
-from tests.support.replayed_scenarios import config_of
 from tests.support.replaying import Json
 from tests.support.serving import read_lines
 
@@ -45,7 +44,7 @@ class Replay:
     """One correlator, which gets events and versions in turn. `removed`: backlogs closed so."""
 
     def __init__(self, version: Version, node: str) -> None:
-        config = config_of(version.directives, version.assets)
+        config = version.config
         self._assets = NetworkAssets(config.assets)
         options = Options(node=node, min_alarm_lifetime=_LIFETIME)
         self._correlator = Correlator(config.directives, self._assets, options)
@@ -55,10 +54,8 @@ class Replay:
 
     def reload(self, version: Version) -> None:
         """Let this version run."""
-        config = config_of(version.directives, version.assets)
-        self._assets = NetworkAssets(config.assets)
-        outputs = Outputs()
-        new = DirectiveSet(config.directives, self._assets)
+        self._assets = NetworkAssets(version.config.assets)
+        new, outputs = DirectiveSet(version.config.directives, self._assets), Outputs()
         self._correlator.reload(new, 0, outputs, lookups=False)  # nothing ever expires
         self.removed += outputs.counts["removed"]
 
