@@ -51,7 +51,8 @@ def simulate(versions: int = 12) -> Run:
                 all_.append(pool.latest)
             replay.process(sent)
         done = len(traffic.sent)
-    alarms, alarm_events = [], []
+    alarms: list[Json] = []
+    alarm_events: list[Json] = []
     for outcome in replay.outcomes.values():
         alarms += outcome.alarms.values()
         alarm_events += [

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from random import Random
 
-from shards.config.config_folder import Config
+from engine.asset import NetworkAssets
+from engine.correlation.directive_set import DirectiveSet
 from tests.support.replayed_scenarios import config_of
 from tests.support.replaying import Json, directive, rule
 from tests.support.serving import directives_of
@@ -38,9 +39,10 @@ class Version:
     variants: dict[int, int]
 
     @cached_property
-    def config(self) -> Config:
+    def directive_set(self) -> DirectiveSet:
         """It as the engine needs it."""
-        return config_of(self.directives, self.assets)
+        config = config_of(self.directives, self.assets)
+        return DirectiveSet(config.directives, NetworkAssets(config.assets))
 
 
 def opening_sid(id_: int, variant: int) -> int:

@@ -14,9 +14,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct, field
 
-from engine.asset import NetworkAssets
 from engine.correlation.correlator import Correlator
-from engine.correlation.directive_set import DirectiveSet
 from engine.correlation.outputs import Outputs
 from engine.event import decode_event
 from engine.options import Options
@@ -44,25 +42,30 @@ class Replay:
     """One correlator, which gets events and versions in turn. `removed`: backlogs closed so."""
 
     def __init__(self, version: Version, node: str) -> None:
-        config = version.config
-        self._assets = NetworkAssets(config.assets)
+        self._running = version.directive_set
+        directives, assets = self._running.directives.values(), self._running.assets
         options = Options(node=node, min_alarm_lifetime=_LIFETIME)
-        self._correlator = Correlator(config.directives, self._assets, options)
+        self._correlator = Correlator(directives, assets, options)
         self.outcomes: dict[int, Outcome] = defaultdict(Outcome)
         self.removed = 0
         self.whitelisted = 0
 
+    @property
+    def open(self) -> int:
+        """Number of open backlogs."""
+        return len(self._correlator)
+
     def reload(self, version: Version) -> None:
         """Let this version run."""
-        self._assets = NetworkAssets(version.config.assets)
-        new, outputs = DirectiveSet(version.config.directives, self._assets), Outputs()
-        self._correlator.reload(new, 0, outputs, lookups=False)  # nothing ever expires
+        outputs = Outputs()
+        self._running = version.directive_set
+        self._correlator.reload(self._running, 0, outputs, lookups=False)  # nothing ever expires
         self.removed += outputs.counts["removed"]
 
     def process(self, sent: Sent) -> None:
         """Correlate an event, unless it is whitelisted."""
         event = decode_event(sent.raw)
-        if self._assets.address_info(event.src_ip).whitelisted:
+        if self._running.assets.address_info(event.src_ip).whitelisted:
             self.whitelisted += 1
             return
         outputs = self._correlator.process_event(event, event.time)
@@ -207,7 +210,8 @@ class Judge:
 
     def _replay(self, positions: Sequence[int], places: Sequence[int]) -> Replay:
         """Replay the events at these positions, each by the version at its place."""
-        replay, running = Replay(self._versions[0], self._node), 0
+        running = places[0]
+        replay = Replay(self._versions[running], self._node)
         for position, place in zip(positions, places, strict=True):
             running = self._reload_to(replay, running, place)
             replay.process(self._sent[position])
@@ -216,6 +220,9 @@ class Judge:
 
     def _reload_to(self, replay: Replay, running: int, place: int) -> int:
         for version in self._versions[running + 1 : place + 1]:
+            if not replay.open:  # as for most of the versions after a single scenario
+                replay.reload(self._versions[place])
+                break
             replay.reload(version)
         return max(running, place)
 
