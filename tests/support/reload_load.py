@@ -106,7 +106,9 @@ class ReloadLoad:
             if reader.wrong:
                 self._faults.append(f"the ledger did not add up: {reader.wrong[0]}")
             ended = service.service.stop()
-            verdict = Judge(service.service, service.node, self._loaded, self._traffic.sent).verdict
+            verdict = Judge(
+                service.service.logs, service.node, self._loaded, self._traffic.sent
+            ).verdict
         self._check_end(ended, verdict)
         return ReloadRun(
             faults=self._faults + verdict.faults,
