@@ -23,7 +23,7 @@ LARGE = 3000
 """Directives, so that a loader takes some time."""
 
 
-@pytest.mark.parametrize("within", [0.05, 0.2, 0.4, 0.8])
+@pytest.mark.parametrize("within", [0.01, 0.04, 0.1, 0.4])
 @pytest.mark.parametrize("source", ["http", "stream"])
 def test_a_worker_dies_at_any_moment_of_a_reload(
     source: str, within: float, tmp_path: Path
@@ -36,7 +36,7 @@ def test_a_worker_dies_at_any_moment_of_a_reload(
         kill_every=1,
         kill_within=within,
         faulty_every=100,
-        seed=round(100 * within),
+        seed=round(1000 * within),
     )
     run = run_reloads(plan, tmp_path)
     assert not run.faults, run.faults

@@ -34,18 +34,20 @@ _MOST_DEATHS, _WINDOW_SECONDS = 3, 65.0
 class ReloadPlan(Struct, frozen=True, kw_only=True):
     """`reloads` in a row, while `rate` events a second are sent.
 
-    Every `faulty_every`th has a fault. In every `kill_every`th, one of the `victims` in turn is
-    killed, at a random time in the first `kill_within` seconds.
+    Between two there are up to `pause` seconds. Every `faulty_every`th has a fault. In every
+    `kill_every`th, one of the `victims` in turn is killed, at a random time in the first
+    `kill_within` seconds.
     """
 
     source: str
     reloads: int
     rate: int = 600
     seed: int = 1
+    pause: float = 0.6
     faulty_every: int = 5
     victims: tuple[str, ...] = ()
     kill_every: int = 3
-    kill_within: float = 0.5
+    kill_within: float = 0.1
 
 
 class ReloadRun(Struct, kw_only=True):
@@ -96,7 +98,9 @@ class ReloadLoad:
                 thread.start()
                 try:
                     for number in range(1, self._plan.reloads + 1):
+                        time.sleep(self._random.uniform(0, self._plan.pause))
                         self._reload(number)
+                    time.sleep(self._plan.pause)  # for events of the last one
                 finally:
                     self._ended.set()
                     thread.join(_DEADLINE)
@@ -147,7 +151,8 @@ class ReloadLoad:
         if answer.status != 200 and victim:
             answer = self._reload_again()
         self._check_loaded(answer, version)
-        self._loaded.append(version)
+        if answer.status == 200:
+            self._loaded.append(version)
 
     def _kill_within(self, stack: ExitStack, number: int) -> str:
         """Kill the next victim soon, if it is time for that; returns its name, or ""."""

@@ -250,19 +250,16 @@ class ReloadableService:
     def killing(self, name: str, after: float) -> Iterator[None]:
         """Kill a child this many seconds after the beginning; at the end, all children live."""
         wait_until(self.all_live, "all children")
-        timer = Timer(after, self._kill_child, (name,))
+        pid = self.pid(name)
+        assert pid
+        timer = Timer(after, os.kill, (pid, signal.SIGKILL))
         timer.start()
         try:
             yield
         finally:
             timer.join()
+            wait_until(lambda: pid not in self.service.children(), f"the end of {name}")
             wait_until(self.all_live, f"all children, after the death of {name}")
-
-    def _kill_child(self, name: str) -> None:
-        pid = self.pid(name)
-        assert pid, f"{name} does not live"
-        os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: pid not in self.service.children(), f"the end of {name}")
 
     def kill_all(self) -> None:
         """Kill all processes of the service at once."""
