@@ -76,7 +76,7 @@ def measure(directives: int, rate: int, reloads: int) -> Runs:
         def documents() -> list[bytes]:
             return [changing.next() for _ in range(reloads)]  # made before: that takes time
 
-        seconds = REPEAT_SECONDS * reloads
+        seconds = REPEAT_SECONDS * (reloads + 1)  # the last is memory after all of them
         quiet = service.run_timed(plan(2, seconds))
         reloading = service.run_timed(plan(3, seconds), documents(), changing.changing)
         with service.sampled(_SAMPLE_SECONDS) as sampler:
