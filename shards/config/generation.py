@@ -25,10 +25,14 @@ class WorkerConfig(Struct, frozen=True):
 
 
 class RouterConfig(Struct, frozen=True):
-    """What the router needs. `routing_keys`: a list of DirectiveRoutingKeys in MessagePack."""
+    """What the router needs. `routing_keys`: a list of DirectiveRoutingKeys in MessagePack.
+
+    `former`: as `routing_keys`, of former definitions under which backlogs may be open.
+    """
 
     routing_keys: bytes
     assets: tuple[Asset, ...]
+    former: bytes = b""
 
 
 class ConfigChanges(Struct, frozen=True):
@@ -97,6 +101,38 @@ class ConfigParts(NamedTuple):
     def create(cls, workers: int) -> "ConfigParts":
         """Empty ones. OSError when the system has no memory or descriptors left."""
         return cls(SharedValue(), SharedValue(), tuple(SharedValue() for _ in range(workers)))
+
+
+class FormerDefinitions(Struct, frozen=True):
+    """What is known of former definitions with open backlogs, when a configuration is loaded.
+
+    `directives`: theirs; None if that is not known. `restored`: routing keys, as in RouterConfig,
+    of those that were restored at the start of the service.
+    """
+
+    directives: frozenset[int] | None = None
+    restored: bytes = b""
+
+
+class RunningConfig(NamedTuple):
+    """The configuration that runs: its LoadResult, its RouterConfig, its FormerDefinitions."""
+
+    result: SharedValue
+    router: SharedValue
+    former: SharedValue
+
+
+class GenerationStart(NamedTuple):
+    """A generation that a child is started with.
+
+    `config`: a WorkerConfig or RouterConfig. For the router, `after`: the position in a stream
+    after which it is used; `restored`: as in FormerDefinitions, a SharedValue, or None.
+    """
+
+    generation: int
+    config: SharedValue
+    after: int = 0
+    restored: SharedValue | None = None
 
 
 class LoadRequest(NamedTuple):
