@@ -64,6 +64,7 @@ class Observer:
         self._settings = settings
         self._config_hash, self._rejected = config.hash, config.rejected  # config itself is large
         self._config_trouble = config.trouble
+        self._loaded_at = time.time()
         self._directive_counts = list(directive_counts)
         self._aggregator = aggregator
         self._started_at = time.monotonic()
@@ -166,6 +167,10 @@ class Observer:
             settings={name: settings.redacted(name) for name in names},
             config_hash=self._config_hash,
             config_trouble=self._config_trouble,
+            config_generation=1,
+            config_loaded_at=self._loaded_at,
+            last_reload=None,
+            reloads={},
             hang_timeout=settings.hang_timeout,
             directives=sum(self._directive_counts),
             rejected_directives=self._rejected,

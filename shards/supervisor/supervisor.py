@@ -113,7 +113,7 @@ class Supervisor:
         address, port = settings.ops_address, settings.ops_port
         explain = ExplainHandler(self._children.explain_requests.explain, settings.api_token)
         async with (
-            run_ops_server(address, port, self._overview, explain.respond),
+            run_ops_server(address, port, self._overview, {"/explain": explain.respond}),
             run_every(SAMPLE_SECONDS, self._observer.sample),
         ):
             yield
