@@ -107,11 +107,11 @@ class FormerDefinitions(Struct, frozen=True):
     """What is known of former definitions with open backlogs, when a configuration is loaded.
 
     `directives`: theirs; None if that is not known. `restored`: routing keys, as in RouterConfig,
-    of those that were restored at the start of the service.
+    of those that were restored at the start of the service, a document of each worker.
     """
 
     directives: frozenset[int] | None = None
-    restored: bytes = b""
+    restored: list[bytes] = []
 
 
 class RunningConfig(NamedTuple):
@@ -126,7 +126,7 @@ class GenerationStart(NamedTuple):
     """A generation that a child is started with.
 
     `config`: a WorkerConfig or RouterConfig. For the router, `after`: the position in a stream
-    after which it is used; `restored`: as in FormerDefinitions, a SharedValue, or None.
+    after which it is used; `restored`: as in FormerDefinitions.
     """
 
     generation: int

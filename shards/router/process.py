@@ -74,7 +74,7 @@ class _RouterProcess:
                     begun.config.load(),
                     self._settings,
                     self._control.track_progress,
-                    b"" if begun.restored is None else begun.restored.load(),
+                    () if begun.restored is None else begun.restored.load(),
                 ),
             )
             for begun in self._start.generations

@@ -31,14 +31,14 @@ class RoutingTable:
         config: RouterConfig,
         settings: Settings,
         track_progress: TrackProgress = untracked,
-        restored: bytes = b"",
+        restored: Iterable[bytes] = (),
     ) -> None:
-        """`restored`: routing keys of more former definitions, as `RouterConfig.former`."""
+        """`restored`: documents with more former definitions, as `RouterConfig.former`."""
         self.generation = generation
         self._assets = NetworkAssets(track_progress(config.assets))
         self.is_whitelisted = FunctionCache(self._find_whitelisted, CACHED_ADDRESSES).__getitem__
         """Whether events with this src_ip, as it was sent, are from a whitelisted asset."""
-        documents = (config.routing_keys, config.former, restored)
+        documents = (config.routing_keys, config.former, *restored)
         keys = (key for document in documents for key in _read_keys(document))
         self.find_workers = DirectiveIndex(_keys_of_workers(track_progress(keys), settings)).find
         """The workers whose directives an event can concern, each once."""

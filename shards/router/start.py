@@ -11,11 +11,12 @@ ROUTER_TARGET = "shards.router.process:main"
 class ShardStart(NamedTuple):
     """Where a shard begins: after the position whose effect its checkpoint holds, 0 for nowhere.
 
-    `stream`: the one that the position is in.
+    `stream`: the one that the position is in; `generation`: of the configuration there.
     """
 
     position: int = 0
     stream: str = ""
+    generation: int = 1
 
 
 class RouterStart(NamedTuple):

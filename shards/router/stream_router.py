@@ -36,7 +36,7 @@ class StreamRouter:
             positions.append(counted)  # the shards may have got what was not counted
         self.start = min(positions, default=0)
         """The position from which to read, so that nothing is missing; 0 if no shard has one."""
-        self.newest, self.stream = max(shards, default=ShardStart())
+        self.newest, self.stream, _ = max(shards, default=ShardStart())
         """The highest position at which a shard begins, and the stream that it is in."""
         self._coming: deque[tuple[int, RoutingTable]] = deque()
         """Tables to be used after a position that has not been read yet, in their order."""
