@@ -4,6 +4,7 @@ Few of thousands of directives are ever concerned by an event; the others need n
 bytes, which processes can share.
 """
 
+import struct
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import accumulate
@@ -23,15 +24,18 @@ class _Entry(Struct, frozen=True, array_like=True):
     size: int
 
 
-_encode = msgspec.msgpack.Encoder().encode
+encode_directive = msgspec.msgpack.Encoder().encode
+"""The document of a directive."""
 _decode_directive = msgspec.msgpack.Decoder(Directive).decode
+_LIST_HEAD, _LIST_CODE = struct.Struct(">BI"), 0xDD
+"""The head of a list of any length: its code, and its length."""
 _decode_table = msgspec.msgpack.Decoder(list[_Entry]).decode
 
 
 class PackedDirectives(Mapping[int, Directive]):
     """Directives by id, in their order."""
 
-    def __init__(self, table: bytes, documents: bytes | memoryview) -> None:
+    def __init__(self, table: bytes, documents: bytes | bytearray | memoryview) -> None:
         """The two parts of another one: its table, and the documents one after the other."""
         self._table = table
         self._documents = memoryview(documents)
@@ -39,9 +43,10 @@ class PackedDirectives(Mapping[int, Directive]):
     @classmethod
     def pack(cls, directives: Iterable[Directive]) -> "PackedDirectives":
         """Pack directives."""
-        packed = [(routing_keys_of(directive), _encode(directive)) for directive in directives]
-        table = [_Entry(keys, len(document)) for keys, document in packed]
-        return cls(_encode(table), b"".join(document for _, document in packed))
+        packer = DirectivesPacker()
+        for directive in directives:
+            packer.add(routing_keys_of(directive), encode_directive(directive))
+        return packer.packed()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._table, self._documents)
@@ -71,3 +76,41 @@ class PackedDirectives(Mapping[int, Directive]):
 
     def __contains__(self, directive: object) -> bool:
         return directive in self._places
+
+
+class DirectivesPacker:
+    """Packs directives one by one, so that only one of them is in memory."""
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        """The ids of the directives, in their order."""
+        self._table = MessagePackList()
+        self._documents = bytearray()
+
+    def add(self, keys: DirectiveRoutingKeys, document: bytes) -> None:
+        """Add a directive: its routing keys, and its document from `encode_directive`."""
+        self.ids.append(keys.id)
+        self._table.append(_Entry(keys, len(document)))
+        self._documents += document
+
+    def packed(self) -> PackedDirectives:
+        """The directives added so far."""
+        return PackedDirectives(self._table.encoded(), self._documents)
+
+
+class MessagePackList:
+    """A list in MessagePack that is encoded item by item."""
+
+    def __init__(self) -> None:
+        self._items = bytearray()
+        self._length = 0
+        self._encode_into = msgspec.msgpack.Encoder().encode_into
+
+    def append(self, item: object) -> None:
+        """Append an item."""
+        self._encode_into(item, self._items, -1)
+        self._length += 1
+
+    def encoded(self) -> bytes:
+        """The whole list."""
+        return _LIST_HEAD.pack(_LIST_CODE, self._length) + self._items

@@ -48,6 +48,22 @@ class ConfigChanges(Struct, frozen=True):
     assets: bool = False
     lookups: bool = False
 
+    @classmethod
+    def between(cls, old: "ConfigSummary | None", new: "ConfigSummary") -> "ConfigChanges":
+        """The changes from one configuration to another; all is new if there was none."""
+        before = {} if old is None else old.definitions
+        now = new.definitions
+        both = before.keys() & now.keys()
+        changed = sorted(id_ for id_ in both if before[id_] != now[id_])
+        return cls(
+            added=sorted(now.keys() - before.keys()),
+            changed=changed,
+            removed=sorted(before.keys() - now.keys()),
+            unchanged=len(both) - len(changed),
+            assets=old is None or old.assets != new.assets,
+            lookups=new.lookups != (0 if old is None else old.lookups),
+        )
+
     @property
     def any(self) -> bool:
         """Whether there are differences."""
@@ -57,10 +73,11 @@ class ConfigChanges(Struct, frozen=True):
 class ConfigSummary(Struct, frozen=True):
     """What the supervisor keeps of a configuration.
 
-    `hash`: SHA-256 of all its files, in hex. `rejected`: directives left out for their faults;
-    `disabled`: ids of disabled ones. `directives`: ids by worker. `definitions`: by id of a
-    directive, a hash of its content; `assets`, `lookups`: hashes of these. `trouble`: why it is not
-    the newest configuration, or "".
+    `hash`: SHA-256 of all its files, in hex. `directives`: ids by worker. `rejected`: directives
+    left out for their faults; `disabled`: ids of disabled ones. `definitions`: by id of each
+    directive, also those of other services of the node, a hash of its content; `assets`, `lookups`:
+    hashes of these, 0 without lookup sources. `trouble`: why it is not the newest configuration, or
+    "".
     """
 
     hash: str
@@ -78,8 +95,9 @@ class LoadResult(Struct, frozen=True):
 
     `summary`: None if there is a fault; then nothing else was written. `changes`: since the running
     configuration. `problems`: those to list, as `Problem.as_document` gives them, with their line
-    of text as `text`; `unlisted`: a line about the others, or "". `error`: a fault of the whole,
-    such as a missing folder, or ""; `exit_code`: with which a start ends then.
+    of text as `text`, first those of a faulty download; `unlisted`: a line about the others, or "".
+    `error`: a fault of the whole, such as a missing folder, or ""; `exit_code`: with which a start
+    ends then.
     """
 
     summary: ConfigSummary | None
@@ -139,7 +157,8 @@ class LoadRequest(NamedTuple):
     """What to load: the config folder, after a download from the frontend if `download`.
 
     `is_start`: the service starts, so that without an earlier download the loader waits for the
-    frontend as long as it takes; otherwise, and with one, it waits for `wait_seconds`.
+    frontend as long as it takes; with one it waits for `wait_seconds`, and then uses that one. If
+    it is no start, it gives up after `wait_seconds`.
     """
 
     download: bool

@@ -19,7 +19,12 @@ from shards.checkpoint.database_file import CheckpointError
 from shards.checkpoint.paths import checkpoint_path
 from shards.checkpoint.readable import wait_until_readable
 from shards.checkpoint.store import CheckpointStore
+from shards.config.config_files import FilesByKind
 from shards.config.config_folder import Config, load_config
+from shards.config.config_reader import ConfigReader
+from shards.config.downloaded_files import FaultyConfigError
+from shards.config.generation import LoadRequest
+from shards.config.problem import ProblemList
 from shards.errors import PathError
 from shards.exit_codes import INVALID, NO_PATH, USAGE
 from shards.ipc.forked_process import ForkServer
@@ -129,25 +134,34 @@ def _download_config(settings: Settings) -> str:
     """
     from shards.config import frontend_client  # noqa: PLC0415 - standalone has none
 
-    stop = threading.Event()
+    def check(files: FilesByKind) -> ProblemList:
+        reader = ConfigReader(settings)
+        reader.read_files(files, settings.config_dir)
+        return reader.problems
+
+    request = LoadRequest(download=True, is_start=True, wait_seconds=settings.frontend_wait)
     try:
-        trouble = _run_interruptibly(
-            lambda: frontend_client.download_config(settings, settings.frontend_wait, stop),
-            stop.set,
+        download = _run_interruptibly(
+            lambda: frontend_client.download_config(settings, request, check)
         )
+    except FaultyConfigError as error:
+        error.problems.log()
+        raise _StartError(INVALID, str(error)) from error
     except PathError as error:
         raise _StartError(NO_PATH, str(error)) from error
-    if trouble is None:
+    if download is None:
         raise StartInterrupted
-    return trouble
+    if download.problems is not None:
+        download.problems.log()
+    return download.trouble
 
 
-def _run_interruptibly(work: Callable[[], T | None], stop: Callable[[], None]) -> T | None:
-    """Run `work` in a daemon thread; on a signal, call `stop` and return None at once."""
+def _run_interruptibly(work: Callable[[], T]) -> T | None:
+    """Run `work` in a daemon thread; on a signal, return None at once."""
     received: list[int] = []
     for number in STOP_SIGNALS:
         signal.signal(number, lambda number, _: received.append(number))
-    result: Future[T | None] = Future()
+    result: Future[T] = Future()
 
     def run_work() -> None:
         try:
@@ -160,7 +174,6 @@ def _run_interruptibly(work: Callable[[], T | None], stop: Callable[[], None]) -
     while thread.is_alive() and not received:
         thread.join(_POLL_SECONDS)
     if received:
-        stop()
         return None
     interrupt_start_on_signal()
     return result.result()
