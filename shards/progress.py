@@ -27,7 +27,7 @@ def untracked(items: Iterable[T]) -> Iterable[T]:
 
 
 def pausing(items: Iterable[T], /) -> Iterator[T]:
-    """The items of long work in a thread; it pauses now and then, so that the event loop goes on."""
+    """The items of long work in a thread, with pauses in which the event loop goes on."""
     until = time.perf_counter() + _WORK_SECONDS
     for item in items:
         if time.perf_counter() >= until:

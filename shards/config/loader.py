@@ -18,6 +18,7 @@ from shards.config.generation import (
     ConfigSummary,
     LoadRequest,
     LoadResult,
+    RunningConfig,
 )
 from shards.config.packed_config import PackedConfig
 from shards.config.problem import ProblemList
@@ -25,7 +26,6 @@ from shards.errors import PathError
 from shards.exit_codes import INVALID, NO_PATH, USAGE
 from shards.ipc.control import PROGRESS_SECONDS, ControlChannel, run_child
 from shards.ipc.messages import Progress
-from shards.ipc.shared_value import SharedValue
 from shards.settings.settings import Settings
 
 LOADER_TARGET = "shards.config.loader:main"
@@ -36,12 +36,12 @@ def main(
     control: Connection,
     settings: Settings,
     request: LoadRequest,
-    running: SharedValue | None,
+    running: RunningConfig | None,
     parts: ConfigParts,
 ) -> None:
     """Load a configuration and write the parts, the result last; with a fault, only the result.
 
-    `running`: the LoadResult of the configuration that runs, None at the start.
+    `running`: the configuration that runs, None at the start.
     """
 
     async def run() -> None:
@@ -96,7 +96,7 @@ class _Loader:
         """The configuration that was read last."""
         self._problems: list[ProblemList] = []
 
-    def load(self, running: SharedValue | None, parts: ConfigParts) -> LoadResult:
+    def load(self, running: RunningConfig | None, parts: ConfigParts) -> LoadResult:
         """Load it, and write all parts but the result, which is returned."""
         try:
             trouble = self._load()
@@ -104,8 +104,8 @@ class _Loader:
             return self._result(error=str(error), exit_code=error.exit_code)
         except PathError as error:
             return self._result(error=str(error), exit_code=NO_PATH)
-        self._config.write(parts)
-        before = running.load().summary if running else None
+        self._config.write(parts, running)
+        before = running.result.load().summary if running else None
         summary = self._config.summary(trouble)
         return self._result(summary, changes=ConfigChanges.between(before, summary))
 

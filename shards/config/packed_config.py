@@ -14,7 +14,14 @@ from engine.directives.packed_directives import (
     encode_directive,
 )
 from shards.config.config_reader import ConfigReader
-from shards.config.generation import ConfigParts, ConfigSummary, RouterConfig, WorkerConfig
+from shards.config.former_keys import former_routing_keys
+from shards.config.generation import (
+    ConfigParts,
+    ConfigSummary,
+    RouterConfig,
+    RunningConfig,
+    WorkerConfig,
+)
 from shards.placement import shard_of_directive
 from shards.progress import TrackProgress, untracked
 from shards.settings.settings import Settings
@@ -55,9 +62,15 @@ class PackedConfig:
             trouble,
         )
 
-    def write(self, parts: ConfigParts) -> None:
-        """Write the parts of the router and of each worker. OSError without memory left."""
+    def write(self, parts: ConfigParts, running: RunningConfig | None = None) -> None:
+        """Write the parts of the router and of each worker. OSError without memory left.
+
+        `running`: the configuration that this one follows.
+        """
         assets, sources = tuple(self.reader.assets), tuple(self.reader.sources)
-        parts.router.write(RouterConfig(self._routing_keys.encoded(), assets))
+        keys, former = self._routing_keys.encoded(), b""
+        if running is not None:
+            former = former_routing_keys(running.router.load(), running.former.load(), keys)
+        parts.router.write(RouterConfig(keys, assets, former))
         for packer, part in zip(self._workers, parts.workers, strict=True):
             part.write(WorkerConfig(packer.packed(), assets, sources))

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from loguru import logger
 from msgspec import Struct
 
-from shards.config.generation import ConfigChanges
+from shards.config.generation import ConfigChanges, LoadResult
 
 MAX_IDS = 1000
 """Ids of directives that a document has of each kind."""
@@ -92,10 +92,7 @@ class ReloadOutcome(Struct, frozen=True, kw_only=True):
 
     def log(self) -> None:
         """Log each problem, and then one line that says what became of the reload."""
-        for problem in self.problems:
-            (logger.error if problem["severity"] == "fault" else logger.warning)(problem["text"])
-        if self.unlisted:
-            logger.warning(self.unlisted)
+        log_problems(self)
         bound = logger.bind(trigger=self.trigger, milliseconds=self.milliseconds)
         if not self.successful:
             bound.bind(faults=self.faults, why=self.reason).error(
@@ -112,6 +109,14 @@ class ReloadOutcome(Struct, frozen=True, kw_only=True):
                 removed=len(changes.removed),
                 unchanged=changes.unchanged,
             ).info("configuration reloaded")
+
+
+def log_problems(of: ReloadOutcome | LoadResult) -> None:
+    """Log the listed problems, and that there are others."""
+    for problem in of.problems:
+        (logger.error if problem["severity"] == "fault" else logger.warning)(problem["text"])
+    if of.unlisted:
+        logger.warning(of.unlisted)
 
 
 def _first_ids(ids: list[int]) -> dict[str, Any]:

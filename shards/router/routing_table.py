@@ -1,13 +1,12 @@
-"""What one generation of the configuration says about routing: an event's workers, and whitelists."""
+"""What a generation of the configuration says about routing: workers, and whitelisted sources."""
 
-from collections.abc import Iterable, Iterator
-
-import msgspec
+from collections.abc import Iterable
 
 from engine.address import CACHED_ADDRESSES, canonical_event_ip
 from engine.asset import NetworkAssets
 from engine.cache import FunctionCache
 from engine.directives.index import DirectiveIndex, DirectiveRoutingKeys
+from shards.config.former_keys import read_routing_keys
 from shards.config.generation import RouterConfig
 from shards.placement import shard_of_directive
 from shards.progress import TrackProgress, untracked
@@ -15,8 +14,6 @@ from shards.settings.settings import Settings
 
 ELSEWHERE = -1
 """In place of a worker, for directives that other services of the node have."""
-_split = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
-_decode_keys = msgspec.msgpack.Decoder(DirectiveRoutingKeys).decode
 
 
 class RoutingTable:
@@ -39,17 +36,12 @@ class RoutingTable:
         self.is_whitelisted = FunctionCache(self._find_whitelisted, CACHED_ADDRESSES).__getitem__
         """Whether events with this src_ip, as it was sent, are from a whitelisted asset."""
         documents = (config.routing_keys, config.former, *restored)
-        keys = (key for document in documents for key in _read_keys(document))
+        keys = (keys for keys, _ in read_routing_keys(documents))
         self.find_workers = DirectiveIndex(_keys_of_workers(track_progress(keys), settings)).find
         """The workers whose directives an event can concern, each once."""
 
     def _find_whitelisted(self, src_ip: str) -> bool:
         return self._assets.address_info(canonical_event_ip(src_ip)).whitelisted
-
-
-def _read_keys(document: bytes) -> Iterator[DirectiveRoutingKeys]:
-    """The routing keys in a document, each decoded when it is taken."""
-    return map(_decode_keys, _split(document) if document else ())
 
 
 def _keys_of_workers(

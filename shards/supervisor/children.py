@@ -168,6 +168,7 @@ class Children:
             try:
                 while (report := await read_report(stream)) is not None:
                     await self._reports.take(number, report, child.send, self._send_to_router)
+                    self._generations.take(number, report)
             except FrameError as error:
                 logger.bind(process=child.name, why=str(error)).error("a report cannot be read")
                 child.kill()

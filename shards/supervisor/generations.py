@@ -4,7 +4,7 @@ A child that is started again begins with what its deliveries since the last che
 by. So a generation is kept until the checkpoints of all workers are of a later one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from msgspec import Struct
 
@@ -15,6 +15,7 @@ from shards.config.generation import (
     GenerationStart,
     RunningConfig,
 )
+from shards.ipc.messages import AlarmLines, WorkerReport
 from shards.ipc.shared_value import SharedValue
 
 MAX_KEPT = 8
@@ -122,19 +123,18 @@ class Generations:
         self._forget()
         return begun
 
-    def worker_reported(
-        self, worker: int, generation: int, saved: int, former: Sequence[int] | None
-    ) -> None:
-        """Note the generations of a worker, and of its last checkpoint.
-
-        `former`: see WorkerDetails; None if it does not say.
-        """
+    def take(self, worker: int, report: AlarmLines) -> None:
+        """A worker has sent a report, whose lines are written."""
+        if not isinstance(report, WorkerReport):
+            return
         state = self._workers[worker]
-        if former is not None or generation > state.reported:
-            state.former = None if former is None else frozenset(former)
-        state.reported = generation
-        if saved > state.saved:
-            state.saved = saved
+        if report.details is not None:
+            state.former = frozenset(report.details.former)
+        elif report.generation > state.reported:
+            state.former = None
+        state.reported = report.generation
+        if report.saved_generation > state.saved:
+            state.saved = report.saved_generation
             self._forget()
 
     def _forget(self) -> None:

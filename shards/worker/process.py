@@ -34,8 +34,8 @@ from shards.lookups.turn_limit import TurnLimit
 from shards.periodic import run_every
 from shards.settings.settings import Settings
 from shards.worker.explanations import ExplainTasks
-from shards.worker.shard import Shard
 from shards.worker.setup import first_generation, load_config, shard_options
+from shards.worker.shard import Shard
 from shards.worker.start import WorkerStart
 
 if TYPE_CHECKING:  # most services have no lookups, and its libraries are large

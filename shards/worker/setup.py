@@ -3,10 +3,10 @@
 from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
+from engine.correlation.directive_set import DirectiveSet
 from msgspec.structs import replace
 
 from engine.asset import NetworkAssets
-from engine.correlation.directive_set import DirectiveSet
 from engine.options import Options
 from shards.checkpoint.paths import checkpoint_path
 from shards.checkpoint.recovery import saved_generation
