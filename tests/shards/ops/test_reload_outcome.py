@@ -10,6 +10,7 @@ from loguru import logger
 from shards.config.generation import ConfigChanges
 from shards.ops.reload_outcome import MAX_IDS, RELOAD_RESULTS, ReloadOutcome
 from tests.support.overviews import FAULT, LINT, reload_outcome
+from tests.support.pages import read_page
 
 Logged = list[tuple[str, str, dict[str, object]]]
 
@@ -58,6 +59,14 @@ def test_the_keys_of_the_document_are_those_that_programs_rely_on() -> None:
         "unlisted": "",
     }
     assert list(failed(FAULT).document()) == list(CHANGED.document())
+
+
+def test_the_documented_answer_has_these_keys() -> None:
+    section = read_page("operate.md").partition("### The answer")[2]
+    answer = json.loads(section.partition("```json\n")[2].partition("```")[0])
+    document = CHANGED.document()
+    assert list(answer) == list(document)
+    assert list(answer["directives"]) == list(document["directives"])
 
 
 def test_a_document_has_the_first_thousand_ids_and_the_full_counts() -> None:
