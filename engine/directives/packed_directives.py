@@ -4,9 +4,8 @@ Few of thousands of directives are ever concerned by an event; the others need n
 bytes, which processes can share.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
-from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -25,40 +24,60 @@ class _Entry(Struct, frozen=True, array_like=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_directive = msgspec.msgpack.Decoder(Directive).decode
-_decode_table = msgspec.msgpack.Decoder(list[_Entry]).decode
+_decode_part = msgspec.msgpack.Decoder(list[_Entry]).decode
+
+
+_PART_ENTRIES = 1000
+"""Entries that are decoded at once, in a millisecond or two, in which no other thread runs."""
 
 
 class PackedDirectives(Mapping[int, Directive]):
     """Directives by id, in their order."""
 
-    def __init__(self, table: bytes, documents: bytes | memoryview) -> None:
-        """The two parts of another one: its table, and the documents one after the other."""
+    def __init__(self, table: tuple[bytes, ...], documents: bytes | memoryview) -> None:
+        """The parts of another one: those of its table, and the documents one after the other."""
         self._table = table
         self._documents = memoryview(documents)
+        self._known_places: dict[int, slice] | None = None
 
     @classmethod
     def pack(cls, directives: Iterable[Directive]) -> "PackedDirectives":
         """Pack directives."""
         packed = [(routing_keys_of(directive), _encode(directive)) for directive in directives]
-        table = [_Entry(keys, len(document)) for keys, document in packed]
-        return cls(_encode(table), b"".join(document for _, document in packed))
+        entries = [_Entry(keys, len(document)) for keys, document in packed]
+        starts = range(0, len(entries), _PART_ENTRIES)
+        table = tuple(_encode(entries[start : start + _PART_ENTRIES]) for start in starts)
+        return cls(table, b"".join(document for _, document in packed))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._table, self._documents)
 
     def routing_keys(self) -> Iterator[DirectiveRoutingKeys]:
-        """The part of each directive that the index needs; no document is read."""
-        return (entry.keys for entry in _decode_table(self._table))
+        """The part of each directive that the index needs; no document is read.
 
-    @cached_property
+        Once all are taken it is known where each document is, which else is found out on first use.
+        """
+        places: dict[int, slice] = {}
+        end = 0
+        for part in self._table:
+            for entry in _decode_part(part):
+                places[entry.keys.id] = slice(end, end + entry.size)
+                end += entry.size
+                yield entry.keys
+        self._known_places = places
+
+    @property
     def _places(self) -> dict[int, slice]:
         """Where the document of each directive is."""
-        entries = _decode_table(self._table)
-        ends = accumulate(entry.size for entry in entries)
-        return {
-            entry.keys.id: slice(end - entry.size, end)
-            for entry, end in zip(entries, ends, strict=True)
-        }
+        if self._known_places is None:
+            deque(self.routing_keys(), maxlen=0)
+            assert self._known_places is not None
+        return self._known_places
+
+    def document(self, directive: int) -> memoryview | None:
+        """The directive in MessagePack; equal ones have equal bytes. None if it is not here."""
+        place = self._places.get(directive)
+        return None if place is None else self._documents[place]
 
     def __getitem__(self, directive: int) -> Directive:
         return _decode_directive(self._documents[self._places[directive]])

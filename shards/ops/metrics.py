@@ -172,7 +172,8 @@ METRICS: tuple[Metric, ...] = (
     ),
     counter(
         "backlogs_closed_total",
-        "Backlogs closed; interrupted ones were open in a worker when it died.",
+        "Backlogs closed; removed ones with their directive, by a reload; interrupted ones were "
+        "open in a worker when it died.",
         by_label(closed_backlogs),
         "reason",
     ),
