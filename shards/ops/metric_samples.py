@@ -4,10 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from shards.histograms import Histogram
-from shards.ledger import BACKLOGS
+from shards.ledger import ENDED
 from shards.ops.overview import Overview
-
-_CLOSED = tuple(name for name in BACKLOGS if name not in ("opened", "restored", "open"))
 
 Samples = Mapping[tuple[str, ...], float]
 """Values by label values; the key is empty for a metric without labels."""
@@ -93,7 +91,7 @@ def delivery_outcomes(overview: Overview) -> Mapping[str, float]:
 def closed_backlogs(overview: Overview) -> Mapping[str, float]:
     """Closed backlogs by reason."""
     backlogs = overview.ledger.backlogs
-    return {reason: backlogs[reason] for reason in _CLOSED}
+    return {reason: backlogs[reason] for reason in ENDED}
 
 
 def directive_matches(overview: Overview) -> Samples | None:

@@ -171,8 +171,8 @@ METRICS: tuple[Metric, ...] = (
     ),
     counter(
         "backlogs_closed_total",
-        "Backlogs closed; interrupted ones were open in a worker when it died, removed ones when a"
-        " reload took their directive.",
+        "Backlogs closed; removed ones with their directive, by a reload; interrupted ones were "
+        "open in a worker when it died.",
         by_label(closed_backlogs),
         "reason",
     ),

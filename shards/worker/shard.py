@@ -22,7 +22,7 @@ from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats, ShardProgress
 from shards.histograms import LAG_BOUNDS, PROCESSING_BOUNDS, Timings, observe
 from shards.ipc.messages import WorkerDetails, WorkerReport
-from shards.ledger import encode_ledger
+from shards.ledger import ENDED, encode_ledger
 from shards.logs import EventLog
 from shards.settings.settings import Settings
 from shards.worker.deliveries import Deliveries
@@ -232,8 +232,7 @@ class Shard:
         ledger.add_outputs(outputs.counts)
         backlogs = ledger.backlogs
         begun = backlogs["opened"] + backlogs["restored"]
-        ended = backlogs["finished"] + backlogs["expired"] + backlogs["interrupted"]
-        backlogs["open"] = begun - ended
+        backlogs["open"] = begun - sum(backlogs[name] for name in ENDED)
         if details:
             self._active_directives = self.correlator.active_directives
         if self.enrichment is not None:
