@@ -51,7 +51,7 @@ class Shard:
         `written_until`: the lines that deliveries up to this position cause are written already,
         by a worker that died. So are those that time causes before that position is reached.
         """
-        self.correlator = Correlator(directives, options)
+        self.correlator = Correlator.of(directives, options)
         self._max_future = settings.max_future or sys.maxsize
         self._max_delay = settings.max_delay
         self.has_stream = settings.source_keeps_events
@@ -95,7 +95,8 @@ class Shard:
 
     def reload(self, generation: int, directives: DirectiveSet, *, lookups: bool) -> None:
         """Use another configuration from now on; `lookups`: whether there are sources for them."""
-        self.correlator.reload(directives, self._outputs, lookups=lookups)
+        now = self.now if self.now < sys.maxsize else int(time.time())
+        self.correlator.reload(directives, now, self._outputs, lookups=lookups)
         self.progress.generation = generation
 
     @property
