@@ -19,6 +19,8 @@ import uvloop
 from benchmarks.engine.engine_setup import parse_valid_directives
 from benchmarks.support import synthetic
 from benchmarks.support.measure import Figure, calibrate, cpu_nanos
+from engine.asset import NetworkAssets
+from engine.correlation.directive_set import DirectiveSet
 from engine.directives.asset_document import parse_assets
 from engine.directives.index import routing_keys_of
 from engine.directives.packed_directives import PackedDirectives

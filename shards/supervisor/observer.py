@@ -12,12 +12,12 @@ from shards.config.generation import ConfigChanges
 from shards.histograms import Timings
 from shards.ipc.messages import AlarmLines, WorkerReport
 from shards.ops.overview import Overview, ProcessStatus, ShardStatus
+from shards.ops.reload_outcome import ReloadOutcome
 from shards.settings.settings import Settings, settings_of
 from shards.supervisor.alarm_writer import AlarmWriter
 from shards.supervisor.generations import Generation
 from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.progress_monitor import ProgressMonitor
-from shards.supervisor.reloader import Reloader
 from shards.version import version
 
 ROUTER = "router"
@@ -64,6 +64,8 @@ class Observer:
         self._settings = settings
         self._generation = first
         self._loaded_at = time.time()
+        self._last_reload: ReloadOutcome | None = None
+        self._reloads: Counter[str] = Counter()
         self._aggregator = aggregator
         self._started_at = time.monotonic()
         self._router = _Process()
@@ -83,6 +85,11 @@ class Observer:
         self._loaded_at = time.time()
         for removed in changes.removed:
             self._matches.pop(removed, None)
+
+    def reloaded(self, outcome: ReloadOutcome) -> None:
+        """A reload has ended."""
+        self._last_reload = outcome
+        self._reloads[outcome.result] += 1
 
     @property
     def directives(self) -> int:
@@ -166,9 +173,7 @@ class Observer:
         received = self._aggregator.total().events.received
         self._samples.append(_Sample(time.monotonic(), received, processed))
 
-    def overview(
-        self, alarm_writer: AlarmWriter, reloader: Reloader, *, stopping: bool
-    ) -> Overview:
+    def overview(self, alarm_writer: AlarmWriter, *, stopping: bool) -> Overview:
         """The present state of the service."""
         settings, summary = self._settings, self._generation.summary
         names = [row.name for row in settings_of("serve")]
@@ -181,8 +186,8 @@ class Observer:
             config_trouble=summary.trouble,
             config_generation=self._generation.number,
             config_loaded_at=self._loaded_at,
-            last_reload=reloader.last,
-            reloads=reloader.counts,
+            last_reload=self._last_reload,
+            reloads=self._reloads,
             hang_timeout=settings.hang_timeout,
             directives=self.directives,
             rejected_directives=summary.rejected,

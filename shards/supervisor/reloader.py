@@ -38,21 +38,22 @@ class Reloader:
         generations: Generations,
         switch_to: Callable[[Generation], Awaitable[None]],
         use: Callable[[Generation, ConfigChanges], None],
+        note: Callable[[ReloadOutcome], None],
     ) -> None:
-        """`switch_to`: lets the children switch; `use`: what else there is to do once they have."""
+        """`switch_to`: lets the children switch; `use`: what else there is to do once they have.
+
+        `note`: takes each outcome.
+        """
         self._settings = settings
         self._fork_server = fork_server
         self._generations = generations
         self._switch_to = switch_to
         self._use = use
+        self._note = note
         self._requested = asyncio.Event()
         self._triggers: list[Trigger] = []
         self._waiting: list[asyncio.Future[ReloadOutcome]] = []
         self._is_stopping = False
-        self.last: ReloadOutcome | None = None
-        """The last outcome."""
-        self.counts: dict[str, int] = {}
-        """Number of reloads by result."""
 
     def request(self, trigger: Trigger) -> None:
         """Reload soon; nobody waits for the outcome."""
@@ -89,8 +90,7 @@ class Reloader:
             triggers, self._triggers = self._triggers, []
             number = len(self._waiting)
             outcome = await self._reload(triggers)
-            self.last = outcome
-            self.counts[outcome.result] = self.counts.get(outcome.result, 0) + 1
+            self._note(outcome)
             if outcome.result != "unchanged" or "frontend-poll" not in triggers:
                 outcome.log()
             waiting, self._waiting = self._waiting[:number], self._waiting[number:]

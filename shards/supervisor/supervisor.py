@@ -85,7 +85,12 @@ class Supervisor:
             ),
         )
         self.reloader = Reloader(
-            settings, fork_server, generations, self._children.handover.switch_to, self._use
+            settings,
+            fork_server,
+            generations,
+            self._children.handover.switch_to,
+            self._use,
+            self._observer.reloaded,
         )
         self._use(first, ConfigChanges())
 
@@ -136,9 +141,7 @@ class Supervisor:
             yield
 
     def _overview(self) -> Overview:
-        return self._observer.overview(
-            self._alarm_writer, self.reloader, stopping=self._shutdown.is_requested
-        )
+        return self._observer.overview(self._alarm_writer, stopping=self._shutdown.is_requested)
 
     async def _run_children(self) -> None:
         """Start the workers, then the router; serve; stop the router, then the workers."""

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
-from engine.correlation.directive_set import DirectiveSet
 from msgspec.structs import replace
 
 from engine.alarm import PublishedAlarm
 from engine.correlation.correlator import Correlator
+from engine.correlation.directive_set import DirectiveSet
 from engine.correlation.outputs import Outputs
 from engine.errors import InvalidEventError
 from engine.event import NormalizedEvent, decode_event
