@@ -10,7 +10,7 @@ another faulty one or a good one.
 import filecmp
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -161,10 +161,16 @@ class DownloadedFiles:
         except OSError as error:
             logger.warning(f"a faulty configuration cannot be set aside: {error}")
 
-    def _is_present(self, names: Iterable[str]) -> bool:
+    def _is_present(self, names: Collection[str]) -> bool:
         """Whether the arrived files are those that are there already."""
-        return set(names) == self._names() and all(
-            filecmp.cmp(self._incoming / name, self._folder / name, shallow=False) for name in names
+        last = self.last_good()
+        return (
+            last is not None
+            and set(names) == set(last.files)
+            and all(
+                filecmp.cmp(self._incoming / name, self._folder / name, shallow=False)
+                for name in names
+            )
         )
 
     def _files_with(self, names: Iterable[str]) -> FilesByKind:
