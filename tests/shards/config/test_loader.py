@@ -110,6 +110,12 @@ def config_of(folder: Path, *ids: int, **changes: Any) -> Path:
     return write_config(folder, [counting_directive(id_) | changes for id_ in ids])
 
 
+def identity(folder: Path) -> dict[Path, tuple[int, int]]:
+    """What tells whether a file of a folder was written; of hidden ones nothing."""
+    found = {path: path.stat() for path in folder.glob("[!.]*")}
+    return {path: (status.st_ino, status.st_ctime_ns) for path, status in found.items()}
+
+
 # What is written.
 
 
@@ -312,7 +318,7 @@ def test_a_reload_that_finds_faults_or_no_frontend_leaves_the_files(
 ) -> None:
     settings = settings_of(tmp_path, frontend)
     running = load(server, settings, START).parts.result
-    before = {path: path.stat() for path in tmp_path.glob("[!.]*")}
+    before = identity(tmp_path)
     frontend.put(D, {"directives": [counting_directive(1) | {"priority": 9}]})
     failure = load(server, settings, RELOAD, running).failure
     assert failure.error == "the downloaded configuration has 1 fault"
@@ -322,7 +328,7 @@ def test_a_reload_that_finds_faults_or_no_frontend_leaves_the_files(
     failure = load(server, settings, at_once, running).failure
     assert failure.error.startswith("the configuration cannot be downloaded: ")
     assert failure.problems == []
-    assert {path: path.stat() for path in tmp_path.glob("[!.]*")} == before
+    assert identity(tmp_path) == before
 
 
 def test_a_folder_that_cannot_be_written_to_is_an_error(
@@ -344,7 +350,7 @@ def test_a_loader_that_is_killed_in_the_middle_of_a_download_harms_nothing(
 ) -> None:
     settings = settings_of(tmp_path, frontend)
     running = load(server, settings, START).parts.result
-    before = {path: path.stat() for path in tmp_path.glob("[!.]*")}
+    before = identity(tmp_path)
     frontend.put(D, {"directives": [counting_directive(1)]})
     frontend.replies[path] = [frontend.reply_to(path)._replace(**drip)]
     frontend.asked.clear()
@@ -354,7 +360,7 @@ def test_a_loader_that_is_killed_in_the_middle_of_a_download_harms_nothing(
         child.kill()
 
     assert load(server, settings, RELOAD, running, on_start=kill).code == -signal.SIGKILL
-    assert {path: path.stat() for path in tmp_path.glob("[!.]*")} == before
+    assert identity(tmp_path) == before
     changes = load(server, settings, RELOAD, running).result.changes
     assert (changes.removed, changes.unchanged) == (list(IDS[1:]), 1)
     assert {path.name for path in tmp_path.iterdir()} == {A, D, ".downloaded.json"}
