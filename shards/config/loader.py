@@ -130,6 +130,7 @@ class _Loader:
         return download.trouble
 
     def _new_config(self) -> PackedConfig:
+        self._progress.expect(0)  # reading reports its own
         self._config = PackedConfig(self._settings, self._progress.track_progress)
         return self._config
 
