@@ -218,3 +218,8 @@ def _read(path: Path) -> Manifest | None:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
     except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
+
+
+def describe_disk_error(error: OSError, folder: Path) -> str:
+    """Why the files of a folder cannot be replaced, for people."""
+    return f"{error.filename or folder} cannot be used: {error.strerror or error}"

@@ -21,6 +21,7 @@ from shards.ipc.forked_process import ForkServer
 from shards.ipc.messages import FromChild, Progress
 from shards.ipc.shared_value import SharedValue
 from shards.placement import shard_of_directive
+from shards.settings.service_settings import MAX_WORKERS
 from shards.settings.settings import Settings
 from tests.support.frontend import LIST, Frontend, Reply
 from tests.support.serving import ASSETS, counting_directive, write_config
@@ -148,6 +149,16 @@ def test_each_worker_gets_its_directives_and_the_router_the_keys_of_all(
 def test_a_worker_without_directives_has_none(server: ForkServer, tmp_path: Path) -> None:
     loaded = load(server, settings_of(config_of(tmp_path, 1)))
     assert sorted(len(part.load().directives) for part in loaded.parts.workers) == [0, 0, 1]
+
+
+def test_as_many_workers_as_there_may_be_get_their_parts(
+    server: ForkServer, tmp_path: Path
+) -> None:
+    settings = replace(settings_of(config_of(tmp_path, *IDS)), workers=MAX_WORKERS)
+    running = load(server, settings).parts.result
+    loaded = load(server, settings, running=running)
+    assert loaded.result.changes.unchanged == len(IDS)
+    assert sum(len(part.load().directives) for part in loaded.parts.workers) == len(IDS)
 
 
 def test_lookup_sources_go_to_the_workers(server: ForkServer, tmp_path: Path) -> None:
@@ -364,6 +375,39 @@ def test_a_loader_that_is_killed_in_the_middle_of_a_download_harms_nothing(
     changes = load(server, settings, RELOAD, running).result.changes
     assert (changes.removed, changes.unchanged) == (list(IDS[1:]), 1)
     assert {path.name for path in tmp_path.iterdir()} == {A, D, ".downloaded.json"}
+
+
+def test_what_a_killed_loader_has_half_installed_is_finished_before_the_files_are_read(
+    server: ForkServer, frontend: Frontend, tmp_path: Path
+) -> None:
+    settings = settings_of(tmp_path, frontend, mode="cluster-backend")
+    running = load(server, settings, START).parts.result
+    (arrived := tmp_path / ".arrived").mkdir()
+    (tmp_path / ".downloaded.json").rename(arrived / ".downloaded.json")
+    document = {"directives": [counting_directive(1)]}
+    (arrived / D).write_text(json.dumps(document))
+    changes = load(server, settings, FROM_FOLDER, running).result.changes
+    assert (changes.removed, changes.unchanged) == (list(IDS[1:]), 1)
+    assert not arrived.exists()
+
+
+def test_the_position_of_a_loader_is_what_it_waits_for(
+    server: ForkServer, frontend: Frontend, tmp_path: Path
+) -> None:
+    frontend.replies[LIST] = Reply(body=b"x", head_drip=60.0)
+
+    async def run() -> str:
+        settings, parts = settings_of(tmp_path, frontend), ConfigParts.create(3)
+        child = ChildProcess(server, "loader", LOADER_TARGET, settings, START, None, parts)
+        ended = asyncio.create_task(child.handle_until_exit(lambda _: None))
+        await asyncio.to_thread(frontend.wait_for, LIST)
+        position = await child.find_position()
+        child.kill()
+        async with asyncio.timeout(SECONDS):
+            await ended
+        return position
+
+    assert " < http_client.py:" in asyncio.run(run())
 
 
 def test_a_loader_ends_with_its_supervisor(
