@@ -3,9 +3,6 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 from multiprocess.connection import Connection
 
@@ -19,14 +16,11 @@ from shards.ipc.memory import tune_memory
 from shards.ipc.messages import AttachPipe, ExplainEvent, Ready, Stop, Synced, ToChild
 from shards.ipc.pipes import READ_BYTES, open_reader, open_writer
 from shards.ipc.shared_value import SharedValue
-from shards.lookups.turn_limit import TurnLimit
 from shards.periodic import run_every
+from shards.worker.enrichment_tasks import EnrichmentTasks
 from shards.worker.explanations import ExplainTasks
 from shards.worker.shard import Shard
 from shards.worker.start import WorkerSetup, WorkerStart
-
-if TYPE_CHECKING:  # most services have no lookups, and its libraries are large
-    from shards.worker.enrichment import Enrichment
 
 TICK_SECONDS = 0.5
 """Interval of reports with details; without a router, also of what time alone causes."""
@@ -35,9 +29,6 @@ _EXIT_SHARE = 0.25
 """Share of the time of a stop in which no saved files are written: it is for the exit."""
 _EXIT_SECONDS = 1.0
 """The exit gets at least so long: closing a large checkpoint takes a slow disk half a second."""
-
-RESULTS_PER_TURN = 64
-"""Lookup results applied per turn of the event loop."""
 
 
 def main(
@@ -102,6 +93,7 @@ class _WorkerProcess:
         self._save_until = 0.0
         """The end of the time for the saved files, in time.monotonic()."""
         self._clock = WallClock()
+        self._enrichment_tasks = EnrichmentTasks(self._shard, setup.settings)
         self._explain_tasks = ExplainTasks(self._shard, self._clock, control)
         self._report_delay = BatchDelay()
         self._reported_at = 0.0
@@ -114,7 +106,8 @@ class _WorkerProcess:
         self._shard.resume(self._checkpointer.ahead)
         tune_memory()
         ticking = run_every(TICK_SECONDS, self._tick)
-        async with self._enrichment(), ticking, self._checkpointer.running():
+        async with self._enrichment_tasks.running(), ticking, self._checkpointer.running():
+            self._enrichment_tasks.use_sources(self._setup.sources)
             self._send_ready()
             while (pipe := await self._data_pipes.get()) is not None:
                 await self._read_pipe(*pipe)
@@ -124,31 +117,6 @@ class _WorkerProcess:
         self._reports.close()
         await self._reports.wait_closed()
         self._checkpointer.finish(self._save_until, synced.files)
-
-    @asynccontextmanager
-    async def _enrichment(self) -> AsyncIterator[None]:
-        """Run the enrichment of alarms in the background, if there are lookup sources.
-
-        Results that are in the queue at the end are still applied.
-        """
-        setup, shard = self._setup, self._shard
-        if not setup.sources:
-            yield
-            return
-        from shards.worker.enrichment import Enrichment  # noqa: PLC0415 - its libraries are large
-
-        enrichment = shard.enrichment = Enrichment(shard.correlator, setup.sources, setup.settings)
-        async with asyncio.TaskGroup() as group:
-            lookups = group.create_task(enrichment.run())
-            applying = group.create_task(_apply_results(enrichment))
-            try:
-                yield
-            finally:
-                enrichment.close()
-                lookups.cancel()
-                applying.cancel()
-        while not enrichment.results.empty():
-            enrichment.apply(enrichment.results.get_nowait())
 
     def _on_message(self, message: ToChild, descriptor: int | None) -> None:
         match message:
@@ -238,11 +206,3 @@ class _WorkerProcess:
         synced = self._syncs[self._last_sync] = asyncio.get_running_loop().create_future()
         self._report(details=details, sync=self._last_sync)
         return synced
-
-
-async def _apply_results(enrichment: "Enrichment") -> None:
-    """Apply lookup results; the next tick writes the enriched alarms."""
-    turn = TurnLimit(RESULTS_PER_TURN)
-    while True:
-        enrichment.apply(await enrichment.results.get())
-        await turn.step()
