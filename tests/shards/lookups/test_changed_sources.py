@@ -1,5 +1,6 @@
 """A lookup service whose sources change while lookups are in progress."""
 
+import asyncio
 import threading
 from collections import Counter
 from typing import Any
@@ -153,7 +154,8 @@ async def test_a_source_that_goes_while_a_request_is_started_is_asked_no_more(
     limits = replace(LIMITS, steps_per_turn=1)
     async with running_lookups(intel(server.url), limits=limits) as harness:
         harness.request("a", *(f"1.1.1.{number}" for number in range(50)))
-        await harness.wait_until(lambda: harness.counts().get("asked"))
+        while not asked(harness):
+            await asyncio.sleep(0)  # one turn, in which one term is started
         harness.service.use_sources(())
         await harness.wait_until_done()
         assert 0 < harness.service.counts["intel_intel"].asked < 50
@@ -186,6 +188,20 @@ async def test_counts_of_former_sources_are_merged_at_a_limit(server: LookupServ
         assert list(counts) == [f"intel_s{number}" for number in (99, *range(94, 99))] + [FORMER]
         assert (counts[FORMER].asked, counts[FORMER].found) == (94, 94)
         await harness.wait_until(lambda: lookup_threads().total() == 1)
+
+
+@in_loop
+async def test_counts_that_still_change_are_not_merged(server: LookupServer) -> None:
+    server.replies[PATH] = SLOW
+    limits = replace(PATIENT, former_sources=0)
+    async with running_lookups(intel(server.url), limits=limits) as harness:
+        harness.request("a", IP)
+        await harness.wait_until(lambda: server.times(PATH))
+        harness.service.use_sources(())
+        await harness.wait_until_done()
+        harness.service.use_sources(())
+        [(name, counts)] = harness.service.counts.items()
+        assert (name, counts.asked, counts.found, counts.waiting) == (FORMER, 1, 1, 0)
 
 
 @in_loop
