@@ -12,7 +12,6 @@ from shards.settings.schema import (
     EXPLAIN,
     RECORDINGS,
     REPLAY,
-    SERVE,
     STATS,
     TEST,
     TOP,
