@@ -9,6 +9,7 @@ it takes a good part of a core.
 import argparse
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
@@ -36,6 +37,8 @@ from tests.support.nats_server import NatsServer, free_port
 _RESULTS = Path(__file__).parent / "results" / "bench_reload.json"
 _SHARE = 0.1
 _SAMPLE_SECONDS = 0.02
+_IDLE_SECONDS = 4.0
+"""Time after the events, in whose second half memory is read."""
 _RELOAD_SECONDS_TARGET = 2.0
 _LATENCY_TARGET = 50.0
 """Milliseconds at p99 around reloads."""
@@ -76,11 +79,12 @@ def measure(directives: int, rate: int, reloads: int) -> Runs:
         def documents() -> list[bytes]:
             return [changing.next() for _ in range(reloads)]  # made before: that takes time
 
-        seconds = REPEAT_SECONDS * (reloads + 1)  # the last is memory after all of them
+        seconds = REPEAT_SECONDS * reloads
         quiet = service.run_timed(plan(2, seconds))
         reloading = service.run_timed(plan(3, seconds), documents(), changing.changing)
         with service.sampled(_SAMPLE_SECONDS) as sampler:
             sampled = service.run_timed(plan(4, seconds), documents(), changing.changing)
+            time.sleep(_IDLE_SECONDS)
         ledger = service.terminate()
     runs = quiet, reloading, sampled
     published = opening.published + sum(run.report.published for run in runs)
@@ -94,7 +98,7 @@ def _memory(sampler: MemorySampler, run: TimedRun) -> Memory:
     return Memory(
         sampler.median_between(first - REPEAT_SECONDS / 2, first),
         sampler.peak_between(first, last + AFTERWARDS_SECONDS),
-        sampler.median_between(last + AFTERWARDS_SECONDS, float("inf")),
+        sampler.median_between(sampler.samples[-1].at - _IDLE_SECONDS / 2, float("inf")),
     )
 
 
