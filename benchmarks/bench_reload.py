@@ -114,6 +114,8 @@ def _figures(directives: int, rate: int, runs: Runs) -> Iterator[Figure]:
     yield from _latencies("  around reloads", runs.reloading.around_reloads(), _LATENCY_TARGET)
     behind = max(runs.quiet.report.max_delay, runs.reloading.report.max_delay)
     yield Figure("latency", "  publisher behind, at most", behind * 1000, "ms")
+    others = max(runs.quiet.other_cores, runs.reloading.other_cores)
+    yield Figure("latency", "  other work on the cores", others, "cores")
     memory = runs.memory
     yield Figure("memory", "memory before reloads", memory.before / 1e6, "MB")
     yield Figure("memory", "  highest during reloads", memory.peak / 1e6, "MB")

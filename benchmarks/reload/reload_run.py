@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct
@@ -13,8 +14,9 @@ from benchmarks.cluster.nats_service import NatsService, PublisherProcess
 from benchmarks.cluster.publisher import PublishReport
 from benchmarks.latency.paced_publisher import PacedPlan
 from benchmarks.latency.paced_run import run_timed
-from benchmarks.reload.memory_sampler import MemorySampler
+from benchmarks.reload.memory_sampler import MemorySampler, descendants
 from benchmarks.support import synthetic
+from benchmarks.support.service_process import machine_cpu_seconds
 from tests.support.frontend import Frontend
 from tests.support.nats_server import NatsServer
 
@@ -43,12 +45,16 @@ class Reload(Struct, frozen=True):
 
 
 class TimedRun(Struct, frozen=True):
-    """A run of evenly spaced events. `timed`: due time and latency of each line, in seconds."""
+    """A run of evenly spaced events. `timed`: due time and latency of each line, in seconds.
+
+    `other_cores`: cores that the rest of the machine used.
+    """
 
     plan: PacedPlan
     report: PublishReport
     timed: Sequence[tuple[float, float]]
-    reloads: Sequence[Reload] = ()
+    reloads: Sequence[Reload]
+    other_cores: float
 
     @property
     def lost(self) -> int:
@@ -122,13 +128,26 @@ class ReloadingService(NatsService):
                 time.sleep(max(0.0, due - time.monotonic()))
                 reloads.append(self.reload(document, changed))
             report, _ = self._wait_for_run(publisher)
-            return start, (report, reloads)
+            used, machine = self._used() - used, machine_cpu_seconds() - machine
+            others = max(0.0, machine - used - report.cpu) / (time.monotonic() - since)
+            return start, (report, reloads, others)
 
-        (report, reloads), timed = run_timed(plan, self.alarm_events, observe)
-        return TimedRun(plan, report, timed, reloads)
+        (report, reloads, others), timed = run_timed(plan, self.alarm_events, observe)
+        return TimedRun(plan, report, timed, reloads, others)
+
+    def _used(self) -> float:
+        """CPU seconds of the service with all that it ever started, nats-server and benchmark."""
+        pids = (*descendants(self.pid), self._server.pid)
+        return sum(map(_cpu_seconds_with_ended, pids)) + time.process_time()
 
     @contextmanager
     def sampled(self, interval: float) -> Iterator[MemorySampler]:
         """Meanwhile the memory of all its processes is read."""
         with MemorySampler(self.pid, interval) as sampler:
             yield sampler
+
+
+def _cpu_seconds_with_ended(pid: int) -> float:
+    """CPU seconds of a process, and of its children that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / 100
