@@ -54,7 +54,7 @@ def run_case(case: Case, factory: EngineFactory, *, reload_first: bool = False) 
     engine: Any = factory(case.assets, case.directives, Options(**case.options))
     for number, step in enumerate(case.steps, 1):
         if reload_first:
-            engine.reload()
+            engine.save_and_restore()
         output = engine.event(step.event, step.now) if step.event else engine.tick(step.now)
         compare(output, step.expected, f"step {number}")
     assert engine.open_backlogs == case.open_backlogs
