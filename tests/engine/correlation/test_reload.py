@@ -85,7 +85,7 @@ def test_events_of_former_rules_are_found_while_they_have_backlogs() -> None:
     assert correlator.concerned(last) == (7,)
     assert correlator.process_event(last, NOW).counts == {"taken": 1, "finished": 1}
     assert correlator.concerned(last) == ()
-    assert correlator.former_keys() == list(correlator.former_directives) == []
+    assert (correlator.former_keys(), list(correlator.former_directives)) == ([], [])
 
 
 def test_the_events_of_a_restored_definition_are_found() -> None:
@@ -154,8 +154,8 @@ def test_backlogs_of_a_directive_that_is_gone_are_closed_without_a_line() -> Non
     assert {id_ for id_, _ in open_keys(correlator)} == {8}
     assert not correlator.enrich(key, "intel", [HIT])
     assert not correlator.is_open(key)
-    assert correlator.snapshot_of(key) is correlator.backlogs_of(7) is None
-    assert correlator.former_keys() == list(correlator.former_directives) == []
+    assert (correlator.snapshot_of(key), correlator.backlogs_of(7)) == (None, None)
+    assert (correlator.former_keys(), list(correlator.former_directives)) == ([], [])
     assert correlator.take_matches() == {8: 2}
     ended = correlator.advance_time(NOW + 999)
     assert ended.counts == {"expired": 2}
