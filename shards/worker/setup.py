@@ -9,7 +9,7 @@ from engine.asset import NetworkAssets
 from engine.correlation.directive_set import DirectiveSet
 from engine.options import Options
 from shards.checkpoint.paths import checkpoint_path
-from shards.checkpoint.recovery import saved_generation
+from shards.checkpoint.restore import saved_generation
 from shards.checkpoint.store import CheckpointStore
 from shards.config.config_folder import engine_options
 from shards.config.generation import GenerationStart, WorkerConfig
