@@ -15,6 +15,7 @@ from shards.checkpoint.database_file import CheckpointError
 from shards.checkpoint.paths import checkpoint_path
 from shards.checkpoint.readable import wait_until_readable
 from shards.checkpoint.store import CheckpointStore
+from shards.config.folder_watcher import FolderWatcher
 from shards.config.generation import LoadRequest
 from shards.errors import PathError
 from shards.exit_codes import INVALID, NO_PATH, USAGE
@@ -82,6 +83,7 @@ async def _serve(
     """Load the configuration, and serve; returns the exit code."""
     hangups: list[bool] = []
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangups.append, True)
+    watcher = FolderWatcher(settings.config_dir) if settings.watch else None
     loaded = await _load_first_config(settings, fork_server)
     if loaded is None:
         return 0
@@ -92,6 +94,7 @@ async def _serve(
     supervisor = Supervisor(
         settings, Generation(1, parts, result.summary), files, fork_server, former
     )
+    supervisor.watcher = watcher
     if hangups:
         supervisor.reloader.request("SIGHUP")
     return await supervisor.serve()
