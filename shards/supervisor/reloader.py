@@ -20,6 +20,7 @@ _TOO_MANY = (
     "checkpoints of the workers are too old: they need the configurations before this one, "
     "and the disk may be full"
 )
+_NO_RESOURCES = "the configuration cannot be loaded"
 _STOPPING = "the service is stopping"
 _DOWNLOADING: tuple[Trigger, ...] = ("SIGHUP", "POST /reload", "frontend-poll")
 """Triggers that ask for a download first, where there is a frontend."""
@@ -106,14 +107,19 @@ class Reloader:
         has_frontend = settings.mode == "cluster-backend"
         download = has_frontend and any(trigger in _DOWNLOADING for trigger in triggers)
         request = LoadRequest(download, is_start=False, wait_seconds=settings.frontend_wait)
-        running = self._generations.running()
+        try:
+            running = self._generations.running()
+        except OSError as error:
+            return self._outcome(triggers[0], began, error=f"{_NO_RESOURCES}: {error.strerror}")
         result, parts = await load_config(self._fork_server, settings, request, running)
         running.former.close()
-        if result.summary is None:
+        if result.summary is None or parts is None:
             return self._outcome(triggers[0], began, result, error=result.error)
         if result.changes.any:
             number = self._generations.current.number + 1
             await self._switch_to(Generation(number, parts, result.summary))
+        else:
+            self._generations.confirm(result.summary)
         self._use(self._generations.current, result.changes)
         return self._outcome(triggers[0], began, result, successful=True)
 

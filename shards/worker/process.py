@@ -113,7 +113,7 @@ class _WorkerProcess:
         self._save_until = 0.0
         """The end of the time for the saved files, in time.monotonic()."""
         self._clock = WallClock()
-        self._enrichment_tasks = EnrichmentTasks(self._shard, setup.settings)
+        self._enrichment_tasks = EnrichmentTasks(self._shard, settings)
         self._explain_tasks = ExplainTasks(self._shard, self._clock, control)
         self._report_delay = BatchDelay()
         self._reported_at = 0.0
