@@ -14,7 +14,6 @@ import pytest
 
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import parse_directives
-from engine.directives.packed_directives import PackedDirectives
 from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats
 from shards.ledger import LookupCounts, decode_ledger
@@ -23,8 +22,8 @@ from shards.settings.settings import Settings
 from shards.worker.enrichment import Enrichment
 from shards.worker.enrichment_tasks import EnrichmentTasks
 from shards.worker.shard import Shard
-from shards.worker.start import WorkerSetup
 from tests.support.frontend import Reply
+from tests.support.generations import directive_set
 from tests.support.lookup_server import LookupServer, hanging
 from tests.support.lookup_service import in_loop, intel
 
@@ -41,8 +40,7 @@ def new_shard() -> Shard:
     document = msgspec.json.encode({"directives": [directive | {"rules": rules}]})
     directives = [item.directive for item in parse_directives(document) if item.directive]
     assets, _ = parse_assets(b'{"assets":[{"name":"lan","cidr":"10.0.0.0/8","value":5}]}')
-    packed = PackedDirectives.pack(directives)
-    return Shard(WorkerSetup(Settings(), Options(lookups=True), packed, tuple(assets)))
+    return Shard(Settings(), Options(lookups=True), directive_set(directives, assets))
 
 
 class Worker:
