@@ -96,8 +96,9 @@ class Cut:
         self._rows.extend(self._rows_of(key))
 
     def _rows_of(self, key: BacklogKey) -> Iterator[Row]:
-        yield from self._definitions.encode(key[0])
-        yield from self._encoder.encode(key)
+        definitions = list(self._definitions.encode(key[0]))
+        yield from self._encoder.encode(key)  # at once: it may change after any row
+        yield from definitions
 
     async def encode(self) -> list[Row]:
         """All rows but that of the shard; other tasks run every few milliseconds meanwhile."""

@@ -208,7 +208,7 @@ class World:
         if batch.generation > self._shard.progress.generation:
             directives = self._configs[batch.generation]
             self._shard.reload(batch.generation, directives, lookups=False)
-            self._checkpointer.use_directives(directives.directives)
+            self._checkpointer.reload(directives.directives.keys())
         self._shard.process_batch(batch.last, batch.events, batch.now)
 
     def _advance(self, now: int) -> None:
