@@ -1,4 +1,7 @@
-"""What asks for reloads by itself: changed files, with --watch, and --frontend-poll."""
+"""Asks for reloads by itself: when files change, with --watch, and with --frontend-poll.
+
+A file of its own: the reloader does not know what asks for reloads.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -89,7 +89,7 @@ async def _serve(
         return 0
     result, parts = loaded
     log_problems(result)
-    if result.summary is None:
+    if result.summary is None or parts is None:
         raise _StartError(result.exit_code, result.error)
     supervisor = Supervisor(
         settings, Generation(1, parts, result.summary), files, fork_server, former

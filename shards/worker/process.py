@@ -200,7 +200,7 @@ class _WorkerProcess:
         directives, sources = self._preparations.take(batch.generation, track_progress)
         self._shard.reload(batch.generation, directives, lookups=bool(sources))
         self._enrichment_tasks.use_sources(sources)
-        self._checkpointer.use_directives(directives.directives)
+        self._checkpointer.reload(directives.directives.keys())
         self._checkpointer.request()  # before it, the generations until now may be needed again
         self._report()
 

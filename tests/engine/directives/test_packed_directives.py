@@ -1,54 +1,42 @@
-"""Directives that are packed one by one."""
+"""Directives in MessagePack: each is read when it is asked for."""
 
-import pickle
-
-import msgspec
 import pytest
+from msgspec.structs import replace
 
-from engine.directives.directive import Directive, parse_directives
+from engine.directives import packed_directives
 from engine.directives.index import routing_keys_of
-from engine.directives.packed_directives import (
-    DirectivesPacker,
-    MessagePackList,
-    PackedDirectives,
-    encode_directive,
-)
-from tests.support.replaying import directive, rule
+from engine.directives.packed_directives import PackedDirectives
+from tests.support.directives import directive
+
+SOME = [directive(id=id_, name=f"directive {id_}") for id_ in (3, 1, 5, 2, 4)]
 
 
-def some_directives(number: int) -> list[Directive]:
-    """Directives with ids in falling order."""
-    documents = [
-        directive(id_, rule(1, id_), rule(2, id_, occurrence=3)) for id_ in range(number, 0, -1)
-    ]
-    data = msgspec.json.encode({"directives": documents})
-    return [parsed.directive for parsed in parse_directives(data) if parsed.directive]
+@pytest.fixture(params=[1, 2, 5, 1000])
+def packed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> PackedDirectives:
+    """Directives whose table has parts of several sizes."""
+    monkeypatch.setattr(packed_directives, "_PART_ENTRIES", request.param)
+    return PackedDirectives.pack(SOME)
 
 
-@pytest.mark.parametrize("number", [0, 1, 20])
-def test_directives_that_are_added_one_by_one_are_as_those_packed_together(number: int) -> None:
-    directives = some_directives(number)
-    assert len(directives) == number
-    packer = DirectivesPacker()
-    for each in directives:
-        packer.add(routing_keys_of(each), encode_directive(each))
-    packed = packer.packed()
-    assert packer.ids == [each.id for each in directives]
-    assert list(packed) == list(PackedDirectives.pack(directives)) == packer.ids
-    assert list(packed.values()) == directives
-    assert list(packed.routing_keys()) == [routing_keys_of(each) for each in directives]
+def test_they_are_there_by_id_in_their_order(packed: PackedDirectives) -> None:
+    assert list(packed.items()) == [(one.id, one) for one in SOME]
+    assert len(packed) == 5
+    assert 5 in packed
+    assert 6 not in packed
 
 
-@pytest.mark.parametrize("number", [0, 1, 15, 16, 70_000])
-def test_a_list_of_any_length_is_read_as_one(number: int) -> None:
-    items = MessagePackList()
-    for item in range(number):
-        items.append(item)
-    assert msgspec.msgpack.decode(items.encoded()) == list(range(number))
+def test_the_routing_keys_are_those_of_the_directives(packed: PackedDirectives) -> None:
+    assert list(packed.routing_keys()) == list(map(routing_keys_of, SOME))
+    assert packed[2] == SOME[3]
 
 
-def test_encoded_lists_are_plain_bytes() -> None:
-    items = MessagePackList()
-    items.append("a")
-    assert pickle.loads(pickle.dumps(items.encoded())) == items.encoded()
-    assert type(items.encoded()) is bytes
+def test_equal_directives_have_equal_documents(packed: PackedDirectives) -> None:
+    other = PackedDirectives.pack([SOME[1], replace(SOME[0], priority=1)])
+    assert packed.document(1) == other.document(1)
+    assert packed.document(3) != other.document(3)
+    assert packed.document(9) is None
+
+
+def test_there_may_be_none() -> None:
+    packed = PackedDirectives.pack([])
+    assert (list(packed), list(packed.routing_keys())) == ([], [])
