@@ -120,7 +120,8 @@ class ReloadingService(NatsService):
 
         def observe(
             publisher: PublisherProcess,
-        ) -> tuple[float, tuple[PublishReport, list[Reload]]]:
+        ) -> tuple[float, tuple[PublishReport, list[Reload], float]]:
+            used, machine, since = self._used(), machine_cpu_seconds(), time.monotonic()
             start = publisher.start()
             reloads = []
             for number, document in enumerate(documents):

@@ -39,7 +39,12 @@ class Outcome(Struct):
 
 
 class Replay:
-    """One correlator, which gets events and versions in turn. `removed`: backlogs closed so."""
+    """One correlator, which gets events and versions in turn.
+
+    `removed`: number of backlogs closed since their directive was gone. `whitelisted`: smallest and
+    largest possible number of events counted so; those that concern no directive are not, and how
+    long the router knows former definitions is its own affair.
+    """
 
     def __init__(self, version: Version, node: str) -> None:
         self._running = version.directive_set
@@ -48,7 +53,7 @@ class Replay:
         self._correlator = Correlator(directives, assets, options)
         self.outcomes: dict[int, Outcome] = defaultdict(Outcome)
         self.removed = 0
-        self.whitelisted = 0
+        self.whitelisted = 0, 0
 
     @property
     def open(self) -> int:
@@ -66,7 +71,8 @@ class Replay:
         """Correlate an event, unless it is whitelisted."""
         event = decode_event(sent.raw)
         if self._running.assets.address_info(event.src_ip).whitelisted:
-            self.whitelisted += 1
+            low, high = self.whitelisted
+            self.whitelisted = low + bool(event.category), high + 1
             return
         outputs = self._correlator.process_event(event, event.time)
         outcome = self.outcomes[sent.scenario]
@@ -186,7 +192,7 @@ class Judge:
         certain = [p for p, sent in enumerate(self._sent) if sent.scenario not in uncertain]
         replay = self._replay(certain, [self._ranges[p][0] for p in certain])
         self.verdict.scenarios, self.verdict.uncertain = len(events), len(uncertain)
-        removed, whitelisted = [(replay.removed,) * 2], [(replay.whitelisted,) * 2]
+        removed, whitelisted = [(replay.removed,) * 2], [replay.whitelisted]
         for scenario in events.keys() - uncertain:
             self._compare(scenario, events[scenario][-1], [replay.outcomes[scenario]])
         for scenario in uncertain:
@@ -194,7 +200,7 @@ class Judge:
             possible = [one.outcomes[scenario] for one in replays]
             self._compare(scenario, events[scenario][-1], possible)
             removed.append(_span(one.removed for one in replays))
-            whitelisted.append(_span(one.whitelisted for one in replays))
+            whitelisted.append(_span(n for one in replays for n in one.whitelisted))
         self.verdict.removed = _sum(removed)
         self.verdict.whitelisted = _sum(whitelisted)
         for scenario in self._written.keys() - events.keys():
