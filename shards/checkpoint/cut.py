@@ -96,8 +96,9 @@ class Cut:
         self._rows.extend(self._rows_of(key))
 
     def _rows_of(self, key: BacklogKey) -> Iterator[Row]:
-        yield from self._definitions.encode(key[0])
+        definition = list(self._definitions.encode(key[0]))  # both as they are at the first step
         yield from self._encoder.encode(key)
+        yield from definition
 
     async def encode(self) -> list[Row]:
         """All rows but that of the shard; other tasks run every few milliseconds meanwhile."""
