@@ -5,6 +5,7 @@ See test_serve_faults.py for the same with real processes.
 
 import asyncio
 import errno
+import gc
 import os
 import selectors
 import signal
@@ -305,7 +306,8 @@ def run_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
     yield run
     logger.remove(handler)
-    FakeChild.all.clear()  # which have descriptors of configurations
+    FakeChild.all.clear()
+    gc.unfreeze()  # a supervisor that serves freezes what it has: descriptors of configurations
 
 
 # Runs.
