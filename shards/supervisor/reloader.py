@@ -55,6 +55,7 @@ class Reloader:
         self._triggers: list[Trigger] = []
         self._waiting: list[asyncio.Future[ReloadOutcome]] = []
         self._is_stopping = False
+        self._last: ReloadOutcome | None = None
 
     def request(self, trigger: Trigger) -> None:
         """Reload soon; nobody waits for the outcome."""
@@ -92,12 +93,20 @@ class Reloader:
             number = len(self._waiting)
             outcome = await self._reload(triggers)
             self._note(outcome)
-            if outcome.result != "unchanged" or "frontend-poll" not in triggers:
+            if triggers != ["frontend-poll"] or self._is_news(outcome):
                 outcome.log()
+            self._last = outcome
             waiting, self._waiting = self._waiting[:number], self._waiting[number:]
             for future in waiting:
                 if not future.done():
                     future.set_result(outcome)
+
+    def _is_news(self, outcome: ReloadOutcome) -> bool:
+        """Whether a poll has found something that the one before has not."""
+        last = self._last
+        if outcome.result != "failed" or last is None:
+            return outcome.result != "unchanged"
+        return (outcome.error, outcome.problems) != (last.error, last.problems)
 
     async def _reload(self, triggers: list[Trigger]) -> ReloadOutcome:
         """One reload; the outcome has the first of the triggers."""
