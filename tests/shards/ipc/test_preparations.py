@@ -1,6 +1,7 @@
 """Configurations are loaded ahead, in a thread, one after the other, and taken when they begin."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -8,7 +9,6 @@ from typing import Any
 import pytest
 from multiprocess.connection import Connection, Pipe
 
-from shards.ipc import preparations
 from shards.ipc.control import ControlChannel
 from shards.ipc.fork_server import FAILED
 from shards.ipc.framing import decode_from_child
@@ -167,7 +167,7 @@ def test_one_that_cannot_be_loaded_ends_the_process(monkeypatch: pytest.MonkeyPa
     def end(code: int) -> Any:
         raise EndError(code)
 
-    monkeypatch.setattr(preparations.os, "_exit", end)
+    monkeypatch.setattr(os, "_exit", end)
 
     def load(*_: object) -> str:
         raise ValueError("a test")

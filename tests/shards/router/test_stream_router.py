@@ -263,9 +263,9 @@ def test_several_tables_are_used_one_after_the_other() -> None:
     for generation, after, plugin in ((2, 2, 77), (3, 2, 78), (4, 4, 77), (5, 4, 99), (6, 9, 1)):
         routed.stream.use_after(second_table(generation, plugin), BASE + after)
     routed.take(1, *[EVERYWHERE, ONLY_IN_2] * 3)
-    assert all(
-        lane.begun == [(2, 2), (3, 2), (4, 4), (5, 4)] for lane in routed.lanes
-    ), "none is left out: a worker may have to restore any of them"
+    assert all(lane.begun == [(2, 2), (3, 2), (4, 4), (5, 4)] for lane in routed.lanes), (
+        "none is left out: a worker may have to restore any of them"
+    )
     assert all([at for at, _ in lane.put_at] == [1, 5] for lane in routed.lanes)
 
 

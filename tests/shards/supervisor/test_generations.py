@@ -123,14 +123,17 @@ def test_without_checkpoints_only_the_present_one_is_kept() -> None:
 
 def test_there_are_too_many_until_checkpoints_are_newer() -> None:
     generations = make(*range(2, MAX_KEPT), first=generation([1], [2]))
-    assert not generations.are_too_many
+    found = [generations.are_too_many]
     switch(generations, MAX_KEPT)
-    assert generations.are_too_many
-    generations.take(0, report(MAX_KEPT, MAX_KEPT))
-    assert generations.are_too_many
-    generations.take(1, AlarmLines(b"", b""))
-    generations.take(1, report(MAX_KEPT, 2))
-    assert not generations.are_too_many
+    for worker, sent in (
+        (0, AlarmLines(b"", b"")),
+        (0, report(MAX_KEPT, MAX_KEPT)),
+        (1, report(MAX_KEPT, 1)),
+        (1, report(MAX_KEPT, 2)),
+    ):
+        generations.take(worker, sent)
+        found.append(generations.are_too_many)
+    assert found == [False, True, True, True, False]
 
 
 def test_what_was_loaded_again_and_is_the_same_may_have_other_files() -> None:
@@ -164,11 +167,11 @@ def test_former_definitions_in_use_are_known_once_all_workers_have_told_them() -
     generations.take(1, report(2))
     assert former_of(generations).directives is None
     generations.take(1, report(2, former=[2]))
-    assert former_of(generations).directives == {1, 2, 3}
+    assert former_of(generations).directives == frozenset({1, 2, 3})
     generations.take(0, report(2, former=[]))
-    assert former_of(generations).directives == {2}
+    assert former_of(generations).directives == frozenset({2})
     generations.take(1, report(2))
-    assert former_of(generations).directives == {2}, "without a reload there are no others"
+    assert former_of(generations).directives == frozenset({2}), "no reload, no others"
 
 
 def test_former_definitions_in_use_are_unknown_again_after_a_switch() -> None:
@@ -183,7 +186,7 @@ def test_former_definitions_in_use_are_unknown_again_after_a_switch() -> None:
     generations.take(1, report(3))  # it has, and what it told is of the one before
     assert former_of(generations).directives is None
     generations.take(1, report(3, former=[2]))
-    assert former_of(generations).directives == {2}
+    assert former_of(generations).directives == frozenset({2})
 
 
 def test_former_definitions_in_use_are_unknown_after_the_death_of_a_worker() -> None:

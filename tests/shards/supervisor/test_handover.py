@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 from shards.ipc.messages import Prepare, Prepared, Progress, Switch, Switched, ToChild
 from shards.supervisor.generations import Generation, Generations
@@ -42,8 +42,8 @@ class Service:
         await self.handover.switch_to(coming)
 
     def start_router(self) -> Child:
-        router: Any = Child()
-        self.handover.router_started(router)
+        router = Child()
+        self.handover.router_started(cast(Any, router))
         return router
 
     def end_worker(self, number: int) -> None:

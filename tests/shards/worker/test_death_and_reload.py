@@ -46,16 +46,16 @@ def rules_with(reliability: int, timeout: int) -> list[Json]:
     return changed
 
 
-VARIANTS: dict[int, list[Json]] = {
-    directive["id"]: [
+VARIANTS: list[list[Json]] = [
+    [
         directive,
         directive | {"rules": rules_with(3, 7)},
         directive | {"name": "other DST_IP", "priority": 4},
         directive | {"rules": rules_with(9, 2), "all_rules_always_active": True},
     ]
     for directive in DIRECTIVES
-}
-"""Each directive as it may be; its id has the same place in all of them."""
+]
+"""Each directive as it may be."""
 
 Config = tuple[tuple[int | None, ...], int]
 """The variant of each directive, None without it, and the value of the asset."""
@@ -67,8 +67,8 @@ def configured(config: Config) -> DirectiveSet:
     """What the shard gets of a configuration."""
     chosen, value = config
     items = [
-        VARIANTS[id_][number]
-        for id_, number in zip(VARIANTS, chosen, strict=True)
+        variants[number]
+        for variants, number in zip(VARIANTS, chosen, strict=True)
         if number is not None
     ]
     document = msgspec.json.encode({"directives": items})

@@ -1,5 +1,6 @@
 """With which configuration a worker begins, and what it makes of one."""
 
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,6 @@ from typing import Any
 import pytest
 
 from engine.directives.asset_document import parse_assets
-from shards.checkpoint import readable
 from shards.checkpoint.database_file import prepare_database
 from shards.checkpoint.paths import checkpoint_path
 from shards.checkpoint.store import CheckpointStore
@@ -77,7 +77,7 @@ def test_with_a_stream_it_waits_until_the_checkpoint_can_be_read(
         path.rmdir()
         away.rename(path)
 
-    monkeypatch.setattr(readable.time, "sleep", wait)
+    monkeypatch.setattr(time, "sleep", wait)
     assert first(settings) == 5
     assert len(waits) == 1
 
