@@ -153,7 +153,9 @@ class _Downloader:
         to = parse_server_url(self._settings.frontend)
         with HttpClient(to, _NEVER) as client:
             names = self._names(client, to)
-            files = ((name, self._file(client, to, name)) for name in names)
+            files = (
+                (name, self._file(client, to, name, is_start=request.is_start)) for name in names
+            )
             is_new = self._downloaded.replace(files, to.shown, check)
         level = "INFO" if is_new or request.is_start else "DEBUG"
         logger.bind(files=len(names), source=to.shown).log(level, "configuration downloaded")
@@ -195,12 +197,12 @@ class _Downloader:
         self._logged[about] = text
         return known != text
 
-    def _file(self, client: HttpClient, to: ServerUrl, name: str) -> bytes:
+    def _file(self, client: HttpClient, to: ServerUrl, name: str, *, is_start: bool) -> bytes:
         path = _LIST + name
         body = client.get(path, self._limits.file_bytes, self._seconds(self._limits.file_seconds))
         key = LIST_KEYS[name.partition("_")[0]]
         findings = [finding for finding in parse_list(body, key)[1] if not finding.warning]
-        if findings:
+        if findings and is_start:  # a reload reports it as any fault of a file
             what = key if findings[0].path else "the document"
             reason = f'is not like {{"{key}": [...]}}: {what} {findings[0].message}'
             raise HttpClientError(to.shown + path, reason, body)

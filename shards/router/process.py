@@ -192,6 +192,7 @@ class _RouterProcess:
             self._router.use(table)
             return
         after = self._stream_router.newest_position
+        self._report_surely()  # the next router must not count by this table what is before
         self._control.send(Switched(table.generation, after))
         self._stream_router.use_after(table, after)
 

@@ -80,10 +80,14 @@ class Reloader:
             try:
                 yield
             finally:
-                self._is_stopping = True
                 task.cancel()
-        for waiting in self._waiting:
-            waiting.set_result(self._outcome("POST /reload", time.monotonic(), error=_STOPPING))
+
+    def close(self) -> None:
+        """Answer all who wait that the service is stopping."""
+        self._is_stopping = True
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            future.set_result(self._outcome("POST /reload", time.monotonic(), error=_STOPPING))
 
     async def _run(self) -> None:
         while True:

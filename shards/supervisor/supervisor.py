@@ -165,6 +165,7 @@ class Supervisor:
             publishing = None if signals is None else group.create_task(signals.run())
             async with self._ops_server():
                 await self._serve_until_shutdown()
+                self.reloader.close()
                 await self._drain(router, workers)
             if publishing is not None:
                 publishing.cancel()

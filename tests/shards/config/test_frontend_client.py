@@ -276,13 +276,25 @@ WITHOUT = [
 
 
 @pytest.mark.parametrize("body", WITHOUT)
-def test_a_file_without_its_list_is_broken(body: bytes, frontend: Frontend, folder: Path) -> None:
+def test_at_a_start_a_file_without_its_list_is_broken(
+    body: bytes, frontend: Frontend, folder: Path
+) -> None:
+    fetch(frontend, folder)
     keys = {A: "assets", D: "directives", "intel_a.json": "intel_sources"}
     for name, key in keys.items():
         frontend.replies = {LIST + name: Reply(body=body), LIST: Reply(body=list_of(A, D, name))}
-        text = failure(frontend, folder)
-        assert text.startswith(f'{frontend.url}{LIST}{name} is not like {{"{key}": [...]}}: ')
+        text = fetch(frontend, folder, wait=0).trouble
+        assert f'{frontend.url}{LIST}{name} is not like {{"{key}": [...]}}: ' in text
         assert not body or f"it begins with: {body[:9].decode()}" in text
+
+
+def test_at_a_reload_it_is_a_fault_of_the_file(frontend: Frontend, folder: Path) -> None:
+    fetch(frontend, folder)
+    frontend.replies = {LIST + D: Reply(body=b"{")}
+    with pytest.raises(FaultyConfigError) as raised:
+        fetch_again(frontend, folder)
+    (problem,) = raised.value.problems.listed
+    assert (Path(problem.file).name, problem.line, problem.finding.code) == (D, 1, "bad-json")
 
 
 def test_what_is_too_long_or_too_slow_is_broken(frontend: Frontend, folder: Path) -> None:

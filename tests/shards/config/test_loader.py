@@ -14,7 +14,14 @@ from msgspec.structs import replace
 
 from engine.directives.index import DirectiveRoutingKeys, routing_keys_of
 from shards.config.config_folder import load_config
-from shards.config.generation import ConfigChanges, ConfigParts, LoadRequest, LoadResult
+from shards.config.generation import (
+    ConfigChanges,
+    ConfigParts,
+    FormerDefinitions,
+    LoadRequest,
+    LoadResult,
+    RunningConfig,
+)
 from shards.config.loader import LOADER_TARGET
 from shards.ipc.child import ChildProcess
 from shards.ipc.forked_process import ForkServer
@@ -86,14 +93,18 @@ def load(
     server: ForkServer,
     settings: Settings,
     request: LoadRequest = FROM_FOLDER,
-    running: SharedValue | None = None,
+    running: ConfigParts | None = None,
     on_start: Callable[[ChildProcess], None] = lambda _: None,
 ) -> Loaded:
     """Run a loader to its end."""
 
     async def run() -> Loaded:
         parts, messages = ConfigParts.create(settings.workers), list[FromChild]()
-        child = ChildProcess(server, "loader", LOADER_TARGET, settings, request, running, parts)
+        before = None
+        if running is not None:
+            former = SharedValue.of(FormerDefinitions())
+            before = RunningConfig(running.result, running.router, former)
+        child = ChildProcess(server, "loader", LOADER_TARGET, settings, request, before, parts)
         watching = asyncio.to_thread(on_start, child)
         async with asyncio.timeout(SECONDS):
             code, _ = await asyncio.gather(child.handle_until_exit(messages.append), watching)
@@ -155,7 +166,7 @@ def test_as_many_workers_as_there_may_be_get_their_parts(
     server: ForkServer, tmp_path: Path
 ) -> None:
     settings = replace(settings_of(config_of(tmp_path, *IDS)), workers=MAX_WORKERS)
-    running = load(server, settings).parts.result
+    running = load(server, settings).parts
     loaded = load(server, settings, running=running)
     assert loaded.result.changes.unchanged == len(IDS)
     assert sum(len(part.load().directives) for part in loaded.parts.workers) == len(IDS)
@@ -195,7 +206,7 @@ def test_at_the_start_all_is_new(server: ForkServer, tmp_path: Path) -> None:
 
 def test_the_changes_since_the_running_configuration(server: ForkServer, tmp_path: Path) -> None:
     settings = settings_of(config_of(tmp_path, *range(1, 7)))
-    running = load(server, settings).parts.result
+    running = load(server, settings).parts
     document = [counting_directive(id_) for id_ in (7, 1, 2, 5, 8)]  # another order is no change
     document[1]["name"] = "another"
     document[3]["rules"][1]["reliability"] = 3
@@ -214,7 +225,7 @@ def test_another_layout_of_the_files_is_no_change(server: ForkServer, tmp_path: 
     first = load(server, settings)
     path = settings.config_dir / "directives_a.json"
     path.write_text(json.dumps(json.loads(path.read_text()), indent=4, sort_keys=True))
-    again = load(server, settings, running=first.parts.result).result
+    again = load(server, settings, running=first.parts).result
     assert not again.changes.any
     assert again.changes.unchanged == 2
     assert again.summary is not None
@@ -290,7 +301,7 @@ def test_a_start_downloads_reads_each_file_once_and_names_it_where_it_is(
     assert sum(len(part.load().directives) for part in loaded.parts.workers) == len(IDS)
     texts = [problem["text"] for problem in loaded.result.problems]
     assert sorted(texts) == sorted(map(str, problems.listed))
-    again = load(server, settings, RELOAD, loaded.parts.result).result
+    again = load(server, settings, RELOAD, loaded.parts).result
     assert not again.changes.any
     assert again.summary == summary
 
@@ -328,7 +339,7 @@ def test_a_reload_that_finds_faults_or_no_frontend_leaves_the_files(
     server: ForkServer, frontend: Frontend, tmp_path: Path
 ) -> None:
     settings = settings_of(tmp_path, frontend)
-    running = load(server, settings, START).parts.result
+    running = load(server, settings, START).parts
     before = identity(tmp_path)
     frontend.put(D, {"directives": [counting_directive(1) | {"priority": 9}]})
     failure = load(server, settings, RELOAD, running).failure
@@ -360,7 +371,7 @@ def test_a_loader_that_is_killed_in_the_middle_of_a_download_harms_nothing(
     drip: dict[str, Any], path: str, server: ForkServer, frontend: Frontend, tmp_path: Path
 ) -> None:
     settings = settings_of(tmp_path, frontend)
-    running = load(server, settings, START).parts.result
+    running = load(server, settings, START).parts
     before = identity(tmp_path)
     frontend.put(D, {"directives": [counting_directive(1)]})
     frontend.replies[path] = [frontend.reply_to(path)._replace(**drip)]
@@ -381,7 +392,7 @@ def test_what_a_killed_loader_has_half_installed_is_finished_before_the_files_ar
     server: ForkServer, frontend: Frontend, tmp_path: Path
 ) -> None:
     settings = settings_of(tmp_path, frontend, mode="cluster-backend")
-    running = load(server, settings, START).parts.result
+    running = load(server, settings, START).parts
     (arrived := tmp_path / ".arrived").mkdir()
     (tmp_path / ".downloaded.json").rename(arrived / ".downloaded.json")
     document = {"directives": [counting_directive(1)]}
