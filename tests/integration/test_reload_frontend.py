@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.support.serving import directives_of
 
 FIRST, SECOND = directives_of(0, 2)
 LIST, FILE = "/config/", f"/config/directives_{NODE}_a.json"
+GOES_ON = "the configuration is not reloaded"
 SLOW = Reply(body=b'{"files": []}'.ljust(600), drip=0.1)
 """A list that takes a minute."""
 
@@ -57,6 +59,12 @@ def downloaded(folder: Path) -> bytes:
 def directives(*numbers: int) -> bytes:
     """The document with this variant of the directive."""
     return documents([variant(FIRST, number) for number in numbers])["directives_a.json"]
+
+
+def faulty(*numbers: int) -> bytes:
+    """The same, without a second stage, and with different problems for different numbers."""
+    at = b"%d" % (6 + sum(numbers))
+    return directives(*numbers).replace(b'"stage": 2', b'"stage": ' + at)
 
 
 def test_a_change_of_the_frontend_is_loaded_by_a_request(
@@ -111,7 +119,7 @@ def test_a_faulty_set_changes_nothing_and_is_set_aside(
 ) -> None:
     good = downloaded(tmp_path)
     frontend = frontend_of(backend)
-    frontend.files[Path(FILE).name] = directives(1).replace(b'"stage": 2', b'"stage": 7')
+    frontend.files[Path(FILE).name] = faulty(1)
     answer = backend.ops.reload()
     assert (answer.status, answer.result, answer.generation) == (422, "failed", 1)
     assert downloaded(tmp_path) == good
@@ -129,12 +137,16 @@ def test_a_faulty_set_changes_nothing_and_is_set_aside(
 
 def test_a_faulty_set_is_found_by_polling_and_said_once(polling: ReloadableService) -> None:
     frontend = frontend_of(polling)
-    frontend.files[Path(FILE).name] = directives(1)[:-20]
-    polling.service.wait_for_log("the configuration is not reloaded")
+    frontend.files[Path(FILE).name] = faulty(1)
+    polling.service.wait_for_log(GOES_ON)
     frontend.wait_for(LIST, frontend.times(LIST) + 4, 20)
-    assert len(polling.service.logged("the configuration is not reloaded")) == 1
+    assert len(polling.service.logged(GOES_ON)) == 1
+    frontend.files[Path(FILE).name] = faulty(2)
+    polling.service.wait_for_log(GOES_ON, 2)
     frontend.files[Path(FILE).name] = directives(1)
     polling.ops.wait_for_generation(2)
+    frontend.files[Path(FILE).name] = faulty(2)
+    polling.service.wait_for_log(GOES_ON, 3)
 
 
 def test_a_frontend_that_is_away_changes_nothing(backend: ReloadableService) -> None:
@@ -157,10 +169,12 @@ def test_the_loader_is_killed_and_the_next_reload_works(
         backend.put_directives(variant(FIRST, number))
         if reply is not None:
             frontend.replies[LIST] = reply
+        asked = frontend.times(LIST)
         loader, request = backend.begin_reload()
         if reply is not None:
-            frontend.wait_for(LIST, frontend.times(LIST) + 1)
-        os.kill(loader, signal.SIGKILL)
+            frontend.wait_for(LIST, asked + 1)
+        with suppress(ProcessLookupError):  # it has ended
+            os.kill(loader, signal.SIGKILL)
         answer = request.answer()
         frontend.replies.clear()
         assert answer.status in ((503,) if reply else (200, 503))

@@ -163,6 +163,7 @@ class ReloadableService:
         self.frontend = self._stack.enter_context(Frontend())
         self._options += ["--mode=cluster-backend", f"--node={NODE}"]
         self._options += [f"--frontend={self.frontend.url}", f"--msq={self.nats.url}"]
+        self._options += ["--frontend-wait=2"]
         if self.source == "stream":
             self._options += [f"--stream={STREAM}", "--stream-create"]
 
