@@ -226,12 +226,8 @@ class ReloadableService:
 
     def begin_reload(self) -> tuple[int, SimultaneousReload]:
         """Ask for a reload; returns the process id of its loader, and the request."""
-        known = self.service.pids()
         request = SimultaneousReload(self.ops)
-        new = wait_until(
-            lambda: [pid for pid in self.service.pids() if pid not in known], "a loader"
-        )
-        return new[0], request
+        return wait_until(self.service.loaders, "a loader")[0], request
 
     # Deaths.
 

@@ -345,6 +345,10 @@ class Service:
         kinds = b"worker-", b"router"
         return [pid for pid in self.pids() if _proc(pid, "comm").startswith(kinds)]
 
+    def loaders(self) -> list[int]:
+        """Its living processes that load a configuration."""
+        return [pid for pid in self.pids() if _proc(pid, "comm").startswith(b"config-loader")]
+
     def wait_for_children(self, number: int, gone: int) -> int:
         """Wait until `number` children live and the process `gone` does not; returns the newest."""
 
