@@ -148,9 +148,7 @@ def _detail(
     stages = list(_stages(summary, rules))
     return {
         "alarm": summary,
-        "directive_name": {row[0]: row[1] for row in DIRECTIVES}.get(
-            summary["directive"], ""
-        ),
+        "directive_name": {row[0]: row[1] for row in DIRECTIVES}.get(summary["directive"], ""),
         "stages": stages,
         "addresses": [
             {

@@ -51,10 +51,16 @@ class MockConsole:
         self.beat = 0
         self.flow_changes: Document = {}
         """Replace keys of the flow document."""
+        self.config_changes: Document = {}
+        """Likewise of the configuration."""
+        self.event_changes: Document = {}
+        """Likewise of each event of an alarm."""
         self.incidents: list[Document] = []
         self.reload_outcome = "applied"
         self.down = False
         """Whether every request fails, as if the service were gone."""
+        self.stop = asyncio.Event()
+        """Set once it is to end."""
         self.requests: Counter[str] = Counter()
         self.explanation: Document = {"verdicts": [], "directives": []}
 
@@ -155,6 +161,7 @@ class MockConsole:
 
     async def alarm_list(self, request: web.Request) -> web.Response:
         query = request.query
+        sequence = self.sequence  # before the rows: a change meanwhile is asked for again
         found = self._filtered(query)
         classes = Counter(one["alarm"]["risk_class"] for one in self._filtered(query, "risk"))
         total = len(found)
@@ -171,7 +178,7 @@ class MockConsole:
                 "total": min(total, 10_000),
                 "total_capped": total > 10_000,
                 "risks": {name: classes[name] for name in console_data.RISK_CLASSES},
-                "sequence": self.sequence,
+                "sequence": sequence,
                 "history_since": self.started - 86_400,
             }
         )
@@ -222,7 +229,7 @@ class MockConsole:
             return _json({"error": "the history has no such alarm"}, 404)
         stage = request.query.get("stage")
         events = [
-            one
+            one | self.event_changes
             for one in console_data.make_events(detail)
             if not stage or one["stage"] == int(stage)
         ]
@@ -356,7 +363,7 @@ class MockConsole:
         return _json(document)
 
     async def config(self, _: web.Request) -> web.Response:
-        return _json(console_data.make_config(self.started))
+        return _json(console_data.make_config(self.started) | self.config_changes)
 
     async def reload(self, _: web.Request) -> web.Response:
         if not self.token:
@@ -389,7 +396,7 @@ class MockConsole:
 
     async def _send_events(self, response: web.StreamResponse) -> None:
         seen, incidents, turn = 0, len(self.incidents), 0
-        while not self.down:
+        while not self.down and not self.stop.is_set():
             if self.sequence != seen:
                 seen = self.sequence
                 await _send(response, "alarms", {"sequence": seen})
@@ -399,7 +406,8 @@ class MockConsole:
             if turn % 4 == 0:
                 await _send(response, "flow", self._flow())
             turn += 1
-            await asyncio.sleep(0.25)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.stop.wait(), 0.25)
 
 
 def _matches(alarm: Document, query: Any, without: str = "") -> bool:
@@ -463,7 +471,7 @@ async def _send(response: web.StreamResponse, kind: str, document: Document) -> 
 async def _serving(mock: MockConsole, port: int) -> AsyncIterator[str]:
     app = web.Application(middlewares=[mock.guard])
     app.add_routes(mock.routes())
-    runner = web.AppRunner(app, shutdown_timeout=0.1, handle_signals=False)
+    runner = web.AppRunner(app, shutdown_timeout=2, handle_signals=False)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
@@ -479,7 +487,8 @@ def _address(runner: web.AppRunner) -> str:
 @contextmanager
 def run_mock(mock: MockConsole, port: int = 0) -> Iterator[str]:
     """Serve in a thread while the context is active; its address."""
-    started, stop = threading.Event(), asyncio.Event()
+    started = threading.Event()
+    mock.stop = asyncio.Event()
     loop = asyncio.new_event_loop()
     urls: list[str] = []
 
@@ -487,7 +496,7 @@ def run_mock(mock: MockConsole, port: int = 0) -> Iterator[str]:
         async with _serving(mock, port) as url:
             urls.append(url)
             started.set()
-            await stop.wait()
+            await mock.stop.wait()
 
     def run() -> None:
         try:
@@ -501,5 +510,5 @@ def run_mock(mock: MockConsole, port: int = 0) -> Iterator[str]:
     try:
         yield urls[0]
     finally:
-        loop.call_soon_threadsafe(stop.set)
+        loop.call_soon_threadsafe(mock.stop.set)
         thread.join()

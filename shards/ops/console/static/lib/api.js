@@ -47,9 +47,10 @@ const RETRY_SECONDS = [1, 2, 4, 8];
 
 /**
  * @template T
- * @typedef {{data: T | null, error: ApiError | null, loading: boolean, reload: () => void,
+ * @typedef {{data: T | null, error: ApiError | null, loading: boolean, former: boolean, reload: () => void,
  *   change: (update: (data: T) => T) => void}} Resource
- *   `data` of the last answer stays while the next one is awaited; `change` replaces it.
+ *   `data` of the last answer stays while the next one is awaited, and `former` says that it is one
+ *   of another request; `change` replaces it.
  */
 
 /**
@@ -100,5 +101,6 @@ export function useResource(path, params = {}, { every = 0, keep = true, again =
   );
   const data = path !== null && (keep || state.key === key) ? state.data : null;
   const error = state.key === key ? state.error : null;
-  return { data, error, loading: path !== null && state.loading, reload, change };
+  const former = data !== null && state.key !== key;
+  return { data, error, loading: path !== null && state.loading, former, reload, change };
 }

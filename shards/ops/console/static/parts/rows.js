@@ -14,14 +14,15 @@ import { focusSearch } from "./controls.js";
  * A table; each row is a link to its detail.
  * @param {{columns: Column[], rows: any[], keyOf: (row: any) => string, linkOf: (row: any) => string,
  *   current?: string, classOf?: (row: any) => string, kind: string, label: string,
- *   sorting?: {sort: string, reverse: boolean, linkTo: (sort: string, reverse: boolean) => string}}} props
+ *   sorting?: {sort: string, reverse: boolean, linkTo: (sort: string, reverse: boolean) => string},
+ *   former?: boolean}} props `former`: these are not yet the rows that were asked for
  */
-export function Rows({ columns, rows, keyOf, linkOf, current = "", classOf, kind, label, sorting }) {
+export function Rows({ columns, rows, keyOf, linkOf, current = "", classOf, kind, label, sorting, former = false }) {
   const open = (event, row) => {
     if (event.target.closest("a, button") || getSelection()?.toString()) return;
     go(linkOf(row));
   };
-  return html`<table class="rows ${kind}" role="table" aria-label=${label}>
+  return html`<table class="rows ${kind}" role="table" aria-label=${label} aria-busy=${former}>
     <thead role="rowgroup"><tr role="row">${columns.map((column) =>
       html`<${Head} column=${column} sorting=${sorting} />`)}</tr></thead>
     <tbody role="rowgroup">${rows.map((row) => html`

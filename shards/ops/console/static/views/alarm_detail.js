@@ -93,7 +93,7 @@ function Addresses({ data, params }) {
     <div class="table-box" tabindex="0" role="region" aria-label="Addresses"><table class="plain">
     <thead><tr><th>Address</th><th>Name</th><th>Side</th><th>Networks</th><th class="right">Value</th><th>Hits</th></tr></thead>
     <tbody>${data.addresses.slice(0, 100).map((one) => html`<tr>
-      <td class="mono"><a href=${link("alarms", "", { address: one.ip })} title="Alarms with this address"><${Text} value=${one.ip} /></a></td>
+      <td class="mono ip"><a href=${link("alarms", "", { address: one.ip })} title="Alarms with this address"><${Text} value=${one.ip} /></a></td>
       <td><${Text} value=${one.name} /></td>
       <td>${one.source && one.destination ? "both" : one.source ? "source" : "destination"}</td>
       <td class="mono">${one.networks.join(", ")}</td>

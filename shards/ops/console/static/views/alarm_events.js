@@ -50,9 +50,9 @@ function EventTable({ events, alarm, template }) {
     <tbody>${events.map((event) => html`<tr key=${event.number}>
       <td class="right num">${event.stage}</td>
       <td><${Time} at=${event.timestamp ?? event.written_time} form="clock" /></td>
-      <td class="mono">${event.src_ip && html`<${Text} value=${event.src_ip} />`}</td>
-      <td class="mono">${event.dst_ip && html`<${Text} value=${event.dst_ip} />`}</td>
-      <td><${EventName} event=${event} alarm=${alarm} template=${template} /></td></tr>`)}</tbody></table></div>`;
+      <td class="mono ip">${event.src_ip && html`<${Text} value=${event.src_ip} />`}</td>
+      <td class="mono ip">${event.dst_ip && html`<${Text} value=${event.dst_ip} />`}</td>
+      <td class="event"><${EventName} event=${event} alarm=${alarm} template=${template} /></td></tr>`)}</tbody></table></div>`;
 }
 
 function EventName({ event, alarm, template }) {

@@ -61,7 +61,8 @@ function AlarmList({ params, current }) {
         ↑ ${list.waiting >= LIMIT ? `${LIMIT} or more` : counted(list.waiting, "new or changed alarm")}</button>`}
       ${data && html`<${Failure} error=${error} />`}
       ${!data ? html`<${Waiting} resource=${list.resource} />`
-        : data.alarms.length ? html`<${AlarmRows} alarms=${data.alarms} fresh=${list.fresh} params=${params} current=${current} />`
+        : data.alarms.length ? html`<${AlarmRows} alarms=${data.alarms} fresh=${list.fresh} params=${params}
+            current=${current} former=${list.resource.former} />`
           : html`<${NoAlarms} params=${params} data=${data} />`}
       ${data && html`<${Pager} first=${params.before && link("alarms", "", { ...params, before: "" })}
         next=${data.next && link("alarms", "", { ...params, before: data.next })} />`}
@@ -107,9 +108,9 @@ function Hits({ alarm }) {
 }
 
 /** The alarms as rows. */
-export function AlarmRows({ alarms, fresh = new Set(), params = {}, current = "" }) {
+export function AlarmRows({ alarms, fresh = new Set(), params = {}, current = "", former = false }) {
   const rows = alarms.map((alarm) => ({ alarm, href: link("alarms", alarm.id, params) }));
-  return html`<${Rows} kind="alarms" label="Alarms" columns=${columns} rows=${rows} current=${current}
+  return html`<${Rows} kind="alarms" label="Alarms" columns=${columns} rows=${rows} current=${current} former=${former}
     keyOf=${(row) => row.alarm.id} linkOf=${(row) => row.href}
     classOf=${(row) => `edge-${row.alarm.risk_class.toLowerCase()} ${fresh.has(row.alarm.id) ? "fresh" : ""}`} />`;
 }

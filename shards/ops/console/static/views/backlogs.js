@@ -41,7 +41,7 @@ export function BacklogsView({ place }) {
         ${!data ? html`<${Waiting} resource=${resource} />`
           : data.backlogs.length ? html`<${Rows} kind="backlogs" label="Open backlogs" columns=${columns} 
               rows=${data.backlogs.map((row) => ({ ...row, href: link("backlogs", row.id, params) }))}
-              keyOf=${(row) => row.id} linkOf=${(row) => row.href} current=${id} sorting=${sorting} />`
+              keyOf=${(row) => row.id} linkOf=${(row) => row.href} current=${id} sorting=${sorting} former=${resource.former} />`
             : html`<${NoBacklogs} params=${params} data=${data} />`}
         ${data && html`<${Pager} first=${after && link("backlogs", "", { ...params, after: "" })}
           next=${data.next && link("backlogs", "", { ...params, after: data.next })} />`}

@@ -46,7 +46,7 @@ function DirectiveList({ params, current }) {
       <div class="list-head"><span class="muted">${data ? counted(data.total, "directive") : ""}</span></div>
       ${data && html`<${Failure} error=${error} />`}
       ${!data ? html`<${Waiting} resource=${resource} />`
-        : rows.length ? html`<${Rows} kind="directives" label="Directives" rows=${rows} sorting=${sorting} current=${current}
+        : rows.length ? html`<${Rows} kind="directives" label="Directives" rows=${rows} sorting=${sorting} former=${resource.former} current=${current}
             columns=${columns.filter((column) => column.name !== "matches" || hasMatches)}
             keyOf=${(row) => String(row.id)} linkOf=${(row) => row.href} />`
           : html`<${Empty} title="No directive is like that">${NO_REASON[kind] ?? ""} <a href=${link("directives")}>Show all</a></${Empty}>`}

@@ -33,7 +33,7 @@ export function useLiveAlarms(filter, before, limit, hold) {
 
   useEffect(() => {
     const known = Math.max(data?.sequence ?? 0, held?.sequence ?? 0);
-    if (!data || before || resource.loading || busy.current || sequence <= known) return;
+    if (!data || before || resource.former || resource.loading || busy.current || sequence <= known) return;
     busy.current = true;
     // An alarm may no longer match by its state or risk: then only the whole page tells.
     const whole = Boolean(filter.state || filter.risk);
@@ -43,7 +43,7 @@ export function useLiveAlarms(filter, before, limit, hold) {
         busy.current = false;
         setTurn((n) => n + 1);
       });
-  }, [sequence, key, resource.loading, turn]);
+  }, [sequence, key, resource.former, resource.loading, turn]);
 
   const changed = held && data ? held.alarms.filter((alarm) => alarm.sequence > data.sequence) : [];
 
