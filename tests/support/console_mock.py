@@ -346,13 +346,14 @@ class MockConsole:
             )
         return _json(self.explanation)
 
-    def _flow(self) -> Document:
+    def make_flow(self) -> Document:
+        """The next sample of the flow."""
         self.beat += 1
         flow = console_data.make_flow(time.time(), self.beat) | {"sequence": self.sequence}
         return flow | self.flow_changes
 
     async def flow(self, _: web.Request) -> web.Response:
-        return _json(self._flow())
+        return _json(self.make_flow())
 
     async def flow_history(self, request: web.Request) -> web.Response:
         until = float(request.query.get("until", time.time()))
@@ -404,7 +405,7 @@ class MockConsole:
                 await _send(response, "incident", incident)
             incidents = len(self.incidents)
             if turn % 4 == 0:
-                await _send(response, "flow", self._flow())
+                await _send(response, "flow", self.make_flow())
             turn += 1
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.stop.wait(), 0.25)
