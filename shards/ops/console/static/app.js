@@ -75,6 +75,7 @@ function Frame({ session, showHelp }) {
     </header>
     <${Trouble} />
     <main id="content" tabindex="-1" class="view view-${place.view}">
+      <h1 class="unseen">${TITLES[place.view]}</h1>
       <${View} key=${place.view} place=${place} session=${session.data} />
     </main>`;
 }
@@ -106,7 +107,7 @@ function Trouble() {
   }
   const troubles = [...(flow?.missing ?? []), ...(flow?.stuck ?? [])];
   if (!troubles.length) return null;
-  return html`<div class="banner bad" role="status">Not ready: ${troubles.slice(0, 3).join("; ")}.
+  return html`<div class="banner bad" role="status">Not ready: ${troubles.slice(0, 3).join("; ")}.${" "}
     <a href=${link("flow")}>Look at the flow</a></div>`;
 }
 

@@ -79,7 +79,7 @@ def test_texts_that_would_run_are_shown_as_they_are_in_every_view(visit: Visit) 
     check_nothing_ran(page)
     for detail in mock.alarms:
         watched.go(f"#/alarms/{detail['alarm']['id']}")
-        expect(page.locator(".alarm-head h1")).to_have_text(detail["alarm"]["title"])
+        expect(page.locator(".alarm-head .title")).to_have_text(detail["alarm"]["title"])
         page.locator("details.raw summary").last.click()
         check_nothing_ran(page)
     for place, sign in (
@@ -114,7 +114,7 @@ def test_a_title_of_64_kb_is_cut_and_can_be_read_whole(visit: Visit) -> None:
     more = page.get_by_role("button", name="more characters")
     while more.count():
         more.first.click()
-    expect(page.locator(".alarm-head h1")).to_have_text(hostile_texts.LONG)
+    expect(page.locator(".alarm-head .title")).to_have_text(hostile_texts.LONG)
     assert page.evaluate("document.documentElement.scrollWidth") == 375
 
 

@@ -20,7 +20,7 @@ export function Help({ session, onClose }) {
     <dl class="keys">${SHORTCUTS.map(([keys, what]) => html`<dt>${keys}</dt><dd>${what}</dd>`)}</dl>
     <label class="check"><input type="checkbox" checked=${on} onChange=${turn} /> Shortcuts of single keys</label>
     <h3>Signs</h3>
-    <p><${Risk} name="High" /> <${Risk} name="Medium" /> <${Risk} name="Low" /> are the classes of
+    <p><${Risk} name="High" /> <${Risk} name="Medium" /> <${Risk} name="Low" /> are the classes of${" "}
       <code>--med-risk-min</code> and <code>--med-risk-max</code>.</p>
     <p><span class="sign">U+202E</span> stands for a character in a text of an event that cannot be seen.</p>
     <p>Times are in your time zone (${ZONE}); hold the pointer over one for UTC.</p>

@@ -33,7 +33,7 @@ export function AlarmDetail({ id, params, session }) {
       <header class="alarm-head">
         <p><${Risk} risk=${alarm.risk} name=${alarm.risk_class} /> <${State} state=${alarm.state} />
           <span class="mono muted">${alarm.id}</span></p>
-        <h1><${Text} value=${alarm.title} most=${500} expand=${true} /></h1>
+        <h2 class="title"><${Text} value=${alarm.title} most=${500} expand=${true} /></h2>
       </header>
       <${Facts} data=${data} />
       <${Stages} stages=${data.stages} />

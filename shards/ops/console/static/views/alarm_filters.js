@@ -62,6 +62,7 @@ export function AlarmFilters({ params, risks }) {
   </form>`;
 }
 
+/** @param {Record<string, string>} params */
 function ranges({ since, until }) {
   const fixed = [["", "all"], ["15m", "15 minutes"], ["1h", "1 hour"], ["6h", "6 hours"], ["24h", "24 hours"]];
   if (!since) return fixed;

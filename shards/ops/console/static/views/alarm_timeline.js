@@ -61,8 +61,7 @@ const round = (time) => Math.floor(time / 60) * 60;
 
 function axisTime(data, share) {
   const at = data.since + share * PARTS * data.step;
-  if (PARTS * data.step > 90_000) return nearTime(at);
-  return shortClock(at);
+  return nearTime(at).replace(/^\d+:.*/, shortClock(at));
 }
 
 function describe(data) {

@@ -113,7 +113,7 @@ function BacklogDetail({ backlog, params }) {
       <span class="back">‹ Backlogs</span><span class="cross" aria-hidden="true">✕</span></a></div>
     <div class="scroll"><header class="alarm-head">
       <p><${RiskSoFar} backlog=${backlog} /> <span class="mono muted">${backlog.id}</span></p>
-      <h1><${Text} value=${backlog.title} most=${500} expand=${true} /></h1></header>
+      <h2 class="title"><${Text} value=${backlog.title} most=${500} expand=${true} /></h2></header>
     <dl class="facts">
       <dt>Directive</dt><dd><a href=${link("directives", String(backlog.directive))}>${backlog.directive}</a>, at worker-${backlog.worker}</dd>
       <dt>Sources</dt><dd><${Side} addresses=${backlog.src} total=${backlog.src_count} /></dd>

@@ -67,9 +67,9 @@ const columns = [
     name: "title",
     title: "Directive",
     sort: "name",
-    cell: (row) => html`<a class="row" href=${row.href} title=${tip(row.name)}><${Text} value=${row.name} /></a>
-      ${row.noisy && html` <span class="tag warn" title="It makes a fifth of all alarms of the day">noisy</span>`}
-      ${row.last_fired == null && html` <span class="tag" title="No alarm in the history of the console">never fired</span>`}`,
+    cell: (row) => html`<div class="tagged"><a class="row" href=${row.href} title=${tip(row.name)}><${Text} value=${row.name} /></a>
+      ${row.noisy && html`<span class="tag warn" title="It makes a fifth of all alarms of the day">noisy</span>`}
+      ${row.last_fired == null && html`<span class="tag" title="No alarm in the history of the console">never fired</span>`}</div>`,
   },
   { name: "kind", title: "Kind", cell: (row) => html`<span class="muted"><${Text} value=${row.kingdom} />, <${Text} value=${row.category} /></span>` },
   { name: "stages", title: "Stages", kind: "right", cell: (row) => html`<span class="num">${row.stages}</span>` },
@@ -94,7 +94,7 @@ function DirectiveDetail({ id, params }) {
   const { directive } = data;
   return html`${bar}<div class="scroll">
     <${Failure} error=${error} />
-    <header class="alarm-head"><p class="muted">Directive ${directive.id}</p><h1><${Text} value=${directive.name} most=${500} expand=${true} /></h1></header>
+    <header class="alarm-head"><p class="muted">Directive ${directive.id}</p><h2 class="title"><${Text} value=${directive.name} most=${500} expand=${true} /></h2></header>
     <dl class="facts">
       <dt>Kind</dt><dd><${Text} value=${directive.kingdom} />, <${Text} value=${directive.category} />, priority ${directive.priority}</dd>
       ${data.file && html`<dt>File</dt><dd class="mono"><${Text} value=${data.file} /></dd>`}

@@ -10,7 +10,7 @@ import { Text, Time } from "../parts/text.js";
 
 const EVERY = 30;
 const RANGES = { "1h": 3600, "6h": 21600, "24h": 86400 };
-/** Charts: title, series, unit. */
+/** Charts: title, series, form. @type {[string, string[], (value: number) => string][]} */
 const CHARTS = [
   ["Events per second", ["events"], compact],
   ["Lines of alarms", ["alarms"], compact],
