@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from engine.explain.verdict import Verdict
 from shards.histograms import Timings
+from shards.ipc.queries import WorkerQuery
 from shards.ledger import Ledger, decode_ledger
 
 POSITION_CODE = "q"
@@ -110,6 +111,13 @@ class AlarmLines(Struct, frozen=True, array_like=True, tag=True):
     alarms: bytes
 
 
+class AlarmAbout(Struct, frozen=True, array_like=True):
+    """What the line of an alarm does not say: its directive, and asset names by address."""
+
+    directive: int
+    names: dict[str, str]
+
+
 class WorkerReport(AlarmLines, frozen=True, array_like=True, tag=True, dict=True):
     """The state of a worker, and the lines to write since its last report.
 
@@ -120,7 +128,8 @@ class WorkerReport(AlarmLines, frozen=True, array_like=True, tag=True, dict=True
     as Synced once all lines are on the disk. `saved`, `saved_processed`, `saved_sync`: position of
     the last checkpoint, number of deliveries processed by then, and number of its report.
     `stream`: the one that `saved` is in. `active_directives`: directives with open backlogs;
-    `details` only twice a second.
+    `details` only twice a second. `about`: by id of an alarm in the lines since the last report, if
+    the console is on.
     """
 
     encoded_ledger: bytes
@@ -135,6 +144,7 @@ class WorkerReport(AlarmLines, frozen=True, array_like=True, tag=True, dict=True
     busy_seconds: float = 0.0
     active_directives: int = 0
     details: WorkerDetails | None = None
+    about: dict[str, AlarmAbout] = {}
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -250,5 +260,24 @@ class ExplainPart(Struct, frozen=True, tag=True):
     omitted: int = 0
 
 
-FromChild = Ready | Progress | RouterReport | ExplainPart
-ToChild = AttachPipe | DetachPipe | Saved | Synced | Stop | ExplainEvent
+class AskWorker(Struct, frozen=True, tag=True):
+    """To a worker: a query of the console. It answers by WorkerAnswers.
+
+    `number`, `until`: as those of ExplainEvent.
+    """
+
+    number: int
+    query: WorkerQuery
+    until: float
+
+
+class WorkerAnswer(Struct, frozen=True, tag=True):
+    """A piece of the answer to a query, in MessagePack; `last`: it is complete."""
+
+    number: int
+    piece: bytes
+    last: bool
+
+
+FromChild = Ready | Progress | RouterReport | ExplainPart | WorkerAnswer
+ToChild = AttachPipe | DetachPipe | Saved | Synced | Stop | ExplainEvent | AskWorker

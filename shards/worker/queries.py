@@ -1,0 +1,160 @@
+"""Answers the queries of the console about a shard. Changes nothing.
+
+An answer is made in turns of some milliseconds, with pauses at least as long, and is sent in
+pieces, each once the control pipe has room: correlation never waits for longer than one turn.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from engine.address import canonical_address
+from shards.clock import WallClock
+from shards.ipc.control import ControlChannel
+from shards.ipc.messages import AskWorker, WorkerAnswer
+from shards.ipc.queries import (
+    MAX_TEXT,
+    AddressRow,
+    AddressRows,
+    BacklogCounts,
+    CountBacklogs,
+    DescribeAddresses,
+    DirectiveAnswer,
+    DirectiveRow,
+    DirectiveRows,
+    FindBacklogs,
+    GetDirective,
+    ListDirectives,
+    encode_rows,
+)
+from shards.worker.backlog_query import find_backlogs
+from shards.worker.shard import Shard
+
+MAX_WAITING = 8
+"""Queries that a worker keeps; a supervisor has fewer under way."""
+PIECE_BYTES = 48 << 10
+"""Bytes of a piece of an answer: a control pipe with room takes them at once."""
+MAX_ANSWER_BYTES = 4 << 20
+"""Bytes of an answer; a longer one is not sent, which is the same as no answer in time."""
+TURN_SECONDS = 0.002
+"""Length of a turn, and of the pause after it."""
+_ROOM_SECONDS = 0.005
+"""Interval of looks whether the control pipe has room."""
+
+
+def answer_steps(shard: Shard, request: AskWorker, now: int) -> Iterator[Any]:
+    """The answer as the last item, after None for each step; `now` in seconds since the epoch."""
+    match request.query:
+        case FindBacklogs() as query:
+            return find_backlogs(
+                shard, query, now, in_time=lambda: time.monotonic() < request.until
+            )
+        case ListDirectives(start, limit):
+            return _list_directives(shard, start, limit)
+        case CountBacklogs():
+            counts = {id_: len(those) for id_, those in shard.correlator.open_backlogs().items()}
+            return iter((BacklogCounts(counts),))
+        case GetDirective(id_):
+            return iter((_get_directive(shard, id_),))
+        case DescribeAddresses(addresses):
+            return iter((_describe_addresses(shard, addresses),))
+
+
+def _list_directives(shard: Shard, start: int, limit: int) -> Iterator[Any]:
+    directives = shard.directives
+    open_backlogs = shard.correlator.open_backlogs()
+    rows = []
+    for id_ in list(islice(directives, start, start + limit)):
+        directive = directives[id_]
+        rows.append(
+            DirectiveRow(
+                id=id_,
+                name=directive.name[:MAX_TEXT],
+                kingdom=directive.kingdom[:MAX_TEXT],
+                category=directive.category[:MAX_TEXT],
+                priority=directive.priority,
+                stages=len(directive.rules),
+                always_active=directive.always_active,
+                backlogs=len(open_backlogs.get(id_, ())),
+            )
+        )
+        yield None
+    yield DirectiveRows(rows, len(directives))
+
+
+def _get_directive(shard: Shard, id_: int) -> DirectiveAnswer:
+    if id_ not in shard.directives:
+        return DirectiveAnswer(None)
+    backlogs = shard.correlator.open_backlogs().get(id_, ())
+    return DirectiveAnswer(shard.directives[id_], len(backlogs))
+
+
+def _describe_addresses(shard: Shard, addresses: list[str]) -> AddressRows:
+    rows = []
+    for text in addresses:
+        if (address := canonical_address(text)) is None:
+            continue
+        info = shard.correlator.address_info(address)
+        rows.append(
+            AddressRow(
+                text, info.name, list(info.networks), info.value, info.home, info.whitelisted
+            )
+        )
+    return AddressRows(rows)
+
+
+class QueryTasks:
+    """The queries under way of one worker, answered one after the other."""
+
+    def __init__(self, shard: Shard, clock: WallClock, control: ControlChannel) -> None:
+        self._shard = shard
+        self._clock = clock
+        self._control = control
+        self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def take(self, request: AskWorker) -> None:
+        """Answer a query in the background; not if there are too many."""
+        if len(self._tasks) < MAX_WAITING:
+            task = asyncio.create_task(self._answer(request))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, request: AskWorker) -> None:
+        async with self._turn:
+            answer = await self._compute(request)
+            if answer is None:
+                return
+            data = encode_rows(answer)
+            if len(data) > MAX_ANSWER_BYTES:
+                return
+            for start in range(0, len(data), PIECE_BYTES):
+                end = start + PIECE_BYTES
+                piece = WorkerAnswer(request.number, data[start:end], end >= len(data))
+                await self._send(piece, request.until)
+
+    async def _compute(self, request: AskWorker) -> Any:
+        """The answer, computed in turns."""
+        if time.monotonic() >= request.until:
+            return None
+        answer = None
+        turn_ends = time.monotonic() + TURN_SECONDS
+        for answer in answer_steps(self._shard, request, self._now()):  # noqa: B007 - the last
+            if time.monotonic() >= turn_ends:
+                await asyncio.sleep(TURN_SECONDS)
+                turn_ends = time.monotonic() + TURN_SECONDS
+        return answer
+
+    async def _send(self, piece: WorkerAnswer, until: float) -> None:
+        """Send a piece once there is room, and let other tasks run; not after `until`."""
+        while not self._control.send_if_room(piece) and time.monotonic() < until:
+            await asyncio.sleep(_ROOM_SECONDS)
+        await asyncio.sleep(0)
+
+    def _now(self) -> int:
+        """The time of the shard, in seconds since the epoch: that of its stream, or wall time."""
+        now = self._shard.now
+        return now if self._shard.has_stream and now < sys.maxsize else self._clock.now()
