@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import chain, repeat
 
 from engine.alarm import BacklogKey, Hit, LookupKind
-from engine.asset import NetworkAssets
+from engine.asset import AddressInfo, NetworkAssets
 from engine.correlation.activity import Activity
 from engine.correlation.backlog import Backlog
 from engine.correlation.compiled_directive import CompiledDirective
@@ -251,6 +251,10 @@ class Correlator:
     def concerned(self, event: NormalizedEvent) -> DirectiveIds:
         """The directives with a rule for the plugin or the taxonomy of the event."""
         return self._index.find(event)
+
+    def address_info(self, address: str) -> AddressInfo:
+        """What the assets say about a canonical address."""
+        return self._assets.address_info(address)
 
     def open_backlogs(self) -> dict[int, Collection[Backlog]]:
         """By directive: its open backlogs, oldest first; not to be changed by the caller."""

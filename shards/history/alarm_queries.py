@@ -169,7 +169,7 @@ def _count_by_risk(
 def _summary(row: Sequence[Any]) -> AlarmSummary:
     *fields, names, src, dst = row
     known = msgspec.json.decode(names)
-    return AlarmSummary(*fields, src=_shown(src, known), dst=_shown(dst, known))
+    return AlarmSummary(*fields, _shown(src, known), _shown(dst, known))
 
 
 def _shown(addresses: str, names: Mapping[str, str]) -> list[Address]:

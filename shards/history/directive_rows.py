@@ -185,14 +185,14 @@ def _summary(row: Any, live: LiveCounts, spark: list[int]) -> DirectiveSummary:
     *fields, worker, matches, backlogs, hour, day, last_fired, noisy = row
     return DirectiveSummary(
         *fields,
-        worker=worker,
-        matches=None if live.matches is None else matches or 0,
-        backlogs=None if worker in live.missing else backlogs or 0,
-        alarms_hour=hour,
-        alarms_day=day,
-        last_fired=last_fired,
-        noisy=bool(noisy),
-        spark=spark,
+        worker,
+        None if live.matches is None else matches or 0,
+        None if worker in live.missing else backlogs or 0,
+        hour,
+        day,
+        last_fired,
+        bool(noisy),
+        spark,
     )
 
 

@@ -83,7 +83,7 @@ def _delete_oldest(
     excess: int,
 ) -> int:
     """Delete old rows, and the `excess` lowest ones by a column; returns their number."""
-    key = "rowid" if table not in _KEYS else _KEYS[table]
+    key = _KEYS.get(table, "rowid")
     deleted = 0
     for condition, limit in ((is_old, _MOST_DELETED), ("? IS NOT NULL", excess)):
         if limit:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from engine.address import canonical_address
+from engine.address import canonical_ip
 from shards.clock import WallClock
 from shards.ipc.control import ControlChannel
 from shards.ipc.messages import AskWorker, WorkerAnswer
@@ -95,9 +95,10 @@ def _get_directive(shard: Shard, id_: int) -> DirectiveAnswer:
 def _describe_addresses(shard: Shard, addresses: list[str]) -> AddressRows:
     rows = []
     for text in addresses:
-        if (address := canonical_address(text)) is None:
+        try:
+            info = shard.correlator.address_info(canonical_ip(text))
+        except ValueError:  # it is no address
             continue
-        info = shard.correlator.address_info(address)
         rows.append(
             AddressRow(
                 text, info.name, list(info.networks), info.value, info.home, info.whitelisted
