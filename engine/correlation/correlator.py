@@ -252,6 +252,11 @@ class Correlator:
         """The directives with a rule for the plugin or the taxonomy of the event."""
         return self._index.find(event)
 
+    @property
+    def directives(self) -> Mapping[int, Directive]:
+        """All directives, by id."""
+        return self._directives
+
     def address_info(self, address: str) -> AddressInfo:
         """What the assets say about a canonical address."""
         return self._assets.address_info(address)

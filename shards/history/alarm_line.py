@@ -9,8 +9,6 @@ from msgspec import Struct
 from engine.alarm import CustomData, Hit
 from shards.ipc.messages import AlarmAbout
 
-MAX_SHOWN = 3
-"""Addresses of a side in the row of a list."""
 MAX_TITLE = 300
 _MAX_SEARCH = 16_384
 """Characters that a text filter looks at."""

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from shards.history.alarm_filter import AlarmFilter, Condition, where
-from shards.history.alarm_line import MAX_SHOWN
+from shards.ipc.queries import MAX_SHOWN, Address
 
 MAX_COUNTED = 10_000
 """Largest number of alarms or groups that is counted."""
@@ -17,18 +17,12 @@ MAX_SOURCES = 1_000
 SPARK_PARTS = 24
 MAX_CHANGES = 100
 RISK_CLASSES = ("Low", "Medium", "High")
+GROUPINGS: tuple[Literal["directive", "source"], ...] = ("directive", "source")
 _ROW = """
 sequence, id, directive, title, kingdom, category, status, tag, risk, risk_class, state, stage,
 stages, stages_finished, created, updated, written, src_count, dst_count, intel_hits,
 vulnerabilities, names, src, dst
 """
-
-
-class Address(Struct, frozen=True):
-    """An address, with the name of its host asset or ""."""
-
-    ip: str
-    name: str
 
 
 class AlarmSummary(Struct, frozen=True):
@@ -169,7 +163,7 @@ def _count_by_risk(
 def _summary(row: Sequence[Any]) -> AlarmSummary:
     *fields, names, src, dst = row
     known = msgspec.json.decode(names)
-    return AlarmSummary(*fields, _shown(src, known), _shown(dst, known))
+    return AlarmSummary(*[*fields, _shown(src, known), _shown(dst, known)])
 
 
 def _shown(addresses: str, names: Mapping[str, str]) -> list[Address]:

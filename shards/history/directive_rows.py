@@ -103,12 +103,14 @@ def replace_directives(
     connection: sqlite3.Connection, rows: Iterable[tuple[int, DirectiveRow]], config: str
 ) -> None:
     """Replace all directives by those of a configuration; each with its worker."""
+    connection.execute("BEGIN IMMEDIATE")
     connection.execute("DELETE FROM directive")
     connection.executemany(
         "INSERT OR REPLACE INTO directive VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (_columns(worker, row) for worker, row in rows),
     )
     connection.execute("INSERT OR REPLACE INTO meta VALUES ('config', ?)", (config,))
+    connection.execute("COMMIT")
 
 
 def _columns(worker: int, row: DirectiveRow) -> tuple[Any, ...]:
@@ -183,17 +185,11 @@ def _reversed(part: str) -> str:
 
 def _summary(row: Any, live: LiveCounts, spark: list[int]) -> DirectiveSummary:
     *fields, worker, matches, backlogs, hour, day, last_fired, noisy = row
-    return DirectiveSummary(
-        *fields,
-        worker,
+    counts = (
         None if live.matches is None else matches or 0,
         None if worker in live.missing else backlogs or 0,
-        hour,
-        day,
-        last_fired,
-        bool(noisy),
-        spark,
     )
+    return DirectiveSummary(*[*fields, worker, *counts, hour, day, last_fired, bool(noisy), spark])
 
 
 def _sparks(connection: sqlite3.Connection, ids: list[int], now: float) -> dict[int, list[int]]:
@@ -210,3 +206,9 @@ def _sparks(connection: sqlite3.Connection, ids: list[int], now: float) -> dict[
         for hour, alarms in rows:
             spark[hour] = alarms
     return sparks
+
+
+def name_of_directive(connection: sqlite3.Connection, directive: int | None) -> str:
+    """The name of a directive of the running configuration, or ""."""
+    row = connection.execute("SELECT name FROM directive WHERE id = ?", (directive,)).fetchone()
+    return str(row[0]) if row else ""

@@ -1,7 +1,7 @@
-"""What the console asks workers, and the rows that they answer.
+"""What the console asks workers, and what they answer.
 
-A query and its answer travel in the messages AskWorker and WorkerAnswer. The rows of an answer are
-MessagePack, since the supervisor only passes them on.
+A query and its answer travel in the messages AskWorker and WorkerAnswer. The names of fields are
+those of openapi.json where the page gets them as they are.
 """
 
 from typing import Literal
@@ -11,31 +11,36 @@ from msgspec import Struct
 
 from engine.directives.directive import Directive
 
-BacklogOrder = Literal["updated", "opened", "expires", "risk", "stage", "progress", "directive"]
+BacklogOrder = Literal["updated", "age", "expires", "progress", "stage", "directive", "risk"]
 """What open backlogs are sorted by."""
 MAX_ROWS = 500
 """Rows that a query may ask one worker for."""
-MAX_SHOWN_ADDRESSES = 20
+MAX_SHOWN = 3
 """Addresses of a side that a row has; further ones are only counted."""
 MAX_TEXT = 300
 """Characters of a name or title in a row."""
+MAX_EVENT_BYTES = 48 << 10
+"""Longest event that is shown: POST /explain takes no longer ones."""
 
 
 class FindBacklogs(Struct, frozen=True, tag=True, kw_only=True):
     """The first open backlogs in an order, of those that pass all filters.
 
-    `text`: in the title, in lower case; `address`: one of the addresses; `directives`: none for
-    all; `stage`, `least_risk`: 0 for any; `alarm`: the id of an alarm, "" for any.
+    `descending`: the highest first; `after`: only what comes after this rank and id. `words`: each
+    in the title, an address, or equal to the id, in lower case; `network`: of either side;
+    `directives`: none for all; `stage`: 0 for any; `risks`: classes, none for all; `alarm`: the id
+    of an alarm, "" for any.
     """
 
     sort: BacklogOrder = "updated"
     descending: bool = True
     limit: int = 100
-    text: str = ""
-    address: str = ""
+    after: tuple[float, str] | None = None
+    words: list[str] = []
+    network: str = ""
     directives: list[int] = []
     stage: int = 0
-    least_risk: int = 0
+    risks: list[str] = []
     alarm: str = ""
 
 
@@ -62,52 +67,65 @@ class DescribeAddresses(Struct, frozen=True, tag=True):
     addresses: list[str]
 
 
-WorkerQuery = FindBacklogs | ListDirectives | CountBacklogs | GetDirective | DescribeAddresses
+class RecentEvents(Struct, frozen=True, tag=True):
+    """The last events of a shard; `directive`: only those that concern it, 0 for any."""
+
+    directive: int
+    limit: int
+
+
+WorkerQuery = (
+    FindBacklogs | ListDirectives | CountBacklogs | GetDirective | DescribeAddresses | RecentEvents
+)
+
+
+class Address(Struct, frozen=True):
+    """An address, with the name of its host asset or ""."""
+
+    ip: str
+    name: str
 
 
 class BacklogRow(Struct, frozen=True):
-    """An open backlog. Times in seconds since the epoch, by the clock of its shard.
-
-    `rank`: what it is sorted by; `count`: events taken at the stage, of `needed`; `expires_in`:
-    seconds until the stage times out; `reported`: whether an alarm has been written.
-    """
+    """An open backlog; times in seconds since the epoch. `rank`: what it is sorted by."""
 
     rank: float
-    alarm_id: str
+    id: str
     directive: int
     title: str
-    stage: int
-    stages: int
-    count: int
-    needed: int
     risk: int
     risk_class: str
-    opened: int
-    updated: int
-    expires: int
-    expires_in: int
-    reported: bool
-    src_ips: list[str]
-    dst_ips: list[str]
+    stage: int
+    stages: int
+    stage_name: str
+    taken: int
+    needed: int
+    src: list[Address]
     src_count: int
+    dst: list[Address]
     dst_count: int
-    shard: int
+    created_time: int
+    update_time: int
+    expires_time: int
+    worker: int
 
 
 class BacklogRows(Struct, frozen=True):
-    """The answer to FindBacklogs: `open` and `matching` count all, and those that pass the filters.
+    """The answer to FindBacklogs.
 
-    `complete`: whether all were looked at in time.
+    `open`, `matching`: numbers of all, and of those that pass the filters. `complete`: whether all
+    were looked at in time. `now`: the clock of the shard.
     """
 
     rows: list[BacklogRow]
     open: int
     matching: int
-    complete: bool = True
+    complete: bool
+    now: int
 
 
 class DirectiveRow(Struct, frozen=True):
-    """A directive without its rules; `stages`: number of them; `backlogs`: open ones."""
+    """A directive without its rules; `stages`: number of them."""
 
     id: int
     name: str
@@ -115,8 +133,6 @@ class DirectiveRow(Struct, frozen=True):
     category: str
     priority: int
     stages: int
-    always_active: bool
-    backlogs: int
 
 
 class DirectiveRows(Struct, frozen=True):
@@ -132,22 +148,19 @@ class BacklogCounts(Struct, frozen=True):
     by_directive: dict[int, int]
 
 
-class DirectiveAnswer(Struct, frozen=True):
+class FoundDirective(Struct, frozen=True):
     """The answer to GetDirective; None if the shard does not have it."""
 
     directive: Directive | None
-    backlogs: int = 0
 
 
 class AddressRow(Struct, frozen=True):
-    """What the assets say about an address; `home`: it is in HOME_NET."""
+    """What the assets say about an address: the name of its host asset, its networks and value."""
 
-    address: str
+    ip: str
     name: str
     networks: list[str]
     value: int
-    home: bool
-    whitelisted: bool
 
 
 class AddressRows(Struct, frozen=True):
@@ -156,5 +169,11 @@ class AddressRows(Struct, frozen=True):
     rows: list[AddressRow]
 
 
-encode_rows = msgspec.msgpack.Encoder().encode
+class EventRows(Struct, frozen=True):
+    """The answer to RecentEvents: events as they came, the newest first."""
+
+    events: list[bytes]
+
+
+encode_answer = msgspec.msgpack.Encoder().encode
 """The answer to a query in MessagePack."""

@@ -1,18 +1,22 @@
-"""Finds the first of a shard's open backlogs in some order, in short turns.
+"""Finds the first of a shard's open backlogs in some order, in short steps.
 
 There may be hundreds of thousands: only as many as are asked for are kept on the way, and between
-two turns events are correlated.
+two steps events can be correlated.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import nlargest, nsmallest
+from ipaddress import ip_network
 from itertools import islice
 
+from engine.address import packed_bytes
 from engine.correlation import compact_set
 from engine.correlation.backlog import Backlog
+from engine.options import Options
 from shards.ipc.queries import (
-    MAX_SHOWN_ADDRESSES,
+    MAX_SHOWN,
     MAX_TEXT,
+    Address,
     BacklogRow,
     BacklogRows,
     FindBacklogs,
@@ -20,13 +24,16 @@ from shards.ipc.queries import (
 from shards.worker.shard import Shard
 
 PER_STEP = 500
-"""Backlogs that are looked at in one step: less than a millisecond."""
+"""Backlogs that are looked at in one step: a fraction of a millisecond."""
+_RISKS = range(1001)
+"""All risks that a backlog can have: they are priority × reliability × asset value / 25."""
 
 Test = Callable[[Backlog], bool]
+Rank = Callable[[Backlog], float]
 
 
 def find_backlogs(
-    shard: Shard, query: FindBacklogs, now: int, *, in_time: Callable[[], bool]
+    shard: Shard, query: FindBacklogs, now: int, in_time: Callable[[], bool]
 ) -> Iterator[BacklogRows | None]:
     """The answer as the last item, after None for each step; `in_time`: whether to go on.
 
@@ -34,7 +41,8 @@ def find_backlogs(
     """
     rank = _RANKS[query.sort]
     first = nlargest if query.descending else nsmallest
-    tests = _tests(query)
+    tests = list(_tests(query))
+    is_after = _after_test(query, rank)
     best: list[Backlog] = []
     total = matching = 0
     complete = True
@@ -47,84 +55,124 @@ def find_backlogs(
             for test in tests:
                 found = list(filter(test, found))
             matching += len(found)
-            if found:
-                best = first(query.limit, [*best, *found], rank)
+            if found := list(filter(is_after, found)) if is_after else found:
+                best = first(query.limit, [*best, *found], lambda b: (rank(b), b.alarm_id))
             yield None
-            if not in_time():
-                complete = False
+            complete = complete and in_time()
+            if not complete:
                 break
-    rows = [_row(backlog, rank(backlog), shard.progress.worker, now) for backlog in best]
-    yield BacklogRows(rows, total, matching, complete)
+    if query.directives:
+        total = sum(map(len, by_directive.values()))
+    rows = [_row(shard, backlog, rank(backlog)) for backlog in best]
+    yield BacklogRows(rows, total, matching, complete, now)
 
 
 def _progress(backlog: Backlog) -> float:
-    """The finished part of all stages, from 0 to 1."""
+    """The part of its stage that a backlog has taken, from 0 to 1."""
     rules, stage = backlog.compiled.rules, len(backlog.starts)
     if stage > len(rules):
         return 1.0
-    taken = compact_set.size(backlog.ids) / rules[stage - 1].record.occurrence
-    return (stage - 1 + taken) / len(rules)
+    return compact_set.size(backlog.ids) / rules[stage - 1].record.occurrence
 
 
-_RANKS: dict[str, Callable[[Backlog], float]] = {
+_RANKS: dict[str, Rank] = {
     "updated": lambda backlog: backlog.updated,
-    "opened": lambda backlog: backlog.starts[0],
+    "age": lambda backlog: backlog.starts[0],
     "expires": lambda backlog: backlog.expires_at,
-    "risk": lambda backlog: backlog.risk,
-    "stage": lambda backlog: len(backlog.starts),
     "progress": _progress,
+    "stage": lambda backlog: len(backlog.starts),
     "directive": lambda backlog: backlog.compiled.directive.id,
+    "risk": lambda backlog: backlog.risk,
 }
 
 
-def _tests(query: FindBacklogs) -> list[Test]:
+def _after_test(query: FindBacklogs, rank: Rank) -> Test | None:
+    if query.after is None:
+        return None
+    place = tuple(query.after)
+    if query.descending:
+        return lambda backlog: (rank(backlog), backlog.alarm_id) < place
+    return lambda backlog: (rank(backlog), backlog.alarm_id) > place
+
+
+def _tests(query: FindBacklogs) -> Iterator[Test]:
     """The filters that are set, the cheapest first."""
-    tests: list[tuple[object, Test]] = [
-        (query.stage, lambda backlog: len(backlog.starts) == query.stage),
-        (query.least_risk, lambda backlog: backlog.risk >= query.least_risk),
-        (query.alarm, lambda backlog: backlog.alarm_id == query.alarm),
-        (query.address, lambda backlog: _has_address(backlog, query.address)),
-        (query.text, lambda backlog: query.text in backlog.title.lower()),
-    ]
-    return [test for wanted, test in tests if wanted]
+    if stage := query.stage:
+        yield lambda backlog: len(backlog.starts) == stage
+    if query.risks:
+        yield _risk_test(query.risks)
+    if alarm := query.alarm:
+        yield lambda backlog: backlog.alarm_id == alarm
+    if query.network:
+        yield _network_test(query.network)
+    for word in query.words:
+        yield _word_test(word)
 
 
-def _has_address(backlog: Backlog, address: str) -> bool:
-    contains = compact_set.contains
-    return contains(backlog.src_ips, address) or contains(backlog.dst_ips, address)
+def _risk_test(classes: Sequence[str]) -> Test:
+    known: dict[Options, frozenset[int]] = {}
+
+    def has_class(backlog: Backlog) -> bool:
+        options = backlog.compiled.options
+        risks = known.get(options)
+        if risks is None:
+            risks = frozenset(risk for risk in _RISKS if options.risk_class(risk) in classes)
+            known[options] = risks
+        return backlog.risk in risks
+
+    return has_class
 
 
-def _row(backlog: Backlog, rank: float, worker: int, now: int) -> BacklogRow:
-    rules, stage = backlog.compiled.rules, len(backlog.starts)
-    is_open = stage <= len(rules)  # the last event may have come since it was found
+def _network_test(text: str) -> Test:
+    network = ip_network(text)
+    first, last = network.network_address.packed, network.broadcast_address.packed
+    length = len(first)
+
+    def is_inside(address: str) -> bool:
+        packed = packed_bytes(address)
+        return len(packed) == length and first <= packed <= last
+
+    return lambda backlog: any(map(is_inside, backlog.addresses()))
+
+
+def _word_test(word: str) -> Test:
+    def has_word(backlog: Backlog) -> bool:
+        return (
+            word in backlog.title.casefold()
+            or word == backlog.alarm_id.casefold()
+            or any(word in address for address in backlog.addresses())
+        )
+
+    return has_word
+
+
+def _row(shard: Shard, backlog: Backlog, rank: float) -> BacklogRow:
+    rules = backlog.compiled.rules
+    stage = min(len(backlog.starts), len(rules))  # it may have been finished since it was found
+    rule = rules[stage - 1].record
     return BacklogRow(
         rank=rank,
-        alarm_id=backlog.alarm_id,
+        id=backlog.alarm_id,
         directive=backlog.compiled.directive.id,
         title=backlog.title[:MAX_TEXT],
-        stage=min(stage, len(rules)),
-        stages=len(rules),
-        count=_count(backlog, stage) if is_open else rules[-1].record.occurrence,
-        needed=rules[min(stage, len(rules)) - 1].record.occurrence,
         risk=backlog.risk,
         risk_class=backlog.compiled.options.risk_class(backlog.risk),
-        opened=backlog.starts[0],
-        updated=backlog.updated,
-        expires=backlog.expires_at,
-        expires_in=max(0, backlog.expires_at - now),
-        reported=backlog.created is not None,
-        src_ips=_shown(compact_set.items(backlog.src_ips)),
-        dst_ips=_shown(compact_set.items(backlog.dst_ips)),
+        stage=stage,
+        stages=len(rules),
+        stage_name=rule.name[:MAX_TEXT],
+        taken=compact_set.size(backlog.ids),
+        needed=rule.occurrence,
+        src=_shown(shard, compact_set.items(backlog.src_ips)),
         src_count=compact_set.size(backlog.src_ips),
+        dst=_shown(shard, compact_set.items(backlog.dst_ips)),
         dst_count=compact_set.size(backlog.dst_ips),
-        shard=worker,
+        created_time=backlog.starts[0],
+        update_time=backlog.updated,
+        expires_time=backlog.expires_at,
+        worker=shard.progress.worker,
     )
 
 
-def _count(backlog: Backlog, stage: int) -> int:
-    """Events taken at the current stage; stage 1 is finished by the event that opens it."""
-    return compact_set.size(backlog.ids) if stage > 1 else 1
-
-
-def _shown(addresses: Iterable[str]) -> list[str]:
-    return list(islice(addresses, MAX_SHOWN_ADDRESSES))
+def _shown(shard: Shard, addresses: Iterable[str]) -> list[Address]:
+    info = shard.correlator.address_info
+    return [Address(ip, info(ip).name) for ip in islice(addresses, MAX_SHOWN)]

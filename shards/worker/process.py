@@ -16,12 +16,13 @@ from shards.ipc.batch_delay import BatchDelay
 from shards.ipc.control import ControlChannel, run_child
 from shards.ipc.framing import encode_report, read_batch
 from shards.ipc.memory import tune_memory
-from shards.ipc.messages import AttachPipe, ExplainEvent, Ready, Stop, Synced, ToChild
+from shards.ipc.messages import AskWorker, AttachPipe, ExplainEvent, Ready, Stop, Synced, ToChild
 from shards.ipc.pipes import READ_BYTES, open_reader, open_writer
 from shards.ipc.shared_value import SharedValue
 from shards.lookups.turn_limit import TurnLimit
 from shards.periodic import run_every
 from shards.worker.explanations import ExplainTasks
+from shards.worker.queries import QueryTasks
 from shards.worker.shard import Shard
 from shards.worker.start import WorkerSetup, WorkerStart
 
@@ -103,6 +104,7 @@ class _WorkerProcess:
         """The end of the time for the saved files, in time.monotonic()."""
         self._clock = WallClock()
         self._explain_tasks = ExplainTasks(self._shard, self._clock, control)
+        self._query_tasks = QueryTasks(self._shard, self._clock, control)
         self._report_delay = BatchDelay()
         self._reported_at = 0.0
         self._next_report: asyncio.TimerHandle | None = None
@@ -159,6 +161,8 @@ class _WorkerProcess:
                     self._syncs.pop(sync).set_result(message)
             case ExplainEvent():
                 self._explain_tasks.take(message)
+            case AskWorker():
+                self._query_tasks.take(message)
             case Stop(seconds):
                 rest = max(seconds * _EXIT_SHARE, _EXIT_SECONDS)
                 self._save_until = time.monotonic() + seconds - rest

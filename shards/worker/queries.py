@@ -12,23 +12,28 @@ from itertools import islice
 from typing import Any
 
 from engine.address import canonical_ip
+from engine.errors import InvalidEventError
+from engine.event import decode_event
 from shards.clock import WallClock
 from shards.ipc.control import ControlChannel
 from shards.ipc.messages import AskWorker, WorkerAnswer
 from shards.ipc.queries import (
+    MAX_EVENT_BYTES,
     MAX_TEXT,
     AddressRow,
     AddressRows,
     BacklogCounts,
     CountBacklogs,
     DescribeAddresses,
-    DirectiveAnswer,
     DirectiveRow,
     DirectiveRows,
+    EventRows,
     FindBacklogs,
+    FoundDirective,
     GetDirective,
     ListDirectives,
-    encode_rows,
+    RecentEvents,
+    encode_answer,
 )
 from shards.worker.backlog_query import find_backlogs
 from shards.worker.shard import Shard
@@ -47,64 +52,71 @@ _ROOM_SECONDS = 0.005
 
 def answer_steps(shard: Shard, request: AskWorker, now: int) -> Iterator[Any]:
     """The answer as the last item, after None for each step; `now` in seconds since the epoch."""
+    correlator = shard.correlator
     match request.query:
         case FindBacklogs() as query:
-            return find_backlogs(
-                shard, query, now, in_time=lambda: time.monotonic() < request.until
-            )
+            return find_backlogs(shard, query, now, lambda: time.monotonic() < request.until)
         case ListDirectives(start, limit):
             return _list_directives(shard, start, limit)
         case CountBacklogs():
-            counts = {id_: len(those) for id_, those in shard.correlator.open_backlogs().items()}
+            counts = {id_: len(those) for id_, those in correlator.open_backlogs().items()}
             return iter((BacklogCounts(counts),))
         case GetDirective(id_):
-            return iter((_get_directive(shard, id_),))
+            return iter((FoundDirective(correlator.directives.get(id_)),))
         case DescribeAddresses(addresses):
-            return iter((_describe_addresses(shard, addresses),))
+            return _describe_addresses(shard, addresses)
+        case RecentEvents(directive, limit):
+            return _recent_events(shard, directive, limit)
 
 
-def _list_directives(shard: Shard, start: int, limit: int) -> Iterator[Any]:
-    directives = shard.directives
-    open_backlogs = shard.correlator.open_backlogs()
+def _list_directives(shard: Shard, start: int, limit: int) -> Iterator[DirectiveRows | None]:
+    directives = shard.correlator.directives
     rows = []
     for id_ in list(islice(directives, start, start + limit)):
         directive = directives[id_]
         rows.append(
             DirectiveRow(
-                id=id_,
-                name=directive.name[:MAX_TEXT],
-                kingdom=directive.kingdom[:MAX_TEXT],
-                category=directive.category[:MAX_TEXT],
-                priority=directive.priority,
-                stages=len(directive.rules),
-                always_active=directive.always_active,
-                backlogs=len(open_backlogs.get(id_, ())),
+                id_,
+                directive.name[:MAX_TEXT],
+                directive.kingdom[:MAX_TEXT],
+                directive.category[:MAX_TEXT],
+                directive.priority,
+                len(directive.rules),
             )
         )
         yield None
     yield DirectiveRows(rows, len(directives))
 
 
-def _get_directive(shard: Shard, id_: int) -> DirectiveAnswer:
-    if id_ not in shard.directives:
-        return DirectiveAnswer(None)
-    backlogs = shard.correlator.open_backlogs().get(id_, ())
-    return DirectiveAnswer(shard.directives[id_], len(backlogs))
-
-
-def _describe_addresses(shard: Shard, addresses: list[str]) -> AddressRows:
+def _describe_addresses(shard: Shard, addresses: list[str]) -> Iterator[AddressRows]:
     rows = []
     for text in addresses:
         try:
             info = shard.correlator.address_info(canonical_ip(text))
         except ValueError:  # it is no address
             continue
-        rows.append(
-            AddressRow(
-                text, info.name, list(info.networks), info.value, info.home, info.whitelisted
-            )
-        )
-    return AddressRows(rows)
+        rows.append(AddressRow(text, info.name, list(info.networks), info.value))
+    yield AddressRows(rows)
+
+
+def _recent_events(shard: Shard, directive: int, limit: int) -> Iterator[EventRows | None]:
+    """The last valid events of the last batch."""
+    found: list[bytes] = []
+    for raw in reversed(shard.recent_events):
+        if len(found) >= limit:
+            break
+        if len(raw) <= MAX_EVENT_BYTES and _concerns(shard, raw, directive):
+            found.append(raw)
+        yield None
+    yield EventRows(found)
+
+
+def _concerns(shard: Shard, raw: bytes, directive: int) -> bool:
+    try:
+        event = decode_event(raw)
+    except InvalidEventError:
+        return False
+    return not directive or directive in shard.correlator.concerned(event)
 
 
 class QueryTasks:
@@ -129,7 +141,7 @@ class QueryTasks:
             answer = await self._compute(request)
             if answer is None:
                 return
-            data = encode_rows(answer)
+            data = encode_answer(answer)
             if len(data) > MAX_ANSWER_BYTES:
                 return
             for start in range(0, len(data), PIECE_BYTES):

@@ -24,6 +24,7 @@ from shards.ipc.messages import WorkerDetails, WorkerReport
 from shards.ledger import encode_ledger
 from shards.logs import EventLog
 from shards.progress import TrackProgress, untracked
+from shards.worker.alarm_details import about_alarms
 from shards.worker.deliveries import Deliveries
 from shards.worker.start import WorkerSetup
 
@@ -55,6 +56,7 @@ class Shard:
         self.correlator = Correlator(setup.directives, assets, setup.options)
         self._max_future = setup.settings.max_future or sys.maxsize
         self._max_delay = setup.settings.max_delay
+        self._has_console = setup.settings.has_console
         self.has_stream = setup.settings.source_keeps_events
         self.now = sys.maxsize
         """The latest `now`; the first one corrects restored backlogs like a clock set back."""
@@ -70,6 +72,8 @@ class Shard:
         """Number of the router whose deliveries are processed."""
         self._outputs = Outputs()
         """Outputs since the last report."""
+        self.recent_events: Sequence[bytes] = ()
+        """The events of the last batch that had some."""
         self.enrichment: Enrichment | None = None
         """Set by the owner if there are lookup sources; it gets every published alarm."""
         self._requested = 0
@@ -134,6 +138,7 @@ class Shard:
                 self.ledger.late += len(outputs.alarm_events) > before
             elif correlate(event, now, outputs):
                 consumed += 1
+        self.recent_events = events or self.recent_events
         self.ledger.deliveries.consumed += consumed
         self.ledger.deliveries.unmatched += len(events) - consumed - invalid
         self.deliveries.reach(last)
@@ -249,6 +254,7 @@ class Shard:
             busy_seconds=self._busy_seconds,
             active_directives=self._active_directives,
             details=self._take_details(checkpoints) if details else None,
+            about=about_alarms(self.correlator, outputs.published) if self._has_console else {},
         )
 
     def _take_details(self, checkpoints: CheckpointStats) -> WorkerDetails:
