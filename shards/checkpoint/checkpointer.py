@@ -76,6 +76,8 @@ class Checkpointer:
         """Whether the next checkpoint has to write all open backlogs, in place of all rows."""
         self._reclaimed: Collection[int] = directives.keys()
         """Directives whose mark as handed over to another program the next checkpoint removes."""
+        self._reset: set[int] = set()
+        """Directives whose rows the next checkpoint deletes, before it writes others."""
         self._obsolete_files: Collection[int] = ()
         """Directives whose saved files are removed once a checkpoint holds their backlogs."""
         self._alarm_files = b""
@@ -85,6 +87,16 @@ class Checkpointer:
         self._ending = False
         self._encoder = BacklogEncoder(correlator)
         self._memory_encoder = MemoryEncoder(correlator.memory)
+
+    def use_directives(self, directives: Mapping[int, Directive]) -> None:
+        """The correlator has other directives from now on.
+
+        The next checkpoint deletes the rows of those that are gone, and those that directives which
+        are new have from a time before.
+        """
+        self._reset |= self._directives.keys() ^ directives.keys()
+        self._reclaimed = {*self._reclaimed, *(directives.keys() - self._directives.keys())}
+        self._directives = directives
 
     def restore(self, track_progress: TrackProgress = untracked) -> None:
         """Restore the backlogs on disk into the correlator; logs and drops what does not fit.
@@ -224,7 +236,7 @@ class Checkpointer:
                 rows,
                 closed,
                 time.time_ns(),
-                reset=self._directives.keys() if self._is_whole_due else (),
+                reset=self._reset | self._directives.keys() if self._is_whole_due else self._reset,
                 confirmed=self._obsolete_files,
                 handed_over=handed_over,
                 reclaimed=self._reclaimed,
@@ -240,6 +252,7 @@ class Checkpointer:
         self._unsaved = set()
         self._is_whole_due = False
         self._reclaimed = ()
+        self._reset = set()
         self._remove_obsolete_files()
         return True
 

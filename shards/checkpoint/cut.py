@@ -73,7 +73,7 @@ class Cut:
             (opened if correlator.is_open(key) else self.closed).append(key)
         for key in self.closed:
             self._encode_backlog(key)
-        correlator.begin_cut(opened, self._encode_backlog)
+        correlator.activity.begin_cut(opened, self._encode_backlog)
 
     def shard_row(self, files: bytes, *, ended: bool = False) -> ShardRow:
         """The row of the shard, once its lines are on the disk; `files`: see Synced.
@@ -101,6 +101,6 @@ class Cut:
         yield from self._encode_rest()
 
     def _encode_rest(self) -> Iterator[Row]:
-        while (key := self._correlator.next_of_cut()) is not None:
+        while (key := self._correlator.activity.next_of_cut()) is not None:
             yield from self._encoder.encode(key)
         yield from self._memory

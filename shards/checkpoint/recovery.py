@@ -142,3 +142,7 @@ def log_dropped(dropped: Iterable[DroppedBacklog]) -> None:
     for backlog in dropped:
         log.add((backlog.directive, backlog.reason), msgspec.structs.asdict(backlog))
     log.flush()
+
+
+def saved_generation(store: CheckpointStore, worker: int, run: str) -> int | None:
+    return None

@@ -26,6 +26,7 @@ class ShardProgress(Struct):
     workers: int = 1
     nodes: int = 1
     part: int = 0
+    generation: int = 1
 
 
 class CheckpointStats(Struct):
@@ -44,6 +45,7 @@ class CheckpointStats(Struct):
     synced: int = 0
     written_at: float = 0.0
     trouble: str = ""
+    generation: int = 0
     durations: Histogram = field(default_factory=lambda: empty_histogram(CHECKPOINT_BOUNDS))
 
     def take_durations(self) -> Histogram:

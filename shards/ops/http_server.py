@@ -1,4 +1,4 @@
-"""HTTP server of the supervisor: /livez /readyz /metrics /status, and POST /explain.
+"""HTTP server of the supervisor: /livez /readyz /metrics /status, and what can be posted.
 
 What is read has no login and shows alarms, so it listens on the loopback address by default.
 """
@@ -34,16 +34,15 @@ async def run_ops_server(
     address: str,
     port: int,
     get_overview: Callable[[], Overview],
-    explain: Handler,
+    posts: Mapping[str, Handler],
     limits: HttpLimits = _LIMITS,
 ) -> AsyncIterator[None]:
     """Run the server while the context is active; each GET reads one overview.
 
+    `posts`: the handlers of POST by path.
     If the port cannot be opened, it logs that and retries in the background: the service correlates
     also without health and metrics.
     """
-
-    posts = {"/explain": explain}
 
     async def handle(request: web.BaseRequest) -> web.Response:
         if request.path in posts:

@@ -12,6 +12,7 @@ from shards.settings.schema import (
     EXPLAIN,
     RECORDINGS,
     REPLAY,
+    SERVE,
     STATS,
     TEST,
     TOP,
@@ -57,7 +58,8 @@ class CommandSettings(ServiceSettings, frozen=True, kw_only=True):
         Spec("output", "codes of warnings and lints to ignore, see docs/lints.md", VALIDATE),
     ] = ()
     watch: Annotated[
-        bool, Spec("output", "validate again after each change, until interrupted", VALIDATE)
+        bool,
+        Spec("files", "validate again, or reload, after each change of files", VALIDATE | SERVE),
     ] = False
     alarms: Annotated[bool, Spec("output", "show the alarms as a table at the end", REPLAY)] = False
     sort: Annotated[

@@ -59,6 +59,10 @@ class ServiceSettings(Struct, frozen=True, kw_only=True):
     frontend_wait: Annotated[
         int, Spec("cluster", "seconds to wait for the frontend before using the last download")
     ] = 30
+    frontend_poll: Annotated[
+        int,
+        Spec("cluster", "seconds between two looks whether the frontend has changes, 0 is never"),
+    ] = 0
     nats_creds: Annotated[
         str, Spec("cluster", "file with the NATS credentials (.creds)", path="file")
     ] = ""

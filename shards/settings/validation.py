@@ -211,7 +211,7 @@ def _unbounded_queue(settings: Settings) -> Iterator[str]:
 
 
 def _open_access(settings: Settings) -> Iterator[str]:
-    if settings.mode != "standalone" or settings.api_token or _is_loopback(settings.address):
+    if settings.mode != "standalone" or settings.api_token or is_loopback(settings.address):
         return
     yield (
         f"--address is {settings.address} and there is no --api-token (DSIEM_API_TOKEN): "
@@ -219,7 +219,8 @@ def _open_access(settings: Settings) -> Iterator[str]:
     )
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Whether an address to listen on is reached from this machine only."""
     try:
         return ip_address(address).is_loopback
     except ValueError:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import msgspec
 from multiprocess.connection import Connection
 
 from shards.checkpoint.checkpointer import Checkpointer
@@ -16,15 +17,28 @@ from shards.ipc.batch_delay import BatchDelay
 from shards.ipc.control import ControlChannel, run_child
 from shards.ipc.framing import encode_report, read_batch
 from shards.ipc.memory import tune_memory
-from shards.ipc.messages import AskWorker, AttachPipe, ExplainEvent, Ready, Stop, Synced, ToChild
+from shards.ipc.messages import (
+    AskWorker,
+    AttachPipe,
+    Batch,
+    ExplainEvent,
+    Prepare,
+    Ready,
+    Stop,
+    Synced,
+    ToChild,
+)
 from shards.ipc.pipes import READ_BYTES, open_reader, open_writer
+from shards.ipc.preparations import Preparations
 from shards.ipc.shared_value import SharedValue
 from shards.lookups.turn_limit import TurnLimit
 from shards.periodic import run_every
+from shards.settings.settings import Settings
 from shards.worker.explanations import ExplainTasks
 from shards.worker.queries import QueryTasks
+from shards.worker.setup import first_generation, load_config, shard_options
 from shards.worker.shard import Shard
-from shards.worker.start import WorkerSetup, WorkerStart
+from shards.worker.start import WorkerStart
 
 if TYPE_CHECKING:  # most services have no lookups, and its libraries are large
     from shards.worker.enrichment import Enrichment
@@ -42,23 +56,22 @@ RESULTS_PER_TURN = 64
 
 
 def main(
-    control: Connection, shared_setup: SharedValue, report_pipe: Connection, start: WorkerStart
+    control: Connection, settings: Settings, report_pipe: Connection, start: WorkerStart
 ) -> None:
     """The target of a worker process; its data pipes arrive as AttachPipe messages.
 
-    `shared_setup` holds a WorkerSetup; reports are written to `report_pipe`.
+    Reports are written to `report_pipe`.
     """
-    setup: WorkerSetup = shared_setup.load()
     channel = ControlChannel(control)
-    run_child(setup.settings, lambda: _run_worker(channel, setup, report_pipe, start))
+    run_child(settings, lambda: _run_worker(channel, settings, report_pipe, start))
 
 
 async def _run_worker(
-    control: ControlChannel, setup: WorkerSetup, report_pipe: Connection, start: WorkerStart
+    control: ControlChannel, settings: Settings, report_pipe: Connection, start: WorkerStart
 ) -> None:
     reports = await open_writer(os.dup(report_pipe.fileno()))
     report_pipe.close()
-    await _WorkerProcess(control, setup, reports, start).run()
+    await _WorkerProcess(control, settings, reports, start).run()
 
 
 class _WorkerProcess:
@@ -67,31 +80,38 @@ class _WorkerProcess:
     def __init__(
         self,
         control: ControlChannel,
-        setup: WorkerSetup,
+        settings: Settings,
         reports: asyncio.StreamWriter,
         start: WorkerStart,
     ) -> None:
         self._control = control
-        self._setup = setup
+        self._settings = settings
         self._reports = reports
+        self._start = start
+        first = first_generation(settings, start)
+        self._config = load_config(first.generation, first.config, control.track_progress)
         progress = ShardProgress(
             start.worker,
             start.run,
             start.position,
-            workers=setup.settings.workers,
-            nodes=setup.settings.cluster_size,
-            part=setup.settings.cluster_part,
+            workers=settings.workers,
+            nodes=settings.cluster_size,
+            part=settings.cluster_part,
+            generation=first.generation,
         )
-        self._shard = Shard(setup, control.track_progress, progress, start.written_until)
+        directives, sources = self._config
+        options = shard_options(settings, lookups=bool(sources))
+        self._shard = Shard(settings, options, directives, progress, start.written_until)
         self._checkpointer = Checkpointer(
             self._shard.correlator,
-            self._shard.directives,
+            directives.directives,
             progress,
-            setup.settings,
-            setup.options,
+            settings,
+            options,
             first_start=start.is_first,
             sync_lines=self._sync_lines,
         )
+        self._preparations = Preparations(control, load_config)
         self._data_pipes: asyncio.Queue[tuple[int, int] | None] = asyncio.Queue()
         """Descriptors of data pipes, to be read one after the other, with the life of the router
         that writes; None is the end."""
@@ -118,6 +138,9 @@ class _WorkerProcess:
         ticking = run_every(TICK_SECONDS, self._tick)
         async with self._enrichment(), ticking, self._checkpointer.running():
             self._send_ready()
+            for begun in self._start.generations:
+                if begun.generation > self._shard.progress.generation:
+                    self._preparations.add(begun.generation, begun.config)
             while (pipe := await self._data_pipes.get()) is not None:
                 await self._read_pipe(*pipe)
         await self._advance_wall_time()
@@ -133,13 +156,13 @@ class _WorkerProcess:
 
         Results that are in the queue at the end are still applied.
         """
-        setup, shard = self._setup, self._shard
-        if not setup.sources:
+        settings, shard, sources = self._settings, self._shard, self._config.sources
+        if not sources:
             yield
             return
         from shards.worker.enrichment import Enrichment  # noqa: PLC0415 - its libraries are large
 
-        enrichment = shard.enrichment = Enrichment(shard.correlator, setup.sources, setup.settings)
+        enrichment = shard.enrichment = Enrichment(shard.correlator, sources, settings)
         async with asyncio.TaskGroup() as group:
             lookups = group.create_task(enrichment.run())
             applying = group.create_task(_apply_results(enrichment))
@@ -163,6 +186,8 @@ class _WorkerProcess:
                 self._explain_tasks.take(message)
             case AskWorker():
                 self._query_tasks.take(message)
+            case Prepare(generation) if descriptor is not None:
+                self._preparations.add(generation, SharedValue(descriptor))
             case Stop(seconds):
                 rest = max(seconds * _EXIT_SHARE, _EXIT_SECONDS)
                 self._save_until = time.monotonic() + seconds - rest
@@ -170,9 +195,15 @@ class _WorkerProcess:
 
     def _send_ready(self) -> None:
         progress = self._shard.progress
-        processed = progress.ledger.deliveries.processed
+        former = self._shard.correlator.former_keys()
         self._control.send(
-            Ready(position=progress.position, processed=processed, stream=progress.stream)
+            Ready(
+                position=progress.position,
+                processed=progress.ledger.deliveries.processed,
+                stream=progress.stream,
+                generation=progress.generation,
+                former=msgspec.msgpack.encode(former) if former else b"",
+            )
         )
 
     async def _read_pipe(self, life: int, descriptor: int) -> None:
@@ -182,6 +213,8 @@ class _WorkerProcess:
         self._report()
         async with open_reader(descriptor) as reader:
             while (batch := await read_batch(reader)) is not None:
+                if batch.generation > self._shard.progress.generation:
+                    await self._begin_generation(batch)
                 for part in self._shard.deliveries.new_parts(batch):
                     await self._advance_time(part.now)
                     self._shard.process_batch(part.last, part.events, part.now)
@@ -195,6 +228,18 @@ class _WorkerProcess:
         self._checkpointer.request()  # nobody keeps what came from this router
         self._send_ready()
 
+    async def _begin_generation(self, batch: Batch) -> None:
+        """Use the generation of a batch for it and what follows it; before, what is due by then."""
+        if batch.now:
+            await self._advance_time(batch.now)
+        track_progress = self._control.track_progress
+        self._config = self._preparations.take(batch.generation, track_progress)
+        directives, sources = self._config
+        self._shard.reload(batch.generation, directives, lookups=bool(sources))
+        self._checkpointer.use_directives(directives.directives)
+        self._checkpointer.request()  # before it, the generations until now may be needed again
+        self._report()
+
     async def _tick(self) -> None:
         if not self._is_reading:
             await self._advance_wall_time()
@@ -203,7 +248,7 @@ class _WorkerProcess:
 
     async def _advance_wall_time(self) -> None:
         """Do what time alone causes; a source that keeps events gives the time with them."""
-        if not self._setup.settings.source_keeps_events:
+        if not self._settings.source_keeps_events:
             await self._advance_time(self._clock.now())
 
     async def _advance_time(self, now: int) -> None:
