@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.alarm import CustomData, Hit
-from shards.ipc.messages import AlarmAbout
+from shards.ipc.queries import AlarmAbout
 
 MAX_TITLE = 300
 _MAX_SEARCH = 16_384

@@ -18,7 +18,7 @@ from shards.history.alarm_line import (
     search_text,
 )
 from shards.history.schema import BUCKET_SECONDS
-from shards.ipc.messages import AlarmAbout
+from shards.ipc.queries import AlarmAbout
 
 _ZLIB_LEVEL = 1  # a line of 2 kB takes 30 µs, and a fourth of its size
 _CHANGE = """

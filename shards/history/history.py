@@ -23,7 +23,7 @@ from shards.history.alarm_rows import WrittenLine
 from shards.history.limits import HistoryLimits
 from shards.history.pending_rows import PendingRows
 from shards.history.service_rows import Incident, Sample
-from shards.ipc.messages import AlarmAbout
+from shards.ipc.queries import AlarmAbout
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]

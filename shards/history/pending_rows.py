@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from shards.file_position import FilePosition
 from shards.history.alarm_rows import WrittenLine
 from shards.history.service_rows import Incident, Sample
-from shards.ipc.messages import AlarmAbout
+from shards.ipc.queries import AlarmAbout
 
 MAX_LINES = 1_000
 """Lines of one transaction; in a flood the last ones are kept, and the others counted."""

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from engine.explain.verdict import Verdict
 from shards.histograms import Timings
-from shards.ipc.queries import WorkerQuery
+from shards.ipc.queries import AlarmAbout, AskWorker, WorkerAnswer
 from shards.ledger import Ledger, decode_ledger
 
 POSITION_CODE = "q"
@@ -113,13 +113,6 @@ class AlarmLines(Struct, frozen=True, array_like=True, tag=True):
 
     alarm_events: bytes
     alarms: bytes
-
-
-class AlarmAbout(Struct, frozen=True, array_like=True):
-    """What the line of an alarm does not say: its directive, and asset names by address."""
-
-    directive: int
-    names: dict[str, str]
 
 
 class WorkerReport(AlarmLines, frozen=True, array_like=True, tag=True, dict=True):
@@ -300,25 +293,6 @@ class ExplainPart(Struct, frozen=True, tag=True):
     explanation: DirectiveExplanation | None = None
     whitelisted: bool = False
     omitted: int = 0
-
-
-class AskWorker(Struct, frozen=True, tag=True):
-    """To a worker: a query of the console. It answers by WorkerAnswers.
-
-    `number`, `until`: as those of ExplainEvent.
-    """
-
-    number: int
-    query: WorkerQuery
-    until: float
-
-
-class WorkerAnswer(Struct, frozen=True, tag=True):
-    """A piece of the answer to a query, in MessagePack; `last`: it is complete."""
-
-    number: int
-    piece: bytes
-    last: bool
 
 
 FromChild = Ready | Progress | RouterReport | Prepared | Switched | ExplainPart | WorkerAnswer

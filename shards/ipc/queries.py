@@ -1,4 +1,4 @@
-"""What the console asks workers, and what they answer.
+"""What the console asks workers, what they answer, and what they tell it of alarms.
 
 A query and its answer travel in the messages AskWorker and WorkerAnswer. The names of fields are
 those of openapi.json where the page gets them as they are.
@@ -173,6 +173,32 @@ class EventRows(Struct, frozen=True):
     """The answer to RecentEvents: events as they came, the newest first."""
 
     events: list[bytes]
+
+
+class AskWorker(Struct, frozen=True, tag=True):
+    """To a worker: a query of the console. It answers by WorkerAnswers.
+
+    `number`, `until`: as those of ExplainEvent.
+    """
+
+    number: int
+    query: WorkerQuery
+    until: float
+
+
+class WorkerAnswer(Struct, frozen=True, tag=True):
+    """A piece of the answer to a query, in MessagePack; `last`: it is complete."""
+
+    number: int
+    piece: bytes
+    last: bool
+
+
+class AlarmAbout(Struct, frozen=True, array_like=True):
+    """What the line of an alarm does not say: its directive, and asset names by address."""
+
+    directive: int
+    names: dict[str, str]
 
 
 encode_answer = msgspec.msgpack.Encoder().encode

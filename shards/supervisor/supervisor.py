@@ -5,8 +5,9 @@ While the disk is full, workers wait for the alarm writer, and the router's queu
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from loguru import logger
@@ -18,6 +19,7 @@ from shards.ipc.memory import release_memory
 from shards.ledger import Ledger
 from shards.ops.overview import Overview
 from shards.periodic import run_every
+from shards.settings.schema import Origin
 from shards.settings.settings import Settings
 from shards.supervisor.alarm_writer import RETRY_SECONDS, AlarmWriter
 from shards.supervisor.children import Children
@@ -33,8 +35,11 @@ from shards.supervisor.stream_aggregator import StreamLedgerAggregator
 from shards.supervisor.watchdog import WATCHDOG_SECONDS, Watchdog
 
 if TYPE_CHECKING:
+    from shards.history.history import History
+    from shards.ops.http_server import Pages
     from shards.supervisor.overload_signals import OverloadSignals
 
+NO_ORIGINS: Mapping[str, Origin] = MappingProxyType({})
 PROGRESS_SECONDS = 1.0
 """Interval of checks whether all processes make progress."""
 _QUICK_START_SECONDS = 0.25
@@ -51,15 +56,24 @@ class Supervisor:
         files: AlarmFiles,
         fork_server: ForkServer,
         former: FormerRun | None = None,
+        origins: Mapping[str, Origin] = NO_ORIGINS,
     ) -> None:
-        """`first`: the configuration to begin with. `former`: what the run before has left."""
+        """`first`: the configuration to begin with. `former`: what the run before has left.
+
+        `origins`: where the values of settings come from.
+        """
         self._settings = settings
+        self._origins = origins
         self._former = former or FormerRun()
         self._shutdown = Shutdown()
         self._alarm_writer = AlarmWriter(files)
         self._aggregator = _make_aggregator(settings)
         self._watchdog = Watchdog(settings.max_eps)
         self._observer = Observer(settings, first, self._aggregator)
+        self._history = _make_history(settings)
+        if self._history is not None:
+            self._observer.on_alarms = self._history.add_lines
+        self._alarm_events = files.paths[1]
         self._overload_signals = _make_overload_signals(settings)
         self._fork_server = fork_server
         generations = Generations(
@@ -135,10 +149,38 @@ class Supervisor:
         reload = ReloadHandler(self.reloader.reload, token, address)
         posts = {"/explain": explain.respond, "/reload": reload.respond}
         async with (
-            run_ops_server(address, port, self._overview, posts),
+            self._console() as pages,
+            run_ops_server(address, port, self._overview, posts, pages=pages),
             run_every(SAMPLE_SECONDS, self._observer.sample),
         ):
             yield
+            if pages is not None:
+                pages.close()
+
+    @asynccontextmanager
+    async def _console(self) -> "AsyncIterator[Pages | None]":
+        """Run the console, if enabled."""
+        if self._history is None:
+            yield None
+            return
+        from shards.ops.console.backend import ConsoleBackend  # noqa: PLC0415 - large libraries
+        from shards.supervisor.console import run_console  # noqa: PLC0415
+
+        requests = self._children.explain_requests
+        backend = ConsoleBackend(
+            settings=self._settings,
+            origins=self._origins,
+            run=self._children.run,
+            overview=self._overview,
+            ask=self._children.queries.ask,
+            worker_of=requests.worker_of,
+            explain=requests.explain,
+            reload=self.reloader.reload,
+            history=self._history,
+            alarm_events=self._alarm_events,
+        )
+        async with run_console(backend, self._alarm_writer.ends) as pages:
+            yield pages
 
     def _overview(self) -> Overview:
         return self._observer.overview(self._alarm_writer, stopping=self._shutdown.is_requested)
@@ -240,6 +282,14 @@ def _make_aggregator(settings: Settings) -> LedgerAggregator:
     if settings.source_keeps_events:
         return StreamLedgerAggregator(settings.workers)
     return LedgerAggregator(settings.workers, has_checkpoints=settings.checkpoint_interval > 0)
+
+
+def _make_history(settings: Settings) -> "History | None":
+    if not settings.has_console:
+        return None
+    from shards.supervisor.console import make_history  # noqa: PLC0415 - only the console needs it
+
+    return make_history(settings)
 
 
 def _make_overload_signals(settings: Settings) -> "OverloadSignals | None":

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from engine.alarm import AlarmRecord, PublishedAlarm
 from engine.correlation.correlator import Correlator
-from shards.ipc.messages import AlarmAbout
+from shards.ipc.queries import AlarmAbout
 
 MAX_ALARMS = 1_000
 """Alarms of a report that are described, the last ones: in a flood nobody looks at the others."""

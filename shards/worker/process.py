@@ -18,7 +18,6 @@ from shards.ipc.control import ControlChannel, run_child
 from shards.ipc.framing import encode_report, read_batch
 from shards.ipc.memory import tune_memory
 from shards.ipc.messages import (
-    AskWorker,
     AttachPipe,
     Batch,
     ExplainEvent,
@@ -30,6 +29,7 @@ from shards.ipc.messages import (
 )
 from shards.ipc.pipes import READ_BYTES, open_reader, open_writer
 from shards.ipc.preparations import Preparations
+from shards.ipc.queries import AskWorker
 from shards.ipc.shared_value import SharedValue
 from shards.lookups.turn_limit import TurnLimit
 from shards.periodic import run_every

@@ -16,12 +16,12 @@ from engine.errors import InvalidEventError
 from engine.event import decode_event
 from shards.clock import WallClock
 from shards.ipc.control import ControlChannel
-from shards.ipc.messages import AskWorker, WorkerAnswer
 from shards.ipc.queries import (
     MAX_EVENT_BYTES,
     MAX_TEXT,
     AddressRow,
     AddressRows,
+    AskWorker,
     BacklogCounts,
     CountBacklogs,
     DescribeAddresses,
@@ -33,6 +33,7 @@ from shards.ipc.queries import (
     GetDirective,
     ListDirectives,
     RecentEvents,
+    WorkerAnswer,
     encode_answer,
 )
 from shards.worker.backlog_query import find_backlogs

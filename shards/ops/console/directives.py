@@ -1,4 +1,4 @@
-"""Directives: which there are, what each has done, and its rules in words.
+"""Directives: which there are, what each has done, and its rules.
 
 The workers tell which directives there are, once for each configuration; the history keeps them.
 """
@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from engine.explain.rule_sentences import rule_sentences
 from shards.history import directive_rows
 from shards.history.directive_rows import DirectiveFilter, LiveCounts
 from shards.http_server import RETRY_HEADER, RequestRefusedError, json_response
@@ -84,13 +83,11 @@ class DirectiveHandlers:
         page = await self._page(DirectiveFilter(ids=(id_,), limit=1))
         if found.directive is None or not page.directives:
             raise RequestRefusedError(404, f"no directive {id_} is enabled in this service")
-        protocol = self._backend.settings.match_protocol
         document = {
             "directive": page.directives[0],
             "file": "",
             "all_rules_always_active": found.directive.always_active,
             "rules": found.directive.rules,
-            "sentences": rule_sentences(found.directive, match_protocol=protocol),
         }
         return json_response(200, document)
 
