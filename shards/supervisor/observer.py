@@ -13,6 +13,7 @@ from shards.config.generation import ConfigChanges
 from shards.histograms import Timings
 from shards.ipc.messages import AlarmLines, WorkerReport
 from shards.ipc.queries import AlarmAbout
+from shards.ledger import Deliveries
 from shards.ops.overview import Overview, ProcessStatus, ShardStatus
 from shards.ops.reload_outcome import ReloadOutcome
 from shards.settings.settings import Settings, settings_of
@@ -191,6 +192,7 @@ class Observer:
             settings={name: settings.redacted(name) for name in names},
             config_hash=summary.hash,
             config_trouble=summary.trouble,
+            config_files=summary.files,
             config_generation=self._generation.number,
             config_loaded_at=self._loaded_at,
             last_reload=self._last_reload,
@@ -229,6 +231,7 @@ class Observer:
 
     def _shard(self, number: int) -> ShardStatus:
         report = self._aggregator.workers.get(number)
+        deliveries = report.ledger.deliveries if report else Deliveries()
         return ShardStatus(
             worker=number,
             directives=len(self._generation.summary.directives[number]),
@@ -238,6 +241,9 @@ class Observer:
             queue_capacity=self._settings.max_queue,
             has_pipe=self._aggregator.has_pipe(number),
             events_per_second=self._rate(number),
+            consumed=deliveries.consumed,
+            unmatched=deliveries.unmatched,
+            invalid=deliveries.invalid.total(),
         )
 
     def _rate(self, worker: int | None) -> float:

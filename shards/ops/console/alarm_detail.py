@@ -7,6 +7,7 @@ and the alarm events file the events.
 import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -26,8 +27,8 @@ from shards.ipc.queries import (
     DescribeAddresses,
     FindBacklogs,
 )
-from shards.ops.console.alarms import read_history
-from shards.ops.console.backend import ConsoleBackend, ask_workers
+from shards.ops.console.backend import ConsoleBackend, ask_workers, read_history
+from shards.ops.console.directive_table import DirectiveTable
 from shards.ops.console.parameters import Parameters
 
 MAX_ADDRESSES = 1000
@@ -44,8 +45,9 @@ _ID_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 class AlarmDetails:
     """Answers requests for single alarms."""
 
-    def __init__(self, backend: ConsoleBackend) -> None:
+    def __init__(self, backend: ConsoleBackend, directives: DirectiveTable) -> None:
         self._backend = backend
+        self._directives = directives
         self._scanning = asyncio.Lock()
         self._waiting = 0
         self._scans: OrderedDict[tuple[str, int], TakenEvents] = OrderedDict()
@@ -59,6 +61,8 @@ class AlarmDetails:
         backlog = await self._backlog(stored.summary)
         events = await self._events(stored)
         directive = stored.summary.directive
+        with suppress(RequestRefusedError):  # then without its name, if it is new
+            await self._directives.update()
         name = await read_history(self._backend, lambda db: name_of_directive(db, directive))
         document = {
             "alarm": stored.summary,

@@ -1,40 +1,30 @@
 """Alarms of the last day: lists, groups and counts over time, all read from the history."""
 
-import sqlite3
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from shards.history import alarm_queries
 from shards.history.alarm_filter import AlarmFilter
-from shards.history.history import HistoryError
-from shards.http_server import RETRY_HEADER, RequestRefusedError, json_response
-from shards.ops.console.backend import ConsoleBackend
+from shards.http_server import RequestRefusedError, json_response
+from shards.ops.console.backend import ConsoleBackend, read_history
+from shards.ops.console.directive_table import DirectiveTable
 from shards.ops.console.parameters import Parameters
-
-T = TypeVar("T")
 
 STATES = ("open", "finished", "timeout")
 _FILTERS = ("text", "risk", "state", "directive", "address", "source", "since", "until")
 _DAY_SECONDS = 86_400.0
 
 
-async def read_history(backend: ConsoleBackend, job: Callable[[sqlite3.Connection], T]) -> T:
-    """What a job reads from the history; RequestRefusedError if that cannot be had now."""
-    try:
-        return await backend.history.read(job)
-    except HistoryError as error:
-        raise RequestRefusedError(503, str(error), RETRY_HEADER) from None
-
-
 class AlarmHandlers:
     """Answers requests for alarms."""
 
-    def __init__(self, backend: ConsoleBackend) -> None:
+    def __init__(self, backend: ConsoleBackend, directives: DirectiveTable) -> None:
         self._backend = backend
+        self._directives = directives
 
     async def list(self, request: web.BaseRequest) -> web.StreamResponse:
         """GET /api/v1/alarms."""
@@ -56,6 +46,9 @@ class AlarmHandlers:
         wanted, limit = _filter(parameters), parameters.limit()
         by = parameters.choice("by", alarm_queries.GROUPINGS)
         span = self._span(wanted)
+        if by == "directive":
+            with suppress(RequestRefusedError):  # then without the names of new ones
+                await self._directives.update()
         groups = await read_history(
             self._backend,
             lambda history: alarm_queries.group_alarms(history, wanted, by, limit, span),

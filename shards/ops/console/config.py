@@ -1,11 +1,13 @@
 """The effective configuration: settings with their sources, the last reload, and reloading."""
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
 
 from shards.http_server import RequestRefusedError, json_response
 from shards.ops.console.backend import ConsoleBackend
+from shards.ops.console.excerpts import with_excerpts
 from shards.ops.console.parameters import Parameters
 from shards.ops.overview import Overview
 from shards.ops.reload_outcome import ReloadOutcome
@@ -26,11 +28,11 @@ class ConfigHandlers:
     async def get(self, request: web.BaseRequest) -> web.StreamResponse:
         """GET /api/v1/config."""
         Parameters(request)
-        return json_response(200, self._document(self._backend.overview()))
+        return json_response(200, await self._document(self._backend.overview()))
 
-    def _document(self, overview: Overview) -> dict[str, Any]:
+    async def _document(self, overview: Overview) -> dict[str, Any]:
         settings = self._backend.settings
-        reload = overview.last_reload
+        reload, files = overview.last_reload, overview.config_files
         return {
             "version": overview.version,
             "generation": overview.config_generation,
@@ -39,10 +41,17 @@ class ConfigHandlers:
             "folder": str(settings.config_dir.absolute()),
             "directives": overview.directives,
             "rejected": overview.rejected_directives,
+            "assets": sum(number for kind, number in files.values() if kind == "assets"),
+            "files": [
+                {"name": name, "kind": kind, "items": number}
+                for name, (kind, number) in sorted(files.items())
+            ],
             "settings": [self._setting(setting) for setting in settings_of("serve")],
             "trouble": overview.config_trouble,
             "can_reload": self._backend.reload is not None,
-            "last_reload": reload_document(reload) if reload else None,
+            "last_reload": await asyncio.to_thread(self._reload_document, reload)
+            if reload
+            else None,
         }
 
     def _setting(self, setting: Setting) -> dict[str, Any]:
@@ -66,9 +75,15 @@ class ConfigHandlers:
         if request.can_read_body:
             raise RequestRefusedError(400, "a reload takes no body")
         outcome = await self._backend.reload()
+        document = await asyncio.to_thread(self._reload_document, outcome)
         if outcome.successful:
-            return json_response(200, reload_document(outcome))
-        return json_response(503 if outcome.error else 422, reload_document(outcome))
+            return json_response(200, document)
+        return json_response(503 if outcome.error else 422, document)
+
+    def _reload_document(self, outcome: ReloadOutcome) -> dict[str, Any]:
+        folder = self._backend.settings.config_dir
+        document = reload_document(outcome)
+        return document | {"problems": with_excerpts(document["problems"], folder)}
 
 
 def reload_document(outcome: ReloadOutcome) -> dict[str, Any]:

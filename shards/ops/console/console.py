@@ -17,6 +17,7 @@ from shards.ops.console.alarms import AlarmHandlers
 from shards.ops.console.backend import ConsoleBackend
 from shards.ops.console.backlogs import BacklogHandlers
 from shards.ops.console.config import ConfigHandlers
+from shards.ops.console.directive_table import DirectiveTable
 from shards.ops.console.directives import DirectiveHandlers
 from shards.ops.console.event_stream import EventStreams
 from shards.ops.console.flow import FlowHandlers
@@ -50,9 +51,10 @@ class Console:
         self._announcing: asyncio.TimerHandle | None = None
         self._announce_at = 0.0
         self._generation = 0
-        alarms, directives = AlarmHandlers(backend), DirectiveHandlers(backend)
-        backlogs, config = BacklogHandlers(backend), ConfigHandlers(backend)
-        details = AlarmDetails(backend)
+        table = DirectiveTable(backend)
+        alarms, details = AlarmHandlers(backend, table), AlarmDetails(backend, table)
+        directives, backlogs = DirectiveHandlers(backend, table), BacklogHandlers(backend)
+        config = ConfigHandlers(backend)
         self.reads: Mapping[str, _Handle] = {
             "alarms": alarms.list,
             "alarm-groups": alarms.group,

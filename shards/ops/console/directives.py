@@ -1,12 +1,9 @@
 """Directives: which there are, what each has done, and its rules.
 
-The workers tell which directives there are, once for each configuration; the history keeps them.
+The workers have the rules and the open backlogs, the history has the rest.
 """
 
-import asyncio
 import time
-from collections.abc import AsyncIterator
-from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -15,19 +12,15 @@ from shards.history import directive_rows
 from shards.history.directive_rows import DirectiveFilter, LiveCounts
 from shards.http_server import RETRY_HEADER, RequestRefusedError, json_response
 from shards.ipc.queries import (
-    MAX_ROWS,
     BacklogCounts,
     CountBacklogs,
-    DirectiveRow,
-    DirectiveRows,
     EventRows,
     FoundDirective,
     GetDirective,
-    ListDirectives,
     RecentEvents,
 )
-from shards.ops.console.alarms import read_history
-from shards.ops.console.backend import ConsoleBackend, ask_workers
+from shards.ops.console.backend import ConsoleBackend, ask_workers, read_history
+from shards.ops.console.directive_table import DirectiveTable
 from shards.ops.console.parameters import Parameters
 
 _SORTS = ("alarms", "id", "name", "matches", "backlogs", "last_fired")
@@ -38,9 +31,9 @@ _MAX_START = 1_000_000
 class DirectiveHandlers:
     """Answers requests for directives, and for events to explain."""
 
-    def __init__(self, backend: ConsoleBackend) -> None:
+    def __init__(self, backend: ConsoleBackend, table: DirectiveTable) -> None:
         self._backend = backend
-        self._updating = asyncio.Lock()
+        self._table = table
 
     async def list(self, request: web.BaseRequest) -> web.StreamResponse:
         """GET /api/v1/directives."""
@@ -63,7 +56,7 @@ class DirectiveHandlers:
         return json_response(200, msgspec.structs.asdict(page) | following)
 
     async def _page(self, wanted: DirectiveFilter) -> directive_rows.DirectivePage:
-        await self._update_directives()
+        await self._table.update()
         live, now = await self._live_counts(), time.time()
         return await read_history(
             self._backend, lambda db: directive_rows.list_directives(db, wanted, live, now)
@@ -111,29 +104,3 @@ class DirectiveHandlers:
         for found in answers.decode(BacklogCounts).values():
             backlogs |= found.by_directive
         return LiveCounts(backlogs, self._backend.overview().matches, answers.missing)
-
-    async def _update_directives(self) -> None:
-        """Let the history have the directives of the configuration that runs."""
-        async with self._updating:
-            config = f"{self._backend.run} {self._backend.overview().config_generation}"
-            if config == await read_history(self._backend, directive_rows.config_of_directives):
-                return
-            rows = [row async for row in self._all_directives()]
-            await read_history(
-                self._backend, lambda db: directive_rows.replace_directives(db, rows, config)
-            )
-
-    async def _all_directives(self) -> AsyncIterator[tuple[int, DirectiveRow]]:
-        """Each directive with its worker."""
-        for worker in range(self._backend.settings.workers):
-            start, total = 0, 1
-            while start < total:
-                query = ListDirectives(start, MAX_ROWS)
-                answers = await ask_workers(self._backend, query, [worker])
-                page: Any = answers.decode(DirectiveRows).get(worker)
-                if page is None:
-                    reason = f"worker-{worker} does not answer"
-                    raise RequestRefusedError(503, reason, RETRY_HEADER)
-                for row in page.rows:
-                    yield worker, row
-                start, total = start + MAX_ROWS, page.total

@@ -11,8 +11,7 @@ from aiohttp import web
 from shards.histograms import LAG_BOUNDS, Histogram
 from shards.history import service_rows
 from shards.http_server import json_response
-from shards.ops.console.alarms import read_history
-from shards.ops.console.backend import ConsoleBackend
+from shards.ops.console.backend import ConsoleBackend, read_history
 from shards.ops.console.parameters import Parameters
 from shards.ops.overview import Overview, ShardStatus
 from shards.settings.settings import Settings
@@ -119,8 +118,10 @@ class FlowHandlers:
 
 def _worker(overview: Overview, shard: ShardStatus) -> dict[str, Any]:
     process = overview.workers[shard.worker]
-    counts: dict[str, Any] = msgspec.to_builtins(shard)
-    return counts | {
+    fields: dict[str, Any] = msgspec.to_builtins(shard)
+    counts = {name: fields.pop(name) for name in ("consumed", "unmatched", "invalid")}
+    return fields | {
+        "counts": counts,
         "up": process.up,
         "ready": process.ready,
         "restarts": process.restarts,
