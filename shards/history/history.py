@@ -34,7 +34,8 @@ MAX_JOBS = 32
 """Reads that wait; there are fewer connections than twice as many."""
 READ_SECONDS = 3.0
 """Longest time of a read."""
-_PRUNE_SECONDS = 10.0
+PRUNE_SECONDS = 10.0
+"""Interval of deleting what is beyond the bounds."""
 _REOPEN_SECONDS = 10.0
 _INTERRUPT_STEPS = 20_000
 """Steps of SQLite's virtual machine between looks at the time: a millisecond or so."""
@@ -66,6 +67,7 @@ class History:
         self._on_change: Callable[[int], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
+        self.prune_seconds = PRUNE_SECONDS
         self.trouble = ""
         """Why the file cannot be written, or ""."""
         self.skipped = 0
@@ -74,6 +76,11 @@ class History:
         """The highest sequence of an alarm."""
         self.since = clock()
         """The history has no alarms that changed last before this time."""
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something waits to be written."""
+        return bool(self._pending)
 
     def start(self, on_change: Callable[[int], None]) -> None:
         """Start the thread; `on_change` is called in this event loop with each new sequence."""
@@ -219,7 +226,7 @@ class History:
             service_rows.write_position(connection, *pending.position)
         if time.monotonic() >= self._prune_at:
             complete = limits.prune(connection, self._clock(), self._bounds)
-            self._prune_at = time.monotonic() + (_PRUNE_SECONDS if complete else 0.0)
+            self._prune_at = time.monotonic() + (self.prune_seconds if complete else 0.0)
             [since] = connection.execute("SELECT min(written) FROM change").fetchone()
             self.since = since or self.since
         return sequence

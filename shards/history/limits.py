@@ -25,6 +25,8 @@ class HistoryLimits(Struct, frozen=True, kw_only=True):
     file_bytes: int = 256 << 20
 
 
+_SPARE = 0.05
+"""More than the excess in bytes is deleted by this part of the rows."""
 _MOST_DELETED = 5_000
 """Rows of a table that one call deletes: some ten milliseconds."""
 
@@ -34,9 +36,10 @@ def prune(connection: sqlite3.Connection, now: float, limits: HistoryLimits) -> 
     since = now - limits.seconds
     alarms = _excess(connection, "alarm", limits.alarms)
     changes = _excess(connection, "change", limits.changes)
-    if bytes_used(connection) > limits.file_bytes:
-        alarms = max(alarms, _count(connection, "alarm") // 10 + 1)
-        changes = max(changes, _count(connection, "change") // 10 + 1)
+    if (used := bytes_used(connection)) > limits.file_bytes:
+        part = (used - limits.file_bytes) / used + _SPARE
+        alarms = max(alarms, int(_count(connection, "alarm") * part) + 1)
+        changes = max(changes, int(_count(connection, "change") * part) + 1)
     deleted = [
         _delete_alarms(connection, since, alarms),
         _delete_oldest(connection, "change", "sequence", "written < ?", since, changes),

@@ -27,7 +27,7 @@ class FindBacklogs(Struct, frozen=True, tag=True, kw_only=True):
     """The first open backlogs in an order, of those that pass all filters.
 
     `descending`: the highest first; `after`: only what comes after this rank and id. `words`: each
-    in the title, an address, or equal to the id, in lower case; `network`: of either side;
+    in one of the texts, or equal to the id, case folded; `network`: of either side;
     `directives`: none for all; `stage`: 0 for any; `risks`: classes, none for all; `alarm`: the id
     of an alarm, "" for any.
     """

@@ -10,6 +10,7 @@ from ipaddress import ip_network
 from itertools import islice
 
 from engine.address import packed_bytes
+from engine.alarm import CustomData
 from engine.correlation import compact_set
 from engine.correlation.backlog import Backlog
 from engine.options import Options
@@ -41,7 +42,7 @@ def find_backlogs(
     """
     rank = _RANKS[query.sort]
     first = nlargest if query.descending else nsmallest
-    tests = list(_tests(query))
+    tests = list(_tests(query, shard))
     is_after = _after_test(query, rank)
     best: list[Backlog] = []
     total = matching = 0
@@ -95,7 +96,7 @@ def _after_test(query: FindBacklogs, rank: Rank) -> Test | None:
     return lambda backlog: (rank(backlog), backlog.alarm_id) > place
 
 
-def _tests(query: FindBacklogs) -> Iterator[Test]:
+def _tests(query: FindBacklogs, shard: Shard) -> Iterator[Test]:
     """The filters that are set, the cheapest first."""
     if stage := query.stage:
         yield lambda backlog: len(backlog.starts) == stage
@@ -106,7 +107,7 @@ def _tests(query: FindBacklogs) -> Iterator[Test]:
     if query.network:
         yield _network_test(query.network)
     for word in query.words:
-        yield _word_test(word)
+        yield _word_test(word, shard)
 
 
 def _risk_test(classes: Sequence[str]) -> Test:
@@ -135,15 +136,26 @@ def _network_test(text: str) -> Test:
     return lambda backlog: any(map(is_inside, backlog.addresses()))
 
 
-def _word_test(word: str) -> Test:
+def _word_test(word: str, shard: Shard) -> Test:
+    """Whether one of the texts of a backlog has the word, or its id is the word."""
+    info = shard.correlator.address_info
+
     def has_word(backlog: Backlog) -> bool:
+        directive = backlog.compiled.directive
         return (
             word in backlog.title.casefold()
             or word == backlog.alarm_id.casefold()
-            or any(word in address for address in backlog.addresses())
+            or any(word in ip or word in info(ip).name.casefold() for ip in backlog.addresses())
+            or word in directive.kingdom.casefold()
+            or word in directive.category.casefold()
+            or any(word in one.content.casefold() for one in _custom_data(backlog))
         )
 
     return has_word
+
+
+def _custom_data(backlog: Backlog) -> Iterable[CustomData]:
+    return compact_set.items(backlog.custom_data)
 
 
 def _row(shard: Shard, backlog: Backlog, rank: float) -> BacklogRow:

@@ -148,7 +148,8 @@ class QueryTasks:
             for start in range(0, len(data), PIECE_BYTES):
                 end = start + PIECE_BYTES
                 piece = WorkerAnswer(request.number, data[start:end], end >= len(data))
-                await self._send(piece, request.until)
+                if not await self._send(piece, request.until):
+                    return
 
     async def _compute(self, request: AskWorker) -> Any:
         """The answer, computed in turns."""
@@ -162,11 +163,14 @@ class QueryTasks:
                 turn_ends = time.monotonic() + TURN_SECONDS
         return answer
 
-    async def _send(self, piece: WorkerAnswer, until: float) -> None:
-        """Send a piece once there is room, and let other tasks run; not after `until`."""
-        while not self._control.send_if_room(piece) and time.monotonic() < until:
+    async def _send(self, piece: WorkerAnswer, until: float) -> bool:
+        """Send a piece once there is room, unless that is after `until`; whether it was sent."""
+        while time.monotonic() < until:
+            if self._control.send_if_room(piece):
+                await asyncio.sleep(0)
+                return True
             await asyncio.sleep(_ROOM_SECONDS)
-        await asyncio.sleep(0)
+        return False
 
     def _now(self) -> int:
         """The time of the shard, in seconds since the epoch: that of its stream, or wall time."""
