@@ -92,13 +92,14 @@ class AskShards:
     async def __call__(self, query: WorkerQuery, workers: Iterable[int] = ()) -> WorkerAnswers:
         self.asked.append(query)
         await asyncio.sleep(0)
-        asked = set(workers) or self._shards.keys()
+        asked = set(workers) or set(self._shards)
+        silent = asked - self._shards.keys() | self.silent
         request = AskWorker(1, query, inf)
         answers = {
             worker: encode_answer([*answer_steps(self._shards[worker], request, NOW)][-1])
-            for worker in asked - self.silent
+            for worker in asked - silent
         }
-        return WorkerAnswers(answers, tuple(sorted(asked & self.silent)))
+        return WorkerAnswers(answers, tuple(sorted(asked & silent)))
 
 
 async def _explain(_: bytes, directives: tuple[int, ...]) -> EventExplanation:

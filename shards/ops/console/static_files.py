@@ -61,7 +61,7 @@ class StaticFiles:
     def _files(self) -> dict[str, _File]:
         found = {}
         for path in sorted(self._folder.rglob("*")):
-            if path.suffix in TYPES and path.is_file():
+            if path.suffix in TYPES and path.is_file() and not path.is_symlink():
                 body = path.read_bytes()
                 etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
                 name = path.relative_to(self._folder).as_posix()
