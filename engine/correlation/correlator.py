@@ -102,8 +102,9 @@ class Correlator:
                 backlogs.change_definition(new.directives[id_])
 
     def _remove_directive(self, directive: int, now: int, outputs: Outputs) -> None:
-        backlogs = self._by_directive.pop(directive)
-        backlogs.close_all(now, outputs)
+        backlogs = self._by_directive[directive]
+        backlogs.close_all(now, outputs)  # before it is unknown: a cut may save them
+        del self._by_directive[directive]
         self._first_order = max(self._first_order, backlogs.next_order)
         if self._matches:
             del self._matches[directive]

@@ -32,12 +32,12 @@ Consumer = tuple[Backlog, int]
 
 
 class Stage:
-    """A stage: its rule, and the backlogs that wait for a matching event."""
+    """A stage: whether events match its rule, and the backlogs that wait for one that does."""
 
-    __slots__ = ("bound_key", "event_key", "number", "rule", "waiting")
+    __slots__ = ("bound_key", "event_key", "matches", "number", "waiting")
 
     def __init__(self, rule: CompiledRule, compiled: CompiledDirective) -> None:
-        self.rule = rule
+        self.matches = rule.matches_bound
         self.number = rule.record.stage
         self.event_key, self.bound_key = make_stage_keys(rule, compiled.slots)
         self.waiting: CompactSetMap[Hashable, Backlog] = CompactSetMap()
@@ -82,8 +82,9 @@ class Stages:
     def _use(self, compiled: CompiledDirective) -> None:
         """Make this the present definition."""
         self._compiled = compiled
-        stages = self._stages.setdefault(compiled, _stages(compiled))
-        self.opening = stages[0].rule
+        if compiled not in self._stages:
+            self._stages[compiled] = _stages(compiled)
+        self.opening = compiled.rules[0]
         self._note_searched()
 
     def _note_searched(self) -> None:
@@ -176,7 +177,7 @@ class Stages:
         found: list[Consumer] = []
         for stage in self.searched:
             waiting = stage.waiting.get(stage.event_key(event)) if stage.waiting else None
-            if waiting and stage.rule.matches(event, src, dst):
+            if waiting and stage.matches(event, src, dst):
                 if isinstance(waiting, dict):
                     found += [(backlog, stage.number) for backlog in waiting]
                 else:  # the usual case
@@ -193,7 +194,7 @@ class Stages:
         matching: dict[Stage, CompactSet[Backlog]] = {}
         for stage in self.searched:
             waiting = stage.waiting.get(stage.event_key(event)) if stage.waiting else None
-            if waiting and stage.rule.matches(event, src, dst):
+            if waiting and stage.matches(event, src, dst):
                 matching[stage] = waiting
         backlogs = chain.from_iterable(map(compact_set.items, matching.values()))
         some = dict.fromkeys(islice(backlogs, most))

@@ -10,7 +10,7 @@ another faulty one or a good one.
 import filecmp
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -161,10 +161,16 @@ class DownloadedFiles:
         except OSError as error:
             logger.warning(f"a faulty configuration cannot be set aside: {error}")
 
-    def _is_present(self, names: Iterable[str]) -> bool:
+    def _is_present(self, names: Collection[str]) -> bool:
         """Whether the arrived files are those that are there already."""
-        return set(names) == self._names() and all(
-            filecmp.cmp(self._incoming / name, self._folder / name, shallow=False) for name in names
+        last = self.last_good()
+        return (
+            last is not None
+            and set(names) == set(last.files)
+            and all(
+                filecmp.cmp(self._incoming / name, self._folder / name, shallow=False)
+                for name in names
+            )
         )
 
     def _files_with(self, names: Iterable[str]) -> FilesByKind:
@@ -212,3 +218,8 @@ def _read(path: Path) -> Manifest | None:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
     except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
+
+
+def describe_disk_error(error: OSError, folder: Path) -> str:
+    """Why the files of a folder cannot be replaced, for people."""
+    return f"{error.filename or folder} cannot be used: {error.strerror or error}"

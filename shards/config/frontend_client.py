@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 from loguru import logger
@@ -14,7 +13,13 @@ from msgspec import Struct
 
 from engine.directives.json_document import parse_list
 from shards.config.config_files import LIST_KEYS, FilesByKind
-from shards.config.downloaded_files import Download, DownloadedFiles, FaultyConfigError, Manifest
+from shards.config.downloaded_files import (
+    Download,
+    DownloadedFiles,
+    FaultyConfigError,
+    Manifest,
+    describe_disk_error,
+)
 from shards.config.generation import LoadRequest
 from shards.config.problem import ProblemList
 from shards.errors import PathError
@@ -89,9 +94,9 @@ def download_config(
             last = downloaded.last_good() if request.is_start else None
             if last is None:
                 raise
-            return _use_last_download(last, _describe_disk_error(error, settings.config_dir))
+            return _use_last_download(last, describe_disk_error(error, settings.config_dir))
     except OSError as error:
-        raise PathError(_describe_disk_error(error, settings.config_dir)) from error
+        raise PathError(describe_disk_error(error, settings.config_dir)) from error
 
 
 class _Downloader:
@@ -257,7 +262,3 @@ def _use_last_download(
     text = f"starting with the configuration that was downloaded before ({about}): {reason}"
     logger.bind(files=len(last.files), source=last.source).warning(text)
     return Download(is_new=False, trouble=text, problems=problems)
-
-
-def _describe_disk_error(error: OSError, folder: Path) -> str:
-    return f"{error.filename or folder} cannot be used: {error.strerror or error}"

@@ -4,14 +4,20 @@ So it takes neither time nor memory of the supervisor. It can be killed at any m
 begun to download is finished or undone by the next one.
 """
 
-import asyncio
+import os
+import threading
 import time
 from typing import Any
 
 from multiprocess.connection import Connection
 
 from shards.config.config_files import FilesByKind
-from shards.config.downloaded_files import Download, FaultyConfigError
+from shards.config.downloaded_files import (
+    Download,
+    DownloadedFiles,
+    FaultyConfigError,
+    describe_disk_error,
+)
 from shards.config.generation import (
     ConfigChanges,
     ConfigParts,
@@ -25,7 +31,9 @@ from shards.config.problem import ProblemList
 from shards.errors import PathError
 from shards.exit_codes import INVALID, NO_PATH, USAGE
 from shards.ipc.control import PROGRESS_SECONDS, ControlChannel, run_child
+from shards.ipc.fork_server import FAILED
 from shards.ipc.messages import Progress
+from shards.ipc.pipes import PIPE_LOST
 from shards.settings.settings import Settings
 
 LOADER_TARGET = "shards.config.loader:main"
@@ -44,35 +52,39 @@ def main(
     `running`: the configuration that runs, None at the start.
     """
 
-    async def run() -> None:
-        progress = _ProgressReporter(ControlChannel(control))
-        reporting = asyncio.create_task(progress.report())
-        result = await asyncio.to_thread(_Loader(settings, request, progress).load, running, parts)
-        parts.result.write(result)
-        reporting.cancel()
+    async def run() -> None:  # in the main thread, where a hang is looked for
+        loader = _Loader(settings, request, _ProgressReporter(control))
+        parts.result.write(loader.load(running, parts))
 
     run_child(settings, run)
 
 
 class _ProgressReporter:
-    """Reports progress to the supervisor, to which a process without any hangs."""
+    """Reports progress to the supervisor, and ends the process when that is gone."""
 
-    def __init__(self, channel: ControlChannel) -> None:
-        self._channel = channel
-        self._channel.set_handler(lambda *_: None)  # which notices the end of the supervisor
-        self.track_progress = channel.track_progress
+    def __init__(self, control: Connection) -> None:
+        self._control = control
+        self._channel = ControlChannel(control)
         self._until = 0.0
+        self.track_progress = self._channel.track_progress
+        threading.Thread(target=self._run, name="control", daemon=True).start()
 
     def expect(self, seconds: float) -> None:
         """Report progress for so many seconds, which the next step may take."""
         self._until = time.monotonic() + seconds
 
-    async def report(self) -> None:
-        """Report the progress of these steps, until cancelled."""
+    def _run(self) -> None:
         while True:
-            await asyncio.sleep(PROGRESS_SECONDS)
-            if time.monotonic() < self._until:
+            if self._control.poll(PROGRESS_SECONDS):
+                self._receive()
+            elif time.monotonic() < self._until:
                 self._channel.send_if_room(Progress())
+
+    def _receive(self) -> None:
+        try:
+            self._control.recv_bytes()  # nothing that concerns a loader
+        except PIPE_LOST:
+            os._exit(FAILED)
 
 
 class _LoadError(Exception):
@@ -118,7 +130,11 @@ class _Loader:
     def _load(self) -> str:
         """Read the configuration; returns why it is not the newest one, or ""."""
         folder = self._settings.config_dir
-        download = self._download() if self._request.download else Download(is_new=False)
+        if self._request.download:
+            download = self._download()
+        else:
+            self._finish_download()
+            download = Download(is_new=False)
         if download.is_new:  # it was read before it was moved to its place
             self._config.reader.warn_of_unread_files(folder)
         else:
@@ -130,6 +146,7 @@ class _Loader:
         return download.trouble
 
     def _new_config(self) -> PackedConfig:
+        self._progress.expect(0)  # reading reports its own
         self._config = PackedConfig(self._settings, self._progress.track_progress)
         return self._config
 
@@ -157,6 +174,16 @@ class _Loader:
         if download.problems is not None:
             self._problems.append(download.problems)
         return download
+
+    def _finish_download(self) -> None:
+        """Finish what a loader had begun to install that was killed: two sets may be mixed."""
+        if self._settings.mode != "cluster-backend":
+            return
+        folder = self._settings.config_dir
+        try:
+            DownloadedFiles(folder).recover()
+        except OSError as error:
+            raise _LoadError(NO_PATH, describe_disk_error(error, folder)) from error
 
     def _check_lookup_transport(self) -> None:
         """Check the proxy and the certificates of lookups, if there are lookup sources."""

@@ -20,6 +20,7 @@ from shards.settings.schema import (
     OPTIONAL_URL,
     REPLAY,
     SERVE,
+    VALIDATE,
     Setting,
     Spec,
     read_settings,
@@ -201,6 +202,10 @@ class Settings(CommandSettings, frozen=True, kw_only=True):
     config_dir: Annotated[
         Path, Spec("files", "folder of the assets and directives", CONFIGURED, path="folder")
     ] = Path("./configs")
+    watch: Annotated[
+        bool,
+        Spec("files", "after each change of the files, validate or reload them", VALIDATE | SERVE),
+    ] = False
     log_dir: Annotated[
         Path,
         Spec(

@@ -64,6 +64,7 @@ def derive_settings(
         settings, origins["cluster_index"] = _derive_index(settings, origins["cluster_index"])
         _check_stream(settings, origins)
         _check_spool(settings, origins)
+        _check_poll(settings, origins)
     return settings, origins
 
 
@@ -153,6 +154,15 @@ def _check_spool(settings: Settings, origins: Mapping[str, Origin]) -> None:
             " --stream"
         )
     _check_interval(settings, "--spool")
+
+
+def _check_poll(settings: Settings, origins: Mapping[str, Origin]) -> None:
+    if settings.frontend_poll and settings.mode != "cluster-backend":
+        raise UsageError(
+            f"--frontend-poll (DSIEM_FRONTEND_POLL) is {settings.frontend_poll}, and the mode is"
+            f" {settings.mode} ({origins['mode']}): a frontend is asked in the mode"
+            " cluster-backend; for changes of the files there is --watch"
+        )
 
 
 def _check_interval(settings: Settings, flag: str) -> None:

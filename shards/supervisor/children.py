@@ -9,7 +9,6 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import suppress
 from uuid import uuid4
 
 from loguru import logger
@@ -35,7 +34,7 @@ from shards.supervisor.handover import Handover
 from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.observer import ROUTER, Observer, worker_name
 from shards.supervisor.report_taker import ReportTaker
-from shards.supervisor.restart_policy import START_RETRY_SECONDS, RestartPolicy
+from shards.supervisor.restarts import Restarts
 from shards.supervisor.shutdown import Shutdown
 from shards.supervisor.worker_queries import WorkerQueries
 from shards.worker.start import WORKER_TARGET, WorkerStart
@@ -95,15 +94,18 @@ class Children:
         """Wait until the router has been ready once."""
         await self._ready[ROUTER].wait()
 
+    def _restarts(self, name: str) -> Restarts:
+        return Restarts(name, self._ready[name], self._shutdown)
+
     async def run_worker(self, number: int) -> None:
         """Run a worker, and restart it when it dies, until the shutdown."""
-        name, restarts, code, drains = worker_name(number), RestartPolicy(), 0, 0
+        restarts, code, drains = self._restarts(worker_name(number)), 0, 0
         while not self._shutdown.is_requested or self._is_drain_due(code, drains):
             drains += self._shutdown.is_requested
             try:
                 child, reports = self._start_worker(number)
             except OSError as error:
-                await self._wait_for_start(name, error)
+                await restarts.wait_for_resources(error)
                 continue
             self._workers[number] = child
             self._observer.started(number)
@@ -120,10 +122,10 @@ class Children:
             self.queries.worker_ended(number)
             self.handover.ended(number)
             self._reports.worker_ended(number, clean=code == 0)
-            await self._wait_for_restart(name, code, restarts)
+            await restarts.wait(code)
         self._send_to_router(DetachPipe(number, for_good=True))
         if code and self._shutdown.exit_code == 0:
-            self._shutdown.give_up(f"{name} has died during the stop, with {code}")
+            self._shutdown.give_up(f"{worker_name(number)} has died during the stop, with {code}")
 
     def _is_drain_due(self, code: int, drains: int) -> bool:
         """Whether a worker that died is started during the stop: once, for what the router has."""
@@ -184,7 +186,7 @@ class Children:
 
     async def run_router(self) -> None:
         """Run the router, and restart it when it dies, until the shutdown."""
-        restarts = RestartPolicy()
+        restarts = self._restarts(ROUTER)
         down_since: float | None = None
         while not self._shutdown.is_requested:
             try:
@@ -195,7 +197,7 @@ class Children:
                     self._fork_server, ROUTER, ROUTER_TARGET, self._settings, start
                 )
             except OSError as error:
-                await self._wait_for_start(ROUTER, error)
+                await restarts.wait_for_resources(error)
                 continue
             self._router, self._router_life = child, life
             self.handover.router_started(child)
@@ -211,7 +213,7 @@ class Children:
             self.handover.ended(None)
             unreported = self._observer.seconds_silent(None) if code else None
             self._aggregator.router_ended(self._router_life, unreported)
-            await self._wait_for_restart(ROUTER, code, restarts)
+            await restarts.wait(code)
 
     def _on_router_message(self, message: FromChild) -> None:
         match message:
@@ -268,33 +270,6 @@ class Children:
         yield from self._workers.items()
         if self._router is not None:
             yield None, self._router
-
-    async def _wait_for_start(self, name: str, error: OSError) -> None:
-        """Wait before a start is tried again that failed for want of resources."""
-        reason = f"{name} cannot be started: {error.strerror}"
-        if not self._ready[name].is_set():
-            self._shutdown.give_up(reason)
-            return
-        logger.error(reason)
-        await self._wait(START_RETRY_SECONDS)
-
-    async def _wait(self, seconds: float) -> None:
-        """Wait, but not beyond the request to stop."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._shutdown.requested.wait(), seconds)
-
-    async def _wait_for_restart(self, name: str, code: int, restarts: RestartPolicy) -> None:
-        """Wait before the next start, or give up."""
-        if self._shutdown.is_requested:
-            return
-        delay = restarts.next_delay(time.monotonic())
-        if not self._ready[name].is_set():
-            self._shutdown.give_up(f"{name} ended with {code} before it was ready")
-        elif delay is None:
-            self._shutdown.give_up(f"{name} has ended too often, now with {code}")
-        else:
-            logger.bind(process=name, code=code, restart_in=delay).error("a process has died")
-            await self._wait(delay)
 
     def stop_router(self) -> None:
         """Tell the router to finish and exit."""

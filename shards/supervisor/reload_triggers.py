@@ -1,24 +1,30 @@
-"""What asks for reloads by itself: changed files, with --watch, and --frontend-poll."""
+"""Asks for reloads by itself: when files change, with --watch, and with --frontend-poll.
+
+A file of its own: the reloader does not know what asks for reloads.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from shards.config.folder_watcher import FolderWatcher
 from shards.ops.reload_outcome import Trigger
-from shards.settings.settings import Settings
 
 
 @asynccontextmanager
 async def run_triggers(
-    settings: Settings, request: Callable[[Trigger], None]
+    watcher: FolderWatcher | None, poll_seconds: int, request: Callable[[Trigger], None]
 ) -> AsyncIterator[None]:
-    """Ask for reloads while the context is active, as the settings want it."""
+    """Ask for reloads while the context is active.
+
+    `watcher`: of the config folder, if it is to be watched; `poll_seconds`: 0 for never.
+    """
     async with asyncio.TaskGroup() as group:
         tasks = []
-        if settings.watch:
-            tasks.append(group.create_task(_watch(settings, request)))
-        if settings.frontend_poll:
-            tasks.append(group.create_task(_poll(settings, request)))
+        if watcher is not None:
+            tasks.append(group.create_task(watcher.run(lambda: request("watch"))))
+        if poll_seconds:
+            tasks.append(group.create_task(_poll(poll_seconds, request)))
         try:
             yield
         finally:
@@ -26,14 +32,7 @@ async def run_triggers(
                 task.cancel()
 
 
-async def _watch(settings: Settings, request: Callable[[Trigger], None]) -> None:
-    from shards.config.watcher import changes_of_folder  # noqa: PLC0415 - few watch
-
-    async for _ in changes_of_folder(settings.config_dir):
-        request("watch")
-
-
-async def _poll(settings: Settings, request: Callable[[Trigger], None]) -> None:
+async def _poll(seconds: int, request: Callable[[Trigger], None]) -> None:
     while True:
-        await asyncio.sleep(settings.frontend_poll)
+        await asyncio.sleep(seconds)
         request("frontend-poll")

@@ -16,6 +16,7 @@ from shards.checkpoint.database_file import CheckpointError
 from shards.checkpoint.paths import checkpoint_path
 from shards.checkpoint.readable import wait_until_readable
 from shards.checkpoint.store import CheckpointStore
+from shards.config.folder_watcher import FolderWatcher
 from shards.config.generation import LoadRequest
 from shards.errors import PathError
 from shards.exit_codes import INVALID, NO_PATH, USAGE
@@ -98,6 +99,7 @@ async def _serve(start: _Start) -> int:
     settings, fork_server = start.settings, start.fork_server
     hangups: list[bool] = []
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangups.append, True)
+    watcher = FolderWatcher(settings.config_dir) if settings.watch else None
     loaded = await _load_first_config(settings, fork_server)
     if loaded is None:
         return 0
@@ -107,6 +109,7 @@ async def _serve(start: _Start) -> int:
         raise _StartError(result.exit_code, result.error)
     first = Generation(1, parts, result.summary)
     supervisor = Supervisor(settings, first, start.files, fork_server, start.former, start.origins)
+    supervisor.watcher = watcher
     if hangups:
         supervisor.reloader.request("SIGHUP")
     return await supervisor.serve()

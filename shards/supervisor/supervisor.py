@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 from shards.alarm_files import AlarmFiles
+from shards.config.folder_watcher import FolderWatcher
 from shards.config.generation import ConfigChanges
 from shards.ipc.forked_process import ForkServer
 from shards.ipc.memory import release_memory
@@ -106,6 +107,8 @@ class Supervisor:
             self._use,
             self._observer.reloaded,
         )
+        self.watcher: FolderWatcher | None = None
+        """What asks for reloads when files change, if that is wanted; set by the owner."""
         self._use(first, ConfigChanges())
 
     def _use(self, generation: Generation, changes: ConfigChanges) -> None:
@@ -241,7 +244,7 @@ class Supervisor:
         ).info("serving")
         async with (
             self.reloader.running(),
-            run_triggers(self._settings, self.reloader.request),
+            run_triggers(self.watcher, self._settings.frontend_poll, self.reloader.request),
             run_every(WATCHDOG_SECONDS, self._log_watchdog_report),
             run_every(RETRY_SECONDS, self._alarm_writer.reopen_if_renamed),
         ):

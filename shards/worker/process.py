@@ -3,9 +3,6 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 import msgspec
 from multiprocess.connection import Connection
@@ -31,17 +28,14 @@ from shards.ipc.pipes import READ_BYTES, open_reader, open_writer
 from shards.ipc.preparations import Preparations
 from shards.ipc.queries import AskWorker
 from shards.ipc.shared_value import SharedValue
-from shards.lookups.turn_limit import TurnLimit
 from shards.periodic import run_every
 from shards.settings.settings import Settings
+from shards.worker.enrichment_tasks import EnrichmentTasks
 from shards.worker.explanations import ExplainTasks
 from shards.worker.queries import QueryTasks
 from shards.worker.setup import first_generation, load_config, shard_options
 from shards.worker.shard import Shard
 from shards.worker.start import WorkerStart
-
-if TYPE_CHECKING:  # most services have no lookups, and its libraries are large
-    from shards.worker.enrichment import Enrichment
 
 TICK_SECONDS = 0.5
 """Interval of reports with details; without a router, also of what time alone causes."""
@@ -50,9 +44,6 @@ _EXIT_SHARE = 0.25
 """Share of the time of a stop in which no saved files are written: it is for the exit."""
 _EXIT_SECONDS = 1.0
 """The exit gets at least so long: closing a large checkpoint takes a slow disk half a second."""
-
-RESULTS_PER_TURN = 64
-"""Lookup results applied per turn of the event loop."""
 
 
 def main(
@@ -89,7 +80,9 @@ class _WorkerProcess:
         self._reports = reports
         self._start = start
         first = first_generation(settings, start)
-        self._config = load_config(first.generation, first.config, control.track_progress)
+        directives, self._sources = load_config(
+            first.generation, first.config, control.track_progress
+        )
         progress = ShardProgress(
             start.worker,
             start.run,
@@ -99,8 +92,7 @@ class _WorkerProcess:
             part=settings.cluster_part,
             generation=first.generation,
         )
-        directives, sources = self._config
-        options = shard_options(settings, lookups=bool(sources))
+        options = shard_options(settings, lookups=bool(self._sources))
         self._shard = Shard(settings, options, directives, progress, start.written_until)
         self._checkpointer = Checkpointer(
             self._shard.correlator,
@@ -123,6 +115,7 @@ class _WorkerProcess:
         self._save_until = 0.0
         """The end of the time for the saved files, in time.monotonic()."""
         self._clock = WallClock()
+        self._enrichment_tasks = EnrichmentTasks(self._shard, settings)
         self._explain_tasks = ExplainTasks(self._shard, self._clock, control)
         self._query_tasks = QueryTasks(self._shard, self._clock, control)
         self._report_delay = BatchDelay()
@@ -136,7 +129,8 @@ class _WorkerProcess:
         self._shard.resume(self._checkpointer.ahead)
         tune_memory()
         ticking = run_every(TICK_SECONDS, self._tick)
-        async with self._enrichment(), ticking, self._checkpointer.running():
+        async with self._enrichment_tasks.running(), ticking, self._checkpointer.running():
+            self._enrichment_tasks.use_sources(self._sources)
             self._send_ready()
             for begun in self._start.generations:
                 if begun.generation > self._shard.progress.generation:
@@ -149,31 +143,6 @@ class _WorkerProcess:
         self._reports.close()
         await self._reports.wait_closed()
         self._checkpointer.finish(self._save_until, synced.files)
-
-    @asynccontextmanager
-    async def _enrichment(self) -> AsyncIterator[None]:
-        """Run the enrichment of alarms in the background, if there are lookup sources.
-
-        Results that are in the queue at the end are still applied.
-        """
-        settings, shard, sources = self._settings, self._shard, self._config.sources
-        if not sources:
-            yield
-            return
-        from shards.worker.enrichment import Enrichment  # noqa: PLC0415 - its libraries are large
-
-        enrichment = shard.enrichment = Enrichment(shard.correlator, sources, settings)
-        async with asyncio.TaskGroup() as group:
-            lookups = group.create_task(enrichment.run())
-            applying = group.create_task(_apply_results(enrichment))
-            try:
-                yield
-            finally:
-                enrichment.close()
-                lookups.cancel()
-                applying.cancel()
-        while not enrichment.results.empty():
-            enrichment.apply(enrichment.results.get_nowait())
 
     def _on_message(self, message: ToChild, descriptor: int | None) -> None:
         match message:
@@ -233,10 +202,10 @@ class _WorkerProcess:
         if batch.now:
             await self._advance_time(batch.now)
         track_progress = self._control.track_progress
-        self._config = self._preparations.take(batch.generation, track_progress)
-        directives, sources = self._config
+        directives, sources = self._preparations.take(batch.generation, track_progress)
         self._shard.reload(batch.generation, directives, lookups=bool(sources))
-        self._checkpointer.use_directives(directives.directives)
+        self._enrichment_tasks.use_sources(sources)
+        self._checkpointer.reload(directives.directives.keys())
         self._checkpointer.request()  # before it, the generations until now may be needed again
         self._report()
 
@@ -287,11 +256,3 @@ class _WorkerProcess:
         synced = self._syncs[self._last_sync] = asyncio.get_running_loop().create_future()
         self._report(details=details, sync=self._last_sync)
         return synced
-
-
-async def _apply_results(enrichment: "Enrichment") -> None:
-    """Apply lookup results; the next tick writes the enriched alarms."""
-    turn = TurnLimit(RESULTS_PER_TURN)
-    while True:
-        enrichment.apply(await enrichment.results.get())
-        await turn.step()

@@ -9,7 +9,7 @@ from engine.asset import NetworkAssets
 from engine.correlation.directive_set import DirectiveSet
 from engine.options import Options
 from shards.checkpoint.paths import checkpoint_path
-from shards.checkpoint.recovery import saved_generation
+from shards.checkpoint.restore import saved_generation
 from shards.checkpoint.store import CheckpointStore
 from shards.config.config_folder import engine_options
 from shards.config.generation import GenerationStart, WorkerConfig
@@ -32,6 +32,8 @@ class LoadedConfig(NamedTuple):
 def load_config(_: int, value: SharedValue, track_progress: TrackProgress) -> LoadedConfig:
     """Load a WorkerConfig, as Preparations want it."""
     config: WorkerConfig = value.load()
+    if config.sources:
+        import shards.worker.enrichment  # noqa: F401, PLC0415 - in this thread, since it takes long
     assets = NetworkAssets(track_progress(config.assets))
     return LoadedConfig(DirectiveSet(config.directives, assets, track_progress), config.sources)
 

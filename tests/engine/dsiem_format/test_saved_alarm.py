@@ -50,7 +50,7 @@ def run(engine: EngineUnderTest, case: Case, cuts: set[int]) -> Iterator[Output]
     """What comes of each step; before those at the cuts, all is saved as peers do, and read."""
     for number, step in enumerate(case.steps):
         if number in cuts:
-            engine.reload_as_peers()
+            engine.save_and_restore_as_peers()
         yield engine.event(step.event, step.now) if step.event else engine.tick(step.now)
 
 
@@ -98,7 +98,7 @@ def test_the_peers_form_between_any_two_moments_changes_nothing(
     ]
     for number, moment in enumerate(scenario.moments):
         if number in cuts:
-            engines[1].reload_as_peers()
+            engines[1].save_and_restore_as_peers()
         expected, output = (comparable(process_moment(engine, moment)) for engine in engines)
         assert output == expected
         assert engines[0].open_backlogs == engines[1].open_backlogs

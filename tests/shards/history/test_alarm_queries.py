@@ -89,7 +89,12 @@ def test_only_what_has_changed_after_a_sequence_is_given(history: sqlite3.Connec
     ],
 )
 def test_filters(history: sqlite3.Connection, wanted: dict[str, Any], ids: list[str]) -> None:
-    later: dict[str, Any] = {"update_time": NOW + 100, "risk": 9, "risk_class": "High", "finished": 3}
+    later: dict[str, Any] = {
+        "update_time": NOW + 100,
+        "risk": 9,
+        "risk_class": "High",
+        "finished": 3,
+    }
     scan: dict[str, Any] = {
         "title": "Port scan of 100%_ hosts",
         "src_ips": ["10.0.9.9", "2001:db8::7"],

@@ -38,6 +38,7 @@ def test_defaults_are_those_of_the_peers() -> None:
         checkpoint_interval=5,
         frontend_wait=30,
         frontend_poll=0,
+        watch=False,
         nats_creds="",
         nats_tls_ca="",
         nats_tls_cert="",

@@ -36,7 +36,7 @@ from shards.ipc.pipes import make_pipe
 from shards.ledger import Events
 from shards.positions import base_of
 from shards.settings.settings import Settings
-from shards.supervisor import children, observer
+from shards.supervisor import children, observer, restarts
 from shards.supervisor.restart_policy import MAX_DEATHS, WINDOW_SECONDS
 from shards.supervisor.supervisor import Supervisor
 from shards.worker.start import WorkerStart
@@ -255,6 +255,7 @@ def run_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
             loop = runner.get_loop()
             clock = SimpleNamespace(monotonic=loop.time, time=loop.time)
             monkeypatch.setattr(children, "time", clock)
+            monkeypatch.setattr(restarts, "time", clock)
             monkeypatch.setattr(observer, "time", clock)
             start = loop.time()
             for moment in stops:

@@ -38,9 +38,9 @@ ASSETS = {
 
 def shard_of(*directives: Json, **settings: Any) -> Shard:
     document = msgspec.json.encode({"directives": directives})
-    directives = [item.directive for item in parse_directives(document) if item.directive]
+    valid = [item.directive for item in parse_directives(document) if item.directive]
     assets, _ = parse_assets(msgspec.json.encode(ASSETS))
-    return Shard(Settings(**settings), Options(), directive_set(directives, assets))
+    return Shard(Settings(**settings), Options(), directive_set(valid, assets))
 
 
 def two_stages(id_: int = 1, **more: Any) -> Json:

@@ -5,6 +5,7 @@ from typing import Any
 
 from shards.config.generation import ConfigChanges
 from shards.ops.console.excerpts import MAX_LINE, with_excerpts
+from shards.ops.overview import Overview
 from shards.ops.reload_outcome import ReloadOutcome
 from shards.settings.schema import Origin
 from tests.support.console import TOKEN, check_schema, running_console, schema_of
@@ -44,11 +45,13 @@ def test_settings_have_their_source_and_no_secrets(tmp_path: Path) -> None:
     run(test())
 
 
+def fourth() -> Overview:
+    return overview(config_generation=4)
+
+
 def test_what_is_loaded_is_told(tmp_path: Path) -> None:
     async def test() -> None:
-        async with running_console(
-            tmp_path, get_overview=lambda: overview(config_generation=4)
-        ) as client:
+        async with running_console(tmp_path, get_overview=fourth) as client:
             body = (await client.get(f"{API}config")).body
             assert (body["generation"], body["directives"], body["assets"]) == (4, 3, 2)
             assert body["files"] == [

@@ -8,7 +8,6 @@ import pytest
 from shards.histograms import LAG_BOUNDS, empty_histogram, observe
 from shards.history.history import History
 from shards.ledger import Ledger
-from shards.ops.console import flow
 from shards.ops.console.flow import FlowHandlers, quantile
 from tests.support.console import make_backend
 from tests.support.overviews import overview, shard_status
@@ -23,7 +22,7 @@ def test_rates_are_averages_over_the_last_samples(
     handlers: FlowHandlers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for second in range(20):
-        monkeypatch.setattr(flow.time, "monotonic", lambda s=second: float(s))
+        monkeypatch.setattr("shards.ops.console.flow.time.monotonic", lambda s=second: float(s))
         ledger = Ledger()
         ledger.events.received = 100 * second * second
         ledger.events.dropped["queue_full"] = second
