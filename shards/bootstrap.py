@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StartInterrupted(BaseException):
@@ -23,7 +23,8 @@ class StartInterrupted(BaseException):
 def interrupt_start_on_signal() -> None:
     """Raise StartInterrupted at a stop signal, until the supervisor installs its handlers.
 
-    PID 1 ignores signals without handlers.
+    PID 1 ignores signals without handlers. SIGHUP asks for a reload, and the configuration is still
+    to be read.
     """
 
     def stop(*_: object) -> NoReturn:
@@ -31,6 +32,7 @@ def interrupt_start_on_signal() -> None:
 
     for number in STOP_SIGNALS:
         signal.signal(number, stop)
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def keep_new_files_from_others() -> None:

@@ -23,12 +23,14 @@ WORKER_DIED = "worker_died"
 ROUTER_DIED = "router_died"
 """Reasons of lost deliveries: the process whose death they did not survive."""
 
-BACKLOGS = ("opened", "restored", "finished", "expired", "open", "interrupted")
-"""Counts of backlogs: opened + restored = finished + expired + open + interrupted.
+BACKLOGS = ("opened", "restored", "finished", "expired", "removed", "open", "interrupted")
+"""Counts of backlogs: opened + restored = finished + expired + removed + open + interrupted.
 
-Restored ones come from disk; interrupted ones were open in a worker when it died, and were not
-restored.
+Restored ones come from disk; those of directives that a reload has removed are removed, too;
+interrupted ones were open in a worker when it died, and were not restored.
 """
+ENDED = ("finished", "expired", "removed", "interrupted")
+"""The counts of backlogs that are not open any more."""
 
 
 def _zeros(names: Iterable[str]) -> Counter[str]:

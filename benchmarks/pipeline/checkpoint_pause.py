@@ -16,6 +16,8 @@ import uvloop
 from benchmarks.engine.engine_setup import parse_valid_directives
 from benchmarks.support import synthetic
 from benchmarks.support.measure import Figure
+from engine.asset import NetworkAssets
+from engine.correlation.directive_set import DirectiveSet
 from engine.directives.asset_document import parse_assets
 from engine.directives.packed_directives import PackedDirectives
 from engine.options import Options
@@ -26,7 +28,6 @@ from shards.checkpoint.stats import CheckpointStats
 from shards.ipc import memory
 from shards.settings.settings import Settings
 from shards.worker.shard import Shard
-from shards.worker.start import WorkerSetup
 
 SECTION = "pause"
 _BACKLOGS = 5000
@@ -73,13 +74,11 @@ def _shard_and_checkpointer(settings: Settings) -> tuple[Shard, Checkpointer]:
     path = checkpoint_path(settings)
     database_file.prepare_database(path)
     options = Options(expiry_grace=10, track_changes=True)
-    directives = PackedDirectives.pack(
-        parse_valid_directives(synthetic.directives(1, _OCCURRENCES))
-    )
-    assets = tuple(parse_assets(synthetic.assets())[0])
-    shard = Shard(WorkerSetup(settings, options, directives, assets))
+    packed = PackedDirectives.pack(parse_valid_directives(synthetic.directives(1, _OCCURRENCES)))
+    assets = NetworkAssets(parse_assets(synthetic.assets())[0])
+    shard = Shard(settings, options, DirectiveSet(packed, assets))
     checkpointer = Checkpointer(
-        shard.correlator, shard.directives, shard.progress, settings, options, first_start=True
+        shard.correlator, packed, shard.progress, settings, options, first_start=True
     )
     return shard, checkpointer
 

@@ -19,20 +19,22 @@ import uvloop
 from benchmarks.engine.engine_setup import parse_valid_directives
 from benchmarks.support import synthetic
 from benchmarks.support.measure import Figure, calibrate, cpu_nanos
+from engine.asset import NetworkAssets
+from engine.correlation.directive_set import DirectiveSet
 from engine.directives.asset_document import parse_assets
 from engine.directives.index import routing_keys_of
 from engine.directives.packed_directives import PackedDirectives
 from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats
 from shards.clock import WallClock
+from shards.config.generation import RouterConfig
 from shards.ipc.framing import encode_frame
 from shards.ipc.messages import Batch
 from shards.router.router import Router
+from shards.router.routing_table import RoutingTable
 from shards.router.send_queue import SendQueue
-from shards.router.start import RouterSetup
 from shards.settings.settings import Settings
 from shards.worker.shard import Shard
-from shards.worker.start import WorkerSetup
 
 SECTION = "parts"
 _READ_EVENTS = 450
@@ -76,7 +78,7 @@ async def _time_routing(raws: Sequence[bytes]) -> int:
     settings = Settings()
     keep = settings.max_queue, settings.retain_bytes, 1, WallClock().now
     queues = [SendQueue(*keep), SendQueue(*keep)]
-    router = Router(_router_setup(), queues)
+    router = Router(_routing_table(), queues)
     with _drained_pipe() as first, _drained_pipe() as second, _gc_frozen():
         for queue, pipe in zip(queues, (first, second), strict=True):
             queue.attach_pipe(pipe, 0)
@@ -98,7 +100,7 @@ async def _time_routing(raws: Sequence[bytes]) -> int:
 
 async def _time_correlation(raws: Sequence[bytes]) -> int:
     """CPU nanoseconds to correlate these events, from frames of events to frames of lines."""
-    shard, stats, now = Shard(_worker_setup()), CheckpointStats(), int(time())
+    shard, stats, now = _shard(), CheckpointStats(), int(time())
     decode = msgspec.msgpack.Decoder(Batch).decode
     nanos = lines = 0
     with _drained_pipe() as pipe, _gc_frozen():
@@ -117,20 +119,19 @@ async def _time_correlation(raws: Sequence[bytes]) -> int:
     return nanos
 
 
-def _router_setup() -> RouterSetup:
+def _routing_table() -> RoutingTable:
     keys = [
         routing_keys_of(directive)
         for directive in parse_valid_directives(synthetic.directives(_DIRECTIVES))
     ]
-    return RouterSetup(
-        Settings(), msgspec.msgpack.encode(keys), tuple(parse_assets(synthetic.assets())[0])
-    )
-
-
-def _worker_setup() -> WorkerSetup:
-    directives = PackedDirectives.pack(parse_valid_directives(synthetic.directives(_DIRECTIVES)))
     assets = tuple(parse_assets(synthetic.assets())[0])
-    return WorkerSetup(Settings(), Options(expiry_grace=10), directives, assets)
+    return RoutingTable(1, RouterConfig(msgspec.msgpack.encode(keys), assets), Settings())
+
+
+def _shard() -> Shard:
+    directives = PackedDirectives.pack(parse_valid_directives(synthetic.directives(_DIRECTIVES)))
+    assets = NetworkAssets(parse_assets(synthetic.assets())[0])
+    return Shard(Settings(), Options(expiry_grace=10), DirectiveSet(directives, assets))
 
 
 def _batches(raws: Sequence[bytes], size: int) -> Iterator[list[bytes]]:

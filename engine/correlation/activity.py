@@ -5,7 +5,8 @@ at each checkpoint must not visit every directive.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, repeat
 
 from engine.alarm import BacklogKey
 
@@ -49,12 +50,21 @@ class Activity:
         if self._changed is not None:
             self._changed[directive].add(opened_by)
 
-    def take_changed(self) -> Mapping[int, set[str]]:
-        """By directive: `opened_by` of the backlogs that have changed since the last call."""
+    def take_changed(self) -> Iterator[BacklogKey]:
+        """The keys of the backlogs opened, changed or closed since the last call, each once.
+
+        Empty without `Options.track_changes`. The set is fixed at the call; the keys are made
+        lazily, since there may be many.
+        """
         if not self._changed:
-            return {}
+            return iter(())
         changed, self._changed = self._changed, defaultdict(set)
-        return changed
+        return keys_of(changed.items())
+
+
+def keys_of(by_directive: Iterable[tuple[int, Iterable[str]]]) -> Iterator[BacklogKey]:
+    """The keys of backlogs, from their `opened_by` by directive."""
+    return chain.from_iterable(zip(repeat(id_), opened_by) for id_, opened_by in by_directive)
 
 
 def _ignore(_: BacklogKey) -> None:

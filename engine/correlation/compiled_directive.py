@@ -11,9 +11,7 @@ from functools import lru_cache
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from msgspec.structs import replace
-
-from engine.alarm import RuleRecord, directive_salt
+from engine.alarm import directive_salt
 from engine.asset import AddressInfo, NetworkAssets
 from engine.directives.condition import StageReference, fold_case
 from engine.directives.directive import Directive
@@ -46,13 +44,13 @@ class CompiledDirective:
         "capped",
         "directive",
         "first_event_values",
+        "former",
         "options",
         "printed_rules",
         "rules",
         "salt",
         "slots",
         "title_template",
-        "variant",
     )
 
     def __init__(
@@ -62,15 +60,15 @@ class CompiledDirective:
         options: Options,
         capped: Counter[str] | None = None,
         *,
-        variant: bool = False,
+        former: bool = False,
     ) -> None:
         """`capped`: counts of all directives of what backlogs do not keep since a set is full.
 
-        `variant`: the rules are those of restored backlogs, not of the configuration.
+        `former`: open backlogs are under this definition, but the configuration has another one.
         """
         self.capped = Counter() if capped is None else capped
         self.directive = directive
-        self.variant = variant
+        self.former = former
         self.assets = assets
         self.options = options
         self.salt = directive_salt(options.node, directive.id)
@@ -97,16 +95,6 @@ class CompiledDirective:
         """The directive's name with SRC_IP and DST_IP replaced by asset names, else addresses."""
         shown = {"SRC_IP": src.name or event.src_ip, "DST_IP": dst.name or event.dst_ip}
         return self.title_template % shown
-
-
-def with_other_rules(
-    compiled: CompiledDirective, rules: tuple[RuleRecord, ...]
-) -> CompiledDirective:
-    """A rule variant of a directive: the same directive with these rules, which must be valid."""
-    directive = replace(compiled.directive, rules=rules)
-    return CompiledDirective(
-        directive, compiled.assets, compiled.options, compiled.capped, variant=True
-    )
 
 
 def _title_template(name: str) -> str:

@@ -6,19 +6,24 @@ caller chooses the clock (wall time, or the highest event time).
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from itertools import chain, repeat
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Self
+
+from msgspec.structs import replace
 
 from engine.alarm import BacklogKey, Hit, LookupKind
-from engine.asset import NetworkAssets
-from engine.correlation.activity import Activity
+from engine.asset import AddressInfo, NetworkAssets
+from engine.correlation.activity import Activity, keys_of
 from engine.correlation.backlog import Backlog
 from engine.correlation.compiled_directive import CompiledDirective
-from engine.correlation.directive_backlogs import DirectiveBacklogs
+from engine.correlation.directive_backlogs import Common, DirectiveBacklogs
+from engine.correlation.directive_set import DirectiveSet
 from engine.correlation.expiry import ExpiryQueue
+from engine.correlation.former_definitions import FormerDefinitions
 from engine.correlation.memory import Memory
 from engine.correlation.outputs import Outputs
 from engine.correlation.pending_lines import PendingLines
+from engine.correlation.publisher import Publisher
 from engine.correlation.snapshot import (
     BacklogSnapshot,
     DroppedBacklog,
@@ -26,7 +31,7 @@ from engine.correlation.snapshot import (
     UnusableBacklogError,
 )
 from engine.directives.directive import Directive
-from engine.directives.index import DirectiveIds, DirectiveIndex, routing_keys_of
+from engine.directives.index import DirectiveIds, DirectiveRoutingKeys
 from engine.directives.packed_directives import PackedDirectives
 from engine.event import NormalizedEvent
 from engine.options import Options
@@ -42,45 +47,93 @@ class Correlator:
         options: Options,
     ) -> None:
         """Directives are compiled when an event, or a backlog to restore, first concerns them."""
+        self._set = DirectiveSet(directives, assets)
         self._assets = assets
         self._options = options
         self.capped: Counter[str] = Counter()
         """What was not kept since a set was full: src_ips, custom_data, repeats, …"""
-        self._expiry = ExpiryQueue()
-        self._activity = Activity(track_changes=options.track_changes)
-        self._pending: PendingLines[Backlog] = PendingLines()
         self.memory = Memory(options.repeat_window, self.capped)
+        self._common = Common(
+            ExpiryQueue(),
+            PendingLines(),
+            Activity(track_changes=options.track_changes),
+            self.memory,
+            Publisher(self.memory),
+            FormerDefinitions(self._set.index),
+        )
+        self._expiry, self._pending, self.activity, *_, self._former = self._common
         self._matches: Counter[int] | None = Counter() if options.count_matches else None
-        self._directives: Mapping[int, Directive]
-        if isinstance(directives, PackedDirectives):
-            self._directives, keys = directives, directives.routing_keys()
-        else:
-            self._directives = {directive.id: directive for directive in directives}
-            keys = map(routing_keys_of, self._directives.values())
-        self._index = DirectiveIndex(keys)
         self._by_directive: dict[int, DirectiveBacklogs] = {}
         """Those that were concerned; the others have no backlogs."""
+        self._first_order = 0
+        """The order of the first backlog of a directive: above those before it was removed."""
         self.ahead: Collection[int] = ()
         """Directives that have had the present events already, and are not to get them again."""
 
+    @classmethod
+    def of(cls, directive_set: DirectiveSet, options: Options) -> Self:
+        """A correlator with directives and assets that are built already."""
+        made = cls((), directive_set.assets, options)
+        made._use(directive_set, options)
+        return made
+
+    def _use(self, directive_set: DirectiveSet, options: Options) -> None:
+        self._set = directive_set
+        self._assets = directive_set.assets
+        self._options = options
+        self._former.use_index(directive_set.index)
+
+    def reload(self, new: DirectiveSet, now: int, outputs: Outputs, *, lookups: bool) -> None:
+        """Go on with other directives and assets; visits the directives that were concerned.
+
+        Directives with the same content keep all they have. Of those that have changed, open
+        backlogs go on under their definition to the end; only new ones open by the new definition.
+        Of those that are gone, they are closed without a line, and counted as removed. What has
+        expired by `now` is to be closed before. `lookups`: as in Options.
+        """
+        before = self._set
+        self._use(new, replace(self._options, lookups=lookups))
+        for id_, backlogs in list(self._by_directive.items()):
+            if id_ not in new.directives:
+                self._remove_directive(id_, now, outputs)
+                continue
+            backlogs.stages.change_surroundings(self._assets, self._options)
+            if not new.has_same(id_, before):
+                backlogs.change_definition(new.directives[id_])
+
+    def _remove_directive(self, directive: int, now: int, outputs: Outputs) -> None:
+        backlogs = self._by_directive[directive]
+        backlogs.close_all(now, outputs)  # before it is unknown: a cut may save them
+        del self._by_directive[directive]
+        self._first_order = max(self._first_order, backlogs.next_order)
+        if self._matches:
+            del self._matches[directive]
+
+    def former_keys(self) -> list[DirectiveRoutingKeys]:
+        """The routing keys of each former definition with open backlogs; any number a directive."""
+        return self._former.routing_keys()
+
+    @property
+    def former_directives(self) -> Collection[int]:
+        """The directives with open backlogs under former definitions."""
+        return self._former.directives.keys()
+
     def __len__(self) -> int:
         """Number of open backlogs; visits every directive that has some."""
-        return sum(len(self._by_directive[id_].backlogs()) for id_ in self._activity.active)
+        return sum(len(self._by_directive[id_].backlogs()) for id_ in self.activity.active)
 
     def _compile(self, directive: int) -> DirectiveBacklogs:
         """Compile a directive that is concerned for the first time."""
-        compiled = CompiledDirective(
-            self._directives[directive], self._assets, self._options, self.capped
-        )
-        made = self._by_directive[directive] = DirectiveBacklogs(
-            compiled, self._expiry, self._pending, self._activity, self.memory
-        )
+        definition = self._set.directives[directive]
+        compiled = CompiledDirective(definition, self._assets, self._options, self.capped)
+        made = DirectiveBacklogs(compiled, self._common, self._first_order)
+        self._by_directive[directive] = made
         return made
 
     @property
     def active_directives(self) -> int:
         """Number of directives with open backlogs."""
-        return len(self._activity.active)
+        return len(self.activity.active)
 
     @property
     def opened(self) -> dict[int, int]:
@@ -102,7 +155,7 @@ class Correlator:
         if self._expiry.first <= now or (self._pending.keys and self._pending.is_due(now)):
             self.advance_time(now, outputs)
         consumed = False
-        concerned = self._index.find(event)
+        concerned = self._former.find(event)
         if concerned:
             src = self._assets.address_info(event.src_ip)
             dst = self._assets.address_info(event.dst_ip)
@@ -180,13 +233,14 @@ class Correlator:
         If any is new, its alarm is written by the next `advance_time` in another second.
         """
         directive, opened_by = key
-        return self._by_directive[directive].enrich(opened_by, kind, hits)
+        backlogs = self._by_directive.get(directive)
+        return backlogs is not None and backlogs.enrich(opened_by, kind, hits)
 
     def snapshots(self) -> list[BacklogSnapshot]:
         """Snapshots of all open backlogs, those of one directive oldest first."""
         return [
             state
-            for id_ in sorted(self._activity.active)
+            for id_ in sorted(self.activity.active)
             for state in self._by_directive[id_].snapshots()
         ]
 
@@ -211,30 +265,18 @@ class Correlator:
         backlogs.restore(state)
 
     def take_changed(self) -> Iterator[BacklogKey]:
-        """The keys of the backlogs opened, changed or closed since the last call, each once.
-
-        Empty without `Options.track_changes`. The set is fixed at the call; the keys are made
-        lazily, since there may be many.
-        """
-        return _keys(self._activity.take_changed().items())
-
-    def begin_cut(self, keys: Iterable[BacklogKey], save: Callable[[BacklogKey], None]) -> None:
-        """As `Activity.begin_cut`."""
-        self._activity.begin_cut(keys, save)
-
-    def next_of_cut(self) -> BacklogKey | None:
-        """As `Activity.next_of_cut`."""
-        return self._activity.next_of_cut()
+        """As `Activity.take_changed`."""
+        return self.activity.take_changed()
 
     def open_keys(self) -> Iterator[BacklogKey]:
         """The keys of all open backlogs; like those of `take_changed`."""
-        opened_by = [(id_, self._by_directive[id_].opened_by) for id_ in self._activity.active]
-        return _keys(opened_by)
+        opened_by = [(id_, self._by_directive[id_].opened_by) for id_ in self.activity.active]
+        return keys_of(opened_by)
 
     def is_open(self, key: BacklogKey) -> bool:
         """Whether there is an open backlog with this key."""
         directive, opened_by = key
-        return directive in self._activity.active and opened_by in self._by_directive[directive]
+        return directive in self.activity.active and opened_by in self._by_directive[directive]
 
     def snapshot_of(self, key: BacklogKey, held: HeldItems | None = None) -> BacklogSnapshot | None:
         """The snapshot of a backlog, without the items held already; None if it is not open."""
@@ -244,19 +286,23 @@ class Correlator:
 
     def backlogs_of(self, directive: int) -> DirectiveBacklogs | None:
         """The backlogs of a directive, not to be changed by the caller; None if it is not here."""
-        if directive not in self._directives:
+        if directive not in self._set.directives:
             return None
         return self._by_directive.get(directive) or self._compile(directive)
 
     def concerned(self, event: NormalizedEvent) -> DirectiveIds:
         """The directives with a rule for the plugin or the taxonomy of the event."""
-        return self._index.find(event)
+        return self._former.find(event)
+
+    @property
+    def directives(self) -> Mapping[int, Directive]:
+        """All directives, by id."""
+        return self._set.directives
+
+    def address_info(self, address: str) -> AddressInfo:
+        """What the assets say about a canonical address."""
+        return self._assets.address_info(address)
 
     def open_backlogs(self) -> dict[int, Collection[Backlog]]:
         """By directive: its open backlogs, oldest first; not to be changed by the caller."""
-        return {id_: self._by_directive[id_].backlogs() for id_ in sorted(self._activity.active)}
-
-
-def _keys(by_directive: Iterable[tuple[int, Iterable[str]]]) -> Iterator[BacklogKey]:
-    """The keys of backlogs, from their `opened_by` by directive."""
-    return chain.from_iterable(zip(repeat(id_), opened_by) for id_, opened_by in by_directive)
+        return {id_: self._by_directive[id_].backlogs() for id_ in sorted(self.activity.active)}

@@ -4,25 +4,35 @@
 """
 
 from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
 
 from engine.alarm import AlarmEvent, Hit, LookupKind
 from engine.asset import AddressInfo
 from engine.correlation.activity import Activity
-from engine.correlation.alarm_builder import publish
 from engine.correlation.backlog import Backlog
 from engine.correlation.compiled_directive import CompiledDirective
 from engine.correlation.expiry import ExpiryQueue
+from engine.correlation.former_definitions import FormerDefinitions
 from engine.correlation.memory import Memory
 from engine.correlation.outputs import Outputs
 from engine.correlation.pending_lines import PendingLines
-from engine.correlation.snapshot import (
-    BacklogSnapshot,
-    HeldItems,
-    restore_backlog,
-    take_snapshot,
-)
+from engine.correlation.publisher import Publisher
+from engine.correlation.restoration import definition_of, restore_backlog
+from engine.correlation.snapshot import BacklogSnapshot, HeldItems, take_snapshot
 from engine.correlation.stages import Stages
+from engine.directives.directive import Directive
 from engine.event import NormalizedEvent
+
+
+class Common(NamedTuple):
+    """What the backlogs of all directives of a shard share."""
+
+    expiry: ExpiryQueue
+    pending: PendingLines[Backlog]
+    activity: Activity
+    memory: Memory
+    publisher: Publisher
+    former: FormerDefinitions
 
 
 class DirectiveBacklogs:
@@ -35,41 +45,37 @@ class DirectiveBacklogs:
         "_id",
         "_memory",
         "_pending",
+        "_publisher",
         "_salt",
         "_saved_ids",
         "_stamp",
         "_taken_stamps",
-        "_written_stamps",
         "compiled",
+        "next_order",
         "opened",
         "stages",
     )
 
-    def __init__(
-        self,
-        compiled: CompiledDirective,
-        expiry: ExpiryQueue,
-        pending: PendingLines[Backlog],
-        activity: Activity,
-        memory: Memory,
-    ) -> None:
-        """`expiry`, `pending`, `activity`, `memory`: those of all directives."""
+    def __init__(self, compiled: CompiledDirective, common: Common, order: int = 0) -> None:
+        """`order`: of the first backlog that is opened."""
         self._id = compiled.directive.id
         self.compiled = compiled
-        self._expiry = expiry
-        self._pending = pending
-        self._activity = activity
-        self._memory = memory
+        self._expiry = common.expiry
+        self._pending = common.pending
+        self._activity = common.activity
+        self._memory = memory = common.memory
+        self._publisher = common.publisher
         self._taken_stamps = memory.taken.stamps
-        self._written_stamps = memory.written.stamps
         self._saved_ids = memory.saved_ids.stamps
         self._salt = compiled.salt
         self._stamp = (0, self._id)
         """Of what is taken now."""
-        self.stages = Stages(compiled)
+        self.stages = Stages(compiled, common.former)
         self._backlogs: dict[str, Backlog] = {}
         """By `opened_by`."""
-        self.opened = 0  # so far, restored ones too: the order of the next one
+        self.next_order = order
+        self.opened = 0
+        """Number of backlogs opened or restored so far."""
 
     def __contains__(self, opened_by: str) -> bool:
         return opened_by in self._backlogs
@@ -144,65 +150,21 @@ class DirectiveBacklogs:
             backlog.set_expiry(now)
             self._expiry.add(backlog)
         self._pending.discard(backlog)
-        self._publish(backlog, now, outputs, with_lookups=True)
+        self._publisher.publish(backlog, now, outputs, with_lookups=True)
         if backlog.closed:
-            self._remember_alarm(backlog, now)
+            self._publisher.remember(backlog, now)
 
     def _open(
         self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo, now: int, outputs: Outputs
     ) -> None:
-        backlog = Backlog(self.compiled, self.opened)
+        backlog = Backlog(self.compiled, self.next_order)
         backlog.open(event, src, dst, now)
-        if backlog.alarm_id in self._written_stamps or backlog.opened_by in self._backlogs:
-            self._find_predecessor(backlog, now)
+        self._publisher.find_predecessor(backlog, self._backlogs.get(backlog.opened_by), now)
         backlog.set_expiry(now)
         self._add(backlog)
         outputs.count("opened")
         outputs.alarm_events.append(AlarmEvent(backlog.alarm_id, 1, event.event_id))
-        self._publish(backlog, now, outputs, with_lookups=True)
-
-    def _find_predecessor(self, backlog: Backlog, now: int) -> None:
-        """Note whether an alarm has the id of this backlog already, which is to be added.
-
-        That is so if the same event opens a backlog again after it was forgotten as taken.
-        """
-        open_one = self._backlogs.get(backlog.opened_by)
-        if open_one is not None:
-            backlog.opened_by = f"{backlog.opened_by} {backlog.order}"
-            open_one.shares_alarm = True
-            self._remember_alarm(open_one, now)
-        elif self._memory.written.get(backlog.alarm_id, now) is None:
-            return
-        backlog.shares_alarm = True
-
-    def _remember_alarm(self, backlog: Backlog, now: int) -> None:
-        """Remember how many finished stages the lines of this alarm have, if there is one.
-
-        Another backlog may have written one with more of them.
-        """
-        finished = len(backlog.starts) - 1
-        if backlog.risk and not self._memory.is_outdated(backlog.alarm_id, finished, now):
-            self._memory.written.put(backlog.alarm_id, (now, finished))
-
-    def _publish(
-        self,
-        backlog: Backlog,
-        now: int,
-        outputs: Outputs,
-        *,
-        with_lookups: bool = False,
-        timed_out: bool = False,
-    ) -> None:
-        """Publish the alarm of a backlog, unless its risk is 0, or it would go back."""
-        if not backlog.risk:
-            return
-        if backlog.shares_alarm:
-            if self._memory.is_outdated(backlog.alarm_id, len(backlog.starts) - 1, now):
-                outputs.count("outdated")
-                return
-            self._remember_alarm(backlog, now)
-        alarm = publish(backlog, with_lookups=with_lookups, timed_out=timed_out)
-        outputs.published.append(alarm)
+        self._publisher.publish(backlog, now, outputs, with_lookups=True)
 
     def expire(self, backlog: Backlog, now: int, outputs: Outputs) -> None:
         """Close a backlog whose current stage has timed out; it has left the expiry queue."""
@@ -211,8 +173,31 @@ class DirectiveBacklogs:
         self._activity.add_changed(self._id, backlog.opened_by)
         outputs.count("expired")
         self._pending.discard(backlog)
-        self._publish(backlog, now, outputs, timed_out=True)
-        self._remember_alarm(backlog, now)
+        self._publisher.publish(backlog, now, outputs, timed_out=True)
+        self._publisher.remember(backlog, now)
+
+    def close_all(self, now: int, outputs: Outputs) -> None:
+        """Close all backlogs without a line, since the directive is not there any more."""
+        for backlog in self._backlogs.values():
+            self._activity.before_change(self._id, backlog.opened_by)
+            self._activity.add_changed(self._id, backlog.opened_by)
+            self._expiry.remove(backlog)
+            self._pending.discard(backlog)
+            self._publisher.remember(backlog, now)
+            outputs.count("removed")
+        self._backlogs.clear()
+        self._activity.active.discard(self._id)
+        self.stages.clear()
+
+    def change_definition(self, definition: Directive) -> None:
+        """Open backlogs under this definition from now on; those that are open go on under theirs.
+
+        All of them count as changed, since their snapshots say so.
+        """
+        for opened_by in self._backlogs:
+            self._activity.before_change(self._id, opened_by)
+            self._activity.add_changed(self._id, opened_by)
+        self.compiled = self.stages.change_definition(definition)
 
     def write_pending(self, backlog: Backlog, now: int, outputs: Outputs) -> None:
         """Write the alarm of a backlog that has left the pending lines."""
@@ -221,7 +206,7 @@ class DirectiveBacklogs:
             self._activity.before_change(self._id, backlog.opened_by)
             self._pending.discard(backlog)
         self._activity.add_changed(self._id, backlog.opened_by)
-        self._publish(backlog, now, outputs)
+        self._publisher.publish(backlog, now, outputs)
 
     def follow_clock_back(self, now: int, latest: int) -> None:
         """As `Correlator.follow_clock_back`."""
@@ -273,9 +258,10 @@ class DirectiveBacklogs:
 
     def restore(self, state: BacklogSnapshot) -> None:
         """Restore a backlog as the youngest; UnusableBacklogError if it does not fit."""
-        compiled = self.stages.compile_rules(state.rules)
-        backlog = restore_backlog(compiled, self.opened, state)
-        self._find_predecessor(backlog, state.updated)
+        definition = definition_of(state, self.compiled.directive)
+        backlog = restore_backlog(self.stages.find_definition(definition), self.next_order, state)
+        open_one = self._backlogs.get(backlog.opened_by)
+        self._publisher.find_predecessor(backlog, open_one, state.updated)
         if state.ids_only:
             for ids in ((state.opening_id,), state.ids, *state.earlier_ids):
                 self._memory.remember_saved(self._id, ids, state.updated)
@@ -285,7 +271,8 @@ class DirectiveBacklogs:
 
     def _add(self, backlog: Backlog) -> None:
         """Add a backlog where events and the expiry find it."""
-        self.opened = backlog.order + 1
+        self.opened += 1
+        self.next_order = backlog.order + 1
         self._backlogs[backlog.opened_by] = backlog
         self._activity.add_changed(self._id, backlog.opened_by)
         self._activity.active.add(self._id)

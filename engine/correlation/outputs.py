@@ -16,8 +16,8 @@ class Outputs(Struct):
     """Lines to write, in order, and outcomes, counted once per backlog.
 
     Keys of `counts`: taken, repeated, sticky_seen, out_of_order, opened (consumed events);
-    finished, expired (closed backlogs); id_reused (events whose id another event had); outdated
-    (alarms not written since a line with more finished stages had been).
+    finished, expired, removed (closed backlogs); id_reused (events whose id another event had);
+    outdated (alarms not written since a line with more finished stages had been).
     """
 
     alarm_events: list[AlarmEvent] = field(default_factory=list)

@@ -1,43 +1,43 @@
 """The open backlogs of a directive by stage and by the values that their references are bound to.
 
-A restored backlog may have other rules than its directive has now. It waits at the stages of a
-*rule variant*, which exists as long as any backlog waits there; events are matched against all
-variants. The routing index knows only the directive's own rules: an event whose plugin or taxonomy
-none of them names does not arrive here, even if a rule of a variant would match it.
+A backlog may have been opened under a *former definition* of its directive: under other rules, or
+another name or priority than it has now. It waits at the stages of that definition, which exist as
+long as any backlog waits there; events are matched against those of all definitions.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from itertools import chain, islice
 
-from engine.alarm import RuleRecord
-from engine.asset import AddressInfo
+from engine.asset import AddressInfo, NetworkAssets
 from engine.correlation import compact_set
 from engine.correlation.backlog import Backlog
 from engine.correlation.compact_set import CompactSet, CompactSetMap
-from engine.correlation.compiled_directive import (
-    CompiledDirective,
-    make_stage_keys,
-    with_other_rules,
-)
-from engine.correlation.snapshot import UnusableBacklogError, describe_invalid_rules
+from engine.correlation.compiled_directive import CompiledDirective, make_stage_keys
+from engine.correlation.former_definitions import FormerDefinitions
+from engine.correlation.restoration import describe_invalid_definition
+from engine.correlation.snapshot import UnusableBacklogError
+from engine.directives.directive import Directive, check_directive
 from engine.directives.rule import CompiledRule
-from engine.directives.rule_schema import check_rules
 from engine.event import NormalizedEvent
+from engine.options import Options
 
-MAX_VARIANTS = 1000
-"""Largest number of rule variants of a directive: every event is matched against each."""
-Rules = tuple[RuleRecord, ...]
+MAX_FORMER = 1000
+"""Largest number of former definitions of a directive with restored backlogs.
+
+Every event is matched against each. Those of reloads are as many as there are open backlogs at
+most.
+"""
 Consumer = tuple[Backlog, int]
 """A backlog that will consume an event, and the stage at which it will."""
 
 
 class Stage:
-    """A stage: its rule, and the backlogs that wait for a matching event."""
+    """A stage: whether events match its rule, and the backlogs that wait for one that does."""
 
-    __slots__ = ("bound_key", "event_key", "number", "rule", "waiting")
+    __slots__ = ("bound_key", "event_key", "matches", "number", "waiting")
 
     def __init__(self, rule: CompiledRule, compiled: CompiledDirective) -> None:
-        self.rule = rule
+        self.matches = rule.matches_bound
         self.number = rule.record.stage
         self.event_key, self.bound_key = make_stage_keys(rule, compiled.slots)
         self.waiting: CompactSetMap[Hashable, Backlog] = CompactSetMap()
@@ -52,60 +52,113 @@ class Stage:
         self.waiting.remove(self.bound_key(backlog.bound), backlog)
 
 
-class _Variant:
-    """Compiled rules other than the directive's own, and their stages."""
-
-    __slots__ = ("compiled", "stages")
-
-    def __init__(self, compiled: CompiledDirective) -> None:
-        self.compiled = compiled
-        self.stages = _stages(compiled)
-
-
 class Stages:
-    """All stages of a directive, those of rule variants included."""
+    """All stages of a directive, those of former definitions included."""
 
-    __slots__ = ("_compiled", "_own", "_variants", "opening", "searched")
+    __slots__ = (
+        "_any_always_active",
+        "_by_definition",
+        "_compiled",
+        "_former",
+        "_stages",
+        "opening",
+        "searched",
+    )
 
-    def __init__(self, compiled: CompiledDirective) -> None:
+    opening: CompiledRule
+    """The rule that an opening event must match."""
+    searched: Sequence[Stage]
+    """The stages that events are matched against, those of the present definition first."""
+
+    def __init__(self, compiled: CompiledDirective, former: FormerDefinitions) -> None:
+        """`former`: the former definitions of all directives."""
+        self._former = former
+        self._stages: dict[CompiledDirective, tuple[Stage, ...]] = {}
+        """Those of the present definition, and of each former one."""
+        self._by_definition: dict[Directive, CompiledDirective] = {}
+        """The former ones."""
+        self._use(compiled)
+
+    def _use(self, compiled: CompiledDirective) -> None:
+        """Make this the present definition."""
         self._compiled = compiled
-        self._own = _stages(compiled)
-        self._variants: dict[Rules, _Variant] = {}
-        self.opening = self._own[0].rule
-        """The rule that an opening event must match: always the directive's own."""
-        self.searched: Sequence[Stage] = self._own
-        """The stages that events are matched against, the directive's own first."""
+        if compiled not in self._stages:
+            self._stages[compiled] = _stages(compiled)
+        self.opening = compiled.rules[0]
+        self._note_searched()
 
-    def compile_rules(self, rules: Rules) -> CompiledDirective:
-        """The compiled directive with these rules; () stands for its own.
+    def _note_searched(self) -> None:
+        """Note what events are matched against, after the definitions have changed."""
+        own = self._stages[self._compiled]
+        others = chain.from_iterable(map(self._stages.__getitem__, self._by_definition.values()))
+        self.searched = (*own, *others)
+        self._any_always_active = any(compiled.directive.always_active for compiled in self._stages)
 
-        UnusableBacklogError if they are invalid, or there are MAX_VARIANTS already.
+    def find_definition(self, definition: Directive) -> CompiledDirective:
+        """The compiled form of a definition that a restored backlog is under.
+
+        UnusableBacklogError if it is invalid, or there are MAX_FORMER others already.
         """
-        if not rules or rules == self._compiled.directive.rules:
-            return self._compiled
-        if rules in self._variants:
-            return self._variants[rules].compiled
-        if len(self._variants) >= MAX_VARIANTS:
+        if (known := self._known_definition(definition)) is not None:
+            return known
+        if len(self._by_definition) >= MAX_FORMER:
             raise UnusableBacklogError(
-                "its rules are not those of the directive, and open backlogs have "
-                f"{MAX_VARIANTS} other sets of rules already"
+                "it is under another definition than the directive has, and other open backlogs "
+                f"are under {MAX_FORMER} more already"
             )
-        records, findings = check_rules(rules)
-        if findings:
-            raise UnusableBacklogError(describe_invalid_rules(findings[0]))
-        return with_other_rules(self._compiled, records)
+        checked, findings = check_directive(definition)
+        if checked is None:
+            raise UnusableBacklogError(describe_invalid_definition(findings[0]))
+        return self._known_definition(checked) or self._compile(checked, former=True)
+
+    def _known_definition(self, definition: Directive) -> CompiledDirective | None:
+        own = self._compiled
+        return own if definition == own.directive else self._by_definition.get(definition)
+
+    def _compile(self, definition: Directive, *, former: bool = False) -> CompiledDirective:
+        own = self._compiled
+        return CompiledDirective(definition, own.assets, own.options, own.capped, former=former)
+
+    def change_definition(self, definition: Directive) -> CompiledDirective:
+        """Let this be the present definition; open backlogs stay under theirs."""
+        before = self._compiled
+        if _is_any_waiting(self._stages[before]):
+            self._add_former(before)
+        else:
+            del self._stages[before]
+        compiled = self._by_definition.pop(definition, None)
+        if compiled is None:
+            compiled = self._compile(definition)
+        else:  # the directive was changed back
+            compiled.former = False
+            self._former.remove(compiled)
+        self._use(compiled)
+        return compiled
+
+    def change_surroundings(self, assets: NetworkAssets, options: Options) -> None:
+        """Use other assets and options, for all definitions."""
+        for compiled in self._stages:
+            compiled.assets = assets
+            compiled.options = options
+
+    def clear(self) -> None:
+        """Note that the directive is not there any more, nor any backlogs."""
+        for compiled in self._by_definition.values():
+            self._former.remove(compiled)
 
     def add(self, backlog: Backlog) -> None:
         """Add a backlog to the stages at which it waits."""
-        if backlog.compiled.variant:
-            self._add_variant(backlog.compiled)
+        if backlog.compiled not in self._stages:
+            self._stages[backlog.compiled] = _stages(backlog.compiled)
+            self._add_former(backlog.compiled)
+            self._note_searched()
         for stage in self._waiting_stages(backlog, backlog.stage):
             stage.add(backlog)
 
     def advance(self, backlog: Backlog, finished: int) -> None:
         """Move a backlog from the finished stage to the next one."""
         compiled = backlog.compiled
-        stages = self._variant_stages(compiled) if compiled.variant else self._own
+        stages = self._stages[compiled]
         if not compiled.directive.always_active:
             stages[finished - 1].remove(backlog)
         stages[finished].add(backlog)
@@ -114,8 +167,8 @@ class Stages:
         """Remove a closed backlog, which was at this stage."""
         for waiting_stage in self._waiting_stages(backlog, stage):
             waiting_stage.remove(backlog)
-        if backlog.compiled.variant:
-            self._drop_unused(backlog.compiled.directive.rules)
+        if backlog.compiled.former:
+            self._drop_unused(backlog.compiled)
 
     def find_consumers(
         self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo
@@ -124,13 +177,13 @@ class Stages:
         found: list[Consumer] = []
         for stage in self.searched:
             waiting = stage.waiting.get(stage.event_key(event)) if stage.waiting else None
-            if waiting and stage.rule.matches(event, src, dst):
+            if waiting and stage.matches(event, src, dst):
                 if isinstance(waiting, dict):
                     found += [(backlog, stage.number) for backlog in waiting]
                 else:  # the usual case
                     found.append((waiting, stage.number))
         if len(found) > 1:
-            found = _one_stage_each(found) if self._compiled.directive.always_active else found
+            found = _one_stage_each(found) if self._any_always_active else found
             found.sort(key=lambda consumer: consumer[0].order)
         return found
 
@@ -141,7 +194,7 @@ class Stages:
         matching: dict[Stage, CompactSet[Backlog]] = {}
         for stage in self.searched:
             waiting = stage.waiting.get(stage.event_key(event)) if stage.waiting else None
-            if waiting and stage.rule.matches(event, src, dst):
+            if waiting and stage.matches(event, src, dst):
                 matching[stage] = waiting
         backlogs = chain.from_iterable(map(compact_set.items, matching.values()))
         some = dict.fromkeys(islice(backlogs, most))
@@ -157,31 +210,33 @@ class Stages:
         ]
         return backlog.stage if backlog.stage in numbers else numbers[0]
 
-    def _variant_stages(self, compiled: CompiledDirective) -> tuple[Stage, ...]:
-        return self._variants[compiled.directive.rules].stages
-
     def _waiting_stages(self, backlog: Backlog, current: int) -> tuple[Stage, ...]:
         """The stages at which a backlog waits: with all rules active, the earlier ones too."""
         compiled = backlog.compiled
-        stages = self._variant_stages(compiled) if compiled.variant else self._own
+        stages = self._stages[compiled]
         if compiled.directive.always_active:
             return stages[:current]
         return (stages[current - 1],)
 
-    def _add_variant(self, compiled: CompiledDirective) -> None:
-        if compiled.directive.rules not in self._variants:
-            variant = self._variants[compiled.directive.rules] = _Variant(compiled)
-            self.searched = [*self.searched, *variant.stages]
+    def _add_former(self, compiled: CompiledDirective) -> None:
+        compiled.former = True
+        self._by_definition[compiled.directive] = compiled
+        self._former.add(compiled)
 
-    def _drop_unused(self, rules: Rules) -> None:
-        if not any(stage.waiting for stage in self._variants[rules].stages):
-            del self._variants[rules]
-            others = [stage for variant in self._variants.values() for stage in variant.stages]
-            self.searched = [*self._own, *others] if others else self._own
+    def _drop_unused(self, former: CompiledDirective) -> None:
+        if not _is_any_waiting(self._stages[former]):
+            del self._stages[former]
+            del self._by_definition[former.directive]
+            self._former.remove(former)
+            self._note_searched()
 
 
 def _stages(compiled: CompiledDirective) -> tuple[Stage, ...]:
     return tuple(Stage(rule, compiled) for rule in compiled.rules)
+
+
+def _is_any_waiting(stages: Iterable[Stage]) -> bool:
+    return any(stage.waiting for stage in stages)
 
 
 def _one_stage_each(consumers: list[Consumer]) -> list[Consumer]:

@@ -11,7 +11,7 @@ from engine.alarm import RuleRecord
 from engine.directives.field import Field
 from engine.directives.json_document import FieldTable, parse_list, parse_object
 from engine.directives.repairs import DIRECTIVE_REPAIRS, NO_REPAIRS, fold_names, read_fields
-from engine.directives.rule_schema import Item, read_rules, records_of
+from engine.directives.rule_schema import Item, items_of, read_rules, records_of
 from engine.errors import DocumentPath, Finding, has_faults
 
 DIRECTIVE_FIELDS = FieldTable(
@@ -36,6 +36,10 @@ DIRECTIVE_FIELDS = FieldTable(
     ),
     also=("rules",),
 )
+
+
+_OWN_FIELDS = ("id", "name", "kingdom", "category", "priority")
+"""The fields that are the same in a document and in a Directive."""
 
 
 class Directive(Struct, frozen=True):
@@ -96,6 +100,21 @@ def parse_directives(data: bytes, *, lenient: bool = False) -> Iterator[ParsedDi
         yield ParsedDirective((), None, None, findings)
     for position, raw in enumerate(items):
         yield _parse_one(raw, ("directives", position), lenient)
+
+
+def check_directive(directive: Directive) -> tuple[Directive | None, list[Finding]]:
+    """Check a directive that does not come from a document; the directive, or every fault.
+
+    What only lenient reading of a document permits is no fault.
+    """
+    item: Item = {name: getattr(directive, name) for name in _OWN_FIELDS}
+    item["all_rules_always_active"] = directive.always_active
+    item["rules"] = items_of(directive.rules)
+    parsed = _read_directive(item, lenient=False)
+    if parsed.directive is None:
+        repaired = _read_directive(item, lenient=True)
+        parsed = repaired if repaired.directive == directive else parsed
+    return parsed.directive, [finding for finding in parsed.findings if not finding.warning]
 
 
 def _parse_one(raw: msgspec.Raw, path: DocumentPath, lenient: bool) -> ParsedDirective:

@@ -4,9 +4,9 @@ Few of thousands of directives are ever concerned by an event; the others need n
 bytes, which processes can share.
 """
 
+import struct
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
-from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -23,42 +23,63 @@ class _Entry(Struct, frozen=True, array_like=True):
     size: int
 
 
-_encode = msgspec.msgpack.Encoder().encode
+encode_directive = msgspec.msgpack.Encoder().encode
+"""The document of a directive."""
+_LIST_HEAD, _LIST_CODE = struct.Struct(">BI"), 0xDD
+"""The head of a list of any length: its code, and its length."""
 _decode_directive = msgspec.msgpack.Decoder(Directive).decode
-_decode_table = msgspec.msgpack.Decoder(list[_Entry]).decode
+_decode_part = msgspec.msgpack.Decoder(list[_Entry]).decode
+
+_PART_ENTRIES = 1000
+"""Entries that are decoded at once, in a millisecond or two, in which no other thread runs."""
 
 
 class PackedDirectives(Mapping[int, Directive]):
     """Directives by id, in their order."""
 
-    def __init__(self, table: bytes, documents: bytes | memoryview) -> None:
-        """The two parts of another one: its table, and the documents one after the other."""
+    def __init__(self, table: tuple[bytes, ...], documents: bytes | bytearray | memoryview) -> None:
+        """The parts of another one: those of its table, and the documents one after the other."""
         self._table = table
         self._documents = memoryview(documents)
+        self._known_places: dict[int, slice] | None = None
 
     @classmethod
     def pack(cls, directives: Iterable[Directive]) -> "PackedDirectives":
         """Pack directives."""
-        packed = [(routing_keys_of(directive), _encode(directive)) for directive in directives]
-        table = [_Entry(keys, len(document)) for keys, document in packed]
-        return cls(_encode(table), b"".join(document for _, document in packed))
+        packer = DirectivesPacker()
+        for directive in directives:
+            packer.add(routing_keys_of(directive), encode_directive(directive))
+        return packer.packed()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._table, self._documents)
 
     def routing_keys(self) -> Iterator[DirectiveRoutingKeys]:
-        """The part of each directive that the index needs; no document is read."""
-        return (entry.keys for entry in _decode_table(self._table))
+        """The part of each directive that the index needs; no document is read.
 
-    @cached_property
+        Once all are taken it is known where each document is, which else is found out on first use.
+        """
+        places: dict[int, slice] = {}
+        end = 0
+        for part in self._table:
+            for entry in _decode_part(part):
+                places[entry.keys.id] = slice(end, end + entry.size)
+                end += entry.size
+                yield entry.keys
+        self._known_places = places
+
+    @property
     def _places(self) -> dict[int, slice]:
         """Where the document of each directive is."""
-        entries = _decode_table(self._table)
-        ends = accumulate(entry.size for entry in entries)
-        return {
-            entry.keys.id: slice(end - entry.size, end)
-            for entry, end in zip(entries, ends, strict=True)
-        }
+        if self._known_places is None:
+            deque(self.routing_keys(), maxlen=0)
+            assert self._known_places is not None
+        return self._known_places
+
+    def document(self, directive: int) -> memoryview | None:
+        """The directive in MessagePack; equal ones have equal bytes. None if it is not here."""
+        place = self._places.get(directive)
+        return None if place is None else self._documents[place]
 
     def __getitem__(self, directive: int) -> Directive:
         return _decode_directive(self._documents[self._places[directive]])
@@ -71,3 +92,44 @@ class PackedDirectives(Mapping[int, Directive]):
 
     def __contains__(self, directive: object) -> bool:
         return directive in self._places
+
+
+class DirectivesPacker:
+    """Packs directives one by one, so that only one of them is in memory."""
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        """The ids of the directives, in their order."""
+        self._table: list[MessagePackList] = []
+        self._documents = bytearray()
+
+    def add(self, keys: DirectiveRoutingKeys, document: bytes) -> None:
+        """Add a directive: its routing keys, and its document from `encode_directive`."""
+        if len(self.ids) % _PART_ENTRIES == 0:
+            self._table.append(MessagePackList())
+        self.ids.append(keys.id)
+        self._table[-1].append(_Entry(keys, len(document)))
+        self._documents += document
+
+    def packed(self) -> PackedDirectives:
+        """The directives added so far."""
+        table = tuple(part.encoded() for part in self._table)
+        return PackedDirectives(table, self._documents)
+
+
+class MessagePackList:
+    """A list in MessagePack that is encoded item by item."""
+
+    def __init__(self) -> None:
+        self._items = bytearray()
+        self._length = 0
+        self._encode_into = msgspec.msgpack.Encoder().encode_into
+
+    def append(self, item: object) -> None:
+        """Append an item."""
+        self._encode_into(item, self._items, -1)
+        self._length += 1
+
+    def encoded(self) -> bytes:
+        """The whole list."""
+        return _LIST_HEAD.pack(_LIST_CODE, self._length) + self._items

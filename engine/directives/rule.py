@@ -67,28 +67,40 @@ class ReferenceBinding(Struct, frozen=True):
 class CompiledRule:
     """A rule with its conditions compiled to predicates."""
 
-    __slots__ = ("bindings", "matches", "predicates", "record", "sticky_value")
+    __slots__ = ("bindings", "matches", "matches_bound", "predicates", "record", "sticky_value")
 
     def __init__(self, record: RuleRecord, *, match_protocol: bool, narrowed: bool) -> None:
         """`narrowed`: it is the first rule of a directive with all_rules_always_active."""
         conditions = compile_conditions(record)
         self.record = record
+        references = _references(record, conditions, narrowed)
         self.predicates = (_type_predicate(record), *_predicates(conditions, match_protocol))
-        self.matches: EventPredicate = self._matches_all
+        self.matches: EventPredicate = _all_of(self.predicates)
         """Whether an event matches, bindings aside; the assets describe its addresses."""
-        if len(self.predicates) == 1:  # the usual case
-            self.matches = self.predicates[0]
+        self.matches_bound = self.matches
+        """The same where the bindings are compared, too: narrowed addresses are only these then."""
+        if not conditions.keys().isdisjoint(references):
+            others = {name: one for name, one in conditions.items() if name not in references}
+            self.matches_bound = _all_of((self.predicates[0], *_predicates(others, match_protocol)))
         self.bindings = tuple(
             ReferenceBinding(field, reference, compared=match_protocol or field != "protocol")
-            for field, reference in _references(record, conditions, narrowed).items()
+            for field, reference in references.items()
         )
         self.sticky_value = _sticky_value(record.sticky_different)
 
-    def _matches_all(self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo) -> bool:
-        for predicate in self.predicates:  # noqa: SIM110 - twice as fast as all()
+
+def _all_of(predicates: tuple[EventPredicate, ...]) -> EventPredicate:
+    """Whether all of the predicates hold."""
+    if len(predicates) == 1:  # the usual case
+        return predicates[0]
+
+    def matches(event: NormalizedEvent, src: AddressInfo, dst: AddressInfo) -> bool:
+        for predicate in predicates:  # noqa: SIM110 - twice as fast as all()
             if not predicate(event, src, dst):
                 return False
         return True
+
+    return matches
 
 
 def compile_conditions(record: RuleRecord) -> dict[str, Condition]:

@@ -36,13 +36,17 @@ _ALMOST_REFERENCE = re.compile(r"\s*:\s*[0-9]+\s*")
 
 def check_rules(rules: Iterable[RuleRecord]) -> tuple[tuple[RuleRecord, ...], list[Finding]]:
     """Check rule records that do not come from a document; the records, or every fault."""
-    items = [
+    values, findings = read_rules(items_of(rules), lenient=False)
+    findings = [finding for finding in findings if not finding.warning]
+    return (() if findings else records_of(values)), findings
+
+
+def items_of(rules: Iterable[RuleRecord]) -> list[Item]:
+    """The rules as the objects of a document."""
+    return [
         {name: list(value) if type(value) is tuple else value for name, value in item.items()}
         for item in map(msgspec.to_builtins, rules)
     ]
-    values, findings = read_rules(items, lenient=False)
-    findings = [finding for finding in findings if not finding.warning]
-    return (() if findings else records_of(values)), findings
 
 
 def records_of(values: Iterable[Item]) -> tuple[RuleRecord, ...]:

@@ -11,7 +11,8 @@ from engine.correlation.alarm_builder import build_alarm, build_rules
 from engine.correlation.backlog import Backlog
 from engine.correlation.compact_set import CompactSet
 from engine.correlation.compiled_directive import CompiledDirective, ReferencePlaces
-from engine.correlation.snapshot import BacklogSnapshot, UnusableBacklogError, canonical_addresses
+from engine.correlation.restoration import canonical_addresses
+from engine.correlation.snapshot import BacklogSnapshot, UnusableBacklogError
 from engine.directives.directive import Directive
 from engine.dsiem_format.saved_rules import bound_values, restore_rules
 from engine.options import Options

@@ -16,12 +16,13 @@ from loguru import logger
 from engine.alarm import BacklogKey
 from engine.correlation.correlator import Correlator
 from engine.directives.directive import Directive
-from engine.dsiem_format.saved_alarm import saved_alarms
 from engine.options import Options
 from shards.checkpoint.backlog_rows import BacklogEncoder
 from shards.checkpoint.cut import Cut, SyncLines, nothing_to_sync
 from shards.checkpoint.database_file import CheckpointError, CheckpointLostError
+from shards.checkpoint.definition_rows import DefinitionEncoder
 from shards.checkpoint.memory_rows import MemoryEncoder
+from shards.checkpoint.owned_directives import OwnedDirectives
 from shards.checkpoint.paths import FOLDER, checkpoint_path
 from shards.checkpoint.readable import wait_until_readable
 from shards.checkpoint.restore import restore_positions, restore_shard
@@ -74,8 +75,7 @@ class Checkpointer:
         """Backlogs that may differ from their row, besides those that the correlator reports."""
         self._is_whole_due = False
         """Whether the next checkpoint has to write all open backlogs, in place of all rows."""
-        self._reclaimed: Collection[int] = directives.keys()
-        """Directives whose mark as handed over to another program the next checkpoint removes."""
+        self._owned = OwnedDirectives(directives.keys())
         self._obsolete_files: Collection[int] = ()
         """Directives whose saved files are removed once a checkpoint holds their backlogs."""
         self._alarm_files = b""
@@ -84,6 +84,7 @@ class Checkpointer:
         """Whether the next checkpoint is to be written at once."""
         self._ending = False
         self._encoder = BacklogEncoder(correlator)
+        self._definition_encoder = DefinitionEncoder(correlator)
         self._memory_encoder = MemoryEncoder(correlator.memory)
 
     def restore(self, track_progress: TrackProgress = untracked) -> None:
@@ -116,8 +117,13 @@ class Checkpointer:
         self.stats.position = self._progress.position
         self.stats.processed = self._progress.ledger.deliveries.processed
         self.stats.stream = self._progress.stream
+        self.stats.generation = self._progress.generation
         if restored.keys:
             self._due.set()
+
+    def reload(self, directives: Collection[int]) -> None:
+        """Note which directives the correlator has after a reload."""
+        self._owned.reload(directives)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -165,7 +171,7 @@ class Checkpointer:
                 self.stats.position, self.stats.processed = cut.position, cut.processed
                 self.stats.synced = confirmed.sync
                 self._alarm_files = confirmed.files or self._alarm_files
-                self.stats.stream = cut.stream
+                self.stats.stream, self.stats.generation = cut.stream, cut.generation
                 self.stats.written_at = time.time()
                 observe(self.stats.durations, CHECKPOINT_BOUNDS, time.monotonic() - started)
                 return
@@ -187,10 +193,12 @@ class Checkpointer:
 
     def _begin_cut(self) -> Cut:
         """Fix what the next checkpoint is to hold."""
+        self._owned.begin()
         keys = list(self._take_unsaved())
         return Cut(
             self._correlator,
             self._encoder,
+            self._definition_encoder,
             self._memory_encoder,
             self._progress,
             keys,
@@ -224,10 +232,10 @@ class Checkpointer:
                 rows,
                 closed,
                 time.time_ns(),
-                reset=self._directives.keys() if self._is_whole_due else (),
+                reset=self._owned.to_reset(whole=self._is_whole_due),
                 confirmed=self._obsolete_files,
                 handed_over=handed_over,
-                reclaimed=self._reclaimed,
+                reclaimed=self._owned.reclaimed,
             )
         except CheckpointError as error:
             self._note_trouble(error)
@@ -236,10 +244,11 @@ class Checkpointer:
             logger.info("crash checkpoints are written again")
         self.stats.trouble = ""
         self._encoder.commit(closed)
+        self._definition_encoder.commit(closed)
         self._memory_encoder.commit()
         self._unsaved = set()
         self._is_whole_due = False
-        self._reclaimed = ()
+        self._owned.commit()
         self._remove_obsolete_files()
         return True
 
@@ -284,16 +293,5 @@ class Checkpointer:
         return False
 
     def _write_saved_files(self, until: float) -> list[int]:
-        """Write the saved files, the smallest first; returns the directives of complete ones."""
-        backlogs = self._correlator.open_backlogs()
-        smallest_first = sorted(backlogs, key=lambda id_: len(backlogs[id_]))
-        saved = {id_: saved_alarms(backlogs[id_]) for id_ in smallest_first}
-        written = self._saved_folder.write(saved, until)
-        left_out = backlogs.keys() - set(written.directives)
-        number = sum(len(backlogs[id_]) for id_ in left_out)
-        log = logger.bind(directives=len(left_out), backlogs=number)
-        if written.fault:
-            log.error(f"backlogs are not saved: {written.fault}")
-        elif left_out:
-            log.warning("no time was left to save all backlogs: the others are in the checkpoint")
-        return written.directives
+        """Write the saved files; returns the directives of complete ones."""
+        return self._saved_folder.write_open(self._correlator.open_backlogs(), until)

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from engine.alarm import BacklogKey
 from engine.correlation.correlator import Correlator
 from shards.checkpoint.backlog_rows import BacklogEncoder
+from shards.checkpoint.definition_rows import DefinitionEncoder
 from shards.checkpoint.memory_rows import MemoryEncoder
 from shards.checkpoint.stats import ShardProgress
 from shards.checkpoint.tables import Row, ShardRow
@@ -39,6 +40,7 @@ class Cut:
         self,
         correlator: Correlator,
         encoder: BacklogEncoder,
+        definition_encoder: DefinitionEncoder,
         memory_encoder: MemoryEncoder,
         progress: ShardProgress,
         keys: Iterable[BacklogKey],
@@ -53,9 +55,11 @@ class Cut:
         self.position = progress.position
         self.processed = progress.ledger.deliveries.processed
         self.stream = progress.stream
+        self.generation = progress.generation
         self.closed: list[BacklogKey] = []
         self._correlator = correlator
         self._encoder = encoder
+        self._definitions = definition_encoder
         self._memory = memory_encoder.encode(whole=whole)
         self._shard = ShardRow(
             worker=progress.worker,
@@ -65,15 +69,17 @@ class Cut:
             workers=progress.workers,
             nodes=progress.nodes,
             stream=progress.stream,
+            generation=progress.generation,
         )
+        definition_encoder.begin(whole=whole)
         self._rows: list[Row] = []
         """The rows that are encoded."""
         opened: list[BacklogKey] = []
         for key in keys:
             (opened if correlator.is_open(key) else self.closed).append(key)
         for key in self.closed:
-            self._encode_backlog(key)
-        correlator.begin_cut(opened, self._encode_backlog)
+            self._rows.extend(encoder.encode(key))
+        correlator.activity.begin_cut(opened, self._encode_backlog)
 
     def shard_row(self, files: bytes, *, ended: bool = False) -> ShardRow:
         """The row of the shard, once its lines are on the disk; `files`: see Synced.
@@ -83,7 +89,15 @@ class Cut:
         return self._shard._replace(files=files, ended=ended)
 
     def _encode_backlog(self, key: BacklogKey) -> None:
-        self._rows.extend(self._encoder.encode(key))
+        """Encode an open backlog, under the definition that its directive has.
+
+        A reload lets all that are still to be encoded be so before a definition changes.
+        """
+        self._rows.extend(self._rows_of(key))
+
+    def _rows_of(self, key: BacklogKey) -> Iterator[Row]:
+        yield from self._definitions.encode(key[0])
+        yield from self._encoder.encode(key)
 
     async def encode(self) -> list[Row]:
         """All rows but that of the shard; other tasks run every few milliseconds meanwhile."""
@@ -101,6 +115,6 @@ class Cut:
         yield from self._encode_rest()
 
     def _encode_rest(self) -> Iterator[Row]:
-        while (key := self._correlator.next_of_cut()) is not None:
-            yield from self._encoder.encode(key)
+        while (key := self._correlator.activity.next_of_cut()) is not None:
+            yield from self._rows_of(key)
         yield from self._memory

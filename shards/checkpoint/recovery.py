@@ -4,7 +4,7 @@ The checkpoint and the saved files of dsiem-backend can both hold backlogs of a 
 of the two counts.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 import msgspec
@@ -23,6 +23,7 @@ from engine.dsiem_format.saved_alarm import snapshot_from_alarm
 from engine.options import Options
 from shards.checkpoint.backlog_rows import BLOCK_ITEMS, decode_backlog
 from shards.checkpoint.database_file import CheckpointError
+from shards.checkpoint.definition_rows import former_definitions
 from shards.checkpoint.saved_folder import SavedFile, SavedFolder
 from shards.checkpoint.store import CheckpointStore
 from shards.logs import KindLog
@@ -36,24 +37,34 @@ class RecoveredBacklogs(Struct, frozen=True):
     """Backlogs of some directives that were on disk.
 
     `states`: those to restore. `rows`: keys of all backlogs in the checkpoint, with the items that
-    it holds in blocks. `files`: directives that have a saved file.
+    it holds in blocks. `files`: directives that have a saved file. `changed`: those that have
+    another definition now than the rows.
     """
 
     states: list[BacklogSnapshot]
     rows: dict[BacklogKey, HeldItems]
     files: list[int]
+    changed: Collection[int] = ()
 
     @property
     def current_rows(self) -> Iterator[BacklogKey]:
         """The keys of the rows that are as they would be written again, if they are restored."""
-        return (key for key, held in self.rows.items() if held.order != _OF_NO_BACKLOG)
+        return (
+            key
+            for key, held in self.rows.items()
+            if held.order != _OF_NO_BACKLOG and key[0] not in self.changed
+        )
 
 
 class _CheckpointContent(Struct, frozen=True):
-    """Backlogs of some directives in the checkpoint; `last_saved_ns` and `handed_over` of all."""
+    """Backlogs of some directives in the checkpoint; `last_saved_ns` and `handed_over` of all.
+
+    `former`: definitions that rows are under, but the configuration has others.
+    """
 
     snapshots: dict[int, list[BacklogSnapshot]]
     rows: dict[BacklogKey, HeldItems]
+    former: Mapping[int, Directive] = MappingProxyType({})
     last_saved_ns: Mapping[int, int] = MappingProxyType({})
     handed_over: frozenset[int] = frozenset()
 
@@ -84,7 +95,7 @@ def recover_backlogs(
         key: HeldItems(_OF_NO_BACKLOG, held.numbers) if key[0] in superseded else held
         for key, held in checkpoint.rows.items()
     }
-    return RecoveredBacklogs(states, rows, list(files))
+    return RecoveredBacklogs(states, rows, list(files), checkpoint.former)
 
 
 def _is_newer(file: SavedFile | None, checkpoint: _CheckpointContent, directive: int) -> bool:
@@ -100,7 +111,10 @@ def _load_checkpoint(
     """Read the rows of these directives; logs an unreadable file, and returns no rows."""
     try:
         rows = store.load(directives)
-        content = _CheckpointContent({}, {}, store.last_saved_ns(), store.handed_over_directives())
+        former = former_definitions(store.load_definitions(directives.keys()), directives)
+        content = _CheckpointContent(
+            {}, {}, former, store.last_saved_ns(), store.handed_over_directives()
+        )
     except CheckpointError as error:
         logger.error(f"the crash checkpoint cannot be read: {error}")
         return _CheckpointContent({}, {})
@@ -115,6 +129,8 @@ def _load_checkpoint(
             unreadable.add(tuple(about.values()), about)
             content.rows[key] = HeldItems(_OF_NO_BACKLOG, numbers)
         else:
+            if snapshot.definition is None and row.directive in former:
+                snapshot = msgspec.structs.replace(snapshot, definition=former[row.directive])
             content.snapshots.setdefault(row.directive, []).append(snapshot)
             content.rows[key] = HeldItems(snapshot.order, numbers)
     unreadable.flush()

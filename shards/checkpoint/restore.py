@@ -21,7 +21,8 @@ from shards.checkpoint.saved_folder import SavedFolder
 from shards.checkpoint.stats import ShardProgress
 from shards.checkpoint.store import CheckpointStore
 from shards.checkpoint.stream_positions import find_positions
-from shards.ledger import decode_ledger
+from shards.checkpoint.tables import ShardRow
+from shards.ledger import Ledger, decode_ledger
 from shards.progress import TrackProgress, untracked
 
 
@@ -94,21 +95,36 @@ def _restore_progress(progress: ShardProgress, store: CheckpointStore) -> bytes 
 
     Returns where the alarm files were then; None if it has saved nothing.
     """
-    try:
-        saved = store.load_shard(progress.worker, progress.run)
-        ledger = decode_ledger(saved.counts) if saved else None
-    except (CheckpointError, ValueError):  # recover_backlogs has logged what is unreadable
+    saved = _load_progress(store, progress.worker, progress.run)
+    if saved is None:
         return None
-    if saved is None or ledger is None:
-        return None
+    row, ledger = saved
     counts = progress.ledger
     capped = counts.capped  # the correlator's
     capped.update(ledger.capped)
     for name in ledger.__struct_fields__:
         setattr(counts, name, getattr(ledger, name))
     counts.capped = capped
-    progress.position = saved.position
-    return saved.files
+    progress.position, progress.generation = row.position, row.generation
+    return row.files
+
+
+def _load_progress(store: CheckpointStore, worker: int, run: str) -> tuple[ShardRow, Ledger] | None:
+    """What a worker has saved in a run, if it has, and all of that can be read."""
+    try:
+        row = store.load_shard(worker, run)
+        return (row, decode_ledger(row.counts)) if row else None
+    except (CheckpointError, ValueError):  # recover_backlogs logs what is unreadable
+        return None
+
+
+def saved_generation(store: CheckpointStore, worker: int, run: str) -> int | None:
+    """The generation of the configuration with which a worker that died is to start again.
+
+    None if nothing of it can be restored.
+    """
+    saved = _load_progress(store, worker, run)
+    return saved and saved[0].generation
 
 
 def restore_positions(

@@ -15,7 +15,8 @@ import msgspec
 from loguru import logger
 from msgspec import Struct
 
-from engine.dsiem_format.saved_alarm import SavedAlarm
+from engine.correlation.backlog import Backlog
+from engine.dsiem_format.saved_alarm import SavedAlarm, saved_alarms
 from engine.dsiem_format.saved_document import SavedDocument, parse_saved_alarms
 from shards.durable import sync_folder
 
@@ -115,6 +116,23 @@ class SavedFolder:
         if document.faults:
             _log_faults(path, document)
         return SavedFile(document.alarms, mtime_ns)
+
+    def write_open(self, backlogs: Mapping[int, Collection[Backlog]], until: float) -> list[int]:
+        """Write open backlogs by directive, the smallest files first; logs what is left out.
+
+        Returns the directives of complete files. `until`: as in `write`.
+        """
+        smallest_first = sorted(backlogs, key=lambda id_: len(backlogs[id_]))
+        saved = {id_: saved_alarms(backlogs[id_]) for id_ in smallest_first}
+        written = self.write(saved, until)
+        left_out = backlogs.keys() - set(written.directives)
+        number = sum(len(backlogs[id_]) for id_ in left_out)
+        log = logger.bind(directives=len(left_out), backlogs=number)
+        if written.fault:
+            log.error(f"backlogs are not saved: {written.fault}")
+        elif left_out:
+            log.warning("no time was left to save all backlogs: the others are in the checkpoint")
+        return written.directives
 
 
 class _NotRegularFileError(Exception):

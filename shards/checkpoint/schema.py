@@ -3,22 +3,46 @@
 import sqlite3
 from contextlib import closing
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Version of the tables; files of earlier versions lack some, which are added."""
 ADDED_TABLES = {
-    1: ("block", "memory", "shard"),
-    2: ("memory", "shard"),
-    3: ("shard",),
-    4: ("shard",),
+    1: ("block", "memory", "shard", "definition"),
+    2: ("memory", "shard", "definition"),
+    3: ("shard", "definition"),
+    4: ("shard", "definition"),
+    5: ("shard", "definition"),
 }
 """The tables that files of earlier versions lack, or have in another form."""
-_SHARD_OF_VERSION_4 = """CREATE TABLE shard (
+_EARLIER_SHARD = {
+    4: """CREATE TABLE shard (
     worker INTEGER PRIMARY KEY,
     run TEXT NOT NULL,
     position INTEGER NOT NULL,
     counts BLOB NOT NULL
-) STRICT"""
-"""It held counts of one run, which the next one does not need: it is dropped."""
+) STRICT""",
+    5: """CREATE TABLE shard (
+    worker INTEGER NOT NULL,
+    run TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    counts BLOB NOT NULL,
+    workers INTEGER NOT NULL,
+    nodes INTEGER NOT NULL,
+    stream TEXT NOT NULL,
+    files BLOB NOT NULL,
+    ended INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (workers, nodes, worker)
+) STRICT""",
+}
+"""Earlier forms of a table, by version.
+
+That of version 4 held counts of one run, which the next one does not need: it is dropped.
+"""
+_UPGRADE_SHARD = """
+INSERT INTO shard SELECT
+    worker, run, position, counts, workers, nodes, stream, files, ended, 0, at FROM former_shard;
+DROP TABLE former_shard
+"""
 APPLICATION_ID = 0x44534843  # "DSHC"
 
 _FILE_PRAGMAS = """
@@ -62,8 +86,13 @@ CREATE TABLE IF NOT EXISTS shard (
     stream TEXT NOT NULL,
     files BLOB NOT NULL,
     ended INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
     at INTEGER NOT NULL,
     PRIMARY KEY (workers, nodes, worker)
+) STRICT;
+CREATE TABLE IF NOT EXISTS definition (
+    directive INTEGER PRIMARY KEY,
+    content BLOB NOT NULL
 ) STRICT;
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION}
@@ -78,7 +107,10 @@ def create_tables(connection: sqlite3.Connection) -> None:
     if version in (0, *ADDED_TABLES):
         if version == 4:
             connection.execute("DROP TABLE shard")
-        for statement in _CREATE_SCHEMA.split(";"):
+        if version == 5:
+            connection.execute("ALTER TABLE shard RENAME TO former_shard")
+        upgrade = _UPGRADE_SHARD.split(";") if version == 5 else []
+        for statement in _CREATE_SCHEMA.split(";") + upgrade:
             connection.execute(statement)
     connection.execute("COMMIT")
 
@@ -94,8 +126,8 @@ def expected_schema(version: int) -> list[tuple[str, str | None]]:
         create_tables(connection)
         for table in ADDED_TABLES.get(version, ()):
             connection.execute(f"DROP TABLE {table}")
-        if version == 4:
-            connection.execute(_SHARD_OF_VERSION_4)
+        if version in _EARLIER_SHARD:
+            connection.execute(_EARLIER_SHARD[version])
         return read_schema(connection)
 
 

@@ -16,6 +16,7 @@ class ShardProgress(Struct):
     positions of a router begin above those of the routers before it. `ledger`: the counts.
     `stream`: the stream that the position is in; "": it belongs to this run. `workers`, `nodes`:
     number of workers, and of services of the node name; `part`: the number of this service.
+    `generation`: number of the configuration in this run.
     """
 
     worker: int = 0
@@ -26,21 +27,23 @@ class ShardProgress(Struct):
     workers: int = 1
     nodes: int = 1
     part: int = 0
+    generation: int = 0
 
 
 class CheckpointStats(Struct):
     """Results of the checkpoints of one shard.
 
     `position`: that of the last delivery whose effect is in the last one; `processed`: the number
-    of deliveries processed by then; `stream`: the one that the position is in; `synced`: the number
-    of the report whose lines it rests on; `written_at`: its time in seconds since the epoch, 0
-    before the first; `trouble`: why the present one cannot be written, or ""; `durations`: encoding
-    and writing, since last taken.
+    of deliveries processed by then; `stream`: the one that the position is in; `generation`: that
+    of the shard then; `synced`: the number of the report whose lines it rests on; `written_at`: its
+    time in seconds since the epoch, 0 before the first; `trouble`: why the present one cannot be
+    written, or ""; `durations`: encoding and writing, since last taken.
     """
 
     position: int = 0
     processed: int = 0
     stream: str = ""
+    generation: int = 0
     synced: int = 0
     written_at: float = 0.0
     trouble: str = ""

@@ -21,6 +21,7 @@ from shards.checkpoint.database_file import (
     open_database,
     prepare_database,
 )
+from shards.checkpoint.definition_table import forget_definitions, load_definitions
 from shards.checkpoint.file_identity import FileIdentity
 from shards.checkpoint.schema import query_int
 from shards.checkpoint.tables import Blocks, Row, ShardRow
@@ -78,6 +79,11 @@ class CheckpointStore:
             SavedBacklog(directive, opened_by, state, blocks.get((directive, opened_by), {}))
             for directive, opened_by, state in rows
         ]
+
+    def load_definitions(self, directives: Collection[int]) -> dict[int, bytes]:
+        """The definitions of these directives that their backlogs are under, in MessagePack."""
+        with self._connected() as connection:
+            return load_definitions(connection, directives)
 
     def load_memory(self, now_ns: int) -> list[tuple[str, bytes]]:
         """The kinds and entries of the memory, the oldest first."""
@@ -139,6 +145,7 @@ class CheckpointStore:
                 tables.delete_directives(connection, reset)
                 tables.delete_backlogs(connection, closed)
                 tables.write_rows(connection, rows, now_ns)
+                forget_definitions(connection, {*reset, *(directive for directive, _ in closed)})
                 tables.confirm_directives(connection, confirmed, now_ns)
                 tables.mark_directives(connection, handed_over, reclaimed, now_ns)
                 tables.forget_memory(connection, self._memory_since(now_ns))

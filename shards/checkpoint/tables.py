@@ -9,9 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
-import msgspec
-
 from engine.alarm import BacklogKey
+from shards.checkpoint.definition_table import UPSERT_DEFINITIONS, DefinitionRow, json_array
 
 T = TypeVar("T")
 
@@ -67,7 +66,7 @@ _LOAD_MEMORY = "SELECT kind, entries FROM memory WHERE until >= ? ORDER BY rowid
 _FORGET_MEMORY = """
 DELETE FROM memory WHERE until < ? OR rowid <= (SELECT max(rowid) FROM memory) - ?
 """
-_SHARD = "worker, run, position, counts, workers, nodes, stream, files, ended, at"
+_SHARD = "worker, run, position, counts, workers, nodes, stream, files, ended, generation, at"
 _REPLACE_SHARDS = f"REPLACE INTO shard ({_SHARD}) VALUES {{}}"
 _LOAD_SHARD = f"SELECT {_SHARD} FROM shard WHERE worker = ? AND run = ?"
 _LOAD_SHARDS = f"SELECT {_SHARD} FROM shard ORDER BY at, worker"
@@ -109,8 +108,9 @@ class ShardRow(NamedTuple):
 
     `workers`, `nodes`: number of workers, and of services of the node name. `stream`: what the
     position belongs to; "": to this run. `files`: FilePositions in MessagePack, before which all
-    lines are that the backlogs rest on. `ended`: by an orderly stop. `at`: when it was written, in
-    ns since the epoch, set by `write_rows`.
+    lines are that the backlogs rest on. `ended`: by an orderly stop. `generation`: number of the
+    configuration in that run, 0 if it is not known. `at`: when it was written, in ns since the
+    epoch, set by `write_rows`.
     """
 
     worker: int
@@ -122,6 +122,7 @@ class ShardRow(NamedTuple):
     stream: str = ""
     files: bytes = b""
     ended: bool = False
+    generation: int = 0
     at: int = 0
 
     @property
@@ -138,7 +139,7 @@ class StaleSet(NamedTuple):
     name: str
 
 
-Row = BacklogRow | BlockRow | StaleSet | MemoryRow | ShardRow
+Row = BacklogRow | BlockRow | StaleSet | DefinitionRow | MemoryRow | ShardRow
 Blocks = dict[str, list[bytes]]
 """The blocks of a backlog in order, by the name of their set."""
 
@@ -147,7 +148,7 @@ def load_backlogs(
     connection: sqlite3.Connection, directives: Collection[int] | None
 ) -> tuple[tuple[int, str, bytes], ...]:
     """Directive, `opened_by` and state, of all backlogs or those of some directives, by age."""
-    argument = None if directives is None else _json_array(directives)
+    argument = None if directives is None else json_array(directives)
     rows = sorted(connection.execute(_LOAD, (argument,)), key=itemgetter(0, 1))
     return tuple((directive, opened_by, state) for directive, _, opened_by, state in rows)
 
@@ -157,7 +158,7 @@ def load_blocks(
 ) -> dict[BacklogKey, Blocks]:
     """The blocks of all backlogs that have some, or of those of some directives."""
     found: dict[BacklogKey, Blocks] = {}
-    argument = None if directives is None else _json_array(directives)
+    argument = None if directives is None else json_array(directives)
     for directive, opened_by, name, items in connection.execute(_LOAD_BLOCKS, (argument,)):
         found.setdefault((directive, opened_by), {}).setdefault(name, []).append(items)
     return found
@@ -180,8 +181,8 @@ def mark_directives(
     now_ns: int,
 ) -> None:
     """Remove the marks of reclaimed directives, then mark others as handed over."""
-    connection.execute(_RECLAIM, (_json_array(reclaimed),))
-    connection.execute(_HAND_OVER, (_json_array(handed_over), now_ns))
+    connection.execute(_RECLAIM, (json_array(reclaimed),))
+    connection.execute(_HAND_OVER, (json_array(handed_over), now_ns))
 
 
 def confirm_directives(
@@ -189,14 +190,14 @@ def confirm_directives(
 ) -> None:
     """Set the time of all backlogs of these directives."""
     if directives:
-        connection.execute(_CONFIRM, (_json_array(directives), now_ns))
+        connection.execute(_CONFIRM, (json_array(directives), now_ns))
 
 
 def delete_directives(connection: sqlite3.Connection, directives: Collection[int]) -> None:
     """Delete all rows of these directives."""
     if directives:
         for statement in _DELETE_DIRECTIVES:
-            connection.execute(statement, (_json_array(directives),))
+            connection.execute(statement, (json_array(directives),))
 
 
 def delete_backlogs(connection: sqlite3.Connection, keys: Sequence[BacklogKey]) -> None:
@@ -213,6 +214,8 @@ def write_rows(connection: sqlite3.Connection, rows: Iterable[Row], now_ns: int)
         _execute(connection, _UPSERT_BACKLOGS, backlog_values, backlogs)
         blocks = [row for row in batch if isinstance(row, BlockRow)]
         _execute(connection, _UPSERT_BLOCKS, "(?,?,?,?,?)", blocks)
+        definitions = [row for row in batch if isinstance(row, DefinitionRow)]
+        _execute(connection, UPSERT_DEFINITIONS, "(?,?)", definitions)
         remembered = [row for row in batch if isinstance(row, MemoryRow)]
         _execute(connection, _INSERT_MEMORY, "(?,?,?)", remembered)
         shards = [row._replace(at=now_ns) for row in batch if isinstance(row, ShardRow)]
@@ -222,7 +225,7 @@ def write_rows(connection: sqlite3.Connection, rows: Iterable[Row], now_ns: int)
 def _row_bytes(row: Row) -> int:
     if isinstance(row, ShardRow):
         return len(row.counts) + len(row.files)
-    return len(row[-1]) + (0 if isinstance(row, MemoryRow) else len(row.opened_by))
+    return len(row[-1]) + (0 if isinstance(row, MemoryRow | DefinitionRow) else len(row.opened_by))
 
 
 def load_memory(connection: sqlite3.Connection, since: int) -> list[tuple[str, bytes]]:
@@ -280,7 +283,3 @@ def _batches(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
         batch.append(item)
     if batch:
         yield batch
-
-
-def _json_array(directives: Collection[int]) -> str:
-    return msgspec.json.encode(list(directives)).decode()

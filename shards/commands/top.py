@@ -138,6 +138,7 @@ def _header(status: Status) -> Text:
         f"  up {_duration(status['uptime_seconds'])}",
         f"  {status['events_per_second']:,.0f} events/s",
         f"\n {config['directives']:,} directives, config {escape_control(config['hash'][:12])}",
+        f", generation {generation:,}" if (generation := config.get("generation")) else "",
     )
     for problem in (*status["missing"], *status["stuck"], *status.get("warnings", ())):
         text.append(f"\n   {escape_control(problem)}", "red")

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from shards.commands import problem_formats
 from shards.commands.terminal import counted, print_error, print_json, print_line
-from shards.config.config_folder import ConfigReader
+from shards.config.config_reader import ConfigReader
 from shards.config.problem import MAX_LISTED, ProblemList
 from shards.errors import PathError
 from shards.exit_codes import INTERRUPTED, INVALID, NO_PATH
@@ -118,7 +118,7 @@ def validate_paths(
     problems = ProblemList(limit, settings.ignore)
 
     def reader() -> ConfigReader:
-        return ConfigReader(settings, keep=False, problems=problems, lints=lints)
+        return ConfigReader(settings, problems=problems, lints=lints)
 
     files, unreadable = reader(), list[str]()
     readers = [files]

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from watchfiles import watch
 
+from shards.config.folder_watcher import FileState, file_states
+
 _LOOK_SECONDS = 1
 _QUIET_MS = 50
 """Milliseconds without a further notification until the files are read."""
 _MAX_LINKS = 40
 """Number of symbolic links that are followed from one path, as Linux does."""
-
-_State = tuple[object, ...]
 
 
 def changes_of(paths: Sequence[Path]) -> Iterator[None]:
@@ -62,24 +62,5 @@ def _folders(path: Path, links: int = _MAX_LINKS) -> Iterator[Path]:
             yield from _folders(link.parent / link.readlink(), links - 1)
 
 
-def _state_of_all(paths: Sequence[Path]) -> list[_State]:
-    return [state for path in paths for state in _states(path)]
-
-
-def _states(path: Path) -> Iterator[_State]:
-    """The state of a path, and of the files of a folder that are or look like configuration."""
-    try:
-        files = sorted(file for file in path.iterdir() if ".js" in file.name.lower())
-    except OSError:  # it is a file, or missing, or closed to us
-        yield _state(path)
-        return
-    for file in files:
-        yield file.name, *_state(file)
-
-
-def _state(path: Path) -> _State:
-    try:
-        status = path.stat()
-    except OSError as error:
-        return (error.errno,)
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+def _state_of_all(paths: Sequence[Path]) -> list[FileState]:
+    return [state for path in paths for state in file_states(path)]

@@ -1,42 +1,18 @@
-"""The configuration folder: reads its files, and reports every fault with its position."""
+"""The valid configuration of a folder, as replays and the tests of directives use it whole."""
 
-import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from hashlib import sha256
-from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec import Struct
 
 from engine.asset import Asset
-from engine.directives.asset_document import parse_asset_items
-from engine.directives.directive import Directive, ParsedDirective, parse_directives
-from engine.directives.json_position import JsonLocator
-from engine.errors import DocumentPath, Finding
+from engine.directives.directive import Directive
 from engine.options import Options
-from shards.config.config_lints import ConfigLints
-from shards.config.problem import Problem, ProblemList
-from shards.config.unread_files import find_unread_files
-from shards.errors import PathError
+from shards.config.config_reader import ConfigReader
+from shards.config.problem import ProblemList
 from shards.settings.settings import Settings
 
 if TYPE_CHECKING:
     from shards.lookups.source_config import LookupSource
-
-LIST_KEYS = {
-    "assets": "assets",
-    "directives": "directives",
-    "intel": "intel_sources",
-    "vuln": "vuln_sources",
-}
-"""The key of the list in a file, by the prefix of its name."""
-_LOOKUP_KINDS = ("intel", "vuln")
-"""The kinds that only decorate alarms: their faults stop nothing, except with strict_lookups."""
-FilesByKind = Mapping[str, Sequence[Path]]
-"""Configuration files by kind, in reading order."""
 
 
 class Config(Struct, frozen=True):
@@ -55,219 +31,18 @@ class Config(Struct, frozen=True):
     disabled: tuple[int, ...] = ()
 
 
-class ConfigReader:
-    """Reads configuration files one after the other, and collects their contents and problems.
-
-    Without `keep`, directives are only checked, so that files of any size need little memory.
-    """
-
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        keep: bool = True,
-        problems: ProblemList | None = None,
-        lints: bool = False,
-    ) -> None:
-        """`problems`: a list that several readers share. `lints`: whether to look for lints."""
-        self._lenient = settings.lenient_directives
-        self._strict_lookups = settings.strict_lookups
-        self._keep = keep
-        self.directives: list[Directive] = []
-        self.assets: list[Asset] = []
-        self.sources: list[LookupSource] = []
-        self.disabled: list[int] = []
-        self.rejected = 0
-        self._digest = sha256()
-        self.problems = ProblemList() if problems is None else problems
-        self.files: list[Path] = []
-        """The files that were read."""
-        self._lints = ConfigLints() if lints else None
-        self._faulty_files: set[Path] = set()
-        self.counts: Counter[str] = Counter()
-        """Number of files, and of valid entries by kind."""
-        self._first_position: dict[int, tuple[Path, DocumentPath]] = {}
-        """The file and the path of the first item with a directive id."""
-        self._locators: dict[Path, JsonLocator] = {}
-        """Locators of the files whose ids occur again."""
-
-    @property
-    def hash(self) -> str:
-        """SHA-256, in hex, of the files read so far, with their names and order."""
-        return self._digest.hexdigest()
-
-    @property
-    def faulty(self) -> bool:
-        """Whether any problem is more than a warning."""
-        return bool(self._faulty_files)
-
-    def read_folder(self, folder: Path) -> None:
-        """Read all configuration files of a folder, which must hold assets and directives.
-
-        Files that only look like configuration get a warning. PathError if files cannot be read,
-        or there are none.
-        """
-        files = config_files(folder)
-        for path, finding in find_unread_files(folder, chain(*files.values()), LIST_KEYS):
-            self._add_problem(path, finding)
-        self.read_files(files, folder)
-
-    def read_files(self, files: FilesByKind, folder: Path) -> None:
-        """As `read_folder`, with these files by kind for those of the folder."""
-        if not any(files.values()):
-            names = ", ".join(f"{kind}_*.json" for kind in LIST_KEYS)
-            raise PathError(f"{folder} holds no config, must hold {names}")
-        unreadable = list(self._read_all("assets", files["assets"]))
-        faultless = not unreadable and self._faulty_files.isdisjoint(files["assets"])
-        if self._lints and self.assets and faultless:
-            self._lints.know_all_assets()
-        for kind in [kind for kind in files if kind != "assets"]:
-            unreadable += self._read_all(kind, files[kind])
-        if unreadable:
-            raise PathError("\n".join(unreadable))
-        for kind in ("assets", "directives"):
-            if self.counts[kind] == 0 and self._faulty_files.isdisjoint(files[kind]):
-                self._report_none(kind, files[kind][0] if files[kind] else folder)
-        self.lint_assets()
-
-    def lint_assets(self) -> None:
-        """Report the lints between the assets read so far."""
-        for path, findings in self._lints.between_assets() if self._lints else ():
-            self._add_problems(path, _read(path), findings)
-
-    def _read_all(self, kind: str, paths: Iterable[Path]) -> Iterator[str]:
-        """Read files of a kind; yields the reason for each one that cannot be read."""
-        for path in paths:
-            try:
-                self.read_file(path, kind)
-            except PathError as error:
-                if kind not in _LOOKUP_KINDS or self._strict_lookups:
-                    yield str(error)
-                    continue
-                reason = str(error).removeprefix(f"{path} ")
-                finding = Finding("unreadable", reason).as_warning("the file is left out")
-                self._add_problem(path, finding)
-
-    def read_file(self, path: Path, kind: str | None = None) -> None:
-        """Read one file; its kind follows from its name, or else from its content."""
-        data = _read(path)
-        self._digest.update(os.fsencode(path.name) + f"\0{len(data)}\0".encode() + data)
-        self.counts["files"] += 1
-        self.files.append(path)
-        kind = kind or kind_of(path, data)
-        if kind is None:
-            keys = ", ".join(LIST_KEYS.values())
-            self._add_problems(
-                path, data, [Finding("unknown-file", f"is no config, must have {keys}")]
-            )
-        elif kind == "directives":
-            self._add_problems(path, data, self._directives(path, data))
-        elif kind == "assets":
-            assets, findings = parse_asset_items(data)
-            self.assets += assets.values()
-            self.counts[kind] += len(assets)
-            if self._lints:
-                self._lints.add_assets(path, assets)
-            self._add_problems(path, data, findings)
-        else:
-            from shards.lookups.source_config import read_sources  # noqa: PLC0415 - its libraries are large
-
-            document = read_sources(data, LIST_KEYS[kind], strict=self._strict_lookups)
-            self.sources += document.sources
-            self.counts[kind] += document.count
-            self._add_problems(path, data, document.findings)
-
-    def _directives(self, path: Path, data: bytes) -> Iterator[Finding]:
-        for checked in parse_directives(data, lenient=self._lenient):
-            yield from checked.findings
-            if checked.disabled:
-                self.disabled += {found.directive for found in checked.findings if found.directive}
-            first = self._first_position.get(checked.id) if checked.id is not None else None
-            if first is not None:
-                self.rejected += 1
-                yield self._duplicate_finding(checked, *first)
-                continue
-            self.rejected += bool(checked.path) and not (checked.directive or checked.disabled)
-            if checked.id is not None and not (self._lenient and checked.directive is None):
-                self._first_position[checked.id] = path, checked.path
-            if checked.directive is not None:
-                self._add_directive(checked.directive)
-                yield from self._lints.of_directive(checked) if self._lints else ()
-
-    def _add_directive(self, directive: Directive) -> None:
-        self.counts["directives"] += 1
-        if self._keep:
-            self.directives.append(directive)
-
-    def _duplicate_finding(
-        self, checked: ParsedDirective, file: Path, place: DocumentPath
-    ) -> Finding:
-        if file not in self._locators:
-            self._locators[file] = JsonLocator(_read(file))
-        line, _ = self._locators[file].locate((*place, "id"))
-        message = f"is {checked.id} as in {file}:{line}, must be unique over all files"
-        found = Finding(
-            "duplicate-id", message, (*checked.path, "id"), directive=checked.id, field="id"
-        )
-        return found.as_warning("the directive is left out") if self._lenient else found
-
-    def _add_problems(self, path: Path, data: bytes, findings: Iterable[Finding]) -> None:
-        """Add the findings of a file as problems, in the order of its lines."""
-        locator = JsonLocator(data)
-        problems = []
-        for finding in findings:
-            if not finding.warning:
-                self._faulty_files.add(path)
-            if self.problems.count(finding):
-                line, column = locator.locate(finding.path, finding.offset)
-                problems.append(Problem(str(path), line, column, finding))
-        for problem in sorted(problems, key=lambda problem: (problem.line, problem.column)):
-            self.problems.add(problem)
-
-    def _report_none(self, kind: str, place: Path) -> None:
-        message = f"there are no {kind} in the folder, must be at least one"
-        self._faulty_files.add(place)
-        self._add_problem(place, Finding(f"no-{kind}", message, field=kind))
-
-    def _add_problem(self, place: Path, finding: Finding) -> None:
-        """Add the finding of a whole file or folder as a problem."""
-        if self.problems.count(finding):
-            self.problems.add(Problem(str(place), 1, 1, finding))
-
-
-def config_files(folder: Path) -> dict[str, list[Path]]:
-    """The configuration files of a folder by kind, in reading order; PathError if unreadable."""
-    if not folder.is_dir():
-        raise PathError(f"{folder} is not a folder" if folder.exists() else f"{folder} is missing")
-    try:
-        return {kind: sorted(folder.glob(f"{kind}_*.json")) for kind in LIST_KEYS}
-    except OSError as error:
-        raise PathError(f"{folder} cannot be read: {error.strerror}") from error
-
-
-def kind_of(path: Path, data: bytes) -> str | None:
-    """The kind of a file, by its name, or else by the known key in its content."""
-    for kind in LIST_KEYS:
-        if path.name.startswith(f"{kind}_"):
-            return kind
-    try:
-        keys = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return "directives"  # whose reader reports the fault
-    return next((kind for kind, key in LIST_KEYS.items() if key in keys), None)
-
-
 def load_config(settings: Settings) -> tuple[Config | None, ProblemList]:
     """The configuration of the settings' folder, and its problems; None if any is a fault.
 
     PathError if it cannot be read.
     """
-    reader = ConfigReader(settings)
+    directives: list[Directive] = []
+    reader = ConfigReader(settings, directives.append)
     reader.read_folder(settings.config_dir)
     if reader.faulty:
         return None, reader.problems
     config = Config(
-        tuple(reader.directives),
+        tuple(directives),
         tuple(reader.assets),
         tuple(reader.sources),
         reader.rejected,
@@ -290,10 +65,3 @@ def engine_options(settings: Settings) -> Options:
         status=settings.status[0],
         tag=settings.tags[0],
     )
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise PathError(f"{path} cannot be read: {error.strerror}") from error

@@ -4,19 +4,27 @@ import random
 import re
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 from loguru import logger
 from msgspec import Struct
 
 from engine.directives.json_document import parse_list
-from shards.config.config_folder import LIST_KEYS, ConfigReader, FilesByKind
-from shards.config.downloaded_files import DownloadedFiles, FaultyConfigError, Manifest
+from shards.config.config_files import LIST_KEYS, FilesByKind
+from shards.config.downloaded_files import (
+    Download,
+    DownloadedFiles,
+    FaultyConfigError,
+    Manifest,
+    describe_disk_error,
+)
+from shards.config.generation import LoadRequest
+from shards.config.problem import ProblemList
 from shards.errors import PathError
 from shards.http_client import HttpClient, HttpClientError, ServerUrl, parse_server_url
+from shards.progress import TrackProgress, untracked
 from shards.safe_text import escape_control
 from shards.settings.settings import Settings
 
@@ -25,6 +33,8 @@ _LIST = "/config/"
 _EXAMPLE_LIST = '{"files": [{"filename": "assets_a.json"}]}'
 _SHOWN_NAME_CHARACTERS = 255
 _MAX_SHOWN_NAMES = 10  # names in one line of the log
+_CONNECT_SECONDS = 20.0  # added to the time of an exchange: those of its connection are not in it
+_NEVER = threading.Event()  # a download is stopped by the end of its process
 
 
 class DownloadLimits(Struct, frozen=True, kw_only=True):
@@ -47,31 +57,46 @@ class _List(Struct, frozen=True):
     files: tuple[_File, ...]
 
 
+Check = Callable[[FilesByKind], ProblemList]
+
+
+class DownloadError(Exception):
+    """Nothing was downloaded; the text says why."""
+
+
 def download_config(
     settings: Settings,
-    wait_seconds: float,
-    stop: threading.Event,
+    request: LoadRequest,
+    check: Check,
+    *,
+    track_progress: TrackProgress = untracked,
+    expect: Callable[[float], None] = lambda _: None,
     limits: DownloadLimits | None = None,
-) -> str | None:
-    """Download the configuration into config_dir; None if `stop` was set before.
+) -> Download:
+    """Download the configuration into config_dir.
 
-    Retries without limit if there is no earlier download. Otherwise that one is used, after
-    `wait_seconds`, or at once if the new one is faulty: returns the reason, or "". PathError if the
-    disk fails. `stop` may be set by another thread.
+    `check` gets all files of a new set and returns their problems. `expect` is called before each
+    step that reports no progress, with the seconds that it takes at most.
+
+    A start uses the last download if there is one, after `wait_seconds`, or at once if the new one
+    is faulty; without one it retries for ever. Otherwise there are retries for `wait_seconds`. The
+    last attempt always has as long as the list of files may take. FaultyConfigError; DownloadError
+    if the frontend does not answer as it should; PathError if the disk fails.
     """
-    downloaded = DownloadedFiles(settings.config_dir)
+    downloaded = DownloadedFiles(settings.config_dir, track_progress)
     try:
         try:
             downloaded.recover()
-            fetching = _Downloader(settings, downloaded, limits or DownloadLimits(), stop)
-            return fetching.run_until(time.monotonic() + wait_seconds)
+            last = downloaded.last_good() if request.is_start else None
+            downloader = _Downloader(settings, downloaded, limits or DownloadLimits(), expect)
+            return downloader.run(request, last, check)
         except OSError as error:
-            last = downloaded.last_good()
+            last = downloaded.last_good() if request.is_start else None
             if last is None:
                 raise
-            return _use_last_download(last, _describe_disk_error(error, settings.config_dir))
+            return _use_last_download(last, describe_disk_error(error, settings.config_dir))
     except OSError as error:
-        raise PathError(_describe_disk_error(error, settings.config_dir)) from error
+        raise PathError(describe_disk_error(error, settings.config_dir)) from error
 
 
 class _Downloader:
@@ -82,65 +107,57 @@ class _Downloader:
         settings: Settings,
         downloaded: DownloadedFiles,
         limits: DownloadLimits,
-        stop: threading.Event,
+        expect: Callable[[float], None],
     ) -> None:
         self._settings = settings
         self._downloaded = downloaded
         self._limits = limits
-        self._stop = stop
+        self._expect = expect
         self._deadline = float("inf")
         """Time at which a running attempt ends; the list of files always has its full time."""
         self._logged: dict[str, str] = {}
 
-    def run_until(self, enough: float) -> str | None:
-        """Retry until there is a new set or a stop; from `enough` on the last download is used.
+    def run(self, request: LoadRequest, last: Manifest | None, check: Check) -> Download:
+        """Retry until there is a new set, or it has taken long enough; `last`: what can be used.
 
-        Returns why it is used; "" for a new set, None after a stop.
+        FaultyConfigError, DownloadError.
         """
-        last = self._downloaded.last_good()
-        enough = enough if last else float("inf")
+        is_bounded = last is not None or not request.is_start
+        enough = time.monotonic() + request.wait_seconds if is_bounded else float("inf")
         delay = self._limits.first_delay
-        while not self._stop.is_set():
+        while True:
             self._deadline = max(enough, time.monotonic() + self._limits.list_seconds)
             try:
-                reason = self._try_download()
+                return Download(self._download(request, check))
             except FaultyConfigError as faulty:
-                faulty.problems.log()
-                reason, enough = str(faulty), 0.0
-            if not reason:
-                return ""
-            left = enough - time.monotonic()
-            if last and left <= 0 and not self._stop.is_set():
-                return _use_last_download(last, reason)
-            self._stop.wait(max(0.0, min(left, delay * random.uniform(0.8, 1.2))))
+                if last is None:
+                    raise
+                return _use_last_download(last, str(faulty), faulty.problems)
+            except HttpClientError as broken:
+                left = enough - time.monotonic()
+                if left <= 0 and last is None:
+                    raise DownloadError(
+                        f"the configuration cannot be downloaded: {broken}"
+                    ) from broken
+                if request.is_start and self._is_news("attempt", broken.reason):
+                    logger.warning(f"the configuration cannot be downloaded yet: {broken}")
+                if left <= 0 and last is not None:
+                    return _use_last_download(last, str(broken))
+            pause = min(left, delay * random.uniform(0.8, 1.2))
+            self._expect(pause)
+            time.sleep(pause)
             delay = min(delay * 2, self._limits.max_delay)
-        return None
 
-    def _try_download(self) -> str:
-        """Download once; returns the reason of a failure, or ""."""
-        try:
-            self._download()
-        except HttpClientError as broken:
-            if not self._stop.is_set() and self._is_news("attempt", broken.reason):
-                logger.warning(f"the configuration cannot be downloaded yet: {broken}")
-            return str(broken)
-        return ""
-
-    def _download(self) -> None:
+    def _download(self, request: LoadRequest, check: Check) -> bool:
+        """Download once; returns whether the set is new."""
         to = parse_server_url(self._settings.frontend)
-        with HttpClient(to, self._stop) as client:
+        with HttpClient(to, _NEVER) as client:
             names = self._names(client, to)
             files = ((name, self._file(client, to, name)) for name in names)
-            manifest = self._downloaded.replace(files, to.shown, self._check_config)
-        about = {"files": len(manifest.files), "source": manifest.source}
-        logger.bind(**about).info("configuration downloaded")
-
-    def _check_config(self, files: FilesByKind) -> None:
-        """Raise FaultyConfigError if these files are no valid configuration."""
-        reader = ConfigReader(self._settings, keep=False)
-        reader.read_files(files, self._settings.config_dir)
-        if reader.faulty:
-            raise FaultyConfigError(reader.problems)
+            is_new = self._downloaded.replace(files, to.shown, check)
+        level = "INFO" if is_new or request.is_start else "DEBUG"
+        logger.bind(files=len(names), source=to.shown).log(level, "configuration downloaded")
+        return is_new
 
     def _names(self, client: HttpClient, to: ServerUrl) -> list[str]:
         """The names of the files for this node; HttpClientError if some are missing."""
@@ -190,7 +207,10 @@ class _Downloader:
         return body
 
     def _seconds(self, most: float) -> float:
-        return max(0.0, min(most, self._deadline - time.monotonic()))
+        """The seconds that an exchange may take, which is expected to begin now."""
+        seconds = max(0.0, min(most, self._deadline - time.monotonic()))
+        self._expect(seconds + _CONNECT_SECONDS)
+        return seconds
 
 
 def _parse_list(body: bytes, url: str) -> list[str]:
@@ -233,14 +253,12 @@ def _shorten_list(names: Sequence[str]) -> str:
     return f"{first} and {more} more" if more > 0 else first
 
 
-def _use_last_download(last: Manifest, reason: str) -> str:
-    """Log that the last download is used, and why; returns that."""
+def _use_last_download(
+    last: Manifest, reason: str, problems: ProblemList | None = None
+) -> Download:
+    """Log that the last download is used, and why."""
     age = datetime.now(UTC) - last.when
     about = f"of {last.when:%Y-%m-%d %H:%M:%S} UTC, {age.total_seconds() / 3600:.1f} hours old"
     text = f"starting with the configuration that was downloaded before ({about}): {reason}"
     logger.bind(files=len(last.files), source=last.source).warning(text)
-    return text
-
-
-def _describe_disk_error(error: OSError, folder: Path) -> str:
-    return f"{error.filename or folder} cannot be used: {error.strerror or error}"
+    return Download(is_new=False, trouble=text, problems=problems)

@@ -25,10 +25,14 @@ class WorkerConfig(Struct, frozen=True):
 
 
 class RouterConfig(Struct, frozen=True):
-    """What the router needs. `routing_keys`: a list of DirectiveRoutingKeys in MessagePack."""
+    """What the router needs. `routing_keys`: a list of DirectiveRoutingKeys in MessagePack.
+
+    `former`: as `routing_keys`, of former definitions under which backlogs may be open.
+    """
 
     routing_keys: bytes
     assets: tuple[Asset, ...]
+    former: bytes = b""
 
 
 class ConfigChanges(Struct, frozen=True):
@@ -44,6 +48,22 @@ class ConfigChanges(Struct, frozen=True):
     assets: bool = False
     lookups: bool = False
 
+    @classmethod
+    def between(cls, old: "ConfigSummary | None", new: "ConfigSummary") -> "ConfigChanges":
+        """The changes from one configuration to another; all is new if there was none."""
+        before = {} if old is None else old.definitions
+        now = new.definitions
+        both = before.keys() & now.keys()
+        changed = sorted(id_ for id_ in both if before[id_] != now[id_])
+        return cls(
+            added=sorted(now.keys() - before.keys()),
+            changed=changed,
+            removed=sorted(before.keys() - now.keys()),
+            unchanged=len(both) - len(changed),
+            assets=old is None or old.assets != new.assets,
+            lookups=new.lookups != (0 if old is None else old.lookups),
+        )
+
     @property
     def any(self) -> bool:
         """Whether there are differences."""
@@ -53,10 +73,11 @@ class ConfigChanges(Struct, frozen=True):
 class ConfigSummary(Struct, frozen=True):
     """What the supervisor keeps of a configuration.
 
-    `hash`: SHA-256 of all its files, in hex. `rejected`: directives left out for their faults;
-    `disabled`: ids of disabled ones. `directives`: ids by worker. `definitions`: by id of a
-    directive, a hash of its content; `assets`, `lookups`: hashes of these. `trouble`: why it is not
-    the newest configuration, or "".
+    `hash`: SHA-256 of all its files, in hex. `directives`: ids by worker. `rejected`: directives
+    left out for their faults; `disabled`: ids of disabled ones. `definitions`: by id of each
+    directive, also those of other services of the node, a hash of its content; `assets`, `lookups`:
+    hashes of these, 0 without lookup sources. `trouble`: why it is not the newest configuration, or
+    "". `files`: by name, the kind of each file and the number of its valid entries.
     """
 
     hash: str
@@ -67,6 +88,7 @@ class ConfigSummary(Struct, frozen=True):
     assets: int = 0
     lookups: int = 0
     trouble: str = ""
+    files: dict[str, tuple[str, int]] = {}
 
 
 class LoadResult(Struct, frozen=True):
@@ -74,8 +96,9 @@ class LoadResult(Struct, frozen=True):
 
     `summary`: None if there is a fault; then nothing else was written. `changes`: since the running
     configuration. `problems`: those to list, as `Problem.as_document` gives them, with their line
-    of text as `text`; `unlisted`: a line about the others, or "". `error`: a fault of the whole,
-    such as a missing folder, or ""; `exit_code`: with which a start ends then.
+    of text as `text`, first those of a faulty download; `unlisted`: a line about the others, or "".
+    `error`: a fault of the whole, such as a missing folder, or ""; `exit_code`: with which a start
+    ends then.
     """
 
     summary: ConfigSummary | None
@@ -99,11 +122,44 @@ class ConfigParts(NamedTuple):
         return cls(SharedValue(), SharedValue(), tuple(SharedValue() for _ in range(workers)))
 
 
+class FormerDefinitions(Struct, frozen=True):
+    """What is known of former definitions with open backlogs, when a configuration is loaded.
+
+    `directives`: theirs; None if that is not known. `restored`: routing keys, as in RouterConfig,
+    of those that were restored at the start of the service, a document of each worker.
+    """
+
+    directives: frozenset[int] | None = None
+    restored: list[bytes] = []
+
+
+class RunningConfig(NamedTuple):
+    """The configuration that runs: its LoadResult, its RouterConfig, its FormerDefinitions."""
+
+    result: SharedValue
+    router: SharedValue
+    former: SharedValue
+
+
+class GenerationStart(NamedTuple):
+    """A generation that a child is started with.
+
+    `config`: a WorkerConfig or RouterConfig. For the router, `after`: the position in a stream
+    after which it is used; `restored`: as in FormerDefinitions.
+    """
+
+    generation: int
+    config: SharedValue
+    after: int = 0
+    restored: SharedValue | None = None
+
+
 class LoadRequest(NamedTuple):
     """What to load: the config folder, after a download from the frontend if `download`.
 
     `is_start`: the service starts, so that without an earlier download the loader waits for the
-    frontend as long as it takes; otherwise, and with one, it waits for `wait_seconds`.
+    frontend as long as it takes; with one it waits for `wait_seconds`, and then uses that one. If
+    it is no start, it gives up after `wait_seconds`.
     """
 
     download: bool

@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Collection
 from itertools import chain, islice
 from operator import itemgetter
+from pathlib import Path
 from typing import Any, get_args
 
 from loguru import logger
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.errors import Finding, Severity
 from shards.safe_text import encodable, escape_control
@@ -30,6 +32,17 @@ class Problem(Struct, frozen=True):
         parts = (f"{finding.severity} {finding.code}", self.subject, finding.message)
         text = ": ".join(part for part in parts if part)
         return escape_control(f"{self.file}:{self.line}:{self.column}: {text}")
+
+    def moved(self, old: Path, new: Path) -> "Problem":
+        """The problem after the files of a folder were moved to another one."""
+        before, after = f"{old}/", f"{new}/"
+        message = self.finding.message.replace(before, after)  # it can name another file
+        return Problem(
+            self.file.replace(before, after),
+            self.line,
+            self.column,
+            replace(self.finding, message=message),
+        )
 
     @property
     def subject(self) -> str:
@@ -106,6 +119,11 @@ class ProblemList:
         number = sum(map(len, self._kept.values()))
         self._kept[problem.finding.severity].append((number, problem))
 
+    def move(self, old: Path, new: Path) -> None:
+        """Let the problems name the files where they are after a move to another folder."""
+        for kept in self._kept.values():
+            kept[:] = [(number, problem.moved(old, new)) for number, problem in kept]
+
     @property
     def listed(self) -> list[Problem]:
         """The problems to list, in the order in which they were added."""
@@ -118,6 +136,10 @@ class ProblemList:
         """A line about the problems that are not listed; "" if all are."""
         more = len(self) - len(self.listed)
         return f"{more} more problems are not listed here; validate --all lists all" if more else ""
+
+    def lines(self) -> list[str]:
+        """The lines of the problems to list, and one about the others."""
+        return [*map(str, self.listed), *filter(None, [self.unlisted])]
 
     def log(self) -> None:
         """Log the problems to list, and how many there are more."""

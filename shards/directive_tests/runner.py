@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from engine.correlation.outputs import Outputs
+from engine.directives.directive import Directive
 from engine.errors import InvalidEventError
-from shards.config.config_folder import Config, ConfigReader, config_files
+from shards.config.config_files import config_files
+from shards.config.config_folder import Config
+from shards.config.config_reader import ConfigReader
 from shards.config.problem import ProblemList
 from shards.directive_tests.coverage import Coverage
 from shards.directive_tests.coverage_replay import CoverageReplay
@@ -51,7 +54,8 @@ class TestRunner:
         return self._configs[key]
 
     def _read_config(self, folder: Path, assets: Path | None) -> Config | None:
-        reader = ConfigReader(self._settings, problems=self.problems)
+        directives: list[Directive] = []
+        reader = ConfigReader(self._settings, directives.append, problems=self.problems)
         files = config_files(folder)
         if assets is not None and not _is_file(assets):
             raise PathError(f"{assets}, the assets of tests in {folder}, is no file")
@@ -60,7 +64,7 @@ class TestRunner:
         reader.read_files(files, folder)
         if reader.faulty:
             return None
-        return Config(tuple(reader.directives), tuple(reader.assets))
+        return Config(tuple(directives), tuple(reader.assets))
 
     def run(self, loaded: LoadedTest, config: Config) -> TestOutcome:
         """Run one test."""

@@ -95,7 +95,7 @@ class ChildProcess:
             reduction.send_handle(self._pipe, descriptor, self._process.pid)
         except OSError as error:
             logger.bind(process=self.name, why=error.strerror).error(
-                "a data pipe was not handed over"
+                "a descriptor was not handed over"
             )
             self.kill()
 

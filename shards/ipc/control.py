@@ -16,7 +16,7 @@ from multiprocess.connection import Connection
 
 from shards.ipc.fork_server import FAILED, find_target
 from shards.ipc.framing import decode_to_child
-from shards.ipc.messages import AttachPipe, FromChild, Progress, ToChild
+from shards.ipc.messages import WITH_DESCRIPTOR, FromChild, Progress, ToChild
 from shards.ipc.pipes import PIPE_LOST, has_room, watch_pipe
 from shards.logs import configure_logging
 from shards.settings.settings import Settings
@@ -69,12 +69,12 @@ class ControlChannel:
     def _receive(self, handle: Callable[[ToChild, int | None], None]) -> None:
         try:
             message = decode_to_child(self._pipe.recv_bytes())
-            with_descriptor = isinstance(message, AttachPipe)
+            with_descriptor = isinstance(message, WITH_DESCRIPTOR)
             descriptor = int(reduction.recv_handle(self._pipe)) if with_descriptor else None
         except PIPE_LOST:
             os._exit(FAILED)
         except RuntimeError:  # of recv_handle: this process may open no more files
-            logger.error("a data pipe was not received")
+            logger.error("a descriptor was not received")
             os._exit(FAILED)
         handle(message, descriptor)
 

@@ -32,7 +32,8 @@ FAILED = 1
 SUPERVISOR_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that children ignore: the supervisor handles them."""
 REQUEST_BYTES = 1 << 16
-MAX_DESCRIPTORS = 16
+MAX_DESCRIPTORS = 253
+"""Number that Linux lets pass in one message."""
 _ANSWER = struct.Struct("ii")
 _NAME_BYTES = 15
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from engine.explain.verdict import Verdict
 from shards.histograms import Timings
+from shards.ipc.queries import AlarmAbout, AskWorker, WorkerAnswer
 from shards.ledger import Ledger, decode_ledger
 
 POSITION_CODE = "q"
@@ -29,7 +30,8 @@ class Batch(Struct, frozen=True, array_like=True):
     stays as it is. `asks`:
     whether the router wants a checkpoint, since it keeps much. `positions`: those of the events, as
     the bytes of an array of 64-bit integers, or empty if they follow without a gap. `stream`: the
-    stream that positions are in from now on, if that is to be noted.
+    stream that positions are in from now on, if that is to be noted. `generation`: of the
+    configuration that routed the events, and is to process them.
     """
 
     first: int
@@ -39,6 +41,7 @@ class Batch(Struct, frozen=True, array_like=True):
     events: list[bytes]
     positions: bytes = b""
     stream: str = ""
+    generation: int = 1
 
     def after(self, position: int) -> "Batch":
         """The part of the batch after a position; the time and `last` stay."""
@@ -93,7 +96,8 @@ class WorkerDetails(Struct, frozen=True, array_like=True):
 
     `alarms`: lines by risk class; `matches`: events by directive; `checkpoint_at`: time of the last
     checkpoint in seconds since the epoch, 0 when there was none; `checkpoint_trouble`: why
-    checkpoints cannot be written, or "".
+    checkpoints cannot be written, or "". `former`: directives with backlogs that are open under a
+    former definition.
     """
 
     timings: Timings
@@ -101,6 +105,7 @@ class WorkerDetails(Struct, frozen=True, array_like=True):
     matches: dict[int, int]
     checkpoint_at: float
     checkpoint_trouble: str = ""
+    former: list[int] = []
 
 
 class AlarmLines(Struct, frozen=True, array_like=True, tag=True):
@@ -119,8 +124,10 @@ class WorkerReport(AlarmLines, frozen=True, array_like=True, tag=True, dict=True
     ones; `life`: the router whose deliveries it takes. `sync`: unless 0, the number to be sent back
     as Synced once all lines are on the disk. `saved`, `saved_processed`, `saved_sync`: position of
     the last checkpoint, number of deliveries processed by then, and number of its report.
-    `stream`: the one that `saved` is in. `active_directives`: directives with open backlogs;
-    `details` only twice a second.
+    `stream`: the one that `saved` is in. `generation`, `saved_generation`: of the configuration at
+    `position` and at `saved`. `active_directives`: directives with open backlogs; `details` only
+    twice a second. `about`: by id of an alarm in the lines since the last report, if the console is
+    on.
     """
 
     encoded_ledger: bytes
@@ -132,9 +139,12 @@ class WorkerReport(AlarmLines, frozen=True, array_like=True, tag=True, dict=True
     saved_processed: int = 0
     saved_sync: int = 0
     stream: str = ""
+    generation: int = 1
+    saved_generation: int = 0
     busy_seconds: float = 0.0
     active_directives: int = 0
     details: WorkerDetails | None = None
+    about: dict[str, AlarmAbout] = {}
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -147,29 +157,50 @@ class Ready(Struct, frozen=True, tag=True):
 
     `listening`: address and port of its HTTP source, if it has one. `position`: for a worker, that
     of the last delivery whose effect it has, or 0, `processed` the number of deliveries by then,
-    and with a stream, `stream` the one that the position is in.
+    and with a stream, `stream` the one that the position is in. `generation`: of the configuration
+    at the position; `former`: routing keys of former definitions with open backlogs, a list of
+    DirectiveRoutingKeys in MessagePack.
     """
 
     listening: tuple[str, int] | None = None
     position: int = 0
     processed: int = 0
     stream: str = ""
+    generation: int = 1
+    former: bytes = b""
 
 
 class Progress(Struct, frozen=True, tag=True):
     """A child that is still starting has done a part of that."""
 
 
+class Prepared(Struct, frozen=True, tag=True):
+    """A child has loaded the configuration of a Prepare, and can switch to it at once."""
+
+    generation: int
+
+
+class Switched(Struct, frozen=True, tag=True):
+    """From the router: all events after this position are routed by this generation.
+
+    It is sent before any such event is written. `position`: in a stream, otherwise 0.
+    """
+
+    generation: int
+    position: int = 0
+
+
 class AttachPipe(Struct, frozen=True, tag=True):
     """A new data pipe from the router to a worker; the receiver's end follows as a descriptor.
 
     `life`: number of the router among those of this run; `after`: the worker has the effect of all
-    deliveries up to this position.
+    deliveries up to this position, where `generation` was its configuration.
     """
 
     worker: int
     life: int
     after: int
+    generation: int = 1
 
 
 class DetachPipe(Struct, frozen=True, tag=True):
@@ -183,11 +214,25 @@ class Saved(Struct, frozen=True, tag=True):
     """To the router: deliveries up to this position need not be kept.
 
     `held`: the one up to which a checkpoint holds the effect; lower if none can be written.
+    `generation`: of the worker's configuration at the position.
     """
 
     worker: int
     position: int
     held: int = 0
+    generation: int = 1
+
+
+class Prepare(Struct, frozen=True, tag=True):
+    """Load a configuration, whose SharedValue follows as a descriptor; it is not used yet."""
+
+    generation: int
+
+
+class Switch(Struct, frozen=True, tag=True):
+    """To the router: route by this generation, which all children have prepared, from now on."""
+
+    generation: int
 
 
 class Synced(Struct, frozen=True, tag=True):
@@ -250,5 +295,9 @@ class ExplainPart(Struct, frozen=True, tag=True):
     omitted: int = 0
 
 
-FromChild = Ready | Progress | RouterReport | ExplainPart
-ToChild = AttachPipe | DetachPipe | Saved | Synced | Stop | ExplainEvent
+FromChild = Ready | Progress | RouterReport | Prepared | Switched | ExplainPart | WorkerAnswer
+ToChild = (
+    AttachPipe | DetachPipe | Prepare | Switch | Saved | Synced | Stop | ExplainEvent | AskWorker
+)
+WITH_DESCRIPTOR = (AttachPipe, Prepare)
+"""Messages that a descriptor follows."""

@@ -36,7 +36,7 @@ def modules_of_children(settings: Settings) -> list[str]:
         source = "http_source"
     else:
         source = "stream_source" if settings.stream else "nats_source"
-    processes = ["shards.worker.process", "shards.router.process"]
+    processes = ["shards.config.loader", "shards.worker.process", "shards.router.process"]
     return [*shared_modules(settings), *processes, f"shards.sources.{source}"]
 
 

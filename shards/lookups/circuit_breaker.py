@@ -11,8 +11,6 @@ class CircuitBreaker:
 
     def __init__(self, failures: int, open_seconds: float) -> None:
         self.state: BreakerState = "closed"
-        self.opened = 0
-        """Number of times that the breaker has opened."""
         self._failure_limit = failures
         self._open_seconds = open_seconds
         self._failures = 0
@@ -47,7 +45,6 @@ class CircuitBreaker:
         elif not success and self._failures >= self._failure_limit:  # always so if half open
             self._change_state("open")
             self._open_until = now + self._open_seconds
-            self.opened += 1
         else:
             return False
         return True

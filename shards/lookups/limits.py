@@ -11,6 +11,8 @@ class LookupLimits(Struct, frozen=True):
 
     threads: int = 8
     """Threads; as many failures as open the breaker must be possible at the same time."""
+    process_threads: int = 1024
+    """Threads of the worker process, beyond which no lookup starts one: plugins may hang."""
     queued_terms: int = 4096
     """Terms that wait for a thread."""
     queued_requests: int = 16_384
@@ -37,6 +39,10 @@ class LookupLimits(Struct, frozen=True):
     """Terms that are started, and waiters that are notified, per turn of the event loop."""
     queued_results: int = 1024
     """Results of all sources that wait for the worker; the service pauses when there are more."""
+    retired_sources: int = 32
+    """Sources that are gone and still have lookups in progress; those of the oldest are aborted."""
+    former_sources: int = 64
+    """Sources that are gone and still have counts of their own."""
 
 
 class LookupOptions(Struct, frozen=True):

@@ -4,15 +4,14 @@ import asyncio
 import re
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Container, Iterable
+from itertools import count
 
 from msgspec import Struct
 
 from engine.alarm import BacklogKey, Hit, LookupKind, LookupRequest
 from shards.http_client import TransportOptions
-from shards.ledger import LookupCounts
+from shards.ledger import LookupCounts, add_counts
 from shards.lookups.limits import LookupLimits, LookupOptions
 from shards.lookups.plugin_runner import PluginRunner
 from shards.lookups.source_client import SettledTerm, SourceClient
@@ -20,6 +19,8 @@ from shards.lookups.source_config import LookupSource
 from shards.lookups.terms import requested_terms, should_look_up
 from shards.lookups.turn_limit import TurnLimit
 
+FORMER = "former"
+"""The name of the counts of all sources that are gone and have no counts of their own any more."""
 _NON_WORD = re.compile(r"\W+")
 _LIMITS = LookupLimits()
 _OPTIONS = LookupOptions()
@@ -58,7 +59,8 @@ class LookupService:
     """Looks up addresses and ports of alarms in all sources; created in a running event loop.
 
     The owner runs `run` as a task, and drains the queue `results`. `clock`: seconds, for the caches
-    and the circuit breakers.
+    and the circuit breakers. A source is known by its kind and name, in letters, digits and
+    underscores; further ones of the same kind and name get a number.
     """
 
     def __init__(
@@ -72,14 +74,54 @@ class LookupService:
         self._options = options
         self._limits = limits
         self._clock = clock
-        self._stop = threading.Event()
+        self._is_closed = False
         self._requests: asyncio.Queue[tuple[BacklogKey, LookupRequest]] = asyncio.Queue(
             limits.queued_requests
         )
-        self._settled: asyncio.Queue[SettledTerm] = asyncio.Queue()
+        self._settled: asyncio.Queue[SettledTerm | Exception] = asyncio.Queue()
         self._outstanding: dict[BacklogKey, _Outstanding] = {}
-        self._clients = [self._create_client(source) for source in sources]
-        self._names = list(_source_names(client.source for client in self._clients))
+        self._clients: dict[str, SourceClient] = {}
+        """The clients of the sources, by name."""
+        self._retired: list[SourceClient] = []
+        """The clients of sources that are gone, with lookups in progress; the oldest first."""
+        self._former: dict[str, LookupCounts] = {}
+        """The counts of sources that are gone, by name, in the order in which they went."""
+        self._merged = LookupCounts()
+        """The sum of those that are no longer in `_former`."""
+        self.use_sources(sources)
+
+    def use_sources(self, sources: Iterable[LookupSource]) -> None:
+        """Look up terms in these sources from now on.
+
+        Those that are as before keep their cache, circuit breaker and lookups in progress. Lookups
+        in progress in the others still give hits; a new source goes on with the counts of a former
+        one of its name.
+        """
+        new = list(sources)
+        for name, client in list(self._clients.items()):
+            if client.source in new:
+                new.remove(client.source)
+            else:
+                self._retire(name)
+        for source in new:
+            name = _unused_name(source, self._clients)
+            counts = self._former.pop(name, LookupCounts())
+            self._clients[name] = self._create_client(source, counts)
+        self._merge_former()
+
+    def _retire(self, name: str) -> None:
+        client = self._clients.pop(name)
+        client.retire()
+        self._former[name] = client.counts
+        self._retired = [retired for retired in [*self._retired, client] if retired.is_busy]
+        if len(self._retired) > self._limits.retired_sources:
+            self._retired.pop(0).close("replaced")
+
+    def _merge_former(self) -> None:
+        """Merge the counts of the sources that went first, so that their number stays bounded."""
+        final = [name for name, counts in self._former.items() if not counts.waiting]
+        for name in final[: max(0, len(self._former) - self._limits.former_sources)]:
+            add_counts(self._merged, self._former.pop(name))
 
     def request(self, backlog: BacklogKey, request: LookupRequest) -> bool:
         """Look up all terms of a request; False after `close`, or if too many requests wait.
@@ -87,10 +129,10 @@ class LookupService:
         Each source that has hits for a term puts LookupHits on `results`. LookupsDone follows when
         all terms of all requests for this backlog are answered, have failed, or are rejected.
         """
-        if self._stop.is_set():
+        if self._is_closed:
             return False
         if self._requests.full():
-            for client in self._clients:
+            for client in self._clients.values():
                 client.reject(len(requested_terms(client.source.kind, request)))
             return False
         outstanding = self._outstanding.setdefault(backlog, _Outstanding())
@@ -106,42 +148,48 @@ class LookupService:
         event loop, so that neither long requests nor popular terms hold it up.
         """
         async with asyncio.TaskGroup() as group:
-            for client in self._clients:
-                group.create_task(client.run())
             group.create_task(self._start_requests())
             group.create_task(self._notify_waiters())
 
     @property
     def counts(self) -> dict[str, LookupCounts]:
-        """The counts of each source, by its kind and name."""
-        counts = (client.counts for client in self._clients)
-        return dict(zip(self._names, counts, strict=True))
+        """The counts of each source, those that are gone included, by name; see FORMER."""
+        counts = {name: client.counts for name, client in self._clients.items()} | self._former
+        if self._merged.asked:
+            counts[FORMER] = self._merged
+        return counts
 
     def close(self, seconds: float = 0.0) -> None:
         """Abort all lookups, and wait up to `seconds` for the threads to end.
 
         The threads are daemons, so only tests that count threads have to wait.
         """
-        self._stop.set()
-        for client in self._clients:
-            client.close()
+        self._is_closed = True
+        clients = [*self._clients.values(), *self._retired]
+        for client in clients:
+            client.close("stopped")
         until = time.monotonic() + seconds
-        for client in self._clients:
+        for client in clients:
             client.join(until)
 
-    def _create_client(self, source: LookupSource) -> SourceClient:
+    def _create_client(self, source: LookupSource, counts: LookupCounts) -> SourceClient:
         options, limits = self._options, self._limits
         transport = TransportOptions(options.proxy, options.ca, read_timeout=limits.request_seconds)
-        create_runner = partial(PluginRunner, source, limits, transport, self._stop)
+
+        def create_runner(stop: threading.Event) -> PluginRunner:
+            return PluginRunner(source, limits, transport, stop)
+
         seconds = options.cache_minutes * 60
-        return SourceClient(source, limits, seconds, create_runner, self._settled, self._clock)
+        return SourceClient(
+            source, limits, seconds, create_runner, self._settled, counts, self._clock
+        )
 
     async def _start_requests(self) -> None:
         turn = TurnLimit(self._limits.steps_per_turn)
         private_addresses = self._options.private_addresses
         while True:
             backlog, request = await self._requests.get()
-            for client in self._clients:
+            for client in list(self._clients.values()):
                 cached: list[Hit] = []
                 kind = client.source.kind
                 for term in requested_terms(kind, request):
@@ -167,6 +215,8 @@ class LookupService:
         turn = TurnLimit(self._limits.steps_per_turn)
         while True:
             settled = await self._settled.get()
+            if isinstance(settled, Exception):
+                raise settled
             for backlog in settled.waiters:
                 if settled.hits:
                     await self.results.put(LookupHits(backlog, settled.kind, settled.hits))
@@ -182,10 +232,7 @@ class LookupService:
             await self.results.put(LookupsDone(backlog, outstanding.requests))
 
 
-def _source_names(sources: Iterable[LookupSource]) -> Iterator[str]:
-    """Kind and name, in letters, digits and underscores; repeated names get a number."""
-    seen: Counter[str] = Counter()
-    for source in sources:
-        name = f"{source.kind}_{_NON_WORD.sub('_', source.name)}"
-        seen[name] += 1
-        yield name if seen[name] == 1 else f"{name}_{seen[name]}"
+def _unused_name(source: LookupSource, used: Container[str]) -> str:
+    name = f"{source.kind}_{_NON_WORD.sub('_', source.name)}"
+    numbered = (f"{name}_{number}" for number in count(2))
+    return name if name not in used else next(name for name in numbered if name not in used)

@@ -1,9 +1,11 @@
 """Lookups in one source: cache, circuit breaker, queue, thread pool and counts."""
 
 import asyncio
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection
+from functools import partial
 
 from loguru import logger
 from msgspec import Struct
@@ -24,6 +26,9 @@ from shards.lookups.source_config import LookupSource
 from shards.lookups.terms import Term
 from shards.lookups.thread_pool import LookupJob, LookupThreadPool
 
+CreateRunner = Callable[[threading.Event], PluginRunner]
+"""Creates the runner of a thread; the event cuts its HTTP exchange."""
+
 
 class SettledTerm(Struct, frozen=True):
     """A term whose lookup is over, and the backlogs that waited for it.
@@ -39,9 +44,10 @@ class SettledTerm(Struct, frozen=True):
 class SourceClient:
     """Looks up terms in one source; a term that several backlogs wait for is looked up once.
 
-    Every term for which `look_up` returned True is put on the queue `settled`. Used by the event
-    loop alone; `create_runner` is called in each thread. `clock`: seconds, for the cache and the
-    circuit breaker.
+    Every term for which `look_up` returned True is put on the queue `settled`, and so is the
+    exception if settling fails. Used by the event loop alone; `create_runner` is called in each
+    thread. `counts`: added to; a retired client of the same source may do so, too. `clock`:
+    seconds, for the cache and the circuit breaker.
     """
 
     def __init__(
@@ -49,8 +55,9 @@ class SourceClient:
         source: LookupSource,
         limits: LookupLimits,
         cache_seconds: float,
-        create_runner: Callable[[], PluginRunner],
-        settled: asyncio.Queue[SettledTerm],
+        create_runner: CreateRunner,
+        settled: asyncio.Queue[SettledTerm | Exception],
+        counts: LookupCounts,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.source = source
@@ -59,20 +66,23 @@ class SourceClient:
         self._settled = settled
         self._cache = LookupCache(cache_seconds, limits.cached_answers)
         self._breaker = CircuitBreaker(limits.breaker_failures, limits.breaker_open_seconds)
-        self._counts = LookupCounts()
+        self._counts = counts
         self._jobs: dict[Term, LookupJob] = {}
         """All jobs that are not settled, in a thread or in the queue."""
         self._queue: deque[LookupJob] = deque()
         """Jobs that wait for a thread."""
         self._waiters = 0
         """Sum of the waiters of all jobs."""
-        self._closed = False
+        self._is_retired = False
+        self._stop = threading.Event()
         self._log_limit = RateLimit(most=3, seconds=60)
-        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Gets the exception of `_on_answer`, which the event loop would only log."""
-        job_seconds = limits.request_seconds + limits.grace_seconds
         self._pool = LookupThreadPool(
-            source.name, limits.threads, create_runner, job_seconds, self._on_answer
+            source.name,
+            limits.threads,
+            limits.process_threads,
+            partial(create_runner, self._stop),
+            limits.request_seconds + limits.grace_seconds,
+            self._on_answer,
         )
 
     def cached_answer(self, term: Term) -> tuple[Hit, ...] | None:
@@ -87,8 +97,10 @@ class SourceClient:
         """Start the lookup of a term, or join the one in progress.
 
         Return False if the backlog does not become a new waiter: the lookup is rejected, or the
-        backlog waits for it already.
+        backlog waits for it already. A retired client is asked for nothing, and counts nothing.
         """
+        if self._is_retired:
+            return False
         self._counts.asked += 1
         if self._waiters >= self._limits.waiters:
             self._counts.rejected_full += 1
@@ -104,6 +116,7 @@ class SourceClient:
             self._counts.rejected_breaker += 1
         else:
             self._jobs[term] = job = LookupJob(term, generation, waiter)
+            self._counts.waiting += 1
             self._waiters += 1
             self._queue.append(job)
             self._submit_queued()
@@ -120,28 +133,36 @@ class SourceClient:
         self._counts.asked += terms
         self._counts.rejected_full += terms
 
-    async def run(self) -> None:
-        """Wait until cancelled; raise the exception if settling an answer fails."""
-        await self._failure
-
     @property
     def counts(self) -> LookupCounts:
-        """The counts of all terms, and the state of the circuit breaker."""
-        counts, breaker = self._counts, self._breaker
-        if not self._closed:
-            counts.waiting = len(self._jobs)
-            counts.opened = breaker.opened
-            counts.breakers = Counter([breaker.state])
-        return counts
+        """The counts of all terms, and the state of the circuit breaker until it is retired."""
+        if not self._is_retired:
+            self._counts.breakers = Counter([self._breaker.state])
+        return self._counts
 
-    def close(self) -> None:
-        """Start and settle nothing more; jobs in progress are counted as errors, "stopped"."""
-        counts = self.counts
-        self._closed = True
-        counts.end("stopped")
-        self._jobs.clear()
+    @property
+    def is_busy(self) -> bool:
+        """Whether any term is not settled."""
+        return bool(self._jobs)
+
+    def retire(self) -> None:
+        """Start no more lookups; the threads end when those in progress are settled."""
+        if self._is_retired:
+            return
+        self._is_retired = True
+        self._counts.breakers.clear()
+        self._cache = LookupCache(0, 0)
+        if not self.is_busy:
+            self._pool.close()
+
+    def close(self, reason: str) -> None:
+        """Retire, and abort the lookups in progress; they are counted as errors of this reason."""
+        self.retire()
+        self._stop.set()
         self._queue.clear()
-        self._pool.close()
+        for job in list(self._jobs.values()):
+            self._counts.errors[reason] += 1
+            self._remove(job, hits=())
 
     def join(self, until: float) -> None:
         """Wait for the threads to end, until a time of time.monotonic()."""
@@ -150,12 +171,11 @@ class SourceClient:
     def _on_answer(self, job: LookupJob, outcome: LookupOutcome) -> None:
         """Settle an answer of the thread pool, and submit the next job."""
         try:
-            if self._jobs.get(job.term) is job:  # else it was given up before, or this is closed
+            if self._jobs.get(job.term) is job:  # else it was given up or aborted before
                 self._settle(job, outcome)
             self._submit_queued()
-        except Exception as error:
-            if not self._failure.done():
-                self._failure.set_exception(error)
+        except Exception as error:  # the event loop would only log it
+            self._settled.put_nowait(error)
 
     def _submit_queued(self) -> None:
         """Submit as many queued jobs as there are free threads."""
@@ -178,6 +198,7 @@ class SourceClient:
         self._remove(job, hits)
         success = isinstance(outcome, LookupAnswer)
         if self._breaker.record(job.breaker_generation, now, success=success):
+            self._counts.opened += self._breaker.state == "open"
             self._log_breaker_state()
         if self._breaker.state == "open":
             self._reject_queued()
@@ -192,8 +213,11 @@ class SourceClient:
     def _remove(self, job: LookupJob, hits: tuple[Hit, ...]) -> None:
         """Remove a job, and put its term on the queue of settled ones."""
         del self._jobs[job.term]
+        self._counts.waiting -= 1
         self._waiters -= len(job.waiters)
         self._settled.put_nowait(SettledTerm(self.source.kind, hits, job.waiters))
+        if self._is_retired and not self.is_busy:
+            self._pool.close()
 
     def _log_failure(self, failure: LookupFailure) -> None:
         if self._log_limit.allow(failure.code, time.monotonic()):

@@ -39,18 +39,21 @@ class LookupThreadPool:
     A job that has run for `job_seconds` is answered with HUNG, and answered again when its thread
     returns. `on_answer` is a call, not a queue: it submits the next job, and a queue would keep the
     thread idle for one more turn of a busy loop. All threads are started at once: a later start
-    would hold up the loop for as long as the new thread keeps the interpreter lock.
+    would hold up the loop for as long as the new thread keeps the interpreter lock. None is started
+    while the process has `process_threads`, of whatever kind: those that hang cannot be ended.
     """
 
     def __init__(
         self,
         name: str,
         threads: int,
+        process_threads: int,
         create_runner: Callable[[], PluginRunner],
         job_seconds: float,
         on_answer: OnAnswer,
     ) -> None:
         self._name = name
+        self._process_threads = process_threads
         self._create_runner = create_runner
         self._job_seconds = job_seconds
         self._on_answer = on_answer
@@ -90,6 +93,8 @@ class LookupThreadPool:
             thread.join(max(0.0, until - time.monotonic()))
 
     def _start_thread(self) -> bool:
+        if threading.active_count() >= self._process_threads:
+            return False
         thread = threading.Thread(target=self._run_jobs, name=f"lookup {self._name}", daemon=True)
         try:
             thread.start()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from shards.histograms import Histogram
+from shards.ledger import ENDED
 from shards.ops.overview import Overview
 
 Samples = Mapping[tuple[str, ...], float]
@@ -90,7 +91,7 @@ def delivery_outcomes(overview: Overview) -> Mapping[str, float]:
 def closed_backlogs(overview: Overview) -> Mapping[str, float]:
     """Closed backlogs by reason."""
     backlogs = overview.ledger.backlogs
-    return {reason: backlogs[reason] for reason in ("finished", "expired", "interrupted")}
+    return {reason: backlogs[reason] for reason in ENDED}
 
 
 def directive_matches(overview: Overview) -> Samples | None:

@@ -1,11 +1,9 @@
 """The table of metrics: names, labels, help texts, and the reader of each one's samples.
 
-A test compares it with the table in docs/metrics.md.
+A test compares it with the table in docs/metrics.md. Here are those of events and correlation.
 """
 
-import platform
-
-from shards.histograms import CHECKPOINT_BOUNDS, LAG_BOUNDS, PROCESSING_BOUNDS
+from shards.histograms import LAG_BOUNDS, PROCESSING_BOUNDS
 from shards.ops.metric import Metric, counter, gauge, histogram
 from shards.ops.metric_samples import (
     HistogramSample,
@@ -23,6 +21,7 @@ from shards.ops.metric_samples import (
     single_if_nats,
     single_if_stream,
 )
+from shards.ops.service_metrics import SERVICE_METRICS
 
 METRICS: tuple[Metric, ...] = (
     counter(
@@ -172,7 +171,8 @@ METRICS: tuple[Metric, ...] = (
     ),
     counter(
         "backlogs_closed_total",
-        "Backlogs closed; interrupted ones were open in a worker when it died.",
+        "Backlogs closed; removed ones with their directive, by a reload; interrupted ones were "
+        "open in a worker when it died.",
         by_label(closed_backlogs),
         "reason",
     ),
@@ -252,48 +252,5 @@ METRICS: tuple[Metric, ...] = (
         "Posted bodies whose rest was refused, since too many of their events were refused.",
         single(lambda o: o.ledger.feed.bodies_cut),
     ),
-    gauge(
-        "output_writable", "Whether alarms can be written.", single(lambda o: not o.output_trouble)
-    ),
-    counter(
-        "output_errors_total", "Failed attempts to write alarms.", single(lambda o: o.output_errors)
-    ),
-    histogram(
-        "checkpoint_seconds",
-        "Time that a crash checkpoint of a worker took.",
-        lambda o: HistogramSample(CHECKPOINT_BOUNDS, o.timings.checkpoints),
-    ),
-    gauge(
-        "config_last_reload_successful",
-        "Whether the configuration is the newest one; 0 if an earlier download is used.",
-        single(lambda o: not o.config_trouble),
-    ),
-    gauge(
-        "checkpoint_writable",
-        "Whether all workers can write crash checkpoints.",
-        single(lambda o: not o.checkpoint_troubles),
-    ),
-    gauge(
-        "checkpoint_last_timestamp_seconds",
-        "Time of the last crash checkpoint, of the worker where it is longest ago.",
-        lambda o: {(): o.oldest_checkpoint_at} if o.oldest_checkpoint_at else None,
-    ),
-    gauge(
-        "start_timestamp_seconds",
-        "Time at which the service was started.",
-        single(lambda o: o.now - o.uptime),
-    ),
-    gauge(
-        "config_info",
-        "Hash of the loaded configuration; always 1.",
-        lambda o: {(o.config_hash,): 1.0},
-        "hash",
-    ),
-    gauge(
-        "build_info",
-        "Versions of the program and of Python; always 1.",
-        lambda o: {(o.version, platform.python_version()): 1.0},
-        "version",
-        "python",
-    ),
+    *SERVICE_METRICS,
 )

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from shards.histograms import Timings
 from shards.ledger import Ledger
+from shards.ops.reload_outcome import ReloadOutcome
 
 STALLED_SECONDS = 10.0
 """Time without progress after which a process is not ready; it reports twice a second."""
@@ -44,7 +45,8 @@ class ShardStatus(Struct, frozen=True, kw_only=True):
 
     `directives`: number of loaded ones; `active_directives`: those with open backlogs; `backlogs`:
     number of open ones; `queue`: events that wait for the worker; `queue_capacity`: 0 is unbounded;
-    `has_pipe`: whether the router has a data pipe to it.
+    `has_pipe`: whether the router has a data pipe to it; `consumed`, `unmatched`, `invalid`: its
+    deliveries by outcome.
     """
 
     worker: int
@@ -55,12 +57,19 @@ class ShardStatus(Struct, frozen=True, kw_only=True):
     queue_capacity: int
     events_per_second: float
     has_pipe: bool
+    consumed: int = 0
+    unmatched: int = 0
+    invalid: int = 0
 
 
 class Overview(Struct, frozen=True, kw_only=True):
     """State of the service. Times are in seconds since the epoch, durations in seconds.
 
     `settings`: by name, without secrets. `config_trouble`: why it is not the newest configuration.
+    `config_files`: as in ConfigSummary.
+    `config_generation`: its number in this run of the service, from 1; `config_loaded_at`: time of
+    the last load without a fault, also of one that changed nothing. `last_reload`: of whatever
+    trigger; None before the first one. `reloads`: their number by result.
     `alarms_written`: lines of the alarms file by risk class. `matches`: consumed events by
     directive; None if they are not counted. `output_trouble`: why alarms cannot be written, or
     empty. `oldest_checkpoint_at`: time of the last checkpoint, of the worker where it is longest
@@ -76,6 +85,11 @@ class Overview(Struct, frozen=True, kw_only=True):
     hang_timeout: int
     config_hash: str
     config_trouble: str
+    config_files: Mapping[str, tuple[str, int]]
+    config_generation: int
+    config_loaded_at: float
+    last_reload: ReloadOutcome | None
+    reloads: Mapping[str, int]
     directives: int
     rejected_directives: int
     ledger: Ledger
@@ -144,9 +158,18 @@ class Overview(Struct, frozen=True, kw_only=True):
         A service that is not ready gets no events from a load balancer: they would all be lost,
         where a missing checkpoint loses something only in a crash.
         """
-        warnings = [self.config_trouble] if self.config_trouble else []
+        warnings = [trouble for trouble in (self.config_trouble, self._reload_trouble) if trouble]
         warnings += [
             f"{worker} writes no crash checkpoint: {trouble}"
             for worker, trouble in self.checkpoint_troubles.items()
         ]
         return warnings
+
+    @property
+    def is_config_newest(self) -> bool:
+        """Whether the configuration is the one of the last attempt to load one."""
+        return not (self.config_trouble or self._reload_trouble)
+
+    @property
+    def _reload_trouble(self) -> str:
+        return self.last_reload.trouble if self.last_reload else ""

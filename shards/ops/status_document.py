@@ -29,8 +29,11 @@ def status_document(overview: Overview) -> dict[str, Any]:
         "events_per_second": round(overview.events_per_second, 1),
         "config": {
             "hash": overview.config_hash,
+            "generation": overview.config_generation,
+            "time": overview.config_loaded_at,
             "directives": overview.directives,
             "rejected": overview.rejected_directives,
+            "last_reload": overview.last_reload.document() if overview.last_reload else None,
         },
         "router": _process_fields(overview.router) | {"connected": overview.source_connected},
         "stream": None if overview.stream_lag is None else {"lag": overview.stream_lag},

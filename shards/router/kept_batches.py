@@ -6,12 +6,22 @@ from typing import NamedTuple
 
 
 class KeptBatch(NamedTuple):
-    """A batch to be written again: positions of its first and last event, their number; frame."""
+    """A batch to be written again: positions of its first and last event, their number; frame.
+
+    One without events, at the position where the shard is then, begins its generation.
+    """
 
     first: int
     last: int
     events: int
     frame: bytes
+    generation: int = 1
+
+    def is_held(self, position: int, generation: int) -> bool:
+        """Whether a checkpoint at this position, and of this generation, holds its effect."""
+        if self.last == position and not self.events:
+            return self.generation <= generation
+        return self.last <= position
 
 
 class KeptBatches:
@@ -35,9 +45,9 @@ class KeptBatches:
             self._batches.append(batch)
             self._bytes += len(batch.frame)
 
-    def forget(self, position: int) -> None:
-        """Keep no batches up to this position."""
-        while self._batches and self._batches[0].last <= position:
+    def forget(self, position: int, generation: int) -> None:
+        """Keep no batches whose effect a checkpoint at this position holds."""
+        while self._batches and self._batches[0].is_held(position, generation):
             self._bytes -= len(self._batches.popleft().frame)
 
     @property

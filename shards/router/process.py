@@ -11,14 +11,28 @@ from shards.checkpoint.paths import service_suffix
 from shards.clock import WallClock
 from shards.ipc.control import ControlChannel, run_child
 from shards.ipc.memory import tune_memory
-from shards.ipc.messages import AttachPipe, DetachPipe, Ready, Saved, Stop, ToChild
+from shards.ipc.messages import (
+    AttachPipe,
+    DetachPipe,
+    Prepare,
+    Ready,
+    Saved,
+    Stop,
+    Switch,
+    Switched,
+    ToChild,
+)
+from shards.ipc.preparations import Preparations
 from shards.ipc.shared_value import SharedValue
 from shards.periodic import run_every
+from shards.progress import TrackProgress, untracked
 from shards.router.router import EventCheck, Router
+from shards.router.routing_table import RoutingTable
 from shards.router.send_queue import SendQueue
-from shards.router.start import RouterSetup, RouterStart
+from shards.router.start import RouterStart
 from shards.router.stream_queue import StreamQueue
 from shards.router.stream_router import StreamRouter
+from shards.settings.settings import Settings
 from shards.sources.event_source import EventSource
 
 REPORT_SECONDS = 0.5
@@ -26,28 +40,50 @@ TICK_SECONDS = 0.5
 """Time without events after which a worker gets the time alone."""
 
 
-def main(control: Connection, shared_setup: SharedValue, start: RouterStart) -> None:
-    """The target of the router process; its data pipes arrive as AttachPipe messages.
-
-    `shared_setup` holds a RouterSetup.
-    """
-    setup: RouterSetup = shared_setup.load()
+def main(control: Connection, settings: Settings, start: RouterStart) -> None:
+    """The target of the router process; its data pipes arrive as AttachPipe messages."""
     channel = ControlChannel(control)
-    run_child(setup.settings, lambda: _RouterProcess(channel, setup, start).run())
+    run_child(settings, lambda: _RouterProcess(channel, settings, start).run())
 
 
 class _RouterProcess:
     """Connects a Router to its event source, its data pipes and the supervisor."""
 
-    def __init__(self, control: ControlChannel, setup: RouterSetup, start: RouterStart) -> None:
+    def __init__(self, control: ControlChannel, settings: Settings, start: RouterStart) -> None:
         self._control = control
-        self._settings = setup.settings
+        self._settings = settings
         self._start = start._replace(down_since=start.down_since or time.monotonic())
         self._stopping = asyncio.Event()
         self._is_failed = False
         self._source: EventSource
         self._send_queues = self._make_send_queues()
-        self._router = Router(setup, self._send_queues, control.track_progress)
+        self._preparations = Preparations(control, self._load_table)
+        (_, first), *later = self._first_tables()
+        self._router = Router(first, self._send_queues)
+        self._stream_router = self._make_stream_router()
+        for after, table in later:
+            self._stream_router.use_after(table, after)
+
+    def _first_tables(self) -> list[tuple[int, RoutingTable]]:
+        """The tables to begin with, and the positions in a stream after which each is used."""
+        return [
+            (
+                begun.after,
+                RoutingTable(
+                    begun.generation,
+                    begun.config.load(),
+                    self._settings,
+                    self._control.track_progress,
+                    () if begun.restored is None else begun.restored.load(),
+                ),
+            )
+            for begun in self._start.generations
+        ]
+
+    def _load_table(
+        self, generation: int, config: SharedValue, track_progress: TrackProgress
+    ) -> RoutingTable:
+        return RoutingTable(generation, config.load(), self._settings, track_progress)
 
     def _make_send_queues(self) -> list[SendQueue]:
         settings, start = self._settings, self._start
@@ -97,7 +133,7 @@ class _RouterProcess:
         if settings.stream:
             from shards.sources.stream_source import StreamSource  # noqa: PLC0415
 
-            return StreamSource(self._stream_router(), settings)
+            return StreamSource(self._stream_router, settings)
         if settings.spool:
             return self._make_spool_source()
         if settings.mode == "cluster-backend":
@@ -115,11 +151,12 @@ class _RouterProcess:
         settings, check = self._settings, EventCheck(self._router)
         http = HttpSource(check, settings.address, self._start.port, settings.api_token)
         folder = settings.log_dir / f"spool{service_suffix(settings)}"
-        source = SpoolSource(self._stream_router(), http, folder, WallClock().now)
+        source = SpoolSource(self._stream_router, http, folder, WallClock().now)
         http.use_store(source)
         return source
 
-    def _stream_router(self) -> StreamRouter:
+    def _make_stream_router(self) -> StreamRouter:
+        """What a stream is routed by; without one it has no queues, and is not used."""
         queues = [queue for queue in self._send_queues if isinstance(queue, StreamQueue)]
         start, report = self._start, self._report_surely
         return StreamRouter(self._router, queues, start.shards, start.read, report)
@@ -135,14 +172,28 @@ class _RouterProcess:
 
     def _on_message(self, message: ToChild, descriptor: int | None) -> None:
         match message:
-            case AttachPipe(worker, _, after) if descriptor is not None:
-                self._send_queues[worker].attach_pipe(descriptor, after)
+            case AttachPipe(worker, _, after, generation) if descriptor is not None:
+                self._send_queues[worker].attach_pipe(descriptor, after, generation)
             case DetachPipe(worker, for_good):
                 self._send_queues[worker].detach_pipe(for_good=for_good)
-            case Saved(worker, position, held):
-                self._send_queues[worker].forget(position, held)
+            case Saved(worker, position, held, generation):
+                self._send_queues[worker].forget(position, generation, held)
+            case Prepare(generation) if descriptor is not None:
+                self._preparations.add(generation, SharedValue(descriptor))
+            case Switch(generation):
+                self._switch(self._preparations.take(generation, untracked))
             case Stop():
                 self._stopping.set()
+
+    def _switch(self, table: RoutingTable) -> None:
+        """Use a table for what follows; the supervisor knows it before any worker does."""
+        if not self._settings.source_keeps_events:
+            self._control.send(Switched(table.generation))
+            self._router.use(table)
+            return
+        after = self._stream_router.newest_position
+        self._control.send(Switched(table.generation, after))
+        self._stream_router.use_after(table, after)
 
     def _tick(self) -> None:
         for queue in self._send_queues:

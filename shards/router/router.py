@@ -6,48 +6,21 @@ Everything here is on the path of every event.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-import msgspec
-
-from engine.address import CACHED_ADDRESSES, canonical_event_ip
-from engine.asset import NetworkAssets
 from engine.cache import FunctionCache
-from engine.directives.index import DirectiveIds, DirectiveIndex, DirectiveRoutingKeys
+from engine.directives.index import DirectiveIds
 from engine.errors import InvalidEventError
 from engine.event import decode_event, decode_routing_key
 from shards.ipc.messages import RouterReport
 from shards.ledger import WORKER_DIED, Ledger, add_counts
 from shards.logs import EventLog
-from shards.placement import shard_of_directive
-from shards.progress import TrackProgress, untracked
+from shards.router.routing_table import ELSEWHERE, RoutingTable
 from shards.router.send_queue import SendQueue
-from shards.router.start import RouterSetup
-from shards.settings.settings import Settings
 from shards.sources.event_source import QUEUE_FULL, EventSource, Refusal
 
 _CACHED_QUEUES = 4096
 """Size of the cache of send queues by workers: events concern few combinations of workers."""
-ELSEWHERE = -1
-"""In place of a worker, for directives that other services of the node have."""
-_decode_routing_keys = msgspec.msgpack.Decoder(list[DirectiveRoutingKeys]).decode
-
-
-def _keys_of_workers(
-    keys: Iterable[DirectiveRoutingKeys], settings: Settings
-) -> list[DirectiveRoutingKeys]:
-    """The keys with the number of the directive's worker, or ELSEWHERE, in place of its id.
-
-    They are sorted by it, since the index removes the duplicates of neighbours. So the index finds
-    workers, and its results are short, however many directives there are.
-    """
-    size, part = settings.cluster_size, settings.cluster_part
-
-    def place(key: DirectiveRoutingKeys) -> DirectiveRoutingKeys:
-        node, worker = shard_of_directive(key.id, size, settings.workers)
-        return DirectiveRoutingKeys(worker if node == part else ELSEWHERE, key.rules)
-
-    return sorted(map(place, keys), key=lambda key: key.id)
 
 
 class EventCheck:
@@ -65,25 +38,26 @@ class Router:
 
     def __init__(
         self,
-        setup: RouterSetup,
+        table: RoutingTable,
         send_queues: Sequence[SendQueue],
-        track_progress: TrackProgress = untracked,
     ) -> None:
-        """`send_queues`: one for each worker, by worker number."""
+        """`table`: the one to begin with. `send_queues`: for each worker, by worker number."""
         self._ledger = Ledger()
         self._events = self._ledger.events
-        self._assets = NetworkAssets(track_progress(setup.assets))
-        self._is_whitelisted = FunctionCache(self._find_whitelisted, CACHED_ADDRESSES).__getitem__
-        """Whether events with this src_ip, as it was sent, are from a whitelisted asset."""
-        keys = track_progress(_decode_routing_keys(setup.routing_keys))
-        self._find_workers = DirectiveIndex(_keys_of_workers(keys, setup.settings)).find
-        """The workers whose directives an event can concern, each once."""
+        self.read = 0
+        """The position up to which a stream has been read; kept up to date by its owner."""
         self._send_queues = send_queues
         self._queues_of = FunctionCache(self._find_queues, _CACHED_QUEUES).__getitem__
         """The send queues of these workers, without ELSEWHERE."""
+        self.use(table)
         self._event_log = EventLog()
-        self.read = 0
-        """The position up to which a stream has been read; kept up to date by its owner."""
+
+    def use(self, table: RoutingTable) -> None:
+        """Route by this table from now on, and let the workers use its generation."""
+        self._find_workers = table.find_workers
+        self._is_whitelisted = table.is_whitelisted
+        for queue in self._send_queues:
+            queue.begin_generation(table.generation, self.read)
 
     def route(self, raws: Sequence[bytes], first: int = 0) -> None:
         """Route the events of one read, and flush. Their sender does not wait for an answer.
@@ -156,9 +130,6 @@ class Router:
     def _count_invalid(self, error: InvalidEventError, raw: bytes) -> None:
         self._ledger.count_invalid(self._events.invalid, error)
         self._event_log.log_invalid(error, raw, time.monotonic())
-
-    def _find_whitelisted(self, src_ip: str) -> bool:
-        return self._assets.address_info(canonical_event_ip(src_ip)).whitelisted
 
     def _find_queues(self, workers: DirectiveIds) -> list[SendQueue]:
         return [self._send_queues[worker] for worker in workers if worker != ELSEWHERE]

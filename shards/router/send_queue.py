@@ -29,12 +29,16 @@ BATCH_BYTES = 3 << 16
 class WaitingBatch(NamedTuple):
     """Events that are to be written together.
 
-    With a stream, `positions`: where each is in it; `now`: the time of all of them.
+    With a stream, `positions`: where each is in it; `now`: the time of all of them. `begins`: the
+    generation that begins with this batch, which has no events then; in a stream after the position
+    `after`.
     """
 
     events: list[bytes]
     positions: "array[int] | None" = None
     now: int = 0
+    begins: int = 0
+    after: int = 0
 
 
 class SendQueue:
@@ -56,6 +60,8 @@ class SendQueue:
         """Positions: of the last event written, and up to which none is to be counted as lost."""
         self._clock = clock
         self._delay = BatchDelay()
+        self._generation = 1
+        """That of the last batch written."""
         self._kept = KeptBatches(retain_bytes)
         self._has_room = asyncio.Event()
         self._complete: deque[WaitingBatch] = deque()
@@ -113,6 +119,18 @@ class SendQueue:
             self._is_flushed = True
             self._work.set()
 
+    def begin_generation(self, generation: int, after: int = 0) -> None:
+        """Let the worker use this generation for all events that are put from now on.
+
+        `after`: the position up to which a stream has been read.
+        """
+        if self._batch.events:
+            self._complete_batch()
+        if generation > 1:  # with which every worker begins
+            self._complete.append(WaitingBatch([], begins=generation, after=after))
+            self._work.set()
+            self._large_enough.set()
+
     def tick(self) -> None:
         """Let the worker know the time, if nothing was written since the last call."""
         if not self._has_written:
@@ -129,19 +147,20 @@ class SendQueue:
         self._batch_bytes = 0
         self._is_flushed = False
 
-    def forget(self, position: int, held: int = 0) -> None:  # noqa: ARG002 - see StreamQueue
-        """Keep no batches up to this position; `held`: see Saved."""
-        self._kept.forget(position)
+    def forget(self, position: int, generation: int = 1, held: int = 0) -> None:  # noqa: ARG002 - see StreamQueue
+        """Keep no batches up to this position; `generation`, `held`: see Saved."""
+        self._kept.forget(position, generation)
         if not self._kept.is_full:
             self._has_room.set()
 
-    def attach_pipe(self, descriptor: int, after: int) -> None:
+    def attach_pipe(self, descriptor: int, after: int, generation: int = 1) -> None:
         """Write to a new data pipe from now on, at first all that is kept.
 
-        Its worker has the effect of all deliveries up to the position `after`.
+        Its worker has the effect of all deliveries up to the position `after`, where its generation
+        was this one.
         """
         self.detach_pipe()
-        self.forget(after)
+        self.forget(after, generation)
         self._account(after)
         self._attached.set()
         file = os.fdopen(descriptor, "wb", 0)
@@ -215,21 +234,28 @@ class SendQueue:
 
     def _encode(self, waiting: WaitingBatch) -> bytes:
         """The frame of a batch with its positions and the time, which is kept if it has events."""
+        self._generation = waiting.begins or self._generation
         batch = self._number(waiting)
         frame = encode_frame(batch)
         self._is_tick_due = False
         self._has_written = True
         self.queued -= len(batch.events)
         self._position = batch.last
-        if batch.events:
-            self._kept.add(KeptBatch(batch.first, batch.last, len(batch.events), frame))
+        if batch.events or waiting.begins:
+            number = len(batch.events)
+            self._kept.add(KeptBatch(batch.first, batch.last, number, frame, batch.generation))
         return frame
 
     def _number(self, waiting: WaitingBatch) -> Batch:
         """The batch as it is written, at the next positions."""
-        first, events = self._position + 1, waiting.events
-        asks = self._kept.is_half_full
-        return Batch(first, self._position + len(events), self._clock(), asks, events)
+        return Batch(
+            first=self._position + 1,
+            last=self._position + len(waiting.events),
+            now=self._clock(),
+            asks=self._kept.is_half_full,
+            events=waiting.events,
+            generation=self._generation,
+        )
 
     async def _delay_small_batch(self) -> None:
         """Give a small batch time to grow, since each batch wakes its worker up."""

@@ -105,9 +105,9 @@ class StreamQueue(SendQueue):
         """Whether the worker has saved where it begins; if it cannot save anything, knows it."""
         return self._released >= self._start
 
-    def forget(self, position: int, held: int = 0) -> None:
+    def forget(self, position: int, generation: int = 1, held: int = 0) -> None:
         """As in SendQueue."""
-        super().forget(position)
+        super().forget(position, generation)
         self.held = max(self.held, held)
         self._released = max(self._released, position)
         self._forgotten = max(self._forgotten, min(position, self._position))
@@ -118,13 +118,17 @@ class StreamQueue(SendQueue):
 
     def _number(self, waiting: WaitingBatch) -> Batch:
         asks = self._kept.is_half_full
-        if waiting.positions is None:  # without events all that was put has been written
+        if waiting.positions is None:
             asks = asks or not self.has_saved_start
-            read = max(self._read, self._position)
-            return Batch(read + 1, read, self._now, asks, [], stream=self._stream_of(read))
+            # Without events all that was put has been written, unless a generation begins.
+            read = max(waiting.after if waiting.begins else self._read, self._position)
+            now = 0 if waiting.begins else self._now
+            stream = self._stream_of(read)
+            return Batch(read + 1, read, now, asks, [], b"", stream, self._generation)
         first, last = waiting.positions[0], waiting.positions[-1]
         positions, stream = waiting.positions.tobytes(), self._stream_of(last)
-        return Batch(first, last, waiting.now, asks, waiting.events, positions, stream)
+        generation = self._generation
+        return Batch(first, last, waiting.now, asks, waiting.events, positions, stream, generation)
 
     def _stream_of(self, position: int) -> str:
         """The stream that a position is in; "" for one in a stream before."""

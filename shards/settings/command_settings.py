@@ -56,9 +56,6 @@ class CommandSettings(ServiceSettings, frozen=True, kw_only=True):
         tuple[str, ...],
         Spec("output", "codes of warnings and lints to ignore, see docs/lints.md", VALIDATE),
     ] = ()
-    watch: Annotated[
-        bool, Spec("output", "validate again after each change, until interrupted", VALIDATE)
-    ] = False
     alarms: Annotated[bool, Spec("output", "show the alarms as a table at the end", REPLAY)] = False
     sort: Annotated[
         bool, Spec("output", "sort the events by time first, in temporary files", RECORDINGS)

@@ -10,13 +10,22 @@ from msgspec import Struct
 from shards.settings.cpu_limit import usable_cpus
 from shards.settings.schema import CORRELATING, OPTIONAL_URL, Spec, url_spec
 
+MAX_WORKERS = 200
+"""The process that loads the configuration is passed a descriptor for each, of 253 in all."""
+
 
 class ServiceSettings(Struct, frozen=True, kw_only=True):
     """The settings of the groups `service` and `cluster`."""
 
     workers: Annotated[
-        int, Spec("service", "worker processes; by default one less than the usable CPUs", low=1)
-    ] = max(1, usable_cpus() - 1)
+        int,
+        Spec(
+            "service",
+            "worker processes; by default one less than the usable CPUs",
+            low=1,
+            high=MAX_WORKERS,
+        ),
+    ] = min(max(1, usable_cpus() - 1), MAX_WORKERS)
     reload_backlogs: Annotated[
         bool, Spec("service", "at the start, restore the backlogs that were open at the last stop")
     ] = True
@@ -59,6 +68,10 @@ class ServiceSettings(Struct, frozen=True, kw_only=True):
     frontend_wait: Annotated[
         int, Spec("cluster", "seconds to wait for the frontend before using the last download")
     ] = 30
+    frontend_poll: Annotated[
+        int,
+        Spec("cluster", "seconds between downloads of the configuration while serving, 0 is off"),
+    ] = 0
     nats_creds: Annotated[
         str, Spec("cluster", "file with the NATS credentials (.creds)", path="file")
     ] = ""

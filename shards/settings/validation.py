@@ -64,6 +64,7 @@ def derive_settings(
         settings, origins["cluster_index"] = _derive_index(settings, origins["cluster_index"])
         _check_stream(settings, origins)
         _check_spool(settings, origins)
+        _check_poll(settings, origins)
     return settings, origins
 
 
@@ -155,6 +156,15 @@ def _check_spool(settings: Settings, origins: Mapping[str, Origin]) -> None:
     _check_interval(settings, "--spool")
 
 
+def _check_poll(settings: Settings, origins: Mapping[str, Origin]) -> None:
+    if settings.frontend_poll and settings.mode != "cluster-backend":
+        raise UsageError(
+            f"--frontend-poll (DSIEM_FRONTEND_POLL) is {settings.frontend_poll}, and the mode is"
+            f" {settings.mode} ({origins['mode']}): a frontend is asked in the mode"
+            " cluster-backend; for changes of the files there is --watch"
+        )
+
+
 def _check_interval(settings: Settings, flag: str) -> None:
     if not settings.checkpoint_interval:
         raise UsageError(
@@ -211,7 +221,7 @@ def _unbounded_queue(settings: Settings) -> Iterator[str]:
 
 
 def _open_access(settings: Settings) -> Iterator[str]:
-    if settings.mode != "standalone" or settings.api_token or _is_loopback(settings.address):
+    if settings.mode != "standalone" or settings.api_token or is_loopback(settings.address):
         return
     yield (
         f"--address is {settings.address} and there is no --api-token (DSIEM_API_TOKEN): "
@@ -219,7 +229,8 @@ def _open_access(settings: Settings) -> Iterator[str]:
     )
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Whether an address to listen on is reached from this machine only."""
     try:
         return ip_address(address).is_loopback
     except ValueError:

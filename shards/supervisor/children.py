@@ -8,8 +8,7 @@ import asyncio
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from uuid import uuid4
 
 from loguru import logger
@@ -21,22 +20,24 @@ from shards.ipc.messages import (
     AttachPipe,
     DetachPipe,
     FromChild,
-    Progress,
     Ready,
     RouterReport,
     Stop,
     ToChild,
 )
 from shards.ipc.pipes import make_pipe, open_reader
-from shards.ipc.shared_value import SharedValue
-from shards.router.start import ROUTER_TARGET, RouterSetup, RouterStart
+from shards.router.start import ROUTER_TARGET, RouterStart
+from shards.settings.settings import Settings
 from shards.supervisor.explain_requests import ExplainRequests
+from shards.supervisor.generations import Generations
+from shards.supervisor.handover import Handover
 from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.observer import ROUTER, Observer, worker_name
 from shards.supervisor.report_taker import ReportTaker
-from shards.supervisor.restart_policy import START_RETRY_SECONDS, RestartPolicy
+from shards.supervisor.restarts import Restarts
 from shards.supervisor.shutdown import Shutdown
-from shards.worker.start import WORKER_TARGET, WorkerSetup, WorkerStart
+from shards.supervisor.worker_queries import WorkerQueries
+from shards.worker.start import WORKER_TARGET, WorkerStart
 
 
 class Children:
@@ -45,44 +46,44 @@ class Children:
     def __init__(
         self,
         fork_server: ForkServer,
-        worker_setups: Iterable[WorkerSetup],
-        router_setup: RouterSetup,
+        settings: Settings,
+        generations: Generations,
         shutdown: Shutdown,
         aggregator: LedgerAggregator,
         observer: Observer,
         reports: ReportTaker,
     ) -> None:
         self._fork_server = fork_server
-        self._worker_setups = [SharedValue.of(setup) for setup in worker_setups]
-        self._router_setup = SharedValue.of(router_setup)
+        self._settings = settings
+        self._generations = generations
         self._shutdown = shutdown
         self._aggregator = aggregator
         self._observer = observer
         self._reports = reports
-        self.port = router_setup.settings.port
+        self.port = settings.port
         """Port of the HTTP source; the one that the first router got is kept over restarts."""
         self._workers: dict[int, ChildProcess] = {}
         """The running workers, by number."""
         self.explain_requests = ExplainRequests(self._workers)
-        self._waiting: dict[int, int] = {}
-        """Workers that are ready and have no data pipe, by number: the position where each is."""
+        self.queries = WorkerQueries(self._workers, settings.workers)
+        self.handover = Handover(generations, self._workers, settings.workers)
+        self._waiting: dict[int, Ready] = {}
+        """Workers that are ready and have no data pipe, by number: what each has said then."""
         self._connected: dict[int, int] = {}
         """By number: the life of the router that a running worker had its last data pipe from."""
         self._router: ChildProcess | None = None
-        self._hang_timeout = router_setup.settings.hang_timeout
         self._hung: dict[ChildProcess, asyncio.Task[None]] = {}
         """Processes that are being killed because they hang."""
-        self._run = uuid4().hex
+        self.run = uuid4().hex
         """Identifies this run of the service."""
         self._router_life = 0
-        self._has_checkpoints = router_setup.settings.checkpoint_interval > 0
-        self._has_stream = router_setup.settings.source_keeps_events
+        self._has_checkpoints = settings.checkpoint_interval > 0
         self._ready: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     @property
     def worker_count(self) -> int:
         """Number of workers, running or not."""
-        return len(self._worker_setups)
+        return self._settings.workers
 
     async def wait_until_workers_are_ready(self) -> None:
         """Wait until every worker has been ready once."""
@@ -93,15 +94,18 @@ class Children:
         """Wait until the router has been ready once."""
         await self._ready[ROUTER].wait()
 
+    def _restarts(self, name: str) -> Restarts:
+        return Restarts(name, self._ready[name], self._shutdown)
+
     async def run_worker(self, number: int) -> None:
         """Run a worker, and restart it when it dies, until the shutdown."""
-        name, restarts, code, drains = worker_name(number), RestartPolicy(), 0, 0
+        restarts, code, drains = self._restarts(worker_name(number)), 0, 0
         while not self._shutdown.is_requested or self._is_drain_due(code, drains):
             drains += self._shutdown.is_requested
             try:
                 child, reports = self._start_worker(number)
             except OSError as error:
-                await self._wait_for_start(name, error)
+                await restarts.wait_for_resources(error)
                 continue
             self._workers[number] = child
             self._observer.started(number)
@@ -115,11 +119,13 @@ class Children:
             self._hung.pop(child, None)
             self._observer.ended(number)
             self.explain_requests.worker_ended(number)
+            self.queries.worker_ended(number)
+            self.handover.ended(number)
             self._reports.worker_ended(number, clean=code == 0)
-            await self._wait_for_restart(name, code, restarts)
+            await restarts.wait(code)
         self._send_to_router(DetachPipe(number, for_good=True))
         if code and self._shutdown.exit_code == 0:
-            self._shutdown.give_up(f"{name} has died during the stop, with {code}")
+            self._shutdown.give_up(f"{worker_name(number)} has died during the stop, with {code}")
 
     def _is_drain_due(self, code: int, drains: int) -> bool:
         """Whether a worker that died is started during the stop: once, for what the router has."""
@@ -133,7 +139,7 @@ class Children:
         with reader, writer:
             reports = os.dup(reader.fileno())
             try:
-                arguments = self._worker_setups[number], writer, self._how_to_start(number)
+                arguments = self._settings, writer, self._how_to_start(number)
                 child = ChildProcess(self._fork_server, name, WORKER_TARGET, *arguments)
             except BaseException:
                 os.close(reports)
@@ -144,18 +150,23 @@ class Children:
         is_first = not self._ready[worker_name(number)].is_set()
         written = self._reports.written_until(number)
         until, position = (written, 0) if self._has_checkpoints else (0, written)
-        return WorkerStart(number, self._run, is_first, until, position)
+        generations = self._generations.of_worker(number)
+        return WorkerStart(number, self.run, generations, is_first, until, position)
 
     def _on_worker_message(self, number: int, message: FromChild) -> None:
         if isinstance(message, Ready):
-            self._waiting[number] = message.position
+            self._waiting[number] = message
             self._reports.worker_is_ready(number, message)
-            self._ready[worker_name(number)].set()
+            if not (ready := self._ready[worker_name(number)]).is_set():
+                self._generations.worker_restored(message.former)
+            ready.set()
             self._connect(number)
             self._observer.ready(number)
         else:
             self._observer.heard(number)
             self.explain_requests.take(number, message)
+            self.queries.take(number, message)
+            self.handover.take(number, message)
 
     async def _collect_reports(self, number: int, child: ChildProcess, descriptor: int) -> None:
         """Take all reports of a worker; one that cannot be read kills it."""
@@ -163,6 +174,7 @@ class Children:
             try:
                 while (report := await read_report(stream)) is not None:
                     await self._reports.take(number, report, child.send, self._send_to_router)
+                    self._generations.take(number, report)
             except FrameError as error:
                 logger.bind(process=child.name, why=str(error)).error("a report cannot be read")
                 child.kill()
@@ -174,19 +186,21 @@ class Children:
 
     async def run_router(self) -> None:
         """Run the router, and restart it when it dies, until the shutdown."""
-        restarts = RestartPolicy()
+        restarts = self._restarts(ROUTER)
         down_since: float | None = None
         while not self._shutdown.is_requested:
             try:
                 life, read = self._router_life + 1, self._aggregator.read
-                start = RouterStart(life, self.port, down_since, self._reports.starts, read)
+                known = self._generations.of_router()
+                start = RouterStart(life, self.port, known, down_since, self._reports.starts, read)
                 child = ChildProcess(
-                    self._fork_server, ROUTER, ROUTER_TARGET, self._router_setup, start
+                    self._fork_server, ROUTER, ROUTER_TARGET, self._settings, start
                 )
             except OSError as error:
-                await self._wait_for_start(ROUTER, error)
+                await restarts.wait_for_resources(error)
                 continue
             self._router, self._router_life = child, life
+            self.handover.router_started(child)
             self._aggregator.router_started()
             self._observer.started(None)
             for number in tuple(self._waiting):
@@ -196,9 +210,10 @@ class Children:
             self._router = None
             self._hung.pop(child, None)
             self._observer.ended(None)
+            self.handover.ended(None)
             unreported = self._observer.seconds_silent(None) if code else None
             self._aggregator.router_ended(self._router_life, unreported)
-            await self._wait_for_restart(ROUTER, code, restarts)
+            await restarts.wait(code)
 
     def _on_router_message(self, message: FromChild) -> None:
         match message:
@@ -210,8 +225,9 @@ class Children:
             case RouterReport():
                 self._aggregator.router_reported(message)
                 self._observer.heard(None)
-            case Progress():
+            case _:
                 self._observer.heard(None)
+                self.handover.take(None, message)
 
     def _connect(self, number: int) -> None:
         """Make a data pipe from the router to a worker, if both are running and not ending.
@@ -230,11 +246,13 @@ class Children:
             logger.bind(process=child.name, why=error.strerror).error("a data pipe was not made")
             child.kill()
             return
-        position = self._waiting.pop(number)
+        ready = self._waiting.pop(number)
         self._connected[number] = self._router_life
-        after = self._reports.starts[number].position if self._has_stream else position
+        after, generation = ready.position, ready.generation
+        if self._settings.source_keeps_events:
+            after, _, generation = self._reports.starts[number]
         with reader, writer:
-            attach = AttachPipe(number, self._router_life, after)
+            attach = AttachPipe(number, self._router_life, after, generation)
             child.send_descriptor(attach, reader.fileno())
             self._router.send_descriptor(attach, writer.fileno())
 
@@ -243,7 +261,7 @@ class Children:
         for number, child in self._running():
             waits = number in self._reports.writing
             stalled = self._observer.sample_progress(number, waits_for_supervisor=waits)
-            hangs = self._hang_timeout and stalled >= self._hang_timeout
+            hangs = 0 < self._settings.hang_timeout <= stalled
             if hangs and not self._shutdown.is_requested and child not in self._hung:
                 self._hung[child] = asyncio.create_task(end_hung(child, stalled))
 
@@ -252,33 +270,6 @@ class Children:
         yield from self._workers.items()
         if self._router is not None:
             yield None, self._router
-
-    async def _wait_for_start(self, name: str, error: OSError) -> None:
-        """Wait before a start is tried again that failed for want of resources."""
-        reason = f"{name} cannot be started: {error.strerror}"
-        if not self._ready[name].is_set():
-            self._shutdown.give_up(reason)
-            return
-        logger.error(reason)
-        await self._wait(START_RETRY_SECONDS)
-
-    async def _wait(self, seconds: float) -> None:
-        """Wait, but not beyond the request to stop."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._shutdown.requested.wait(), seconds)
-
-    async def _wait_for_restart(self, name: str, code: int, restarts: RestartPolicy) -> None:
-        """Wait before the next start, or give up."""
-        if self._shutdown.is_requested:
-            return
-        delay = restarts.next_delay(time.monotonic())
-        if not self._ready[name].is_set():
-            self._shutdown.give_up(f"{name} ended with {code} before it was ready")
-        elif delay is None:
-            self._shutdown.give_up(f"{name} has ended too often, now with {code}")
-        else:
-            logger.bind(process=name, code=code, restart_in=delay).error("a process has died")
-            await self._wait(delay)
 
     def stop_router(self) -> None:
         """Tell the router to finish and exit."""

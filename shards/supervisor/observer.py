@@ -5,16 +5,20 @@ It only records: the ledger belongs to ledger_aggregator.py, decisions to superv
 
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct, field
 
-from shards.config.config_folder import Config
+from shards.config.generation import ConfigChanges
 from shards.histograms import Timings
 from shards.ipc.messages import AlarmLines, WorkerReport
+from shards.ipc.queries import AlarmAbout
+from shards.ledger import Deliveries
 from shards.ops.overview import Overview, ProcessStatus, ShardStatus
+from shards.ops.reload_outcome import ReloadOutcome
 from shards.settings.settings import Settings, settings_of
 from shards.supervisor.alarm_writer import AlarmWriter
+from shards.supervisor.generations import Generation
 from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.progress_monitor import ProgressMonitor
 from shards.version import version
@@ -56,19 +60,19 @@ class Observer:
     def __init__(
         self,
         settings: Settings,
-        config: Config,
-        directive_counts: Iterable[int],
+        first: Generation,
         aggregator: LedgerAggregator,
     ) -> None:
-        """`directive_counts`: number of directives of each worker."""
+        """`first`: the configuration to begin with."""
         self._settings = settings
-        self._config_hash, self._rejected = config.hash, config.rejected  # config itself is large
-        self._config_trouble = config.trouble
-        self._directive_counts = list(directive_counts)
+        self._generation = first
+        self._loaded_at = time.time()
+        self._last_reload: ReloadOutcome | None = None
+        self._reloads: Counter[str] = Counter()
         self._aggregator = aggregator
         self._started_at = time.monotonic()
         self._router = _Process()
-        self._workers = [_Process() for _ in self._directive_counts]
+        self._workers = [_Process() for _ in first.summary.directives]
         self._timings = Timings()
         self._alarms: Counter[str] = Counter(Low=0, Medium=0, High=0)
         self._matches: Counter[int] = Counter()
@@ -76,7 +80,26 @@ class Observer:
         self._checkpoint_troubles: dict[int, str] = {}
         """By worker, of those that cannot write checkpoints."""
         self._latest: OrderedDict[bytes, bytes] = OrderedDict()
+        self.on_alarms: Callable[[bytes, Mapping[str, AlarmAbout]], None] | None = None
+        """Called with lines of alarms that are written, and what is known of alarms."""
         self._samples: deque[_Sample] = deque(maxlen=_RATE_SAMPLES)
+
+    def use(self, generation: Generation, changes: ConfigChanges) -> None:
+        """A configuration was loaded without a fault, and runs; `changes`: since the one before."""
+        self._generation = generation
+        self._loaded_at = time.time()
+        for removed in changes.removed:
+            self._matches.pop(removed, None)
+
+    def reloaded(self, outcome: ReloadOutcome) -> None:
+        """A reload has ended."""
+        self._last_reload = outcome
+        self._reloads[outcome.result] += 1
+
+    @property
+    def directives(self) -> int:
+        """Number of directives of all workers."""
+        return sum(map(len, self._generation.summary.directives))
 
     def _process(self, worker: int | None) -> _Process:
         """The record of a worker, or of the router (None)."""
@@ -127,6 +150,9 @@ class Observer:
 
     def wrote(self, worker: int, report: AlarmLines) -> None:
         """The lines of a worker's report are in the alarm files."""
+        about = report.about if isinstance(report, WorkerReport) else {}
+        if self.on_alarms is not None and (report.alarms or about):
+            self.on_alarms(report.alarms, about)
         if report.alarms:
             self._keep_latest(report.alarms)
         if isinstance(report, WorkerReport) and (details := report.details) is not None:
@@ -157,18 +183,23 @@ class Observer:
 
     def overview(self, alarm_writer: AlarmWriter, *, stopping: bool) -> Overview:
         """The present state of the service."""
-        settings = self._settings
+        settings, summary = self._settings, self._generation.summary
         names = [row.name for row in settings_of("serve")]
         return Overview(
             version=version(),
             now=time.time(),
             uptime=time.monotonic() - self._started_at,
             settings={name: settings.redacted(name) for name in names},
-            config_hash=self._config_hash,
-            config_trouble=self._config_trouble,
+            config_hash=summary.hash,
+            config_trouble=summary.trouble,
+            config_files=summary.files,
+            config_generation=self._generation.number,
+            config_loaded_at=self._loaded_at,
+            last_reload=self._last_reload,
+            reloads=self._reloads,
             hang_timeout=settings.hang_timeout,
-            directives=sum(self._directive_counts),
-            rejected_directives=self._rejected,
+            directives=self.directives,
+            rejected_directives=summary.rejected,
             ledger=self._aggregator.total(),
             timings=self._timings,
             alarms_written=self._alarms,
@@ -178,7 +209,7 @@ class Observer:
             workers=[
                 _process_status(worker_name(n), process) for n, process in enumerate(self._workers)
             ],
-            shards=[self._shard(number) for number in range(len(self._directive_counts))],
+            shards=[self._shard(number) for number in range(len(self._workers))],
             uses_nats=settings.mode == "cluster-backend",
             source_connected=self._aggregator.connected,
             stream_lag=self._aggregator.lag if settings.stream else None,
@@ -194,21 +225,25 @@ class Observer:
         )
 
     def _oldest_checkpoint(self) -> float:
-        if len(self._checkpoints) < len(self._directive_counts):
+        if len(self._checkpoints) < len(self._workers):
             return 0.0
         return min(self._checkpoints.values())
 
     def _shard(self, number: int) -> ShardStatus:
         report = self._aggregator.workers.get(number)
+        deliveries = report.ledger.deliveries if report else Deliveries()
         return ShardStatus(
             worker=number,
-            directives=self._directive_counts[number],
+            directives=len(self._generation.summary.directives[number]),
             active_directives=report.active_directives if report else 0,
             backlogs=report.ledger.backlogs["open"] if report else 0,
             queue=self._aggregator.queue_length(number),
             queue_capacity=self._settings.max_queue,
             has_pipe=self._aggregator.has_pipe(number),
             events_per_second=self._rate(number),
+            consumed=deliveries.consumed,
+            unmatched=deliveries.unmatched,
+            invalid=deliveries.invalid.total(),
         )
 
     def _rate(self, worker: int | None) -> float:

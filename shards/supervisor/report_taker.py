@@ -47,8 +47,8 @@ class ReportTaker:
         self._overload_signals = overload_signals
         self._written = written or WrittenLines()
         self._filters = [LineFilter() for _ in range(workers)]
-        self._saved = [0] * workers
-        """By worker: the position up to which the router keeps nothing."""
+        self._saved = [(0, 0)] * workers
+        """By worker: the position, and generation, up to which the router keeps nothing."""
         self._starts = [ShardStart()] * workers
         self._starting = [True] * workers
         """By worker: whether it has not been ready since its start."""
@@ -63,14 +63,16 @@ class ReportTaker:
     def worker_is_ready(self, worker: int, ready: Ready) -> None:
         """A worker has started, or has read its data pipe to the end."""
         if self._starting[worker] and ready.position:
-            self._note_start(worker, ready.position, ready.processed, ready.stream)
+            start = ShardStart(ready.position, ready.stream, ready.generation)
+            self._note_start(worker, start, ready.processed)
         self._starting[worker] = False
 
-    def _note_start(self, worker: int, position: int, processed: int, stream: str) -> None:
+    def _note_start(self, worker: int, start: ShardStart, processed: int) -> None:
         before = self._starts[worker]
-        if not stream and life_of(position) == life_of(before.position):
-            stream = before.stream  # which a worker that was started again does not know yet
-        self._starts[worker] = ShardStart(position, stream)
+        if not start.stream and life_of(start.position) == life_of(before.position):
+            # A worker that was started again does not know the stream yet.
+            start = start._replace(stream=before.stream)
+        self._starts[worker] = start
         self._aggregator.checkpoint_holds(worker, processed)
 
     def written_until(self, worker: int) -> int:
@@ -133,12 +135,15 @@ class ReportTaker:
         """
         self._filters[worker].note_saved(report.saved_sync)
         if report.saved:
-            self._note_start(worker, report.saved, report.saved_processed, report.stream)
-        in_trouble = report.details is not None and report.details.checkpoint_trouble
-        saved = report.position if in_trouble else report.saved
+            start = ShardStart(report.saved, report.stream, report.saved_generation)
+            self._note_start(worker, start, report.saved_processed)
+        saved = report.saved, report.saved_generation
+        if report.details is not None and report.details.checkpoint_trouble:
+            saved = report.position, report.generation
         if saved > self._saved[worker]:
             self._saved[worker] = saved
-            to_router(Saved(worker, saved, report.saved))
+            position, generation = saved
+            to_router(Saved(worker, position, report.saved, generation))
 
     def worker_ended(self, worker: int, *, clean: bool) -> None:
         """A worker has ended and all its reports have been taken; `clean`: after a Stop."""

@@ -1,36 +1,35 @@
-"""The start of `serve`: configuration, alarm files and checkpoint, before any child process."""
+"""The start of `serve`: alarm files, checkpoint and configuration, before workers and router."""
 
+import asyncio
 import resource
 import signal
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
-from typing import TypeVar
+from typing import NamedTuple
 
 import uvloop
 from loguru import logger
-from msgspec.structs import replace
 
 from shards.alarm_files import AlarmFiles
-from shards.bootstrap import STOP_SIGNALS, StartInterrupted, interrupt_start_on_signal
 from shards.checkpoint import database_file
 from shards.checkpoint.database_file import CheckpointError
 from shards.checkpoint.paths import checkpoint_path
 from shards.checkpoint.readable import wait_until_readable
 from shards.checkpoint.store import CheckpointStore
-from shards.config.config_folder import Config, load_config
+from shards.config.folder_watcher import FolderWatcher
+from shards.config.generation import LoadRequest
 from shards.errors import PathError
 from shards.exit_codes import INVALID, NO_PATH, USAGE
 from shards.ipc.forked_process import ForkServer
+from shards.ops.reload_outcome import log_problems
+from shards.settings.schema import Origin
 from shards.settings.settings import Settings
-from shards.supervisor.former_run import read_former_run
+from shards.supervisor.config_loading import Loaded, load_config
+from shards.supervisor.former_run import FormerRun, read_former_run
+from shards.supervisor.generations import Generation
 from shards.supervisor.service_lock import LockedError, service_lock
-from shards.supervisor.supervisor import Supervisor
-
-T = TypeVar("T")
-
-_POLL_SECONDS = 0.05
+from shards.supervisor.shutdown import Shutdown
+from shards.supervisor.supervisor import NO_ORIGINS, Supervisor
 
 
 class _StartError(Exception):
@@ -41,15 +40,24 @@ class _StartError(Exception):
         self.exit_code = exit_code
 
 
-def run(settings: Settings, fork_server: ForkServer) -> int:
+def run(
+    settings: Settings, fork_server: ForkServer, origins: Mapping[str, Origin] = NO_ORIGINS
+) -> int:
     """Serve until a signal ends it; returns the exit code: 0, or 1 if the service gave up.
+
+    `origins`: where the values of settings come from.
 
     StartInterrupted for a signal during the start.
     """
     _raise_descriptor_limit()
     try:
         with _service_lock(settings):
-            return uvloop.run(_make_supervisor(settings, fork_server).serve())
+            _check_nats(settings)
+            files = _open_alarm_files(settings)
+            _prepare_checkpoint(settings)
+            former = read_former_run(checkpoint_path(settings), files)
+            start = _Start(settings, fork_server, files, former, origins)
+            return uvloop.run(_serve(start))
     except _StartError as error:
         if text := str(error):
             logger.error(text)
@@ -76,94 +84,72 @@ def _service_lock(settings: Settings) -> Iterator[None]:
         yield
 
 
-def _make_supervisor(settings: Settings, fork_server: ForkServer) -> Supervisor:
-    trouble = ""
-    if settings.mode == "cluster-backend":
-        _check_nats(settings)
-        trouble = _download_config(settings)
+class _Start(NamedTuple):
+    """What the supervisor is made of, but for the configuration."""
+
+    settings: Settings
+    fork_server: ForkServer
+    files: AlarmFiles
+    former: FormerRun
+    origins: Mapping[str, Origin]
+
+
+async def _serve(start: _Start) -> int:
+    """Load the configuration, and serve; returns the exit code."""
+    settings, fork_server = start.settings, start.fork_server
+    hangups: list[bool] = []
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangups.append, True)
+    watcher = FolderWatcher(settings.config_dir) if settings.watch else None
+    loaded = await _load_first_config(settings, fork_server)
+    if loaded is None:
+        return 0
+    result, parts = loaded
+    log_problems(result)
+    if result.summary is None:
+        raise _StartError(result.exit_code, result.error)
+    first = Generation(1, parts, result.summary)
+    supervisor = Supervisor(settings, first, start.files, fork_server, start.former, start.origins)
+    supervisor.watcher = watcher
+    if hangups:
+        supervisor.reloader.request("SIGHUP")
+    return await supervisor.serve()
+
+
+async def _load_first_config(settings: Settings, fork_server: ForkServer) -> Loaded | None:
+    """Load the configuration, after a download if there is a frontend; None after a stop signal."""
+    shutdown = Shutdown()
+    shutdown.handle_signals(lambda: None)
+    download = settings.mode == "cluster-backend"
+    request = LoadRequest(download, is_start=True, wait_seconds=settings.frontend_wait)
+    loading = asyncio.create_task(load_config(fork_server, settings, request, None))
+    stopping = asyncio.create_task(shutdown.requested.wait())
+    await asyncio.wait([loading, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not shutdown.is_requested:
+        return await loading
+    loading.cancel()
+    await asyncio.wait([loading])
+    return None
+
+
+def _open_alarm_files(settings: Settings) -> AlarmFiles:
     try:
-        config = replace(_load_config(settings), trouble=trouble)
-        files = AlarmFiles(settings.log_dir)
+        return AlarmFiles(settings.log_dir)
     except PathError as error:
         raise _StartError(NO_PATH, str(error)) from error
     except OSError as error:
         raise _StartError(NO_PATH, f"{error.filename}: {error.strerror}") from error
-    _check_lookup_transport(settings, config)
-    _prepare_checkpoint(settings)
-    former = read_former_run(checkpoint_path(settings), files)
-    return Supervisor(settings, config, files, fork_server, former)
-
-
-def _load_config(settings: Settings) -> Config:
-    config, problems = load_config(settings)
-    problems.log()
-    if config is None:
-        raise _StartError(INVALID)
-    return config
 
 
 def _check_nats(settings: Settings) -> None:
+    if settings.mode != "cluster-backend":
+        return
     from shards.sources import nats_connection  # noqa: PLC0415 - standalone needs no NATS
 
     try:
         nats_connection.check_settings(settings)
     except nats_connection.NatsSettingsError as error:
         raise _StartError(USAGE, str(error)) from error
-
-
-def _check_lookup_transport(settings: Settings, config: Config) -> None:
-    """Check the proxy and the certificates of lookups, if there are lookup sources."""
-    if not config.sources:
-        return
-    from shards.http_client import TransportOptions  # noqa: PLC0415 - most places have no lookups
-    from shards.lookups.fetcher import find_transport_error  # noqa: PLC0415
-
-    if fault := find_transport_error(TransportOptions(settings.lookup_proxy, settings.lookup_ca)):
-        raise _StartError(USAGE, fault)
-
-
-def _download_config(settings: Settings) -> str:
-    """Download the configuration from the frontend; StartInterrupted on a signal meanwhile.
-
-    Returns why the last download is used instead, or "".
-    """
-    from shards.config import frontend_client  # noqa: PLC0415 - standalone has none
-
-    stop = threading.Event()
-    try:
-        trouble = _run_interruptibly(
-            lambda: frontend_client.download_config(settings, settings.frontend_wait, stop),
-            stop.set,
-        )
-    except PathError as error:
-        raise _StartError(NO_PATH, str(error)) from error
-    if trouble is None:
-        raise StartInterrupted
-    return trouble
-
-
-def _run_interruptibly(work: Callable[[], T | None], stop: Callable[[], None]) -> T | None:
-    """Run `work` in a daemon thread; on a signal, call `stop` and return None at once."""
-    received: list[int] = []
-    for number in STOP_SIGNALS:
-        signal.signal(number, lambda number, _: received.append(number))
-    result: Future[T | None] = Future()
-
-    def run_work() -> None:
-        try:
-            result.set_result(work())
-        except BaseException as error:
-            result.set_exception(error)
-
-    thread = threading.Thread(target=run_work, daemon=True)
-    thread.start()
-    while thread.is_alive() and not received:
-        thread.join(_POLL_SECONDS)
-    if received:
-        stop()
-        return None
-    interrupt_start_on_signal()
-    return result.result()
 
 
 def _prepare_checkpoint(settings: Settings) -> None:

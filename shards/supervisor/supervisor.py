@@ -5,34 +5,42 @@ While the disk is full, workers wait for the alarm writer, and the router's queu
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
 from shards.alarm_files import AlarmFiles
-from shards.config.config_folder import Config
+from shards.config.folder_watcher import FolderWatcher
+from shards.config.generation import ConfigChanges
 from shards.ipc.forked_process import ForkServer
 from shards.ipc.memory import release_memory
 from shards.ledger import Ledger
 from shards.ops.overview import Overview
 from shards.periodic import run_every
+from shards.settings.schema import Origin
 from shards.settings.settings import Settings
 from shards.supervisor.alarm_writer import RETRY_SECONDS, AlarmWriter
-from shards.supervisor.child_setups import directives_by_worker, router_setup, worker_setups
 from shards.supervisor.children import Children
 from shards.supervisor.former_run import FormerRun
+from shards.supervisor.generations import Generation, Generations
 from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.observer import SAMPLE_SECONDS, Observer
+from shards.supervisor.reload_triggers import run_triggers
+from shards.supervisor.reloader import Reloader
 from shards.supervisor.report_taker import ReportTaker
 from shards.supervisor.shutdown import GAVE_UP, Shutdown
 from shards.supervisor.stream_aggregator import StreamLedgerAggregator
 from shards.supervisor.watchdog import WATCHDOG_SECONDS, Watchdog
 
 if TYPE_CHECKING:
+    from shards.history.history import History
+    from shards.ops.http_server import Pages
     from shards.supervisor.overload_signals import OverloadSignals
 
+NO_ORIGINS: Mapping[str, Origin] = MappingProxyType({})
 PROGRESS_SECONDS = 1.0
 """Interval of checks whether all processes make progress."""
 _QUICK_START_SECONDS = 0.25
@@ -45,33 +53,45 @@ class Supervisor:
     def __init__(
         self,
         settings: Settings,
-        config: Config,
+        first: Generation,
         files: AlarmFiles,
         fork_server: ForkServer,
         former: FormerRun | None = None,
+        origins: Mapping[str, Origin] = NO_ORIGINS,
     ) -> None:
-        """`former`: what the run before this one has left."""
+        """`first`: the configuration to begin with. `former`: what the run before has left.
+
+        `origins`: where the values of settings come from.
+        """
         self._settings = settings
+        self._origins = origins
         self._former = former or FormerRun()
-        by_worker = directives_by_worker(settings, config)
-        sizes = list(map(len, by_worker))
-        self._directive_count = sum(sizes)
         self._shutdown = Shutdown()
         self._alarm_writer = AlarmWriter(files)
         self._aggregator = _make_aggregator(settings)
-        self._watchdog = Watchdog(self._directive_count, settings.max_eps)
-        self._observer = Observer(settings, config, sizes, self._aggregator)
+        self._watchdog = Watchdog(settings.max_eps)
+        self._observer = Observer(settings, first, self._aggregator)
+        self._history = _make_history(settings)
+        if self._history is not None:
+            self._observer.on_alarms = self._history.add_lines
+        self._alarm_events = files.paths[1]
         self._overload_signals = _make_overload_signals(settings)
         self._fork_server = fork_server
+        generations = Generations(
+            first,
+            settings.workers,
+            has_checkpoints=settings.checkpoint_interval > 0,
+            has_stream=settings.source_keeps_events,
+        )
         self._children = Children(
             fork_server,
-            worker_setups(settings, config, by_worker),
-            router_setup(settings, config),
+            settings,
+            generations,
             self._shutdown,
             self._aggregator,
             self._observer,
             ReportTaker(
-                len(sizes),
+                settings.workers,
                 self._aggregator,
                 self._observer,
                 self._alarm_writer,
@@ -79,9 +99,24 @@ class Supervisor:
                 self._former.written,
             ),
         )
+        self.reloader = Reloader(
+            settings,
+            fork_server,
+            generations,
+            self._children.handover.switch_to,
+            self._use,
+            self._observer.reloaded,
+        )
+        self.watcher: FolderWatcher | None = None
+        """What asks for reloads when files change, if that is wanted; set by the owner."""
+        self._use(first, ConfigChanges())
+
+    def _use(self, generation: Generation, changes: ConfigChanges) -> None:
+        """Let the supervisor's own parts know the configuration that runs."""
+        self._observer.use(generation, changes)
+        self._watchdog.directives = self._observer.directives
         self._children.explain_requests.use_directives(
-            [[directive.id for directive in directives] for directives in by_worker],
-            is_part=settings.cluster_size > 1,
+            generation.summary.directives, is_part=self._settings.cluster_size > 1
         )
 
     async def serve(self) -> int:
@@ -89,6 +124,7 @@ class Supervisor:
         self._shutdown.handle_signals(lambda: self._force_stop("asked twice to stop"))
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGUSR1, self._alarm_writer.reopen_if_renamed)
+        loop.add_signal_handler(signal.SIGHUP, self.reloader.request, "SIGHUP")
         await self._run_children()
         self._alarm_writer.close()
         self._aggregator.close()
@@ -109,14 +145,45 @@ class Supervisor:
             )
         from shards.ops.explain_handler import ExplainHandler  # noqa: PLC0415 - large libraries
         from shards.ops.http_server import run_ops_server  # noqa: PLC0415
+        from shards.ops.reload_handler import ReloadHandler  # noqa: PLC0415
 
-        address, port = settings.ops_address, settings.ops_port
-        explain = ExplainHandler(self._children.explain_requests.explain, settings.api_token)
+        address, port, token = settings.ops_address, settings.ops_port, settings.api_token
+        explain = ExplainHandler(self._children.explain_requests.explain, token)
+        reload = ReloadHandler(self.reloader.reload, token, address)
+        posts = {"/explain": explain.respond, "/reload": reload.respond}
         async with (
-            run_ops_server(address, port, self._overview, explain.respond),
+            self._console() as pages,
+            run_ops_server(address, port, self._overview, posts, pages=pages),
             run_every(SAMPLE_SECONDS, self._observer.sample),
         ):
             yield
+            if pages is not None:
+                pages.close()
+
+    @asynccontextmanager
+    async def _console(self) -> "AsyncIterator[Pages | None]":
+        """Run the console, if enabled."""
+        if self._history is None:
+            yield None
+            return
+        from shards.ops.console.backend import ConsoleBackend  # noqa: PLC0415 - large libraries
+        from shards.supervisor.console import run_console  # noqa: PLC0415
+
+        requests = self._children.explain_requests
+        backend = ConsoleBackend(
+            settings=self._settings,
+            origins=self._origins,
+            run=self._children.run,
+            overview=self._overview,
+            ask=self._children.queries.ask,
+            worker_of=requests.worker_of,
+            explain=requests.explain,
+            reload=self.reloader.reload,
+            history=self._history,
+            alarm_events=self._alarm_events,
+        )
+        async with run_console(backend, self._alarm_writer.ends) as pages:
+            yield pages
 
     def _overview(self) -> Overview:
         return self._observer.overview(self._alarm_writer, stopping=self._shutdown.is_requested)
@@ -172,10 +239,12 @@ class Supervisor:
         release_memory()
         logger.bind(
             workers=self._children.worker_count,
-            directives=self._directive_count,
+            directives=self._observer.directives,
             events=self._source_url,
         ).info("serving")
         async with (
+            self.reloader.running(),
+            run_triggers(self.watcher, self._settings.frontend_poll, self.reloader.request),
             run_every(WATCHDOG_SECONDS, self._log_watchdog_report),
             run_every(RETRY_SECONDS, self._alarm_writer.reopen_if_renamed),
         ):
@@ -216,6 +285,14 @@ def _make_aggregator(settings: Settings) -> LedgerAggregator:
     if settings.source_keeps_events:
         return StreamLedgerAggregator(settings.workers)
     return LedgerAggregator(settings.workers, has_checkpoints=settings.checkpoint_interval > 0)
+
+
+def _make_history(settings: Settings) -> "History | None":
+    if not settings.has_console:
+        return None
+    from shards.supervisor.console import make_history  # noqa: PLC0415 - only the console needs it
+
+    return make_history(settings)
 
 
 def _make_overload_signals(settings: Settings) -> "OverloadSignals | None":

@@ -17,8 +17,9 @@ class _Totals(Struct, frozen=True):
 class Watchdog:
     """Compares the totals with those of the report before."""
 
-    def __init__(self, directives: int, max_eps: int) -> None:
-        self._directives = directives
+    def __init__(self, max_eps: int) -> None:
+        self.directives = 0
+        """Number of loaded directives."""
         self._max_eps = max_eps
         self._before = _Totals()
 
@@ -37,7 +38,7 @@ class Watchdog:
             eps=round(max(0, totals.received - self._before.received) / seconds, 1),
             queue_length=queue,
             avg_proc_time_ms=round(milliseconds, 4),
-            ttl_directives=self._directives,
+            ttl_directives=self.directives,
             active_directives=sum(report.active_directives for report in workers),
             backlogs=sum(report.ledger.backlogs["open"] for report in workers),
         ).info("watchdog report")

@@ -69,8 +69,12 @@ class Enrichment:
 
     @property
     def counts(self) -> dict[str, LookupCounts]:
-        """Lookup counts of each source, by its kind and name."""
+        """Lookup counts of each source, by its kind and name; totals, whatever sources are used."""
         return self._lookups.counts
+
+    def use_sources(self, sources: Iterable[LookupSource]) -> None:
+        """Look up further terms in these sources; see LookupService.use_sources."""
+        self._lookups.use_sources(sources)
 
     def request_lookups(self, published: Iterable[PublishedAlarm]) -> None:
         """Request the lookups of published alarms.

@@ -3,10 +3,8 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
+import msgspec
 from multiprocess.connection import Connection
 
 from shards.checkpoint.checkpointer import Checkpointer
@@ -16,17 +14,28 @@ from shards.ipc.batch_delay import BatchDelay
 from shards.ipc.control import ControlChannel, run_child
 from shards.ipc.framing import encode_report, read_batch
 from shards.ipc.memory import tune_memory
-from shards.ipc.messages import AttachPipe, ExplainEvent, Ready, Stop, Synced, ToChild
+from shards.ipc.messages import (
+    AttachPipe,
+    Batch,
+    ExplainEvent,
+    Prepare,
+    Ready,
+    Stop,
+    Synced,
+    ToChild,
+)
 from shards.ipc.pipes import READ_BYTES, open_reader, open_writer
+from shards.ipc.preparations import Preparations
+from shards.ipc.queries import AskWorker
 from shards.ipc.shared_value import SharedValue
-from shards.lookups.turn_limit import TurnLimit
 from shards.periodic import run_every
+from shards.settings.settings import Settings
+from shards.worker.enrichment_tasks import EnrichmentTasks
 from shards.worker.explanations import ExplainTasks
+from shards.worker.queries import QueryTasks
+from shards.worker.setup import first_generation, load_config, shard_options
 from shards.worker.shard import Shard
-from shards.worker.start import WorkerSetup, WorkerStart
-
-if TYPE_CHECKING:  # most services have no lookups, and its libraries are large
-    from shards.worker.enrichment import Enrichment
+from shards.worker.start import WorkerStart
 
 TICK_SECONDS = 0.5
 """Interval of reports with details; without a router, also of what time alone causes."""
@@ -36,28 +45,24 @@ _EXIT_SHARE = 0.25
 _EXIT_SECONDS = 1.0
 """The exit gets at least so long: closing a large checkpoint takes a slow disk half a second."""
 
-RESULTS_PER_TURN = 64
-"""Lookup results applied per turn of the event loop."""
-
 
 def main(
-    control: Connection, shared_setup: SharedValue, report_pipe: Connection, start: WorkerStart
+    control: Connection, settings: Settings, report_pipe: Connection, start: WorkerStart
 ) -> None:
     """The target of a worker process; its data pipes arrive as AttachPipe messages.
 
-    `shared_setup` holds a WorkerSetup; reports are written to `report_pipe`.
+    Reports are written to `report_pipe`.
     """
-    setup: WorkerSetup = shared_setup.load()
     channel = ControlChannel(control)
-    run_child(setup.settings, lambda: _run_worker(channel, setup, report_pipe, start))
+    run_child(settings, lambda: _run_worker(channel, settings, report_pipe, start))
 
 
 async def _run_worker(
-    control: ControlChannel, setup: WorkerSetup, report_pipe: Connection, start: WorkerStart
+    control: ControlChannel, settings: Settings, report_pipe: Connection, start: WorkerStart
 ) -> None:
     reports = await open_writer(os.dup(report_pipe.fileno()))
     report_pipe.close()
-    await _WorkerProcess(control, setup, reports, start).run()
+    await _WorkerProcess(control, settings, reports, start).run()
 
 
 class _WorkerProcess:
@@ -66,31 +71,39 @@ class _WorkerProcess:
     def __init__(
         self,
         control: ControlChannel,
-        setup: WorkerSetup,
+        settings: Settings,
         reports: asyncio.StreamWriter,
         start: WorkerStart,
     ) -> None:
         self._control = control
-        self._setup = setup
+        self._settings = settings
         self._reports = reports
+        self._start = start
+        first = first_generation(settings, start)
+        directives, self._sources = load_config(
+            first.generation, first.config, control.track_progress
+        )
         progress = ShardProgress(
             start.worker,
             start.run,
             start.position,
-            workers=setup.settings.workers,
-            nodes=setup.settings.cluster_size,
-            part=setup.settings.cluster_part,
+            workers=settings.workers,
+            nodes=settings.cluster_size,
+            part=settings.cluster_part,
+            generation=first.generation,
         )
-        self._shard = Shard(setup, control.track_progress, progress, start.written_until)
+        options = shard_options(settings, lookups=bool(self._sources))
+        self._shard = Shard(settings, options, directives, progress, start.written_until)
         self._checkpointer = Checkpointer(
             self._shard.correlator,
-            self._shard.directives,
+            directives.directives,
             progress,
-            setup.settings,
-            setup.options,
+            settings,
+            options,
             first_start=start.is_first,
             sync_lines=self._sync_lines,
         )
+        self._preparations = Preparations(control, load_config)
         self._data_pipes: asyncio.Queue[tuple[int, int] | None] = asyncio.Queue()
         """Descriptors of data pipes, to be read one after the other, with the life of the router
         that writes; None is the end."""
@@ -102,7 +115,9 @@ class _WorkerProcess:
         self._save_until = 0.0
         """The end of the time for the saved files, in time.monotonic()."""
         self._clock = WallClock()
+        self._enrichment_tasks = EnrichmentTasks(self._shard, settings)
         self._explain_tasks = ExplainTasks(self._shard, self._clock, control)
+        self._query_tasks = QueryTasks(self._shard, self._clock, control)
         self._report_delay = BatchDelay()
         self._reported_at = 0.0
         self._next_report: asyncio.TimerHandle | None = None
@@ -114,8 +129,12 @@ class _WorkerProcess:
         self._shard.resume(self._checkpointer.ahead)
         tune_memory()
         ticking = run_every(TICK_SECONDS, self._tick)
-        async with self._enrichment(), ticking, self._checkpointer.running():
+        async with self._enrichment_tasks.running(), ticking, self._checkpointer.running():
+            self._enrichment_tasks.use_sources(self._sources)
             self._send_ready()
+            for begun in self._start.generations:
+                if begun.generation > self._shard.progress.generation:
+                    self._preparations.add(begun.generation, begun.config)
             while (pipe := await self._data_pipes.get()) is not None:
                 await self._read_pipe(*pipe)
         await self._advance_wall_time()
@@ -124,31 +143,6 @@ class _WorkerProcess:
         self._reports.close()
         await self._reports.wait_closed()
         self._checkpointer.finish(self._save_until, synced.files)
-
-    @asynccontextmanager
-    async def _enrichment(self) -> AsyncIterator[None]:
-        """Run the enrichment of alarms in the background, if there are lookup sources.
-
-        Results that are in the queue at the end are still applied.
-        """
-        setup, shard = self._setup, self._shard
-        if not setup.sources:
-            yield
-            return
-        from shards.worker.enrichment import Enrichment  # noqa: PLC0415 - its libraries are large
-
-        enrichment = shard.enrichment = Enrichment(shard.correlator, setup.sources, setup.settings)
-        async with asyncio.TaskGroup() as group:
-            lookups = group.create_task(enrichment.run())
-            applying = group.create_task(_apply_results(enrichment))
-            try:
-                yield
-            finally:
-                enrichment.close()
-                lookups.cancel()
-                applying.cancel()
-        while not enrichment.results.empty():
-            enrichment.apply(enrichment.results.get_nowait())
 
     def _on_message(self, message: ToChild, descriptor: int | None) -> None:
         match message:
@@ -159,6 +153,10 @@ class _WorkerProcess:
                     self._syncs.pop(sync).set_result(message)
             case ExplainEvent():
                 self._explain_tasks.take(message)
+            case AskWorker():
+                self._query_tasks.take(message)
+            case Prepare(generation) if descriptor is not None:
+                self._preparations.add(generation, SharedValue(descriptor))
             case Stop(seconds):
                 rest = max(seconds * _EXIT_SHARE, _EXIT_SECONDS)
                 self._save_until = time.monotonic() + seconds - rest
@@ -166,9 +164,15 @@ class _WorkerProcess:
 
     def _send_ready(self) -> None:
         progress = self._shard.progress
-        processed = progress.ledger.deliveries.processed
+        former = self._shard.correlator.former_keys()
         self._control.send(
-            Ready(position=progress.position, processed=processed, stream=progress.stream)
+            Ready(
+                position=progress.position,
+                processed=progress.ledger.deliveries.processed,
+                stream=progress.stream,
+                generation=progress.generation,
+                former=msgspec.msgpack.encode(former) if former else b"",
+            )
         )
 
     async def _read_pipe(self, life: int, descriptor: int) -> None:
@@ -178,6 +182,8 @@ class _WorkerProcess:
         self._report()
         async with open_reader(descriptor) as reader:
             while (batch := await read_batch(reader)) is not None:
+                if batch.generation > self._shard.progress.generation:
+                    await self._begin_generation(batch)
                 for part in self._shard.deliveries.new_parts(batch):
                     await self._advance_time(part.now)
                     self._shard.process_batch(part.last, part.events, part.now)
@@ -191,6 +197,18 @@ class _WorkerProcess:
         self._checkpointer.request()  # nobody keeps what came from this router
         self._send_ready()
 
+    async def _begin_generation(self, batch: Batch) -> None:
+        """Use the generation of a batch for it and what follows it; before, what is due by then."""
+        if batch.now:
+            await self._advance_time(batch.now)
+        track_progress = self._control.track_progress
+        directives, sources = self._preparations.take(batch.generation, track_progress)
+        self._shard.reload(batch.generation, directives, lookups=bool(sources))
+        self._enrichment_tasks.use_sources(sources)
+        self._checkpointer.reload(directives.directives.keys())
+        self._checkpointer.request()  # before it, the generations until now may be needed again
+        self._report()
+
     async def _tick(self) -> None:
         if not self._is_reading:
             await self._advance_wall_time()
@@ -199,7 +217,7 @@ class _WorkerProcess:
 
     async def _advance_wall_time(self) -> None:
         """Do what time alone causes; a source that keeps events gives the time with them."""
-        if not self._setup.settings.source_keeps_events:
+        if not self._settings.source_keeps_events:
             await self._advance_time(self._clock.now())
 
     async def _advance_time(self, now: int) -> None:
@@ -238,11 +256,3 @@ class _WorkerProcess:
         synced = self._syncs[self._last_sync] = asyncio.get_running_loop().create_future()
         self._report(details=details, sync=self._last_sync)
         return synced
-
-
-async def _apply_results(enrichment: "Enrichment") -> None:
-    """Apply lookup results; the next tick writes the enriched alarms."""
-    turn = TurnLimit(RESULTS_PER_TURN)
-    while True:
-        enrichment.apply(await enrichment.results.get())
-        await turn.step()

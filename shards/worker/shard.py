@@ -13,19 +13,20 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.alarm import PublishedAlarm
-from engine.asset import NetworkAssets
 from engine.correlation.correlator import Correlator
+from engine.correlation.directive_set import DirectiveSet
 from engine.correlation.outputs import Outputs
 from engine.errors import InvalidEventError
 from engine.event import NormalizedEvent, decode_event
+from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats, ShardProgress
 from shards.histograms import LAG_BOUNDS, PROCESSING_BOUNDS, Timings, observe
 from shards.ipc.messages import WorkerDetails, WorkerReport
-from shards.ledger import encode_ledger
+from shards.ledger import ENDED, encode_ledger
 from shards.logs import EventLog
-from shards.progress import TrackProgress, untracked
+from shards.settings.settings import Settings
+from shards.worker.alarm_details import about_alarms
 from shards.worker.deliveries import Deliveries
-from shards.worker.start import WorkerSetup
 
 if TYPE_CHECKING:  # places without lookups do without their libraries
     from shards.worker.enrichment import Enrichment
@@ -40,8 +41,9 @@ class Shard:
 
     def __init__(
         self,
-        setup: WorkerSetup,
-        track_progress: TrackProgress = untracked,
+        settings: Settings,
+        options: Options,
+        directives: DirectiveSet,
         progress: ShardProgress | None = None,
         written_until: int = 0,
     ) -> None:
@@ -50,12 +52,11 @@ class Shard:
         `written_until`: the lines that deliveries up to this position cause are written already,
         by a worker that died. So are those that time causes before that position is reached.
         """
-        self.directives = setup.directives
-        assets = NetworkAssets(track_progress(setup.assets))
-        self.correlator = Correlator(setup.directives, assets, setup.options)
-        self._max_future = setup.settings.max_future or sys.maxsize
-        self._max_delay = setup.settings.max_delay
-        self.has_stream = setup.settings.source_keeps_events
+        self.correlator = Correlator.of(directives, options)
+        self._max_future = settings.max_future or sys.maxsize
+        self._max_delay = settings.max_delay
+        self._has_console = settings.has_console
+        self.has_stream = settings.source_keeps_events
         self.now = sys.maxsize
         """The latest `now`; the first one corrects restored backlogs like a clock set back."""
         self._event_log = EventLog()
@@ -70,6 +71,8 @@ class Shard:
         """Number of the router whose deliveries are processed."""
         self._outputs = Outputs()
         """Outputs since the last report."""
+        self.recent_events: Sequence[bytes] = ()
+        """The events of the last batch that had some."""
         self.enrichment: Enrichment | None = None
         """Set by the owner if there are lookup sources; it gets every published alarm."""
         self._requested = 0
@@ -93,6 +96,12 @@ class Shard:
         """Note that a router begins to deliver, after all deliveries of the one before."""
         self.life = life
         self.deliveries.begin_life(life)
+
+    def reload(self, generation: int, directives: DirectiveSet, *, lookups: bool) -> None:
+        """Use another configuration from now on; `lookups`: whether there are sources for them."""
+        now = self.now if self.now < sys.maxsize else int(time.time())
+        self.correlator.reload(directives, now, self._outputs, lookups=lookups)
+        self.progress.generation = generation
 
     @property
     def has_lines(self) -> bool:
@@ -134,6 +143,7 @@ class Shard:
                 self.ledger.late += len(outputs.alarm_events) > before
             elif correlate(event, now, outputs):
                 consumed += 1
+        self.recent_events = events or self.recent_events
         self.ledger.deliveries.consumed += consumed
         self.ledger.deliveries.unmatched += len(events) - consumed - invalid
         self.deliveries.reach(last)
@@ -228,8 +238,7 @@ class Shard:
         ledger.add_outputs(outputs.counts)
         backlogs = ledger.backlogs
         begun = backlogs["opened"] + backlogs["restored"]
-        ended = backlogs["finished"] + backlogs["expired"] + backlogs["interrupted"]
-        backlogs["open"] = begun - ended
+        backlogs["open"] = begun - sum(backlogs[name] for name in ENDED)
         if details:
             self._active_directives = self.correlator.active_directives
         if self.enrichment is not None:
@@ -246,9 +255,12 @@ class Shard:
             saved_processed=checkpoints.processed,
             saved_sync=checkpoints.synced,
             stream=checkpoints.stream,
+            generation=self.progress.generation,
+            saved_generation=checkpoints.generation,
             busy_seconds=self._busy_seconds,
             active_directives=self._active_directives,
             details=self._take_details(checkpoints) if details else None,
+            about=about_alarms(self.correlator, outputs.published) if self._has_console else {},
         )
 
     def _take_details(self, checkpoints: CheckpointStats) -> WorkerDetails:
@@ -257,7 +269,12 @@ class Shard:
         alarms, self._alarms = self._alarms, Counter()
         matches = dict(self.correlator.take_matches())
         return WorkerDetails(
-            timings, dict(alarms), matches, checkpoints.written_at, checkpoints.trouble
+            timings,
+            dict(alarms),
+            matches,
+            checkpoints.written_at,
+            checkpoints.trouble,
+            sorted(self.correlator.former_directives),
         )
 
     def close(self) -> None:

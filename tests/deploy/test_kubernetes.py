@@ -16,9 +16,11 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from cli import COMMANDS
 from shards.ops.metric import PREFIX
 from shards.ops.metrics import METRICS
 from shards.ops.prometheus_text import prometheus_text
+from shards.settings.command_line import canonical_arguments, parse_command
 from shards.settings.settings import SETTINGS_TABLE, Settings
 from tests.support.overviews import overview
 from tests.support.paths import ROOT
@@ -280,6 +282,21 @@ def test_the_overlay_stream_is_the_overlay_cluster_with_a_stream() -> None:
     }
     container["env"] = [one for one in container["env"] if one["name"] not in of_stream]
     assert made == objects_of("cluster")
+
+
+def test_a_changed_config_map_is_reloaded_and_does_not_replace_the_pod() -> None:
+    """The kubelet updates a folder of a ConfigMap whose name stays, and no mount by subPath."""
+    made = objects_of("single")
+    container = backend(made)
+    name, *flags = canonical_arguments(container["args"])
+    [serve] = [command for command in COMMANDS if command.name == name]
+    assert parse_command(serve, flags, environment(container)).settings.watch
+    pod = of_kind(made, "StatefulSet")["spec"]["template"]["spec"]
+    [volume] = [one for one in pod["volumes"] if one["name"] == "configs"]
+    assert of_kind(made, "ConfigMap", volume["configMap"]["name"])
+    assert volume["configMap"]["name"] == "configs"
+    [mount] = [one for one in container["volumeMounts"] if one["name"] == "configs"]
+    assert mount == {"name": "configs", "mountPath": "/dsiem/configs", "readOnly": True}
 
 
 def test_config_maps_are_small_enough(objects: list[Object]) -> None:

@@ -395,7 +395,7 @@ def refuses(service: Service) -> bool:
 # Orderly stops.
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_under_load_processes_all_that_was_accepted(
     number: signal.Signals, folder: Path
 ) -> None:
@@ -410,7 +410,7 @@ def test_a_stop_under_load_processes_all_that_was_accepted(
         service.wait_until_gone()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_while_it_starts_is_orderly_too(number: signal.Signals, folder: Path) -> None:
     service = Service(folder, ready=False)
     try:

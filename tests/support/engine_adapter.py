@@ -14,10 +14,12 @@ import msgspec
 from engine.alarm import PublishedAlarm, alarm_id, directive_salt
 from engine.asset import NetworkAssets
 from engine.correlation.correlator import Correlator
+from engine.correlation.directive_set import DirectiveSet
 from engine.correlation.outputs import Outputs
 from engine.correlation.snapshot import BacklogSnapshot
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import parse_directives
+from engine.directives.packed_directives import PackedDirectives
 from engine.dsiem_format.saved_alarm import snapshot_from_alarm
 from engine.dsiem_format.saved_document import parse_saved_alarms
 from engine.event import NormalizedEvent, decode_event
@@ -32,19 +34,36 @@ class EngineUnderTest:
     """The engine, told and asked as the oracle is."""
 
     def __init__(self, assets: list[Json], directives: list[Json], options: Options) -> None:
+        self._options = _engine_options(options)
+        self._ids: set[int] = set()
+        """Those of all directives so far."""
+        self._configure(assets, directives)
+        self._names: dict[str, str] = {}
+        """The oracle's name of each alarm id: directive/opening event."""
+        self._identities: dict[str, list[int]] = {}
+        """By event id: the identities of the events that had it, in order."""
+        self.correlator = self._fresh()
+
+    def _configure(self, assets: list[Json], directives: list[Json]) -> None:
         parsed_assets, findings = parse_assets(msgspec.json.encode({"assets": assets}))
         assert not [finding for finding in findings if not finding.warning], findings
         checked = list(parse_directives(msgspec.json.encode({"directives": directives})))
         faults = [f for item in checked for f in item.findings if not f.warning]
         assert not faults, faults
         self._directives = [item.directive for item in checked if item.directive is not None]
+        self._ids |= {directive.id for directive in self._directives}
         self._assets = NetworkAssets(parsed_assets)
-        self._options = _engine_options(options)
-        self._names: dict[str, str] = {}
-        """The oracle's name of each alarm id: directive/opening event."""
-        self._identities: dict[str, list[int]] = {}
-        """By event id: the identities of the events that had it, in order."""
-        self.correlator = self._fresh()
+
+    def reload(self, assets: list[Json], directives: list[Json], now: int) -> Output:
+        """Go on with another configuration."""
+        self._configure(assets, directives)
+        outputs = Outputs()
+        self.correlator.reload(self._directive_set(), now, outputs, lookups=True)
+        return self._output(outputs)
+
+    def _directive_set(self) -> DirectiveSet:
+        """The directives as workers have them."""
+        return DirectiveSet(PackedDirectives.pack(self._directives), self._assets)
 
     @property
     def open_backlogs(self) -> int:
@@ -64,9 +83,9 @@ class EngineUnderTest:
             identities.append(decoded.identity)
         number = identities.index(decoded.identity)
         name = f"{decoded.event_id}#{number}" if number else decoded.event_id
-        for directive in self._directives:
-            salt = directive_salt(self._options.node, directive.id)
-            self._names[alarm_id(decoded.identity ^ salt)] = f"{directive.id}/{name}"
+        for id_ in self._ids:
+            salt = directive_salt(self._options.node, id_)
+            self._names[alarm_id(decoded.identity ^ salt)] = f"{id_}/{name}"
         return decoded
 
     def tick(self, now: int) -> Output:
@@ -75,13 +94,13 @@ class EngineUnderTest:
     def end(self) -> Output:
         return self._output(self.correlator.write_pending())
 
-    def reload(self) -> None:
+    def save_and_restore(self) -> None:
         """Save all backlogs, and go on with a new engine that has read them."""
         saved = msgspec.json.encode(self.correlator.snapshots())
         self.restart(msgspec.json.decode(saved, type=list[BacklogSnapshot]))
 
-    def reload_as_peers(self) -> None:
-        """As reload, through the documents that dsiem-backend writes and reads.
+    def save_and_restore_as_peers(self) -> None:
+        """As save_and_restore, through the documents that dsiem-backend writes and reads.
 
         A service writes what is pending before; the documents do not hold that.
         """
@@ -113,7 +132,7 @@ class EngineUnderTest:
         self.correlator.memory._identities = earlier._identities
 
     def _fresh(self) -> Correlator:
-        return Correlator(self._directives, self._assets, self._options)
+        return Correlator.of(self._directive_set(), self._options)
 
     def _output(self, outputs: Outputs) -> Output:
         return Output(

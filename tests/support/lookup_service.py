@@ -91,7 +91,7 @@ class LookupHarness:
 
     def has_free_thread(self) -> bool:
         """Whether a lookup in the only source would start at once."""
-        [client] = self.service._clients
+        [client] = self.service._clients.values()
         return client._pool.has_free_thread()
 
     async def wait_until(self, condition: Callable[[], object], seconds: float = 5.0) -> None:

@@ -303,6 +303,13 @@ class Matcher:
         return bound == value
 
 
+def is_for(rule: Json, event: Json) -> bool:
+    """Is the rule for events of this plugin, or of this category and product?"""
+    if rule["type"] == "PluginRule":
+        return plugin_matches(rule, event)
+    return bool(event["category"] == rule["category"] and event["product"] in rule["product"])
+
+
 def plugin_matches(rule: Json, event: Json) -> bool:
     return event["plugin_id"] == rule["plugin_id"] and event["plugin_sid"] in rule["plugin_sid"]
 
@@ -354,10 +361,8 @@ class Oracle:
         self, assets: list[Json], directives: list[Json], options: Options | None = None
     ) -> None:
         self.options = options or Options()
-        self.assets = Assets(assets)
-        self.matcher = Matcher(self.assets, self.options)
-        self.directives = [one for one in directives if not one.get("disabled")]
         self.backlogs: list[Backlog] = []
+        self.configure(assets, directives)
         self.taken_at: dict[tuple[int, str], int] = {}
         """By directive and identity: when an event was taken."""
         self.written: dict[str, tuple[int, int]] = {}
@@ -367,9 +372,27 @@ class Oracle:
         self.last_taken: dict[str, str] = {}
         """By event id: the identity of the last event taken."""
 
+    def configure(self, assets: list[Json], directives: list[Json]) -> None:
+        self.assets = Assets(assets)
+        self.matcher = Matcher(self.assets, self.options)
+        self.directives = [one for one in directives if not one.get("disabled")]
+
     @property
     def open_backlogs(self) -> int:
         return len(self.backlogs)
+
+    def reload(self, assets: list[Json], directives: list[Json], now: int) -> Output:
+        """Each backlog keeps its directive as it was; those of directives that are gone close."""
+        output = Output()
+        self.configure(assets, directives)
+        ids = [directive["id"] for directive in self.directives]
+        for backlog in list(self.backlogs):
+            if backlog.directive["id"] not in ids:
+                self.backlogs.remove(backlog)
+                output.count("removed")
+                if backlog.risk and not self.is_outdated(backlog, now):
+                    self.written[backlog.alarm_id] = finished_stages(backlog), now
+        return output
 
     def tick(self, now: int) -> Output:
         """Write what was changed in another second; close what has expired by now."""
@@ -396,8 +419,18 @@ class Oracle:
         seen["name"] = self.name(seen)
         if not self.assets.whitelisted(seen["src_ip"]):
             for directive in self.directives:
-                self.correlate(directive, seen, now, output)
+                if self.concerns(seen, directive):
+                    self.correlate(directive, seen, now, output)
         return output
+
+    def concerns(self, event: Json, directive: Json) -> bool:
+        """Has the directive a rule for its plugin or taxonomy, or had it when a backlog opened?"""
+        backlogs = self.backlogs_of(directive)
+        definitions = [directive, *(backlog.directive for backlog in backlogs)]
+        return any(is_for(rule, event) for one in definitions for rule in one["rules"])
+
+    def backlogs_of(self, directive: Json) -> list[Backlog]:
+        return [one for one in self.backlogs if one.directive["id"] == directive["id"]]
 
     def name(self, event: Json) -> str:
         """The id of the event, with a number if another one had this id before."""
@@ -428,7 +461,7 @@ class Oracle:
 
     def correlate_new(self, directive: Json, event: Json, now: int, output: Output) -> None:
         """Offer it to every open backlog, oldest first; if none consumed it, it may open one."""
-        mine = [one for one in self.backlogs if one.directive is directive]
+        mine = self.backlogs_of(directive)
         consumed = [self.offer(backlog, event, now, output) for backlog in mine]
         if not any(consumed) and self.matcher.matches(rule_of(directive, 1), event):
             self.open(directive, event, now, output)
@@ -522,17 +555,20 @@ class Oracle:
         backlog.changed_at = None
         if backlog.risk == 0:
             return
-        finished = sum(stage.status == "finished" for stage in backlog.stages.values())
-        most, at = self.written.get(backlog.alarm_id, (0, now))
-        if finished < most and self.is_remembered(at, now):
+        if self.is_outdated(backlog, now):
             output.count("outdated")
             return
-        self.written[backlog.alarm_id] = finished, now
+        self.written[backlog.alarm_id] = finished_stages(backlog), now
         if backlog.created_time is None:
             backlog.created_time = backlog.update_time
         output.alarms.append(self.alarm_record(backlog))
         if lookups:
             output.due.append(due_record(backlog))
+
+    def is_outdated(self, backlog: Backlog, now: int) -> bool:
+        """Was a line of this alarm with more finished stages written, as far as is known?"""
+        most, at = self.written.get(backlog.alarm_id, (0, now))
+        return finished_stages(backlog) < most and self.is_remembered(at, now)
 
     def alarm_record(self, backlog: Backlog) -> Json:
         directive = backlog.directive
@@ -561,6 +597,10 @@ class Oracle:
         if risk < self.options.med_risk_min:
             return "Low"
         return "Medium" if risk <= self.options.med_risk_max else "High"
+
+
+def finished_stages(backlog: Backlog) -> int:
+    return sum(stage.status == "finished" for stage in backlog.stages.values())
 
 
 def rule_of(directive: Json, stage: int) -> Json:

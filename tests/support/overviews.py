@@ -6,6 +6,25 @@ from typing import Any
 from shards.histograms import Timings
 from shards.ledger import Ledger, LookupCounts
 from shards.ops.overview import Overview, ProcessStatus, ShardStatus
+from shards.ops.reload_outcome import ReloadOutcome
+
+FAULT: dict[str, Any] = {
+    "file": "directives_a.json",
+    "line": 3,
+    "column": 7,
+    "severity": "fault",
+    "code": "out-of-range",
+    "directive": 7,
+    "stage": None,
+    "field": "priority",
+    "message": "is 9, must be a whole number from 1 to 5",
+    "text": "directives_a.json:3:7: error out-of-range: directive 7, priority: is 9, must be …",
+}
+LINT = FAULT | {
+    "severity": "lint",
+    "code": "always-low",
+    "text": "directives_a.json:3:7: lint always-low: directive 7: …",
+}
 
 
 def process_status(name: str, **fields: Any) -> ProcessStatus:
@@ -34,6 +53,18 @@ def shard_status(worker: int, **fields: Any) -> ShardStatus:
     return ShardStatus(worker=worker, **defaults | fields)
 
 
+def reload_outcome(**fields: Any) -> ReloadOutcome:
+    """A reload by SIGHUP that has changed nothing, unless `fields` says otherwise."""
+    defaults: dict[str, Any] = {
+        "generation": 1,
+        "successful": True,
+        "trigger": "SIGHUP",
+        "at": 1_700_000_030.5,
+        "milliseconds": 41,
+    }
+    return ReloadOutcome(**defaults | fields)
+
+
 def overview(**fields: Any) -> Overview:
     """A healthy service that has received nothing, unless `fields` says otherwise."""
     defaults: dict[str, Any] = {
@@ -44,6 +75,11 @@ def overview(**fields: Any) -> Overview:
         "hang_timeout": 30,
         "config_hash": "abc",
         "config_trouble": "",
+        "config_files": {"assets_a.json": ("assets", 2), "directives_a.json": ("directives", 3)},
+        "config_generation": 1,
+        "config_loaded_at": 1_700_000_000.0,
+        "last_reload": None,
+        "reloads": {},
         "directives": 3,
         "rejected_directives": 0,
         "ledger": Ledger(),

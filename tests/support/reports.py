@@ -70,6 +70,7 @@ def worker_report(
         sync=sync,
         saved=saved,
         saved_sync=saved_sync,
+        saved_generation=int(saved > 0),
         busy_seconds=busy_seconds,
         details=details,
     )

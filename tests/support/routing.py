@@ -8,10 +8,11 @@ import msgspec
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import Directive, parse_directives
 from engine.directives.index import routing_keys_of
+from shards.config.generation import RouterConfig
 from shards.ledger import Events, Feed
 from shards.router.router import Router
+from shards.router.routing_table import RoutingTable
 from shards.router.send_queue import SendQueue
-from shards.router.start import RouterSetup
 from shards.settings.settings import Settings
 
 ASSETS = b"""{"assets": [{"name": "lan", "cidr": "10.0.0.0/8", "value": 3},
@@ -64,8 +65,8 @@ class Routed:
         self.queues = [SendQueue(max_queue, retain_bytes=0, life=1, clock=int) for _ in range(2)]
         keys = msgspec.msgpack.encode([routing_keys_of(directive) for directive in directives()])
         assets = tuple(parse_assets(ASSETS)[0])
-        setup = RouterSetup(Settings(workers=2, **settings), keys, assets)
-        self.router = Router(setup, self.queues)
+        config, for_two = RouterConfig(keys, assets), Settings(workers=2, **settings)
+        self.router = Router(RoutingTable(1, config, for_two), self.queues)
 
     @property
     def queued(self) -> list[int]:

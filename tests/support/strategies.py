@@ -312,3 +312,77 @@ def scenarios(draw: st.DrawFn, *, most_directives: int = 3) -> Scenario:
     some_directives = draw(directives(most_directives))
     moments = moments_from(some_directives, draw(streams()), serving=draw(st.booleans()))
     return Scenario(draw(st.permutations(ASSETS)), some_directives, draw(options()), moments)
+
+
+# Reloads.
+
+ASSETS_OF_RELOADS = [
+    ASSETS,
+    ASSETS[:1],
+    [asset | {"value": 6 - asset["value"], "name": f"new {asset['name']}"} for asset in ASSETS],
+    [*ASSETS, {"name": "none of ours", "cidr": "203.0.113.0/24", "value": 1, "whitelisted": True}],
+]
+BYTES_PER_RELOAD = 24
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What a reload changes to."""
+
+    assets: list[Json]
+    directives: list[Json]
+
+
+@dataclass(frozen=True)
+class ReloadScenario:
+    """A scenario, and the configurations that are loaded before moments of it, by their number."""
+
+    scenario: Scenario
+    reloads: dict[int, Configuration]
+
+
+def changed_directive(dice: Dice, first: Json, other: Json) -> Json | None:
+    """The directive as it was first, changed in one way, replaced by another one, or gone."""
+    chosen = dice.pick(range(10))
+    stage = dice.pick(range(1, len(first["rules"]) + 1))
+    new_rule = rule_from(stage, dice)
+    changes: list[Json | None] = [
+        {},
+        {"name": "Other trouble"},
+        {"priority": 1, "kingdom": "Other kingdom"},
+        {"rules": [new_rule if one["stage"] == stage else one for one in first["rules"]]},
+        {"all_rules_always_active": not first["all_rules_always_active"]},
+        {"rules": other["rules"]},
+        other,
+        {"disabled": True},
+        None,
+        None,
+    ]
+    change = changes[chosen]
+    return None if change is None else first | change | {"id": first["id"]}
+
+
+def configuration_from(data: bytes, first: list[Json], others: list[Json]) -> Configuration:
+    assets = ASSETS_OF_RELOADS[data[0] % len(ASSETS_OF_RELOADS)]
+    changed = (
+        changed_directive(Dice(data[1 + number :]), *both)
+        for number, both in enumerate(zip(first, others, strict=True))
+    )
+    return Configuration(assets, [one for one in changed if one is not None])
+
+
+@st.composite
+def reload_scenarios(draw: st.DrawFn) -> ReloadScenario:
+    """A few reloads of configurations that have much in common, also the same ones again."""
+    first = draw(directives(3))
+    others = draw(directives(3).filter(lambda some: len(some) >= len(first)))[: len(first)]
+    moments = moments_from(first + others, draw(streams()), serving=draw(st.booleans()))
+    bytes_of_reload = st.binary(min_size=BYTES_PER_RELOAD, max_size=BYTES_PER_RELOAD)
+    loaded = draw(st.lists(bytes_of_reload, min_size=1, max_size=3))
+    configurations = [
+        Configuration(ASSETS, first),
+        *(configuration_from(data, first, others) for data in loaded),
+    ]
+    numbers = st.integers(0, MOMENTS - 1)
+    reloads = draw(st.dictionaries(numbers, st.sampled_from(configurations), min_size=1))
+    return ReloadScenario(Scenario(ASSETS, first, draw(options()), moments), reloads)

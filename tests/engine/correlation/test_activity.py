@@ -87,9 +87,9 @@ def test_a_cut_that_is_saved_in_slices_is_what_was_there_at_its_moment(seed: int
         history.go_on(60)
         expected = by_key(correlator)
         saved.clear()
-        correlator.begin_cut(list(expected), save)
+        correlator.activity.begin_cut(list(expected), save)
         history.go_on(rng.randrange(40))
-        while (key := correlator.next_of_cut()) is not None:
+        while (key := correlator.activity.next_of_cut()) is not None:
             save(key)
             history.go_on(rng.randrange(5))
         history.go_on(10)

@@ -3,11 +3,14 @@
 from collections import Counter
 
 from engine.correlation.activity import Activity
-from engine.correlation.directive_backlogs import DirectiveBacklogs
+from engine.correlation.directive_backlogs import Common, DirectiveBacklogs
 from engine.correlation.expiry import ExpiryQueue
+from engine.correlation.former_definitions import FormerDefinitions
 from engine.correlation.memory import Memory
 from engine.correlation.outputs import Outputs
 from engine.correlation.pending_lines import PendingLines
+from engine.correlation.publisher import Publisher
+from engine.directives.index import DirectiveIndex
 from engine.event import NormalizedEvent
 from tests.support.directives import ASSETS, compiled, event, rule
 from tests.support.events import backlog_key
@@ -22,9 +25,15 @@ class Directive:
         self.expiry = ExpiryQueue()
         self.activity = Activity(track_changes=True)
         memory = Memory(600, Counter())
-        self.backlogs = DirectiveBacklogs(
-            compiled(*rules, **more), self.expiry, PendingLines(), self.activity, memory
+        common = Common(
+            self.expiry,
+            PendingLines(),
+            self.activity,
+            memory,
+            Publisher(memory),
+            FormerDefinitions(DirectiveIndex([])),
         )
+        self.backlogs = DirectiveBacklogs(compiled(*rules, **more), common)
 
     def process(self, event: NormalizedEvent) -> Outputs:
         outputs = Outputs()
@@ -71,10 +80,10 @@ def test_changes_are_reported_once() -> None:
     directive = Directive(rule(1), rule(2, occurrence=2))
     directive.process(event(1, "a"))
     id_, opened_by = backlog_key(7, event(1, "a"))
-    assert directive.activity.take_changed() == {id_: {opened_by}}
-    assert directive.activity.take_changed() == {}
+    assert list(directive.activity.take_changed()) == [(id_, opened_by)]
+    assert list(directive.activity.take_changed()) == []
     directive.process(event(2, "b"))
-    assert directive.activity.take_changed() == {id_: {opened_by}}
+    assert list(directive.activity.take_changed()) == [(id_, opened_by)]
 
 
 def test_a_directive_is_active_while_it_has_an_open_backlog() -> None:

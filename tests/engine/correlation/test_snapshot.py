@@ -7,10 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from engine.correlation.backlog import Backlog
+from engine.correlation.restoration import restore_backlog
 from engine.correlation.snapshot import (
     BacklogSnapshot,
     UnusableBacklogError,
-    restore_backlog,
     take_snapshot,
 )
 from tests.support.directives import ASSETS, compiled, event, rule

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from engine.alarm import CustomData
 from engine.correlation.snapshot import BacklogSnapshot
-from engine.correlation.stages import MAX_VARIANTS
+from engine.correlation.stages import MAX_FORMER
 from engine.dsiem_format.saved_alarm import snapshot_from_alarm
 from engine.dsiem_format.saved_document import parse_saved_alarms
 from engine.options import Options
@@ -50,7 +50,7 @@ def run(engine: EngineUnderTest, case: Case, cuts: set[int]) -> Iterator[Output]
     """What comes of each step; before those at the cuts, all is saved as peers do, and read."""
     for number, step in enumerate(case.steps):
         if number in cuts:
-            engine.reload_as_peers()
+            engine.save_and_restore_as_peers()
         yield engine.event(step.event, step.now) if step.event else engine.tick(step.now)
 
 
@@ -98,7 +98,7 @@ def test_the_peers_form_between_any_two_moments_changes_nothing(
     ]
     for number, moment in enumerate(scenario.moments):
         if number in cuts:
-            engines[1].reload_as_peers()
+            engines[1].save_and_restore_as_peers()
         expected, output = (comparable(process_moment(engine, moment)) for engine in engines)
         assert output == expected
         assert engines[0].open_backlogs == engines[1].open_backlogs
@@ -337,14 +337,19 @@ def test_beside_it_others_are_opened_by_the_rules_that_the_directive_has_now() -
 def test_its_own_rules_are_saved_with_it_in_both_forms() -> None:
     correlator = going_on(AT_STAGE_3, directive=EDITED)
     [state] = correlator.snapshots()
-    assert [rule.occurrence for rule in state.rules] == [1, 3, 2]
+    assert state.definition is not None
+    assert [rule.occurrence for rule in state.definition.rules] == [1, 3, 2]
     again = correlator_of(EDITED)
     assert again.restore([state]) == []
     assert again.snapshots() == [state]
     [(number, [saved])] = save_backlogs(again).items()
     assert number == 5
     assert snapshot_from_alarm(saved, directive_of(EDITED), Options()) == replace(
-        state, earlier_ids=(("e1",), ()), ids_only=True
+        state,
+        earlier_ids=(("e1",), ()),
+        ids_only=True,
+        definition=None,
+        rules=state.definition.rules,
     )
 
 
@@ -391,14 +396,14 @@ def test_there_may_be_many_other_rules_but_not_any_number() -> None:
             rule1={"saved_event_ids": [f"x{number}"]},
             rule3={"from": f"10.0.{number // 256}.{number % 256}"},
         )
-        for number in range(MAX_VARIANTS + 3)
+        for number in range(MAX_FORMER + 3)
     ]
     correlator = correlator_of(EDITED)
     dropped = correlator.restore(state_of(item, EDITED) for item in items)
     assert [one.reason for one in dropped] == [
         (
-            "its rules are not those of the directive, and open backlogs have "
-            f"{MAX_VARIANTS} other sets of rules already"
+            "it is under another definition than the directive has, and other open backlogs "
+            f"are under {MAX_FORMER} more already"
         )
     ] * 3
     correlator.advance_time(T0 + 9999)

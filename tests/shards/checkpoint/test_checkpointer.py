@@ -305,7 +305,7 @@ def test_rows_of_restored_backlogs_are_not_written_again(disk: Disk, written: li
     take(correlator, 1, GOES_ON, 7)
     write(checkpointer)
     checkpointer.finish(LATER)
-    assert written == [0, 2, 0, 0]  # the backlog, and that the event was taken
+    assert written == [0, 3, 0, 0]  # the backlog, its directive, and that the event was taken
     again = pair_correlator(0)
     disk.checkpointer(again).restore()
     assert again.snapshots() == correlator.snapshots()
@@ -334,7 +334,7 @@ def test_backlogs_restored_from_files_are_written(disk: Disk, written: list[int]
     checkpointer.restore()
     written.clear()
     write(checkpointer)
-    assert written == [6]
+    assert written == [8]  # the backlogs, and their two directives
     assert disk.rows() == {1: 3, 2: 3}
     assert disk.saved_files == []
 

@@ -301,8 +301,30 @@ INSERT INTO shard VALUES (0, 'run', 5, x'61');
 """Likewise."""
 
 
+VERSION_5 = f"""
+{VERSION_3}
+CREATE TABLE IF NOT EXISTS shard (
+    worker INTEGER NOT NULL,
+    run TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    counts BLOB NOT NULL,
+    workers INTEGER NOT NULL,
+    nodes INTEGER NOT NULL,
+    stream TEXT NOT NULL,
+    files BLOB NOT NULL,
+    ended INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (workers, nodes, worker)
+) STRICT;
+PRAGMA user_version = 5;
+"""
+"""Likewise."""
+
+
 @pytest.mark.parametrize(
-    "script", [VERSION_1, VERSION_2, VERSION_3, VERSION_4], ids=["1", "2", "3", "4"]
+    "script",
+    [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5],
+    ids=["1", "2", "3", "4", "5"],
 )
 def test_a_file_of_an_earlier_version_is_upgraded_with_its_rows(
     tmp_path: Path, logged: list[Any], script: str
@@ -325,3 +347,19 @@ def test_a_file_of_an_earlier_version_is_upgraded_with_its_rows(
             create_tables(late)  # of a process that had found the earlier version
         assert [row.position for row in store.load_shards()] == [5]
     assert logged == []
+
+
+def test_a_file_of_version_5_keeps_the_positions_of_its_shards(tmp_path: Path) -> None:
+    path = tmp_path / "backlogs.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(VERSION_5)
+        rows = [(n, "run", 7 + n, b"c", 2, 1, "stream", b"f", 1, n) for n in (0, 1)]
+        connection.executemany(f"INSERT INTO shard VALUES ({'?,' * 9}?)", rows)
+        connection.commit()
+    prepare_database(path)
+    with open_store(path) as store:
+        assert store.load_shards() == [
+            ShardRow(n, "run", 7 + n, b"c", 2, 1, "stream", b"f", ended=True, at=n) for n in (0, 1)
+        ]
+    prepare_database(path)
+    assert [file.name for file in tmp_path.iterdir() if "bad" in file.name] == []

@@ -13,7 +13,7 @@ from shards.ledger import Deliveries, Events, Ledger, LookupCounts
 from shards.ops.status_document import status_document
 from tests.support.frontend import Frontend, Reply
 from tests.support.nats_server import free_port
-from tests.support.overviews import overview, process_status, shard_status
+from tests.support.overviews import overview, process_status, reload_outcome, shard_status
 
 pytestmark = pytest.mark.usefixtures("clean_process")
 
@@ -113,6 +113,13 @@ def test_the_reasons_for_not_being_ready_are_shown() -> None:
     text = rendered(status(router=process_status("router", up=False, ready=False)))
     assert "NOT READY" in text
     assert "router" in text
+
+
+def test_the_generation_and_a_failed_reload_are_shown() -> None:
+    failed = reload_outcome(successful=False, error="the frontend does not answer")
+    text = rendered(status(config_generation=1, last_reload=failed))
+    assert "config abc, generation 1\n" in text
+    assert failed.trouble in text
 
 
 @pytest.mark.parametrize(

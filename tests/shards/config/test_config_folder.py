@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from shards.config.config_folder import config_files, engine_options, kind_of, load_config
+from shards.config.config_files import config_files, kind_of
+from shards.config.config_folder import engine_options, load_config
 from shards.config.problem import MAX_LISTED
 from shards.errors import PathError
 from shards.settings.settings import Settings

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.finding_codes import CODES
-from shards.config.config_folder import ConfigReader
+from shards.config.config_reader import ConfigReader
 from shards.settings.settings import Settings
 
 Object = dict[str, Any]

@@ -13,7 +13,16 @@ from typing import Any
 import pytest
 from loguru import logger
 
-from shards.config.downloaded_files import MANIFEST, DownloadedFiles
+from engine.errors import Finding
+from shards.config.config_files import FilesByKind
+from shards.config.downloaded_files import (
+    FAULTY_FOLDER,
+    MANIFEST,
+    PROBLEMS,
+    DownloadedFiles,
+    FaultyConfigError,
+)
+from shards.config.problem import Problem, ProblemList
 
 A, B, C = "assets_a.json", "assets_b.json", "directives_c.json"
 URL = "http://frontend:8080"
@@ -27,11 +36,15 @@ def _no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 
-def exchange(folder: Path, files: dict[str, bytes]) -> None:
-    """What a start does that finds the frontend well."""
+def no_problems(files: FilesByKind) -> ProblemList:  # noqa: ARG001 - a check
+    return ProblemList()
+
+
+def exchange(folder: Path, files: dict[str, bytes]) -> bool:
+    """What a start does that finds the frontend well; whether the files are new."""
     downloaded = DownloadedFiles(folder)
     downloaded.recover()
-    downloaded.replace(iter(files.items()), URL)
+    return downloaded.replace(iter(files.items()), URL, no_problems)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -106,7 +119,7 @@ def test_when_getting_a_file_fails_nothing_has_changed(after: int, tmp_path: Pat
     exchange(tmp_path, OLD)
     downloaded = DownloadedFiles(tmp_path)
     with pytest.raises(ZeroDivisionError):
-        downloaded.replace(files(), URL)
+        downloaded.replace(files(), URL, no_problems)
     assert content(tmp_path) == OLD
     assert downloaded.last_good() is not None
 
@@ -147,6 +160,83 @@ def test_a_manifest_that_is_none_is_warned_of_and_all_counts_as_by_hand(
     assert content(folder) == NEW | own
 
 
+# A set that is the same.
+
+
+def test_the_same_set_again_leaves_all_files_as_they_are(tmp_path: Path) -> None:
+    assert exchange(tmp_path, OLD)
+    before = {name: (tmp_path / name).stat().st_ctime_ns for name in OLD}
+    first = DownloadedFiles(tmp_path).last_good()
+    assert not exchange(tmp_path, OLD)
+    assert {name: (tmp_path / name).stat().st_ctime_ns for name in OLD} == before
+    again = DownloadedFiles(tmp_path).last_good()
+    assert first is not None
+    assert again is not None
+    assert again.when > first.when  # the time of the last download
+
+
+# A faulty set.
+
+FAULT = Finding("missing", "is missing, must be there")
+
+
+def exchange_faulty(folder: Path, files: dict[str, bytes]) -> ProblemList:
+    """A download of a set with a fault in the first of its files."""
+
+    def check(found: FilesByKind) -> ProblemList:
+        problems = ProblemList()
+        assert problems.count(FAULT)
+        problems.add(Problem(str(found["assets"][0]), 1, 1, FAULT))
+        return problems
+
+    downloaded = DownloadedFiles(folder)
+    downloaded.recover()
+    with pytest.raises(FaultyConfigError) as raised:
+        downloaded.replace(iter(files.items()), URL, check)
+    return raised.value.problems
+
+
+def aside(folder: Path) -> dict[str, bytes]:
+    """The files of the set that is set aside, without its problems."""
+    files = content(folder / FAULTY_FOLDER)
+    files.pop(PROBLEMS)
+    return files
+
+
+def test_a_faulty_set_is_set_aside_until_the_next_faulty_one_or_a_good_one(tmp_path: Path) -> None:
+    exchange(tmp_path, OLD)
+    problems = exchange_faulty(tmp_path, NEW)
+    text = f"{tmp_path}/.faulty/{A}:1:1: error missing: is missing, must be there"
+    assert [str(problem) for problem in problems.listed] == [text]
+    assert (tmp_path / FAULTY_FOLDER / PROBLEMS).read_text() == text + "\n"
+    assert aside(tmp_path) == NEW
+    exchange_faulty(tmp_path, {B: b"b"})
+    assert aside(tmp_path) == {B: b"b"}
+    DownloadedFiles(tmp_path).recover()
+    assert aside(tmp_path) == {B: b"b"}
+    exchange(tmp_path, NEW)
+    assert content(tmp_path) == NEW
+
+
+def test_a_crash_while_a_faulty_set_is_set_aside_leaves_the_old_one(tmp_path: Path) -> None:
+    exchange(tmp_path, OLD)
+    exchange_faulty(tmp_path, {B: b"b"})
+    for step in range(20):  # each time a step farther
+        has_crashed = crashes(step, lambda: exchange_faulty(tmp_path, NEW))
+        DownloadedFiles(tmp_path).recover()
+        shown = {path.name for path in tmp_path.iterdir()} - {FAULTY_FOLDER, MANIFEST}
+        assert shown == set(OLD)
+        assert DownloadedFiles(tmp_path).last_good() is not None
+        if not has_crashed:
+            break
+    else:
+        pytest.fail("it never comes through")
+    assert step > 3
+    assert aside(tmp_path) == NEW
+    exchange(tmp_path, NEW)
+    assert content(tmp_path) == NEW
+
+
 # A crash at each step.
 
 CALLS = ("mkdir", "fsync", "rename", "replace", "unlink", "rmdir")
@@ -176,7 +266,7 @@ def crash_at(step: int) -> Iterator[list[str]]:
         yield done
 
 
-def crashes(step: int, do: Callable[[], None]) -> bool:
+def crashes(step: int, do: Callable[[], object]) -> bool:
     """Do something with a crash at a step of it; whether it came to that."""
     with crash_at(step):
         try:
@@ -186,7 +276,7 @@ def crashes(step: int, do: Callable[[], None]) -> bool:
     return False
 
 
-def steps_of(do: Callable[[], None]) -> list[str]:
+def steps_of(do: Callable[[], object]) -> list[str]:
     with crash_at(1000) as done:
         do()
     return done

@@ -14,8 +14,12 @@ import pytest
 from loguru import logger
 from msgspec.structs import replace
 
-from shards.config.downloaded_files import MANIFEST
-from shards.config.frontend_client import DownloadLimits, download_config
+from shards.config.config_files import FilesByKind
+from shards.config.config_reader import ConfigReader
+from shards.config.downloaded_files import MANIFEST, Download, FaultyConfigError
+from shards.config.frontend_client import DownloadError, DownloadLimits, download_config
+from shards.config.generation import LoadRequest
+from shards.config.problem import ProblemList
 from shards.errors import PathError
 from shards.settings.settings import Settings
 from tests.support.frontend import LIST, Frontend, Reply, list_of
@@ -32,6 +36,7 @@ OTHER_DIRECTIVES = {"directives": [counting_directive(2)]}
 A, D = "assets_a.json", f"directives_{NODE}.json"
 ENOUGH = 5.0
 """Seconds that no test takes unless it fails."""
+RELOAD = LoadRequest(download=True, is_start=False, wait_seconds=ENOUGH)
 
 
 @pytest.fixture(autouse=True)
@@ -69,50 +74,38 @@ def settings(frontend: Frontend | str, folder: Path, node: str = NODE) -> Settin
     return Settings(frontend=url, node=node, config_dir=folder)
 
 
-def fetched(
+def download(wanted: Settings, request: LoadRequest, limits: DownloadLimits = FAST) -> Download:
+    """Download, and check what comes as a service does."""
+
+    def check(files: FilesByKind) -> ProblemList:
+        reader = ConfigReader(wanted)
+        reader.read_files(files, wanted.config_dir)
+        return reader.problems
+
+    return download_config(wanted, request, check, limits=limits)
+
+
+def fetch(
     frontend: Frontend | str, folder: Path, wait: float = ENOUGH, limits: DownloadLimits = FAST
-) -> bool:
-    """Download; returns whether there is a configuration."""
-    trouble = download_config(settings(frontend, folder), wait, threading.Event(), limits)
-    return trouble is not None
+) -> Download:
+    """Download at a start."""
+    request = LoadRequest(download=True, is_start=True, wait_seconds=wait)
+    return download(settings(frontend, folder), request, limits)
+
+
+def fetch_again(frontend: Frontend, folder: Path, wait: float = ENOUGH) -> Download:
+    """Download at a reload."""
+    request = LoadRequest(download=True, is_start=False, wait_seconds=wait)
+    return download(settings(frontend, folder), request)
 
 
 def failure(frontend: Frontend, folder: Path, limits: DownloadLimits = FAST) -> str:
-    """What is said of a first attempt, which fails; and nothing is left of it."""
-    stop = threading.Event()
-    said: list[str] = []
-
-    def note(message: object) -> None:
-        said.append(str(message))
-        stop.set()
-
-    sink = logger.add(note, format="{message}", level="WARNING")
-    guard = threading.Timer(ENOUGH, stop.set)
-    guard.start()
-    try:
-        assert download_config(settings(frontend, folder), 0, stop, limits) is None
-    finally:
-        guard.cancel()
-        logger.remove(sink)
+    """What is said of an attempt that fails; and nothing is left of it."""
+    request = LoadRequest(download=True, is_start=False, wait_seconds=0)
+    with pytest.raises(DownloadError) as raised:
+        download(settings(frontend, folder), request, limits)
     assert list(folder.iterdir()) == []
-    [text] = said
-    return text.removeprefix("the configuration cannot be downloaded yet: ").rstrip("\n")
-
-
-class Fetching:
-    """A fetch in a thread, to be stopped."""
-
-    def __init__(self, wanted: Settings, limits: DownloadLimits = FAST) -> None:
-        self.stop = threading.Event()
-        self.results: list[str | None] = []
-        self._thread = threading.Thread(
-            target=lambda: self.results.append(download_config(wanted, 60, self.stop, limits))
-        )
-        self._thread.start()
-
-    def ends_within(self, seconds: float) -> bool:
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
+    return str(raised.value).removeprefix("the configuration cannot be downloaded: ")
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -137,8 +130,8 @@ def test_the_files_of_the_node_are_downloaded_and_logged(
 ) -> None:
     frontend.put("intel_x.json", {"intel_sources": []})
     frontend.put("vuln_x.json", {"vuln_sources": []})
-    frontend.put(f"directives_{NODE}_more.json", DIRECTIVES)
-    assert fetched(frontend, folder)
+    frontend.put(f"directives_{NODE}_more.json", OTHER_DIRECTIVES)
+    fetch(frontend, folder)
     assert content(folder) == frontend.files
     assert manifest(folder) == set(frontend.files)
     [line] = log
@@ -148,7 +141,7 @@ def test_the_files_of_the_node_are_downloaded_and_logged(
 
 
 def test_it_is_asked_for_where_the_peers_ask(frontend: Frontend, folder: Path) -> None:
-    assert fetched(frontend.url + "/", folder)
+    fetch(frontend.url + "/", folder)
     assert [asked.path for asked in frontend.asked] == [LIST, LIST + A, LIST + D]
 
 
@@ -156,9 +149,9 @@ def test_a_login_is_used_and_never_shown(frontend: Frontend, folder: Path, log: 
     frontend.replies[LIST] = [Reply(503)]
     frontend.files["a/b"] = b""
     url = frontend.url_with_login("user:hunter2")
-    assert fetched(url, folder)
+    fetch(url, folder)
     frontend.replies[LIST] = Reply(body=list_of())
-    assert fetched(url, folder, wait=0)
+    fetch(url, folder, wait=0)
     assert {asked.login for asked in frontend.asked} == {"user:hunter2"}
     assert len(log) == 5
     assert all("http://***@127.0.0.1" in line for line in log)
@@ -174,7 +167,7 @@ def test_a_login_is_used_and_never_shown(frontend: Frontend, folder: Path, log: 
 )
 def test_what_is_not_for_the_node_is_ignored(name: str, frontend: Frontend, folder: Path) -> None:
     frontend.files[name] = b"{}"
-    assert fetched(frontend, folder)
+    fetch(frontend, folder)
     assert content(folder).keys() == {A, D}
     assert len(frontend.asked) == 3
 
@@ -184,7 +177,7 @@ def test_what_only_begins_like_its_directives_is_warned_of(
     name: str, frontend: Frontend, folder: Path, log: list[str]
 ) -> None:
     frontend.files[name] = b"{}"
-    assert fetched(frontend, folder)
+    fetch(frontend, folder)
     assert content(folder).keys() == {A, D}
     warning, _ = log
     assert warning.startswith("WARNING")
@@ -195,7 +188,7 @@ def test_the_name_of_a_node_is_no_pattern(frontend: Frontend, folder: Path, log:
     frontend.put("directives_n.1.json", DIRECTIVES)
     frontend.put("directives_nx1.json", DIRECTIVES)
     node = settings(frontend, folder, node="n.1")
-    assert download_config(node, ENOUGH, threading.Event(), FAST) == ""
+    download(node, RELOAD)
     assert content(folder).keys() == {A, "directives_n.1.json"}
     assert len(log) == 1
 
@@ -219,7 +212,7 @@ def test_a_name_that_could_be_a_path_is_refused_and_the_others_go_on(
     name: str, shown: str, frontend: Frontend, folder: Path, log: list[str]
 ) -> None:
     frontend.files[name] = json.dumps(ASSETS).encode()
-    assert fetched(frontend, folder)
+    fetch(frontend, folder)
     assert content(folder).keys() == {A, D}
     warning, done = log
     assert warning.startswith("WARNING")
@@ -233,13 +226,13 @@ def test_of_many_refused_names_the_first_are_named(
     frontend: Frontend, folder: Path, log: list[str]
 ) -> None:
     frontend.files |= {f"assets_{n:04}/": b"" for n in range(1000)}
-    assert fetched(frontend, folder)
+    fetch(frontend, folder)
     assert "assets_0009/ and 990 more" in log[0]
 
 
 def test_a_name_that_is_listed_twice_is_downloaded_once(frontend: Frontend, folder: Path) -> None:
     frontend.replies[LIST] = Reply(body=list_of(A, D, A, D))
-    assert fetched(frontend, folder)
+    fetch(frontend, folder)
     assert len(frontend.asked) == 3
 
 
@@ -247,7 +240,7 @@ def test_unknown_keys_are_ignored(frontend: Frontend, folder: Path) -> None:
     listed = {"files": [{"filename": name, "size": 1} for name in (A, D)], "more": [1]}
     frontend.replies[LIST] = Reply(body=json.dumps(listed).encode())
     frontend.put(A, ASSETS | {"more": 1})
-    assert fetched(frontend, folder)
+    fetch(frontend, folder)
 
 
 # What is broken.
@@ -302,7 +295,7 @@ def test_what_is_too_long_or_too_slow_is_broken(frontend: Frontend, folder: Path
     assert "lists 2 files, may list 1" in failure(frontend, folder, DownloadLimits(files=1))
     slow = frontend.reply_to(LIST)._replace(drip=0.05)
     frontend.replies[LIST] = slow
-    assert "within 0.1 s" in failure(frontend, folder, DownloadLimits(list_seconds=0.1))
+    assert "did not come whole" in failure(frontend, folder, DownloadLimits(list_seconds=0.1))
     frontend.replies = {LIST + D: slow}
     assert "within 0.1 s" in failure(frontend, folder, DownloadLimits(file_seconds=0.1))
 
@@ -329,9 +322,9 @@ def test_what_is_missing_may_be_there_by_hand(
     missing: str, frontend: Frontend, folder: Path
 ) -> None:
     own = f"{missing.partition('_')[0]}_own.json"
-    write(folder, own)
+    write(folder, own, json.dumps(ASSETS if missing == A else OTHER_DIRECTIVES))
     del frontend.files[missing]
-    assert fetched(frontend, folder)
+    fetch(frontend, folder)
     assert content(folder).keys() == {A, D, own} - {missing}
 
 
@@ -339,11 +332,11 @@ def test_what_is_missing_may_be_there_by_hand(
 def test_a_frontend_that_was_emptied_does_not_empty_the_node(
     left: list[str], frontend: Frontend, folder: Path, log: list[str]
 ) -> None:
-    assert fetched(frontend, folder)
+    fetch(frontend, folder)
     before = content(folder)
     frontend.files = {name: frontend.files[name] for name in left}
     log.clear()
-    assert fetched(frontend, folder, wait=0)
+    fetch(frontend, folder, wait=0)
     assert content(folder) == before
     assert [line.split()[0] for line in log] == ["WARNING", "WARNING"]
 
@@ -351,26 +344,20 @@ def test_a_frontend_that_was_emptied_does_not_empty_the_node(
 def test_until_all_has_come_the_old_set_stays(frontend: Frontend, folder: Path) -> None:
     mine = json.dumps(ASSETS)
     write(folder, "assets_own.json", mine)
-    assert fetched(frontend, folder)
+    fetch(frontend, folder)
     before = content(folder)
     frontend.put("assets_new.json", ASSETS)
     frontend.put(D, OTHER_DIRECTIVES)
     del frontend.files[A]
     frontend.files[f"directives_{NODE}_z.json"] = b"broken"
-    assert fetched(frontend, folder, wait=0)
+    fetch(frontend, folder, wait=0)
     assert content(folder) == before
     del frontend.files[f"directives_{NODE}_z.json"]
-    assert fetched(frontend, folder)
+    fetch(frontend, folder)
     assert content(folder) == {"assets_own.json": mine.encode(), **frontend.files}
 
 
 # A set that has arrived and is faulty.
-
-
-def trouble_of(frontend: Frontend, folder: Path, *, lenient: bool = False) -> str | None:
-    """Why the last download is used; "" for a new one."""
-    wanted = replace(settings(frontend, folder), lenient_directives=lenient)
-    return download_config(wanted, ENOUGH, threading.Event(), FAST)
 
 
 def visible(folder: Path) -> dict[str, bytes]:
@@ -381,64 +368,220 @@ def visible(folder: Path) -> dict[str, bytes]:
 FAULTY = {"directives": [counting_directive(3) | {"priority": 9}]}
 
 
-def test_a_faulty_set_does_not_replace_the_last_good_one(
+def check_set_aside(folder: Path, faulty: dict[str, bytes], problems: ProblemList) -> None:
+    """Check that a faulty set is set aside with its only problem, which is the listed one."""
+    aside = folder / ".faulty"
+    [problem] = problems.listed
+    assert problem.file == f"{aside}/{D}"
+    assert "priority: is 9, must be a whole number from 1 to 5" in str(problem)
+    files = content(aside)
+    assert files.pop("problems.txt").decode() == f"{problem}\n"
+    assert files == faulty
+    assert not (folder / ".incoming").exists()
+
+
+def test_a_start_with_a_faulty_set_uses_the_last_good_one(
     frontend: Frontend, folder: Path, log: list[str]
 ) -> None:
-    assert trouble_of(frontend, folder) == ""
+    fetch(frontend, folder)
     before = visible(folder)
     frontend.put(D, FAULTY)
     frontend.put("assets_b.json", OTHER_ASSETS)
     log.clear()
     began = time.monotonic()
-    trouble = trouble_of(frontend, folder)
+    outcome = fetch(frontend, folder)
     assert time.monotonic() - began < ENOUGH  # it does not wait for a better one
-    assert trouble is not None
-    assert trouble.endswith("the downloaded configuration has 1 fault")
+    assert not outcome.is_new
+    assert outcome.trouble.endswith("the downloaded configuration has 1 fault")
     assert visible(folder) == before
-    fault, used = log
-    assert fault.startswith(f"ERROR {folder}/.incoming/{D}:1:")
-    assert "priority: is 9, must be a whole number from 1 to 5" in fault
+    assert outcome.problems is not None
+    check_set_aside(folder, frontend.files, outcome.problems)
+    [used] = log
     assert used.startswith("WARNING starting with the configuration that was downloaded before")
+
+
+def test_a_reload_with_a_faulty_set_fails_and_leaves_the_last_good_one(
+    frontend: Frontend, folder: Path, log: list[str]
+) -> None:
+    fetch(frontend, folder)
+    before = visible(folder)
+    frontend.put(D, FAULTY)
+    log.clear()
+    with pytest.raises(FaultyConfigError) as raised:
+        fetch_again(frontend, folder)
+    assert visible(folder) == before
+    check_set_aside(folder, frontend.files, raised.value.problems)
+    assert log == []
+
+
+def test_a_first_set_that_is_faulty_is_not_installed(frontend: Frontend, folder: Path) -> None:
+    frontend.put(D, FAULTY)
+    with pytest.raises(FaultyConfigError, match="has 1 fault") as raised:
+        fetch(frontend, folder)
+    assert visible(folder) == {}
+    check_set_aside(folder, frontend.files, raised.value.problems)
+
+
+def test_a_faulty_set_that_was_set_aside_goes_with_the_next_one(
+    frontend: Frontend, folder: Path
+) -> None:
+    fetch(frontend, folder)
+    frontend.put(D, FAULTY)
+    frontend.put("assets_b.json", OTHER_ASSETS)
+    fetch(frontend, folder)
+    del frontend.files["assets_b.json"]
+    problems = fetch(frontend, folder).problems
+    assert problems is not None
+    check_set_aside(folder, frontend.files, problems)
     frontend.put(D, OTHER_DIRECTIVES)
-    assert trouble_of(frontend, folder) == ""
+    fetch(frontend, folder)
     assert content(folder) == frontend.files
+
+
+def test_a_faulty_set_that_was_set_aside_goes_when_the_one_before_it_comes_again(
+    frontend: Frontend, folder: Path
+) -> None:
+    fetch(frontend, folder)
+    frontend.put(D, FAULTY)
+    fetch(frontend, folder)
+    frontend.put(D, DIRECTIVES)
+    assert not fetch(frontend, folder).trouble
+    assert content(folder) == frontend.files
+
+
+def test_a_duplicate_id_is_reported_where_the_files_are_set_aside(
+    frontend: Frontend, folder: Path
+) -> None:
+    other = f"directives_{NODE}_b.json"
+    frontend.put(other, DIRECTIVES)
+    with pytest.raises(FaultyConfigError) as raised:
+        fetch(frontend, folder)
+    [problem] = raised.value.problems.listed
+    aside = folder / ".faulty"
+    assert problem.file == f"{aside}/{other}"
+    assert f"is 1 as in {aside}/{D}:1, must be unique" in str(problem)
+
+
+def test_warnings_of_a_new_set_name_the_files_where_they_are(
+    frontend: Frontend, folder: Path
+) -> None:
+    frontend.put(D, {"directives": [counting_directive(1) | {"kingdm": "x"}]})
+    found: list[ProblemList] = []
+
+    def check(files: FilesByKind) -> ProblemList:
+        reader = ConfigReader(Settings())
+        reader.read_files(files, folder)
+        found.append(reader.problems)
+        return reader.problems
+
+    assert download_config(settings(frontend, folder), RELOAD, check).is_new
+    [problem] = found[0].listed
+    assert problem.file == f"{folder}/{D}"
+
+
+def test_a_faulty_set_that_the_disk_cannot_keep_is_reported_all_the_same(
+    frontend: Frontend, folder: Path, log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frontend.put(D, FAULTY)
+    fail(monkeypatch, "rename", errno.ENOSPC)
+    with pytest.raises(FaultyConfigError):
+        fetch(frontend, folder)
+    assert content(folder) == {}
+    [line] = log
+    assert line.startswith("WARNING a faulty configuration cannot be set aside: ")
+    assert os.strerror(errno.ENOSPC) in line
 
 
 def test_after_a_faulty_set_the_next_start_without_the_frontend_has_the_last_good_one(
     frontend: Frontend, folder: Path
 ) -> None:
-    trouble_of(frontend, folder)
+    fetch(frontend, folder)
     before = visible(folder)
     frontend.put(D, FAULTY)
-    trouble_of(frontend, folder)
+    fetch(frontend, folder)
     frontend.replies[LIST] = Reply(503)
-    assert fetched(frontend, folder, wait=0)
+    assert "status 503" in fetch(frontend, folder, wait=0).trouble
     assert visible(folder) == before
 
 
 def test_a_set_that_is_faulty_only_with_a_file_put_there_by_hand_is_refused(
     frontend: Frontend, folder: Path
 ) -> None:
-    trouble_of(frontend, folder)
+    fetch(frontend, folder)
     before = visible(folder)
     own = f"directives_{NODE}_own.json"
     write(folder, own, json.dumps(OTHER_DIRECTIVES))
     frontend.put(D, OTHER_DIRECTIVES)  # with the same id
-    assert trouble_of(frontend, folder)
+    assert fetch(frontend, folder).trouble
     assert visible(folder).items() >= before.items()
 
 
 def test_what_is_repaired_is_no_fault(frontend: Frontend, folder: Path) -> None:
-    trouble_of(frontend, folder)
     frontend.put(D, FAULTY)
-    assert trouble_of(frontend, folder, lenient=True) == ""
+    lenient = replace(settings(frontend, folder), lenient_directives=True)
+    frontend.put(f"directives_{NODE}_b.json", DIRECTIVES)
+    assert download(lenient, RELOAD).is_new
     assert content(folder) == frontend.files
 
 
-def test_the_first_set_is_installed_in_any_case(frontend: Frontend, folder: Path) -> None:
-    """There is none to be replaced; the start reports its faults."""
-    frontend.put(D, FAULTY)
-    assert trouble_of(frontend, folder) == ""
+# The set that is there already.
+
+
+def test_the_same_set_is_not_installed_again_but_counts_as_the_newest(
+    frontend: Frontend, folder: Path, log: list[str]
+) -> None:
+    assert fetch(frontend, folder).is_new
+    inodes = {path: path.stat().st_ino for path in folder.glob("[!.]*")}
+    first = (folder / MANIFEST).read_bytes()
+    log.clear()
+    again = fetch_again(frontend, folder)
+    assert (again.is_new, again.trouble) == (False, "")
+    assert {path: path.stat().st_ino for path in folder.glob("[!.]*")} == inodes
+    assert content(folder) == frontend.files
+    assert (folder / MANIFEST).read_bytes() != first
+    assert log == []  # it may come every few seconds
+
+
+# A reload.
+
+
+def test_a_reload_without_the_frontend_fails_in_its_time(
+    frontend: Frontend, folder: Path, log: list[str]
+) -> None:
+    fetch(frontend, folder)
+    before = content(folder)
+    log.clear()
+    frontend.replies[LIST] = Reply(503)
+    with pytest.raises(DownloadError, match=r"^the configuration cannot be downloaded: .* 503"):
+        fetch_again(frontend, folder, wait=0.1)
+    assert frontend.times(LIST) > 3
+    assert content(folder) == before
+    assert log == []  # the error says it
+    frontend.stop()
+    with pytest.raises(DownloadError, match="Connection refused"):
+        fetch_again(frontend, folder, wait=0)
+
+
+@pytest.mark.parametrize("drip", [{"head_drip": 0.05}, {"drip": 0.05}], ids=["head", "body"])
+def test_a_reload_from_a_frontend_that_drips_fails_in_its_time(
+    drip: dict[str, Any], frontend: Frontend, folder: Path
+) -> None:
+    fetch(frontend, folder)
+    before = content(folder)
+    frontend.replies[LIST + D] = frontend.reply_to(LIST + D)._replace(**drip)
+    limits = DownloadLimits(list_seconds=0.2)
+    began = time.monotonic()
+    with pytest.raises(DownloadError, match="did not come whole"):
+        download(settings(frontend, folder), LoadRequest(True, False, 0.2), limits)
+    assert time.monotonic() - began < 5
+    assert content(folder) == before
+
+
+def test_a_reload_tries_again_until_its_time_is_over(frontend: Frontend, folder: Path) -> None:
+    fetch(frontend, folder)
+    frontend.put(A, OTHER_ASSETS)
+    frontend.replies[LIST] = [Reply(503)] * 3
+    assert fetch_again(frontend, folder).is_new
     assert content(folder) == frontend.files
 
 
@@ -455,7 +598,7 @@ def test_it_retries_until_the_frontend_works_and_logs_a_fault_once(
         Reply(500),
         Reply(503),
     ]
-    assert fetched(frontend, folder, wait=0)
+    fetch(frontend, folder, wait=0)
     assert frontend.times(LIST) == 6
     assert [line.split()[0] for line in log] == ["WARNING", "WARNING", "WARNING", "INFO"]
     for status, line in zip((503, 500, 503), log, strict=False):
@@ -465,35 +608,36 @@ def test_it_retries_until_the_frontend_works_and_logs_a_fault_once(
 def test_names_are_warned_of_once(frontend: Frontend, folder: Path, log: list[str]) -> None:
     frontend.files |= {"a/b": b"", "directives_n10.json": b""}
     frontend.replies[LIST + A] = [Reply(503)] * 4
-    assert fetched(frontend, folder)
+    fetch(frontend, folder)
     assert sum("a/b" in line for line in log) == 1
     assert sum("directives_n10.json" in line for line in log) == 1
 
 
 def test_a_frontend_that_is_started_later(frontend: Frontend, folder: Path) -> None:
     frontend.stop()
-    fetching = Fetching(settings(frontend, folder))
-    frontend.start()
-    assert fetching.ends_within(ENOUGH)
+    starting = threading.Timer(0.05, frontend.start)
+    starting.start()
+    fetch(frontend, folder)
+    starting.join()
     assert content(folder) == frontend.files
 
 
 def test_the_delay_grows_to_the_longest(frontend: Frontend, folder: Path) -> None:
     frontend.replies[LIST] = [Reply(503)] * 9
     began = time.monotonic()
-    assert fetched(frontend, folder, limits=DownloadLimits(first_delay=0.02, max_delay=0.04))
+    fetch(frontend, folder, limits=DownloadLimits(first_delay=0.02, max_delay=0.04))
     assert 0.8 * 0.34 <= time.monotonic() - began < ENOUGH  # without the longest it were 10
 
 
 def test_after_waiting_long_enough_the_last_good_set_will_do(
     frontend: Frontend, folder: Path, log: list[str]
 ) -> None:
-    assert fetched(frontend, folder)
+    fetch(frontend, folder)
     before = content(folder)
     log.clear()
     frontend.replies[LIST] = Reply(503, b"starting")
     began = time.monotonic()
-    assert fetched(frontend, folder, wait=0.3)
+    fetch(frontend, folder, wait=0.3)
     assert 0.3 <= time.monotonic() - began < 2
     assert frontend.times(LIST) > 3
     assert content(folder) == before
@@ -507,10 +651,10 @@ def test_after_waiting_long_enough_the_last_good_set_will_do(
 def test_even_without_time_to_wait_the_frontend_is_asked_and_may_take_some(
     frontend: Frontend, folder: Path
 ) -> None:
-    assert fetched(frontend, folder)
+    fetch(frontend, folder)
     frontend.put(A, OTHER_ASSETS)
     frontend.replies[LIST] = frontend.reply_to(LIST)._replace(drip=0.005)
-    assert fetched(frontend, folder, wait=0)
+    fetch(frontend, folder, wait=0)
     assert content(folder) == frontend.files
 
 
@@ -520,72 +664,27 @@ def test_however_long_it_waits_without_an_older_set_it_goes_on(
     write(folder, A)
     write(folder, D)
     frontend.replies[LIST] = [Reply(503)] * 5
-    assert fetched(frontend, folder, wait=0)
+    fetch(frontend, folder, wait=0)
     assert content(folder) == frontend.files
 
 
 def test_an_older_set_that_is_not_whole_will_not_do(frontend: Frontend, folder: Path) -> None:
-    assert fetched(frontend, folder)
+    fetch(frontend, folder)
     (folder / D).unlink()
     frontend.replies[LIST] = [Reply(503)] * 5
-    assert fetched(frontend, folder, wait=0)
+    fetch(frontend, folder, wait=0)
     assert content(folder) == frontend.files
 
 
 def test_a_download_that_takes_too_long_is_ended_when_there_is_an_older_set(
     frontend: Frontend, folder: Path, log: list[str]
 ) -> None:
-    assert fetched(frontend, folder)
+    fetch(frontend, folder)
     frontend.replies[LIST + D] = frontend.reply_to(LIST + D)._replace(head_drip=0.05)
     began = time.monotonic()
-    assert fetched(frontend, folder, wait=0.2, limits=DownloadLimits(list_seconds=0.3))
+    fetch(frontend, folder, wait=0.2, limits=DownloadLimits(list_seconds=0.3))
     assert time.monotonic() - began < 2
     assert f"{LIST + D} did not come whole" in log[-1]
-
-
-# A stop.
-
-
-@pytest.mark.parametrize("older", [False, True])
-@pytest.mark.parametrize("path", [LIST, LIST + A])
-@pytest.mark.parametrize("changes", [{"head_drip": 60.0}, {"drip": 0.05}, {"status": 503}], ids=str)
-def test_a_stop_ends_the_waiting(
-    changes: dict[str, Any],
-    path: str,
-    older: bool,
-    frontend: Frontend,
-    folder: Path,
-    log: list[str],
-) -> None:
-    assert not older or fetched(frontend, folder)
-    frontend.replies[path] = frontend.reply_to(path)._replace(**changes)
-    frontend.asked.clear()
-    log.clear()
-    limits = DownloadLimits(first_delay=60, max_delay=60)
-    fetching = Fetching(settings(frontend, folder), limits)
-    frontend.wait_for(path)
-    fetching.stop.set()
-    assert fetching.ends_within(1)
-    assert fetching.results == [None]
-    assert content(folder) == (frontend.files if older else {})
-    assert all("status 503" in line for line in log)  # a stop is nothing to complain of
-
-
-def test_a_stop_before_anything(frontend: Frontend, folder: Path) -> None:
-    stop = threading.Event()
-    stop.set()
-    assert download_config(settings(frontend, folder), 0, stop) is None
-    assert frontend.asked == []
-
-
-def test_a_stop_between_two_of_many_files(frontend: Frontend, folder: Path) -> None:
-    for number in range(2000):
-        frontend.put(f"assets_{number}.json", ASSETS)
-    fetching = Fetching(settings(frontend, folder))
-    frontend.wait_for(LIST + "assets_5.json")
-    fetching.stop.set()
-    assert fetching.ends_within(1)
-    assert fetching.results == [None]
 
 
 # The disk.
@@ -595,13 +694,13 @@ def test_a_stop_between_two_of_many_files(frontend: Frontend, folder: Path) -> N
 def test_a_folder_that_cannot_be_one(path: str, frontend: Frontend, tmp_path: Path) -> None:
     write(tmp_path, "file")
     with pytest.raises(PathError, match=rf"{tmp_path}/file.* cannot be used: (File e|Not a d)"):
-        fetched(frontend, tmp_path / path)
+        fetch(frontend, tmp_path / path)
 
 
 def test_a_folder_in_the_place_of_a_file(frontend: Frontend, folder: Path) -> None:
     (folder / A).mkdir(parents=True)
     with pytest.raises(PathError, match=f"{A} cannot be used: Is a directory"):
-        fetched(frontend, folder)
+        fetch(frontend, folder)
 
 
 def fail(monkeypatch: pytest.MonkeyPatch, call: str, code: int) -> None:
@@ -624,7 +723,7 @@ def test_a_disk_that_will_not_have_it_is_an_error_at_once(
     folder.mkdir()
     fail(monkeypatch, call, code)
     with pytest.raises(PathError, match=f"{folder} cannot be used: {os.strerror(code)}"):
-        fetched(frontend, folder)
+        fetch(frontend, folder)
 
 
 @DISK
@@ -636,12 +735,12 @@ def test_a_disk_that_will_not_have_a_new_set_leaves_the_old_one(
     monkeypatch: pytest.MonkeyPatch,
     log: list[str],
 ) -> None:
-    assert fetched(frontend, folder)
+    fetch(frontend, folder)
     before = content(folder)
     frontend.put(A, OTHER_ASSETS)
     fail(monkeypatch, call, code)
     log.clear()
-    assert fetched(frontend, folder)
+    fetch(frontend, folder)
     assert content(folder) == before
     [line] = log
     assert "downloaded before" in line
@@ -651,13 +750,13 @@ def test_a_disk_that_will_not_have_a_new_set_leaves_the_old_one(
 def test_half_of_an_exchange_of_sets_is_no_set_to_start_from(
     frontend: Frontend, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert fetched(frontend, folder)
+    fetch(frontend, folder)
     fail(monkeypatch, "unlink", errno.EROFS)
     frontend.put("assets_b.json", ASSETS)
     del frontend.files[A]
     with pytest.raises(PathError):
-        fetched(frontend, folder)
+        fetch(frontend, folder)
     monkeypatch.undo()
     frontend.replies[LIST] = Reply(503)
-    assert fetched(frontend, folder, wait=0)  # with the new one, whose exchange is ended first
+    fetch(frontend, folder, wait=0)  # with the new one, whose exchange is ended first
     assert content(folder) == frontend.files

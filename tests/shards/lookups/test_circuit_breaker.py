@@ -22,7 +22,7 @@ def open_breaker(now: float = 0.0) -> CircuitBreaker:
 
 def test_failures_in_a_row_open_the_breaker() -> None:
     breaker = open_breaker()
-    assert (breaker.state, breaker.opened) == ("open", 1)
+    assert breaker.state == "open"
     assert breaker.admit(0.0) is None
     assert breaker.admit(29.9) is None
 
@@ -30,7 +30,7 @@ def test_failures_in_a_row_open_the_breaker() -> None:
 def test_failures_that_are_not_in_a_row_do_not_open_it() -> None:
     breaker = CircuitBreaker(failures=3, open_seconds=30.0)
     assert not any(record_all(breaker, *[False, False, True] * 5))
-    assert (breaker.state, breaker.opened) == ("closed", 0)
+    assert breaker.state == "closed"
 
 
 def test_after_the_open_time_one_trial_is_admitted() -> None:
@@ -53,7 +53,7 @@ def test_a_successful_trial_closes_the_breaker_and_resets_the_count() -> None:
 def test_a_failed_trial_opens_the_breaker_again() -> None:
     breaker = open_breaker()
     assert record_all(breaker, False, now=30.0) == [True]
-    assert (breaker.state, breaker.opened) == ("open", 2)
+    assert breaker.state == "open"
     assert breaker.admit(59.0) is None
     assert breaker.admit(60.0) is not None
 

@@ -49,9 +49,11 @@ def job(term: str) -> LookupJob:
 class QueueingPool(LookupThreadPool):
     """Puts all answers on a queue."""
 
-    def __init__(self, threads: int, job_seconds: float = 60.0) -> None:
+    def __init__(
+        self, threads: int, job_seconds: float = 60.0, process_threads: int = 1000
+    ) -> None:
         self.answers: asyncio.Queue[tuple[LookupJob, LookupOutcome]] = asyncio.Queue()
-        super().__init__("x", threads, FakeRunner, job_seconds, self._put)
+        super().__init__("x", threads, process_threads, FakeRunner, job_seconds, self._put)
 
     def _put(self, job: LookupJob, outcome: LookupOutcome) -> None:
         self.answers.put_nowait((job, outcome))
@@ -133,3 +135,20 @@ async def test_without_threads_jobs_fail_one_after_the_other(
     one.submit(late)
     assert await one.answers.get() == (late, LookupAnswer(()))
     end(one)
+
+
+@in_loop
+async def test_no_thread_is_started_while_the_process_has_too_many() -> None:
+    most = threading.active_count() + 3
+    first = QueueingPool(threads=2, process_threads=most)
+    second = QueueingPool(threads=2, process_threads=most)
+    third = QueueingPool(threads=2, process_threads=most)
+    assert threading.active_count() == most
+    submitted = job("1.1.1.2")
+    third.submit(submitted)
+    assert await third.answers.get() == (submitted, NO_THREAD)
+    first.close()
+    first.join(time.monotonic() + 5)
+    third.submit(submitted)
+    assert await third.answers.get() == (submitted, LookupAnswer(()))
+    end(second, third)

@@ -45,7 +45,7 @@ def answers(explain: Explain, *requests: dict[str, Any], token: str = "") -> lis
     async def ask() -> None:
         port = free_port()
         handler = ExplainHandler(explain, token)
-        async with run_ops_server("127.0.0.1", port, overview, handler.respond):
+        async with run_ops_server("127.0.0.1", port, overview, {"/explain": handler.respond}):
             found.extend([await post(port, **request) for request in requests])
 
     run(ask())
@@ -164,7 +164,7 @@ def test_four_requests_are_under_way_at_most() -> None:
 
         port = free_port()
         handler = ExplainHandler(explain, "")
-        async with run_ops_server("127.0.0.1", port, overview, handler.respond):
+        async with run_ops_server("127.0.0.1", port, overview, {"/explain": handler.respond}):
             tasks = [asyncio.create_task(post(port)) for _ in range(MAX_UNDER_WAY)]
             while waiting < MAX_UNDER_WAY:
                 await asyncio.sleep(0.001)

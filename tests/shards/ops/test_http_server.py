@@ -10,7 +10,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 from loguru import logger
 from msgspec.structs import replace
 
@@ -24,11 +23,6 @@ from tests.support.overviews import overview, process_status
 
 Answer = tuple[int, str, str]
 """Status code, content type and body."""
-
-
-async def unused(_: web.BaseRequest) -> web.Response:
-    """In place of POST /explain, see test_explain_handler.py."""
-    raise AssertionError("not asked")
 
 
 async def get(port: int, path: str) -> Answer:
@@ -52,7 +46,7 @@ def answers(of: Overview, *paths: str) -> list[Answer]:
 
     async def ask() -> None:
         port = free_port()
-        async with run_ops_server("127.0.0.1", port, lambda: of, unused):
+        async with run_ops_server("127.0.0.1", port, lambda: of, {}):
             found.extend([await get(port, path) for path in paths])
 
     run(ask())
@@ -101,7 +95,7 @@ def test_other_paths_are_not_found() -> None:
 def test_errors_are_json_without_a_traceback_in_answer_or_log(logged: list[str]) -> None:
     async def ask() -> None:
         port = free_port()
-        async with run_ops_server("127.0.0.1", port, overview, unused):
+        async with run_ops_server("127.0.0.1", port, overview, {}):
             await get(port, "/livez")
             for garbage in (b"\x16\x03\x01\x02\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n") * 10:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -124,7 +118,7 @@ def test_half_sent_heads_do_not_stay_open() -> None:
     async def ask() -> None:
         port = free_port()
         limits = HttpLimits(connections=64, head_seconds=0.2)
-        async with run_ops_server("127.0.0.1", port, overview, unused, limits):
+        async with run_ops_server("127.0.0.1", port, overview, {}, limits):
             await get(port, "/livez")
             clients = [await asyncio.open_connection("127.0.0.1", port) for _ in range(40)]
             for _, writer in clients:
@@ -141,7 +135,7 @@ def test_each_request_reads_the_state_anew() -> None:
     async def ask() -> None:
         states = iter([overview(), overview(stopping=True)])
         port = free_port()
-        async with run_ops_server("127.0.0.1", port, lambda: next(states), unused):
+        async with run_ops_server("127.0.0.1", port, lambda: next(states), {}):
             assert [(await get(port, "/readyz"))[0] for _ in range(2)] == [200, 503]
 
     run(ask())
@@ -174,7 +168,7 @@ def test_a_port_in_use_is_logged_once_and_opened_when_it_is_free(
         async with AsyncExitStack() as stack:
             with socket.create_server(("127.0.0.1", 0)) as taken:
                 port = taken.getsockname()[1]
-                await stack.enter_async_context(run_ops_server("127.0.0.1", port, overview, unused))
+                await stack.enter_async_context(run_ops_server("127.0.0.1", port, overview, {}))
                 while attempts < 3:
                     await asyncio.sleep(0.001)
             assert (await get(port, "/livez"))[0] == 200
@@ -192,7 +186,7 @@ def test_a_server_that_waits_for_its_port_ends_at_once(
 
     async def end() -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
-            async with run_ops_server("127.0.0.1", taken.getsockname()[1], overview, unused):
+            async with run_ops_server("127.0.0.1", taken.getsockname()[1], overview, {}):
                 while not logged:
                     await asyncio.sleep(0.001)
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from shards.ops.overview import STALLED_SECONDS, STUCK_SECONDS
-from tests.support.overviews import overview, process_status, shard_status
+from tests.support.overviews import overview, process_status, reload_outcome, shard_status
 
 HANG_TIMEOUT = 30
 STUCK = {"silent_seconds": HANG_TIMEOUT + STUCK_SECONDS + 1}
@@ -87,3 +87,18 @@ def test_all_problems_are_listed() -> None:
         "it is not listening",
         "alarms cannot be written: disk full",
     ]
+
+
+def test_a_failed_reload_is_a_warning_until_one_succeeds() -> None:
+    failed = reload_outcome(successful=False, error="the frontend does not answer")
+    of = overview(last_reload=failed)
+    assert (of.warnings, of.readiness_problems) == ([failed.trouble], [])
+    assert overview(last_reload=reload_outcome()).warnings == []
+
+
+def test_the_configuration_is_the_newest_one_unless_a_load_has_failed() -> None:
+    failed = reload_outcome(successful=False, error="the frontend does not answer")
+    assert overview().is_config_newest
+    assert overview(last_reload=reload_outcome()).is_config_newest
+    assert not overview(last_reload=failed).is_config_newest
+    assert not overview(config_trouble="an earlier download").is_config_newest

@@ -12,7 +12,7 @@ from shards.ops.metric import PREFIX
 from shards.ops.metrics import METRICS
 from shards.ops.overview import Overview
 from shards.ops.prometheus_text import prometheus_text
-from tests.support.overviews import overview, overview_with_all_metrics
+from tests.support.overviews import overview, overview_with_all_metrics, reload_outcome
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -41,6 +41,29 @@ def test_counters_and_gauges_have_their_values_and_labels() -> None:
     assert found["worker_up", (("worker", "0"),)] == 1
     assert found["start_timestamp_seconds", ()] == 1_700_000_000
     assert found["config_info", (("hash", "abc"),)] == 1
+
+
+def test_reloads_have_a_sample_of_each_result_from_the_start() -> None:
+    names = ("config_last_reload_successful", "config_generation")
+
+    def reloads(of: Overview) -> list[float]:
+        found = samples(of)
+        results = ("changed", "unchanged", "failed")
+        counts = [found["config_reloads_total", (("result", result),)] for result in results]
+        return counts + [found[name, ()] for name in names]
+
+    assert reloads(overview()) == [0, 0, 0, 1, 1]
+    failed = reload_outcome(generation=3, successful=False, error="x")
+    counts = {"changed": 2, "failed": 1}
+    assert reloads(overview(config_generation=3, last_reload=failed, reloads=counts)) == [
+        2,
+        0,
+        1,
+        0,
+        3,
+    ]
+    loaded = samples(overview())["config_last_reload_success_timestamp_seconds", ()]
+    assert loaded == 1_700_000_000
 
 
 def test_a_metric_without_samples_is_left_out() -> None:

@@ -9,7 +9,13 @@ import msgspec
 from shards.ledger import Events, Ledger
 from shards.ops.overview import Overview
 from shards.ops.status_document import status_document
-from tests.support.overviews import overview, process_status, shard_status
+from tests.support.overviews import (
+    FAULT,
+    overview,
+    process_status,
+    reload_outcome,
+    shard_status,
+)
 
 
 def document(of: Overview) -> Any:
@@ -38,7 +44,14 @@ def test_the_keys_are_those_that_programs_rely_on() -> None:
         "settings",
         "alarms",
     ]
-    assert status["config"] == {"hash": "abc", "directives": 3, "rejected": 0}
+    assert status["config"] == {
+        "hash": "abc",
+        "generation": 1,
+        "time": 1_700_000_000.0,
+        "directives": 3,
+        "rejected": 0,
+        "last_reload": None,
+    }
     assert status["output"] == {"trouble": "", "errors": 0}
     assert status["checkpoint"] == {"time": 0.0}
 
@@ -57,6 +70,16 @@ def test_problems_are_in_it() -> None:
     assert stopping["ready"] is False
     assert stopping["missing"] == ["it is stopping", "router has not reported for 70 s"]
     assert stopping["stuck"] == ["router has not reported for 70 s"]
+
+
+def test_the_last_reload_is_in_it_and_a_failed_one_is_a_warning() -> None:
+    status = document(overview(config_generation=2, last_reload=reload_outcome(generation=2)))
+    assert status["config"]["generation"] == status["config"]["last_reload"]["generation"] == 2
+    assert status["warnings"] == []
+    failed = reload_outcome(successful=False, problems=[FAULT])
+    status = document(overview(last_reload=failed))
+    assert status["config"]["last_reload"]["problems"] == [FAULT]
+    assert (status["ready"], status["warnings"]) == (True, [failed.trouble])
 
 
 def test_a_shard_has_its_load_and_the_state_of_its_process() -> None:

@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from engine.directives.index import DirectiveRoutingKeys, RuleRoutingKeys
+from shards.config.generation import RouterConfig
 from shards.ledger import WORKER_DIED, Events, Feed
 from shards.placement import shard_of_directive
 from shards.router.router import Router
+from shards.router.routing_table import RoutingTable
 from shards.router.send_queue import SendQueue
-from shards.router.start import RouterSetup
 from shards.settings.settings import Settings
 from shards.sources.event_source import QUEUE_FULL
 from tests.support.routing import DIRECTIVES, Routed, Source, event
@@ -95,7 +96,7 @@ def test_the_memory_of_the_router_does_not_grow_with_the_kinds_of_events() -> No
     ]
     keys = msgspec.msgpack.encode(plugins + taxonomies)
     router = Router(
-        RouterSetup(Settings(workers=2), keys, ()),
+        RoutingTable(1, RouterConfig(keys, ()), Settings(workers=2)),
         [SendQueue(1, retain_bytes=0, life=1, clock=int) for _ in range(2)],
     )
 

@@ -9,11 +9,13 @@ import pytest
 
 from engine.directives.asset_document import parse_assets
 from engine.directives.index import routing_keys_of
+from shards.config.generation import RouterConfig
 from shards.ipc.messages import RouterReport
 from shards.ledger import Events
 from shards.positions import base_of
 from shards.router.router import Router
-from shards.router.start import RouterSetup, ShardStart
+from shards.router.routing_table import RoutingTable
+from shards.router.start import ShardStart
 from shards.router.stream_queue import StreamQueue
 from shards.router.stream_router import StreamRouter
 from shards.settings.settings import Settings
@@ -52,10 +54,11 @@ class Routed:
 
     def __init__(self, *shards: ShardStart, counted: int = 0) -> None:
         keys = msgspec.msgpack.encode([routing_keys_of(directive) for directive in directives()])
-        setup = RouterSetup(Settings(workers=2), keys, tuple(parse_assets(ASSETS)[0]))
+        config = RouterConfig(keys, tuple(parse_assets(ASSETS)[0]))
+        table = RoutingTable(1, config, Settings(workers=2))
         shards = shards or (ShardStart(BASE, A), ShardStart(BASE, A))
         self.lanes = [Lane(shard.position) for shard in shards]
-        self.router = Router(setup, self.lanes)
+        self.router = Router(table, self.lanes)
         self.reports: list[int] = []
         """How far the stream was read at each report that it asked for."""
         self.stream = StreamRouter(

@@ -58,7 +58,7 @@ def test_a_wrong_value_is_named_with_its_flag_and_what_is_right(
 @pytest.mark.parametrize(
     ("flag", "text", "right"),
     [
-        ("--workers", "0", "a whole number from 1 up"),
+        ("--workers", "0", "a whole number from 1 to 200"),
         ("--max-eps", "0", "a whole number from 1 up"),
         ("--max-queue", "-1", "a whole number from 0 up"),
         ("--shutdown-timeout", "0", "a whole number from 1 up"),

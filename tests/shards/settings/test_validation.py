@@ -84,6 +84,17 @@ def test_a_stream_is_read_by_a_cluster_backend() -> None:
     assert "the mode is standalone (flag --mode)" in shown
 
 
+def test_a_frontend_is_polled_by_a_cluster_backend() -> None:
+    assert serve("--node=n1", "--frontend-poll=60").frontend_poll == 60
+    assert serve("--frontend-poll=0").frontend_poll == 0
+    shown = fault("--frontend-poll=60", command=SERVE)
+    assert (
+        "--frontend-poll (DSIEM_FRONTEND_POLL) is 60, and the mode is standalone (default)"
+    ) in shown
+    assert "there is --watch" in shown
+    assert "should be a whole number from 0" in fault("--frontend-poll=-1", command=SERVE)
+
+
 def test_a_stream_needs_checkpoints() -> None:
     shown = fault("--node=n1", "--stream=EVENTS", "--checkpoint-interval=0", command=SERVE)
     assert shown.startswith("--checkpoint-interval (DSIEM_CHECKPOINT_INTERVAL) is 0")

@@ -18,7 +18,6 @@ import pytest
 from loguru import logger
 
 from shards.alarm_files import ALARM_EVENTS, AlarmFiles
-from shards.config.config_folder import load_config
 from shards.ipc.framing import encode_frame
 from shards.ipc.messages import (
     AttachPipe,
@@ -37,15 +36,16 @@ from shards.ipc.pipes import make_pipe
 from shards.ledger import Events
 from shards.positions import base_of
 from shards.settings.settings import Settings
-from shards.supervisor import children, observer
+from shards.supervisor import children, observer, restarts
 from shards.supervisor.restart_policy import MAX_DEATHS, WINDOW_SECONDS
 from shards.supervisor.supervisor import Supervisor
 from shards.worker.start import WorkerStart
+from tests.support.generations import generation
 from tests.support.reports import router_report, worker_report
-from tests.support.serving import counting_directive, write_config
 
 FORK_SERVER: Any = SimpleNamespace(restart_if_dead=lambda: False)
 """One that lives, and forks nothing."""
+FIRST = generation([1, 2], [3])
 
 # A simulated clock.
 
@@ -230,7 +230,6 @@ def run_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     def keep(message: Any) -> None:
         records.append(message.record)
 
-    write_config(tmp_path, map(counting_directive, (1, 2, 3)))
     handler = logger.add(keep)
     FakeChild.all.clear()
 
@@ -251,13 +250,12 @@ def run_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         )
         monkeypatch.setattr(children, "ChildProcess", kind)
         FakeChild.scripts = {name.replace("_", "-"): list(one) for name, one in scripts.items()}
-        config, _ = load_config(settings)
-        assert config is not None
-        serving = Supervisor(settings, config, AlarmFiles(settings.log_dir), FORK_SERVER)
+        serving = Supervisor(settings, FIRST, AlarmFiles(settings.log_dir), FORK_SERVER)
         with asyncio.Runner(loop_factory=Loop) as runner:
             loop = runner.get_loop()
             clock = SimpleNamespace(monotonic=loop.time, time=loop.time)
             monkeypatch.setattr(children, "time", clock)
+            monkeypatch.setattr(restarts, "time", clock)
             monkeypatch.setattr(observer, "time", clock)
             start = loop.time()
             for moment in stops:
@@ -302,8 +300,10 @@ def test_a_worker_that_dies_is_restarted_with_a_new_pipe(run_supervisor: RunSupe
     assert old.start is not None
     assert new.start is not None
     run = old.start.run
-    assert old.start == WorkerStart(0, run)
-    assert new.start == WorkerStart(0, run, is_first=False, written_until=base_of(1) + 7)
+    known = old.start.generations
+    assert [begun.generation for begun in known] == [1]
+    assert old.start == WorkerStart(0, run, known)
+    assert new.start == WorkerStart(0, run, known, is_first=False, written_until=base_of(1) + 7)
     (router,), (other,) = result.children_named("router"), result.children_named("worker-1")
     assert router.sent[:-1] == [
         *old.pipes,

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from shards.alarm_files import AlarmFiles
-from shards.config.config_folder import Config
 from shards.histograms import Timings
 from shards.ipc.messages import WorkerDetails, WorkerReport
 from shards.ledger import Events
@@ -14,6 +13,7 @@ from shards.settings.settings import Settings
 from shards.supervisor.alarm_writer import AlarmWriter
 from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.observer import Observer
+from tests.support.generations import generation
 from tests.support.reports import router_report, worker_report
 
 SETTINGS = Settings(workers=2, max_queue=100, metrics_per_directive=True)
@@ -29,8 +29,8 @@ class Watch:
 
     def __init__(self, folder: Path) -> None:
         self.aggregator = LedgerAggregator(2)
-        config = Config(directives=(), assets=(), rejected=2, hash="abc")
-        self.observer = Observer(SETTINGS, config, [4, 5], self.aggregator)
+        first = generation(range(4), range(5), rejected=2)
+        self.observer = Observer(SETTINGS, first, self.aggregator)
         self._alarm_writer = AlarmWriter(AlarmFiles(folder))
 
     def overview(self, *, stopping: bool = False) -> Overview:

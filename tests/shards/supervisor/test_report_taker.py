@@ -9,7 +9,6 @@ import pytest
 from msgspec.structs import replace
 
 from shards.alarm_files import ALARM_EVENTS, ALARMS, AlarmFiles
-from shards.config.config_folder import Config
 from shards.file_position import decode_positions
 from shards.histograms import Timings
 from shards.ipc.messages import AlarmLines, Ready, Saved, Synced, WorkerDetails
@@ -21,6 +20,7 @@ from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.observer import Observer
 from shards.supervisor.overload_signals import OverloadSignals
 from shards.supervisor.report_taker import ReportTaker
+from tests.support.generations import generation
 from tests.support.reports import worker_report
 
 
@@ -56,8 +56,7 @@ class World:
         self.steps: list[Any] = []
         self.signals = Signals()
         self.aggregator = LedgerAggregator(2)
-        config = Config(directives=(), assets=(), rejected=0, hash="abc")
-        self.observer = Observer(Settings(workers=2), config, [1, 1], self.aggregator)
+        self.observer = Observer(Settings(workers=2), generation([1], [2]), self.aggregator)
         self.writer = Writer(AlarmFiles(folder), self.steps)
         self.reports = ReportTaker(2, self.aggregator, self.observer, self.writer, self.signals)
 

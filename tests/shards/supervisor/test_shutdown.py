@@ -9,7 +9,7 @@ import pytest
 from shards.supervisor.shutdown import GAVE_UP, Shutdown
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_first_signal_requests_a_stop_and_the_second_forces_it(number: signal.Signals) -> None:
     forced = []
 

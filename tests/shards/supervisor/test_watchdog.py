@@ -37,7 +37,8 @@ def aggregator_of(received: int, processed: int, busy: float, queued: int = 0) -
 
 
 def test_rates_are_those_since_the_report_before(records: Records) -> None:
-    watchdog = Watchdog(directives=7, max_eps=100)
+    watchdog = Watchdog(max_eps=100)
+    watchdog.directives = 7
     watchdog.log_report(aggregator_of(1000, 100, 0.1), 10.0, "")
     watchdog.log_report(aggregator_of(3000, 300, 0.5, queued=4), 10.0, "")
     assert [fields["eps"] for _, _, fields in records] == [100.0, 200.0]
@@ -59,17 +60,17 @@ def test_rates_are_those_since_the_report_before(records: Records) -> None:
 def test_it_warns_if_events_wait_and_processing_is_too_slow(
     records: Records, queued: int, max_eps: int, warns: bool
 ) -> None:
-    watchdog = Watchdog(directives=1, max_eps=max_eps)
+    watchdog = Watchdog(max_eps)
     watchdog.log_report(aggregator_of(100, 100, 0.2, queued), 10.0, "")  # 2 ms an event
     assert [level for level, _, _ in records] == ["INFO"] + ["WARNING"] * warns
 
 
 def test_it_repeats_that_alarms_cannot_be_written(records: Records) -> None:
-    Watchdog(1, 1).log_report(LedgerAggregator(1), 10.0, "no space left")
+    Watchdog(1).log_report(LedgerAggregator(1), 10.0, "no space left")
     assert records[-1][0] == "ERROR"
     assert "no space left" in records[-1][1]
 
 
 def test_a_report_without_events_divides_by_nothing(records: Records) -> None:
-    Watchdog(1, 1).log_report(LedgerAggregator(1), 10.0, "")
+    Watchdog(1).log_report(LedgerAggregator(1), 10.0, "")
     assert records[-1][2]["avg_proc_time_ms"] == 0.0

@@ -19,9 +19,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from engine.correlation.directive_set import DirectiveSet
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import parse_directives
-from engine.directives.packed_directives import PackedDirectives
 from engine.options import Options
 from shards.checkpoint import cut
 from shards.checkpoint.checkpointer import Checkpointer
@@ -33,7 +33,7 @@ from shards.positions import base_of
 from shards.settings.settings import Settings
 from shards.supervisor.line_filter import LineFilter
 from shards.worker.shard import Shard
-from shards.worker.start import WorkerSetup
+from tests.support.generations import directive_set
 
 OPTIONS = Options(track_changes=True, expiry_grace=0)
 SOURCES = 5
@@ -57,12 +57,11 @@ DIRECTIVES = [
 ]
 
 
-def setup(folder: Path) -> WorkerSetup:
+def all_directives() -> DirectiveSet:
     document = msgspec.json.encode({"directives": DIRECTIVES})
     directives = [item.directive for item in parse_directives(document) if item.directive]
     assets, _ = parse_assets(b'{"assets":[{"name":"lan","cidr":"10.0.0.0/8","value":5}]}')
-    packed = PackedDirectives.pack(directives)
-    return WorkerSetup(Settings(log_dir=folder), OPTIONS, packed, tuple(assets))
+    return directive_set(directives, assets)
 
 
 class DeathError(Exception):
@@ -82,7 +81,8 @@ class World:
     """A router, a worker over all its lives, and a supervisor; `dies_at`: numbers of steps."""
 
     def __init__(self, folder: Path, dies_at: Sequence[int] = ()) -> None:
-        self._setup = setup(folder)
+        self._settings = Settings(log_dir=folder)
+        self._directives = all_directives()
         self._dies_at = set(dies_at)
         self.steps = self._now = 0
         self._position = base_of(1)
@@ -91,16 +91,15 @@ class World:
         self.alarm_events: list[bytes] = []
         self.alarms: dict[str, list[bytes]] = defaultdict(list)
         """The lines of each alarm, in order."""
-        prepare_database(checkpoint_path(self._setup.settings))
+        prepare_database(checkpoint_path(self._settings))
         self._waiting: list[Action] = []
         self._syncs = 0
         self._start(is_first=True)
 
     def _start(self, *, is_first: bool) -> None:
         progress = ShardProgress(0, "run")
-        self._shard = Shard(
-            self._setup, progress=progress, written_until=0 if is_first else self._filter.position
-        )
+        written_until = 0 if is_first else self._filter.position
+        self._shard = Shard(self._settings, OPTIONS, self._directives, progress, written_until)
         self._restore(progress, is_first=is_first)
         for batch in self._kept:
             if batch.last > progress.position:
@@ -109,9 +108,9 @@ class World:
     def _restore(self, progress: ShardProgress, *, is_first: bool) -> None:
         self._checkpointer = Checkpointer(
             self._shard.correlator,
-            self._shard.directives,
+            self._directives.directives,
             progress,
-            self._setup.settings,
+            self._settings,
             OPTIONS,
             first_start=is_first,
             sync_lines=self._sync_lines,

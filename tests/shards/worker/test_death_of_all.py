@@ -19,7 +19,6 @@ import pytest
 from shards.alarm_files import ALARM_EVENTS, ALARMS, AlarmFiles
 from shards.checkpoint.paths import checkpoint_path
 from shards.checkpoint.stats import ShardProgress
-from shards.config.config_folder import Config
 from shards.ipc.messages import AlarmLines, Synced
 from shards.settings.settings import Settings
 from shards.supervisor.alarm_writer import AlarmWriter
@@ -29,6 +28,7 @@ from shards.supervisor.observer import Observer
 from shards.supervisor.report_taker import ReportTaker
 from shards.worker.shard import Shard
 from tests.shards.worker.test_death import (
+    OPTIONS,
     Action,
     DeathError,
     Files,
@@ -37,6 +37,7 @@ from tests.shards.worker.test_death import (
     random_actions,
     slow_encoding,
 )
+from tests.support.generations import generation
 
 pytestmark = pytest.mark.integration  # databases and files for each of a thousand deaths
 
@@ -130,10 +131,9 @@ class Service(World):
         assert is_first
         self._runs += 1
         self._files = AlarmFiles(self._folder)
-        written = read_former_run(checkpoint_path(self._setup.settings), self._files).written
+        written = read_former_run(checkpoint_path(self._settings), self._files).written
         self._aggregator = LedgerAggregator(1)
-        config = Config(directives=(), assets=(), rejected=0, hash="")
-        observer = Observer(Settings(), config, [1], self._aggregator)
+        observer = Observer(Settings(), generation([1]), self._aggregator)
         writer = Writer(self._files, self._disk, super()._step)
         self._reports = ReportTaker(1, self._aggregator, observer, writer, None, written)
         self._synced: dict[int, Synced] = {}
@@ -142,7 +142,7 @@ class Service(World):
     def _start_worker(self, *, is_first: bool) -> None:
         progress = ShardProgress(0, "run" if self._stream else f"run {self._runs}")
         written_until = self._reports.written_until(0)
-        self._shard = Shard(self._setup, progress=progress, written_until=written_until)
+        self._shard = Shard(self._settings, OPTIONS, self._directives, progress, written_until)
         self._restore(progress, is_first=is_first)
 
     def _close(self) -> None:

@@ -14,7 +14,6 @@ from multiprocess import connection
 
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import parse_directives
-from engine.directives.packed_directives import PackedDirectives
 from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats
 from shards.clock import WallClock
@@ -26,7 +25,7 @@ from shards.settings.settings import Settings
 from shards.worker import explanations
 from shards.worker.explanations import ExplainTasks, explain_event
 from shards.worker.shard import Shard
-from shards.worker.start import WorkerSetup
+from tests.support.generations import directive_set
 from tests.support.replaying import AT_START, Json, directive, event, rule
 
 ASSETS = {
@@ -39,11 +38,9 @@ ASSETS = {
 
 def shard_of(*directives: Json, **settings: Any) -> Shard:
     document = msgspec.json.encode({"directives": directives})
-    packed = PackedDirectives.pack(
-        item.directive for item in parse_directives(document) if item.directive
-    )
+    valid = [item.directive for item in parse_directives(document) if item.directive]
     assets, _ = parse_assets(msgspec.json.encode(ASSETS))
-    return Shard(WorkerSetup(Settings(**settings), Options(), packed, tuple(assets)))
+    return Shard(Settings(**settings), Options(), directive_set(valid, assets))
 
 
 def two_stages(id_: int = 1, **more: Any) -> Json:

@@ -16,8 +16,6 @@ from multiprocess.connection import Connection, Pipe
 
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import parse_directives
-from engine.directives.packed_directives import PackedDirectives
-from engine.options import Options
 from shards.ipc.control import ControlChannel
 from shards.ipc.framing import LINES_BYTES, encode_frame, read_report
 from shards.ipc.messages import AlarmLines, AttachPipe, Batch, Stop, Synced, WorkerReport
@@ -25,7 +23,8 @@ from shards.ipc.pipes import make_pipe, open_reader, open_writer
 from shards.settings.settings import Settings
 from shards.worker import process
 from shards.worker.shard import ALARMS_PER_TURN
-from shards.worker.start import WorkerSetup, WorkerStart
+from shards.worker.start import WorkerStart
+from tests.support.generations import worker_generation
 
 pytestmark = pytest.mark.integration  # it takes seconds to open the backlogs
 
@@ -35,16 +34,14 @@ TIMEOUT = 600
 DIRECTIVE = {"id": 1, "name": "n", "kingdom": "k", "category": "c", "priority": 5}
 
 
-def setup(folder: Path) -> WorkerSetup:
+def start() -> WorkerStart:
     rule = {"name": "r", "type": "PluginRule", "plugin_id": 1, "occurrence": 1, "from": "ANY"}
     rule |= {"to": "ANY", "reliability": 10, "timeout": TIMEOUT}
     rules = [rule | {"stage": 1, "plugin_sid": [1]}, rule | {"stage": 2, "plugin_sid": [2]}]
     document = msgspec.json.encode({"directives": [DIRECTIVE | {"rules": rules}]})
     directives = [item.directive for item in parse_directives(document) if item.directive]
     assets, _ = parse_assets(b'{"assets":[{"name":"lan","cidr":"10.0.0.0/8","value":5}]}')
-    settings = Settings(log_dir=folder, checkpoint_interval=0, reload_backlogs=False)
-    packed = PackedDirectives.pack(directives)
-    return WorkerSetup(settings, Options(expiry_grace=10), packed, tuple(assets))
+    return WorkerStart(0, "run", (worker_generation(1, directives, assets),))
 
 
 def event(event_id: str, sid: int, at: int) -> bytes:
@@ -85,8 +82,10 @@ class Worker:
         reader.close()
         writer.close()
         channel = ControlChannel(child_control)
-        start = WorkerStart(0, "run")
-        self.process = process._WorkerProcess(channel, setup(self._folder), stream, start)
+        settings = Settings(
+            log_dir=self._folder, checkpoint_interval=0, reload_backlogs=False, expiry_grace=10
+        )
+        self.process = process._WorkerProcess(channel, settings, stream, start())
         async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             group.create_task(self._collect(reports, control))
             group.create_task(self.process.run())

@@ -11,7 +11,6 @@ import pytest
 from engine.alarm import MAX_ITEMS
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import parse_directives
-from engine.directives.packed_directives import PackedDirectives
 from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats
 from shards.histograms import LAG_BOUNDS
@@ -19,7 +18,7 @@ from shards.ipc.messages import POSITION_CODE, Batch, WorkerReport
 from shards.positions import base_of
 from shards.settings.settings import Settings
 from shards.worker.shard import Shard
-from shards.worker.start import WorkerSetup
+from tests.support.generations import directive_set
 
 NOW = 1_800_000_000
 RULE = {
@@ -42,8 +41,8 @@ def shard(max_future: int, stages: int = 2, expiry_grace: int = 0, **directive: 
     directives = [item.directive for item in parse_directives(document) if item.directive]
     assets, _ = parse_assets(b'{"assets":[{"name":"lan","cidr":"10.0.0.0/8","value":5}]}')
     settings = Settings(max_future=max_future)
-    packed = PackedDirectives.pack(directives)
-    return Shard(WorkerSetup(settings, Options(expiry_grace=expiry_grace), packed, tuple(assets)))
+    options = Options(expiry_grace=expiry_grace)
+    return Shard(settings, options, directive_set(directives, assets))
 
 
 def event(seconds_ahead: int, **more: int | str) -> bytes:

@@ -21,7 +21,9 @@ def test_backlogs_are_sorted_by_the_service_and_held_by_the_page(visit: Visit) -
     page.get_by_role("link", name="Age", exact=True).click()
     oldest = min(mock.backlogs, key=lambda one: one["created_time"])
     expect(links.first).to_have_attribute("href", re.compile(f"/{oldest['id']}\\?sort=age"))
-    expect(page.get_by_role("columnheader", name="Age", exact=True)).to_have_attribute("aria-sort", "ascending")
+    expect(page.get_by_role("columnheader", name="Age", exact=True)).to_have_attribute(
+        "aria-sort", "ascending"
+    )
     page.get_by_role("link", name="Age", exact=True).click()
     newest = max(mock.backlogs, key=lambda one: one["created_time"])
     expect(links.first).to_have_attribute("href", re.compile(newest["id"]))

@@ -25,7 +25,7 @@ export function Help({ session, onClose }) {
     <p><span class="sign">U+202E</span> stands for a character in a text of an event that cannot be seen.</p>
     <p>Times are in your time zone (${ZONE}); hold the pointer over one for UTC.</p>
     <p class="muted">Version ${session.version}. The same data as JSON: <code>/api/v1/</code>, described${" "}
-      by <a href="/api/v1/openapi.json">openapi.json</a>.</p>
+      by <a href="/console/openapi.json">openapi.json</a>.</p>
     <form method="dialog"><button class="primary">Close</button></form>
   </dialog>`;
 }

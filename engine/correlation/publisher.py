@@ -1,0 +1,67 @@
+"""Publishes the alarms of backlogs, and remembers how far those that were written are.
+
+An alarm never goes back: another backlog of the same opening event may have written a line of it
+with more finished stages. A file of its own, since the directives of a shard share it.
+"""
+
+from engine.correlation.alarm_builder import publish
+from engine.correlation.backlog import Backlog
+from engine.correlation.memory import Memory
+from engine.correlation.outputs import Outputs
+
+
+class Publisher:
+    """Publishes alarms of all directives."""
+
+    __slots__ = ("_memory", "_written_stamps")
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._written_stamps = memory.written.stamps
+
+    def publish(
+        self,
+        backlog: Backlog,
+        now: int,
+        outputs: Outputs,
+        *,
+        with_lookups: bool = False,
+        timed_out: bool = False,
+    ) -> None:
+        """Publish the alarm of a backlog, unless its risk is 0, or it would go back."""
+        if not backlog.risk:
+            return
+        if backlog.shares_alarm:
+            if self._memory.is_outdated(backlog.alarm_id, len(backlog.starts) - 1, now):
+                outputs.count("outdated")
+                return
+            self.remember(backlog, now)
+        alarm = publish(backlog, with_lookups=with_lookups, timed_out=timed_out)
+        outputs.published.append(alarm)
+
+    def remember(self, backlog: Backlog, now: int) -> None:
+        """Remember how many finished stages the lines of this alarm have, if there is one.
+
+        Another backlog may have written one with more of them.
+        """
+        finished = len(backlog.starts) - 1
+        if backlog.risk and not self._memory.is_outdated(backlog.alarm_id, finished, now):
+            self._memory.written.put(backlog.alarm_id, (now, finished))
+
+    def find_predecessor(self, backlog: Backlog, open_one: Backlog | None, now: int) -> None:
+        """Note whether an alarm has the id of this backlog already, which is to be added.
+
+        That is so if the same event opens a backlog again after it was forgotten as taken.
+        `open_one`: the backlog that it has opened before, if that is open; then the new one gets
+        another key.
+        """
+        if open_one is not None:
+            backlog.opened_by = f"{backlog.opened_by} {backlog.order}"
+            open_one.shares_alarm = True
+            self.remember(open_one, now)
+        elif (
+            backlog.alarm_id not in self._written_stamps  # the usual case
+            or self._memory.written.get(backlog.alarm_id, now) is None
+        ):
+            return
+        backlog.shares_alarm = True

@@ -1,0 +1,75 @@
+"""Runs the loader, a process that reads the configuration, and waits for its result."""
+
+import asyncio
+import time
+from typing import NamedTuple
+
+from shards.config.generation import ConfigParts, LoadRequest, LoadResult, RunningConfig
+from shards.exit_codes import INVALID
+from shards.ipc.child import ChildProcess, end_hung
+from shards.ipc.forked_process import ForkServer
+from shards.periodic import run_every
+from shards.settings.settings import Settings
+
+LOADER = "config-loader"
+"""Name of the process."""
+_LOADER_TARGET = "shards.config.loader:main"
+"""As shards/config/loader.py has it, which only its process imports."""
+_CHECK_SECONDS = 1.0
+
+
+class Loaded(NamedTuple):
+    """What became of loading a configuration; without a fault, its parts."""
+
+    result: LoadResult
+    parts: ConfigParts
+
+
+async def load_config(
+    fork_server: ForkServer,
+    settings: Settings,
+    request: LoadRequest,
+    running: RunningConfig | None,
+) -> Loaded:
+    """Load a configuration in a process of its own; it is killed when this is cancelled.
+
+    `running`: the configuration that runs, if there is one. Without progress for the hang timeout
+    it is killed, which is a fault of the result, like any other trouble with it.
+    """
+    try:
+        parts = ConfigParts.create(settings.workers)
+        child = ChildProcess(fork_server, LOADER, _LOADER_TARGET, settings, request, running, parts)
+    except OSError as error:
+        return _failed(f"the configuration cannot be loaded: {error.strerror}")
+    code = await _run(child, settings.hang_timeout)
+    if code:
+        return _failed(f"the process that loads the configuration has ended with {code}")
+    return Loaded(parts.result.load(), parts)
+
+
+async def _run(child: ChildProcess, hang_timeout: int) -> int:
+    """Wait for the end of the process; returns its exit code."""
+    heard_at = time.monotonic()
+    ending: list[asyncio.Task[None]] = []
+
+    def note_progress(_: object) -> None:
+        nonlocal heard_at
+        heard_at = time.monotonic()
+
+    def check() -> None:
+        silent = time.monotonic() - heard_at
+        if 0 < hang_timeout <= silent and not ending:
+            ending.append(asyncio.create_task(end_hung(child, silent)))
+
+    try:
+        async with run_every(_CHECK_SECONDS, check):
+            return await child.handle_until_exit(note_progress)
+    except asyncio.CancelledError:
+        child.kill()
+        await child.handle_until_exit(note_progress)
+        raise
+
+
+def _failed(error: str) -> Loaded:
+    empty = ConfigParts.create(0)
+    return Loaded(LoadResult(None, error=error, exit_code=INVALID), empty)
