@@ -41,16 +41,23 @@ export function FlowHistory({ params }) {
   }, []);
   const [begin, setBegin] = useState(0);
   const since = Math.max(begin, Math.floor((serviceTime() - RANGES[range]) / EVERY) * EVERY);
-  const resource = useResource("flow-history", { since, parts: 288 }, { again: `${turn} ${incidents}` });
+  const resource = useResource("flow-history", { since, parts: 288 }, { again: turn });
   const { data, error } = resource;
   useEffect(() => setBegin(0), [range]);
   useEffect(() => data && !begin && setBegin(beginOf(data)), [data]);
+  const all = data ? withNewest(data.incidents, incidents) : [];
   return html`<section class="card"><div class="card-head"><h2>History</h2>
       <${Choice} label="Time" value=${range} choices=${[["1h", "1 hour"], ["6h", "6 hours"], ["24h", "24 hours"]]}
         onChange=${(value) => go(link("flow", "", { range: value === "24h" ? "" : value }), { replace: true })} /></div>
     ${data && html`<${Failure} error=${error} />`}
-    ${!data ? html`<${Waiting} resource=${resource} />` : html`<${Charts} data=${data} /><${Incidents} incidents=${data.incidents} />`}
+    ${!data ? html`<${Waiting} resource=${resource} />` : html`<${Charts} data=${{ ...data, incidents: all }} /><${Incidents} incidents=${all} />`}
   </section>`;
+}
+
+/** The incidents of the history, and those that came after it was read. */
+function withNewest(former, newest) {
+  const last = former.length ? former[former.length - 1].time : 0;
+  return [...former, ...newest.filter((one) => one.time > last)];
 }
 
 /** Where to begin instead, if most of the time there was nothing; 0 if there was. */
