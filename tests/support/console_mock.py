@@ -61,6 +61,7 @@ class MockConsole:
         """Whether every request fails, as if the service were gone."""
         self.stop = asyncio.Event()
         """Set once it is to end."""
+        self.refuses_streams = False
         self.requests: Counter[str] = Counter()
         self.explanation: Document = {"verdicts": [], "directives": []}
 
@@ -393,6 +394,8 @@ class MockConsole:
         )
 
     async def events(self, request: web.Request) -> web.StreamResponse:
+        if self.refuses_streams:
+            return _json({"error": "too many pages are open"}, 503)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         with suppress(ConnectionError):

@@ -73,7 +73,7 @@ function Frame({ session, showHelp }) {
         ${session.data.login === "done" && html`<button type="button" class="quiet" onClick=${logout}>Log out</button>`}
       </div>
     </header>
-    <${Trouble} />
+    <${Trouble} view=${place.view} />
     <main id="content" tabindex="-1" class="view view-${place.view}">
       <h1 class="unseen">${TITLES[place.view]}</h1>
       <${View} key=${place.view} place=${place} session=${session.data} />
@@ -98,9 +98,12 @@ function Status({ node }) {
 }
 
 /** What is wrong with the service, at every view. */
-function Trouble() {
-  const state = useLive((live) => live.state);
-  const flow = useLive((live) => live.flow);
+function Trouble({ view }) {
+  const { state, refused, flow } = useLive((live) => live);
+  if (state === "lost" && refused) {
+    return html`<div class="banner bad" role="status">The service answers, but sends no live updates: are many pages
+      open? What you see may be old. The page asks again by itself.</div>`;
+  }
   if (state === "lost") {
     return html`<div class="banner bad" role="status">The service does not answer: is it running? What you
       see may be old. The page connects again by itself.</div>`;
@@ -108,7 +111,7 @@ function Trouble() {
   const troubles = [...(flow?.missing ?? []), ...(flow?.stuck ?? [])];
   if (!troubles.length) return null;
   return html`<div class="banner bad" role="status">Not ready: ${troubles.slice(0, 3).join("; ")}.${" "}
-    <a href=${link("flow")}>Look at the flow</a></div>`;
+    ${view !== "flow" && html`<a href=${link("flow")}>Look at the flow</a>`}</div>`;
 }
 
 const NEXT_THEME = { "": "light", light: "dark", dark: "" };

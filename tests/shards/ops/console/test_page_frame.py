@@ -156,6 +156,18 @@ def test_a_service_that_goes_is_said_and_one_that_comes_back_is_found(visit: Vis
     expect(page.locator(".health")).to_contain_text("Ready")
 
 
+def test_a_page_too_many_says_that_it_has_no_live_updates(visit: Visit) -> None:
+    mock = MockConsole(5)
+    mock.refuses_streams = True
+    watched = visit(mock)
+    watched.expected.add(503)
+    page = watched.open()
+    expect(page.locator(".banner")).to_contain_text("sends no live updates")
+    expect(page.locator("table.alarms a.row")).to_have_count(5)
+    mock.refuses_streams = False
+    expect(page.locator(".banner")).to_have_count(0)
+
+
 def test_a_page_that_is_opened_before_the_service_waits_for_it(visit: Visit) -> None:
     mock = MockConsole(5)
     watched = visit(mock)

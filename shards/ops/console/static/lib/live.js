@@ -8,14 +8,14 @@ const HIDDEN_SECONDS = 60;
 const INCIDENTS = 50;
 
 /**
- * @typedef {{state: "connecting" | "open" | "lost", flow: any, sequence: number,
+ * @typedef {{state: "connecting" | "open" | "lost", refused: boolean, flow: any, sequence: number,
  *   generation: number, incidents: any[]}} Live
- *   `flow`: the newest sample; `sequence`: the highest one of alarms; `incidents`: the last ones that
+ *   `refused`: the service answers, but not with a stream; `flow`: the newest sample; `sequence`: the highest one of alarms; `incidents`: the last ones that
  *   came while the page was open
  */
 
 /** @type {Live} */
-let live = { state: "connecting", flow: null, sequence: 0, generation: 0, incidents: [] };
+let live = { state: "connecting", refused: false, flow: null, sequence: 0, generation: 0, incidents: [] };
 const listeners = new Set();
 /** @type {EventSource | null} */
 let source = null;
@@ -45,7 +45,7 @@ export function connect() {
   source = new EventSource("/api/v1/events");
   source.onopen = () => {
     failures = 0;
-    update({ state: "open" });
+    update({ state: "open", refused: false });
   };
   source.onerror = lose;
   listen("alarms", ({ sequence }) => update({ sequence }));
@@ -76,7 +76,8 @@ function lose() {
   // A lost connection may be a login that has ended: this asks for the form if it is.
   fetch("/api/v1/session").then((answer) => answer.json()).then((session) => {
     if (session.login === "needed") dispatchEvent(new Event("loginneeded"));
-  }).catch(() => {});
+    update({ refused: true });
+  }).catch(() => update({ refused: false }));
 }
 
 /** A page that nobody sees needs no stream. */
