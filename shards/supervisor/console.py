@@ -73,7 +73,7 @@ class ConsoleRunner:
             console.tick(now)
 
         self.history.start(console.announce)
-        recorder.begin(overview().version)
+        recorder.begin(overview())
         try:
             async with run_every(TICK_SECONDS, tick):
                 yield Pages(is_console_path, console.respond, console.close_streams)

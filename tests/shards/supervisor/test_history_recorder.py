@@ -52,12 +52,18 @@ def test_nothing_happens_while_all_is_well(recorded: Recorded) -> None:
 
 
 def test_start_and_stop(recorded: Recorded) -> None:
-    recorded.recorder.begin("1.2.3")
+    recorded.recorder.begin(overview())
     recorded.recorder.end()
     assert [incident.text for incident in recorded.told] == [
         "the service has started, version 1.2.3",
         "the service has stopped",
     ]
+
+
+def test_what_happens_in_the_first_second_is_not_missed(recorded: Recorded) -> None:
+    recorded.recorder.begin(overview())
+    recorded.note(workers=[process_status("worker-0", restarts=1)])
+    assert recorded.kinds == [("start", ""), ("restart", "worker-0")]
 
 
 def test_a_process_that_is_started_again(recorded: Recorded) -> None:
@@ -100,6 +106,20 @@ def test_a_reload_and_one_that_is_refused(recorded: Recorded) -> None:
     assert [incident.kind for incident in recorded.told] == ["reload", "reload_refused"]
     assert "1 directives added, 2 changed, 0 removed" in recorded.told[0].text
     assert "no folder" in recorded.told[1].text
+
+
+def test_a_refused_reload_is_not_hidden_by_the_next_one(recorded: Recorded) -> None:
+    recorded.note(reloads={})
+    changed = reload_outcome(generation=2, changes=ConfigChanges(added=[1]))
+    recorded.note(last_reload=changed, reloads={"failed": 1, "changed": 1})
+    assert [incident.kind for incident in recorded.told] == ["reload_refused", "reload"]
+
+
+def test_the_first_connection_is_no_incident(recorded: Recorded) -> None:
+    recorded.recorder.begin(overview(source_connected=False))
+    recorded.note(source_connected=True)
+    recorded.note(source_connected=False)
+    assert recorded.kinds == [("start", ""), ("source_lost", "router")]
 
 
 def test_overload_lasts_until_no_event_was_late_for_the_hold_duration(recorded: Recorded) -> None:
@@ -146,7 +166,7 @@ def test_positions_are_noted_now_and_then(tmp_path: Path) -> None:
     async def test() -> None:
         async with running_history(tmp_path / "h") as history:
             recorded = Recorded(history)
-            recorded.recorder.begin("1")
+            recorded.recorder.begin(overview())
             await written(history)
             count = "SELECT count(*) FROM position"
             assert await history.read(lambda db: db.execute(count).fetchone()) == (1,)
