@@ -1,4 +1,4 @@
-"""Definitions in the checkpoint: restored backlogs go on under those that they were opened under."""
+"""Definitions in the checkpoint: restored backlogs go on under those that opened them."""
 
 import asyncio
 import sqlite3
