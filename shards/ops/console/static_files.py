@@ -12,6 +12,7 @@ from msgspec import Struct
 from shards.http_server import RequestRefusedError, response
 
 FOLDER = Path(__file__).with_name("static")
+CONTRACT = Path(__file__).with_name("openapi.json")
 PREFIX = "/console/"
 INDEX = "index.html"
 TYPES: Mapping[str, str] = MappingProxyType(
@@ -66,6 +67,9 @@ class StaticFiles:
                 etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
                 name = path.relative_to(self._folder).as_posix()
                 found[f"{PREFIX}{name}"] = _File(body, TYPES[path.suffix], etag)
+        contract = CONTRACT.read_bytes()
+        etag = f'"{hashlib.sha256(contract).hexdigest()[:32]}"'
+        found[f"{PREFIX}{CONTRACT.name}"] = _File(contract, TYPES[CONTRACT.suffix], etag)
         if index := found.get(f"{PREFIX}{INDEX}"):
             found["/"] = index
         return found
