@@ -52,6 +52,8 @@ class Shard:
         `written_until`: the lines that deliveries up to this position cause are written already,
         by a worker that died. So are those that time causes before that position is reached.
         """
+        self.directives = directives
+        """Those of the configuration that runs."""
         self.correlator = Correlator.of(directives, options)
         self._max_future = settings.max_future or sys.maxsize
         self._max_delay = settings.max_delay
@@ -100,6 +102,7 @@ class Shard:
     def reload(self, generation: int, directives: DirectiveSet, *, lookups: bool) -> None:
         """Use another configuration from now on; `lookups`: whether there are sources for them."""
         now = self.now if self.now < sys.maxsize else int(time.time())
+        self.directives = directives
         self.correlator.reload(directives, now, self._outputs, lookups=lookups)
         self.progress.generation = generation
 
@@ -260,7 +263,9 @@ class Shard:
             busy_seconds=self._busy_seconds,
             active_directives=self._active_directives,
             details=self._take_details(checkpoints) if details else None,
-            about=about_alarms(self.correlator, outputs.published) if self._has_console else {},
+            about=about_alarms(self.directives.assets, outputs.published)
+            if self._has_console
+            else {},
         )
 
     def _take_details(self, checkpoints: CheckpointStats) -> WorkerDetails:
