@@ -22,6 +22,7 @@ from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats, ShardProgress
 from shards.histograms import LAG_BOUNDS, PROCESSING_BOUNDS, Timings, observe
 from shards.ipc.messages import WorkerDetails, WorkerReport
+from shards.ipc.queries import AlarmAbout
 from shards.ledger import ENDED, encode_ledger
 from shards.logs import EventLog
 from shards.settings.settings import Settings
@@ -267,6 +268,10 @@ class Shard:
             if self._has_console
             else {},
         )
+
+    def _about(self, published: list[PublishedAlarm]) -> dict[str, AlarmAbout]:
+        """What the console shows of these alarms, if it is on."""
+        return about_alarms(self.directives.assets, published) if self._has_console else {}
 
     def _take_details(self, checkpoints: CheckpointStats) -> WorkerDetails:
         timings, self._timings = self._timings, Timings()
