@@ -128,6 +128,8 @@ class Supervisor:
         self._aggregator.close()
         ledger = self._aggregator.total()
         logger.bind(adds_up=ledger.adds_up, **ledger.flat_counts()).info("ledger")
+        loop.remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # without its loop it would end the process
         return self._shutdown.exit_code
 
     @asynccontextmanager

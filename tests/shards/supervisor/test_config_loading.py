@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -82,9 +83,7 @@ async def bounded(
         return await load_config(server, settings, REQUEST, running)
 
 
-def load(
-    server: ForkServer, settings: Settings, running: RunningConfig | None = None
-) -> Loaded:
+def load(server: ForkServer, settings: Settings, running: RunningConfig | None = None) -> Loaded:
     return asyncio.run(bounded(server, settings, running))
 
 
@@ -98,7 +97,7 @@ def test_the_parts_of_a_configuration_are_there(server: ForkServer, tmp_path: Pa
     assert parts is not None
     loaded = [sorted(part.load().directives) for part in parts.workers]
     assert loaded == result.summary.directives
-    assert sorted(sum(loaded, [])) == [1, 2, 3]
+    assert sorted(chain.from_iterable(loaded)) == [1, 2, 3]
     assert result.changes.added == [1, 2, 3]
 
 

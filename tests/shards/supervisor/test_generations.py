@@ -29,9 +29,7 @@ def switch(generations: Generations, number: int, after: int = 0) -> Generation:
     return generations.switched(after)
 
 
-def report(
-    generation: int, saved: int = 0, former: Sequence[int] | None = None
-) -> WorkerReport:
+def report(generation: int, saved: int = 0, former: Sequence[int] | None = None) -> WorkerReport:
     """`former`: as in the details, None without details."""
     details = None
     if former is not None:

@@ -27,7 +27,6 @@ from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.observer import Observer
 from shards.supervisor.report_taker import ReportTaker
 from tests.shards.worker.test_death import (
-    OPTIONS,
     Action,
     DeathError,
     Files,
