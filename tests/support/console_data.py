@@ -176,6 +176,7 @@ def _detail(
             }
             for step in range(1, summary["stages_finished"] + 1)
         ],
+        "events_missing": "",
         "event_count": sum(stage["taken"] or 0 for stage in stages),
         "record": {"alarm_id": summary["id"], "title": summary["title"], "rules": rules},
     }
@@ -375,9 +376,6 @@ def make_flow(now: float, beat: int) -> Document:
                 "consumed": received // 20,
                 "unmatched": received * 3 // 10,
                 "invalid": 0,
-                "dropped": 0,
-                "lost": 0,
-                "rolled_back": 0,
             },
         }
         for number in range(2)
@@ -507,6 +505,7 @@ PROBLEMS = [
         "message": "'10.0.0.300' is neither an address nor a network; 10.0.0.30 would be one",
         "excerpt": {
             "first_line": 12,
+            "first_column": 1,
             "lines": [
                 '    {"name": "a regular pattern", "type": "PluginRule", "stage": 2,',
                 '     "plugin_id": 4003, "plugin_sid": [1, 2],',
@@ -525,6 +524,6 @@ PROBLEMS = [
         "stage": None,
         "field": "value",
         "message": "value is 9, above 5: risks above 10 are possible",
-        "excerpt": {"first_line": 3, "lines": ['    "value": 9']},
+        "excerpt": {"first_line": 3, "first_column": 1, "lines": ['    "value": 9']},
     },
 ]

@@ -237,7 +237,9 @@ class MockConsole:
         events = [one for one in events if one["number"] > int(request.query.get("after", 0))]
         limit = int(request.query.get("limit", 100))
         more = events[limit - 1]["number"] if len(events) > limit else None
-        return _json({"events": events[:limit], "next": more, "total": total, "dropped": 0})
+        return _json(
+            {"events": events[:limit], "next": more, "total": total, "dropped": 0, "missing": ""}
+        )
 
     async def backlog_list(self, request: web.Request) -> web.Response:
         query = request.query
@@ -383,6 +385,8 @@ class MockConsole:
                 "unchanged": 12,
                 "problems": console_data.PROBLEMS if refused else [],
                 "problems_omitted": 0,
+                "assets_changed": False,
+                "unlisted": "",
                 "error": "",
             },
             422 if refused else 200,

@@ -59,7 +59,8 @@ def test_rules_are_sentences(visit: Visit) -> None:
     page = visit(MockConsole(20)).open("#/directives/1001")
     rules = page.locator(".detail .stage-line li > p")
     expect(rules.first).to_have_text(
-        "1 event: plugin 4001 with sid 1, from outside HOME_NET, to inside HOME_NET, port 22 or 2222."
+        "1 event: plugin 4001 with sid 1, from outside HOME_NET, to inside HOME_NET, "
+        "port 22 or 2222."
     )
     expect(rules.nth(2)).to_contain_text(
         "user is root or admin, each with another destination port"

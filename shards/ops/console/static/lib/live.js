@@ -4,15 +4,18 @@ import { useEffect, useState } from "./html.js";
 
 const RETRY_SECONDS = [0.5, 1, 2, 4];
 const HIDDEN_SECONDS = 60;
+/** Incidents that are kept. */
+const INCIDENTS = 50;
 
 /**
  * @typedef {{state: "connecting" | "open" | "lost", flow: any, sequence: number,
- *   generation: number, incidents: number}} Live
- *   `flow`: the newest sample; `sequence`: the highest one of alarms; `incidents`: how many came
+ *   generation: number, incidents: any[]}} Live
+ *   `flow`: the newest sample; `sequence`: the highest one of alarms; `incidents`: the last ones that
+ *   came while the page was open
  */
 
 /** @type {Live} */
-let live = { state: "connecting", flow: null, sequence: 0, generation: 0, incidents: 0 };
+let live = { state: "connecting", flow: null, sequence: 0, generation: 0, incidents: [] };
 const listeners = new Set();
 /** @type {EventSource | null} */
 let source = null;
@@ -47,7 +50,7 @@ export function connect() {
   source.onerror = lose;
   listen("alarms", ({ sequence }) => update({ sequence }));
   listen("config", ({ generation }) => update({ generation }));
-  listen("incident", () => update({ incidents: live.incidents + 1 }));
+  listen("incident", (one) => update({ incidents: [...live.incidents, one].slice(-INCIDENTS) }));
   listen("flow", (flow) => {
     setServiceTime(flow.time);
     update({ flow, sequence: Math.max(live.sequence, flow.sequence), generation: flow.generation });

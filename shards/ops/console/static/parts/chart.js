@@ -42,10 +42,17 @@ export function makeChart(box, names, form, marks, points, read) {
     series: [
       {},
       ...names.map((name, n) => ({
-        label: name, stroke: lines[n], width: 1.5, points: { show: false }, fill: names.length === 1 ? lines[n].replace("rgb(", "rgba(").replace(")", ", 0.13)") : undefined,
+        label: name,
+        stroke: lines[n],
+        width: 1.5,
+        points: { show: showPoints },
+        fill: names.length === 1 ? lines[n].replace("rgb(", "rgba(").replace(")", ", 0.13)") : undefined,
       })),
     ],
-    hooks: { setCursor: [(chart) => read(chart.cursor.idx ?? null)], draw: [(chart) => drawMarks(chart, marks(), colour("--bad"), colour("--muted"))] },
+    hooks: {
+      setCursor: [(chart) => read(chart.cursor.idx ?? null)],
+      draw: [(chart) => drawMarks(chart, marks(), colour("--bad"), colour("--muted"))],
+    },
   }, points, box);
   const observer = new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height: HEIGHT }));
   observer.observe(box);
@@ -57,6 +64,9 @@ export function makeChart(box, names, form, marks, points, read) {
     },
   };
 }
+
+/** Points are shown while there are so few that no line can be seen. */
+const showPoints = (chart, line) => chart.data[line].filter((value) => value != null).length < 6;
 
 /** A colour of the theme as `rgb(…)`, as a canvas wants it. */
 function resolve(box, name) {

@@ -3,7 +3,7 @@
 import { html, useState } from "../lib/html.js";
 import { useResource } from "../lib/api.js";
 import { count } from "../lib/format.js";
-import { Failure } from "../parts/controls.js";
+import { Failure, sentence } from "../parts/controls.js";
 import { Text, Time } from "../parts/text.js";
 
 const LIMIT = 50;
@@ -36,7 +36,7 @@ export function AlarmEvents({ alarm, total, stages, template }) {
       </select></h2>
     <${Failure} error=${error} />
     ${data && html`<${EventTable} events=${data.events} alarm=${alarm} template=${template} />`}
-    ${data?.dropped > 0 && html`<p class="muted">${count(data.dropped)} more were taken: the history does not hold them.</p>`}
+    ${data?.missing && html`<p class="muted">Events may be missing: <${Text} value=${sentence(data.missing)} /></p>`}
     ${(cursors.length > 1 || data?.next != null) && html`<p class="pager">
       <button type="button" disabled=${cursors.length < 2} onClick=${() => setCursors(cursors.slice(0, -1))}>‹ Earlier</button>
       <button type="button" disabled=${data?.next == null} onClick=${() => setCursors([...cursors, data.next])}>Later ›</button></p>`}
@@ -45,13 +45,13 @@ export function AlarmEvents({ alarm, total, stages, template }) {
 
 function EventTable({ events, alarm, template }) {
   if (!events.length) return html`<p class="muted">No events.</p>`;
+  const sides = events.some((event) => event.src_ip || event.dst_ip);
   return html`<div class="table-box" tabindex="0" role="region" aria-label="Events"><table class="plain">
-    <thead><tr><th class="right">Stage</th><th>Time</th><th>Source</th><th>Destination</th><th>Event</th></tr></thead>
+    <thead><tr><th class="right">Stage</th><th>Time</th>${sides && html`<th>Source</th><th>Destination</th>`}<th>Event</th></tr></thead>
     <tbody>${events.map((event) => html`<tr key=${event.number}>
       <td class="right num">${event.stage}</td>
       <td><${Time} at=${event.timestamp ?? event.written_time} form="clock" /></td>
-      <td class="mono ip">${event.src_ip && html`<${Text} value=${event.src_ip} />`}</td>
-      <td class="mono ip">${event.dst_ip && html`<${Text} value=${event.dst_ip} />`}</td>
+      ${sides && html`<td class="mono ip"><${Text} value=${event.src_ip} /></td><td class="mono ip"><${Text} value=${event.dst_ip} /></td>`}
       <td class="event"><${EventName} event=${event} alarm=${alarm} template=${template} /></td></tr>`)}</tbody></table></div>`;
 }
 

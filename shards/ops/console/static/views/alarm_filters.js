@@ -21,10 +21,18 @@ export function filterOf(params) {
   return filter;
 }
 
-/** The span of time that a filter shows, for the timeline. */
-export function spanOf(params) {
+const DAY = 86400;
+const SHORTEST = 900;
+
+/**
+ * The span of time that a filter shows, for the timeline; without a choice of time the last day, or
+ * what there is of it.
+ * @param {Record<string, string>} params @param {number} [begin] of the history
+ */
+export function spanOf(params, begin = 0) {
   const until = Number(params.until) || serviceTime();
-  return { since: Number(params.since) || until - (RANGES[params.range] ?? 86400), until };
+  if (params.since || params.range) return { since: Number(params.since) || until - (RANGES[params.range] ?? DAY), until };
+  return { since: Math.min(until - SHORTEST, Math.max(until - DAY, begin)), until };
 }
 
 export const hasFilter = (params) => NAMES.some((name) => params[name]);

@@ -14,11 +14,11 @@ const HEIGHT = 44;
 /** Milliseconds after which new alarms are counted in. */
 const INTERVAL = 5000;
 
-/** @param {{params: Record<string, string>}} props */
-export function AlarmTimeline({ params }) {
+/** @param {{params: Record<string, string>, begin?: number}} props `begin` of the history, if it is known */
+export function AlarmTimeline({ params, begin }) {
   const turn = useThrottled(useLive((live) => live.sequence), INTERVAL);
   const { before, group, ...filters } = params;
-  const { data } = useTimeline(filters, turn);
+  const { data } = useTimeline(filters, begin, turn);
   const [drag, setDrag] = useState(null);
   const box = useRef(null);
   if (!data) return html`<div class="timeline" aria-hidden="true"></div>`;
@@ -50,11 +50,11 @@ export function AlarmTimeline({ params }) {
 }
 
 /** The numbers in the span of the filter. */
-function useTimeline(filters, turn) {
-  const { since, until } = spanOf(filters);
+function useTimeline(filters, begin, turn) {
+  const { since, until } = spanOf(filters, begin);
   // Whole minutes, so that the request is the same until something has changed.
   const span = filters.since ? { since, until } : { since: round(since), until: round(until) + 60 };
-  return useResource("alarm-timeline", { ...filterOf(filters), ...span, parts: PARTS }, { again: turn });
+  return useResource(begin == null ? null : "alarm-timeline", { ...filterOf(filters), ...span, parts: PARTS }, { again: turn });
 }
 
 const round = (time) => Math.floor(time / 60) * 60;

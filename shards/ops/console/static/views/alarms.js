@@ -35,7 +35,7 @@ export function AlarmsView({ place, session }) {
 
 function GroupedAlarms({ params }) {
   return html`<${AlarmFilters} params=${params} risks=${null} />
-    <div class="scroll"><${AlarmTimeline} params=${params} /><${AlarmGroups} params=${params} /></div>`;
+    <div class="scroll"><${AlarmTimeline} params=${params} begin=${0} /><${AlarmGroups} params=${params} /></div>`;
 }
 
 function AlarmList({ params, current }) {
@@ -52,7 +52,7 @@ function AlarmList({ params, current }) {
   };
   return html`<${AlarmFilters} params=${params} risks=${data?.risks} />
     <div class="scroll" ref=${scroller} onScroll=${(event) => setAway(event.target.scrollTop > 40)}>
-      <${AlarmTimeline} params=${params} />
+      <${AlarmTimeline} params=${params} begin=${data?.history_since} />
       <div class="list-head">
         <${Total} data=${data} />
         <${LiveState} first=${!params.before} paused=${paused} setPaused=${setPaused} params=${params} />

@@ -11,7 +11,7 @@ import { Empty, Failure, Field, focusSearch, sentence, Tabs, Waiting } from "../
 import { Text, Time } from "../parts/text.js";
 import { Problems } from "./problems.js";
 
-const SOURCES = { default: "default", flag: "flag", variable: "variable", file: "settings file" };
+const SOURCES = { default: "default", flag: "flag", variable: "variable", file: "settings file", derived: "derived" };
 
 /** @param {{place: import("../lib/router.js").Place, session: any}} props */
 export function ConfigView({ place, session }) {
@@ -76,9 +76,9 @@ function Outcome({ reload }) {
       : reload.outcome === "unchanged" ? "Nothing has changed." : `Generation ${reload.generation} runs.`}</b>
       <span class="muted"> <${Time} at=${reload.time} />, ${count(Math.round(reload.milliseconds))} ms</span></p>
     ${!refused && reload.outcome !== "unchanged" && html`<p>${counted(reload.added, "directive")} added, ${count(reload.changed)} changed, ${
-      count(reload.removed)} removed, ${count(reload.unchanged)} as before.</p>`}
+      count(reload.removed)} removed, ${count(reload.unchanged)} as before${reload.assets_changed ? "; assets have changed" : ""}.</p>`}
     ${reload.error && html`<p>${sentence(reload.error)}</p>`}
-    <${Problems} problems=${reload.problems} omitted=${reload.problems_omitted} /></div>`;
+    <${Problems} problems=${reload.problems} unlisted=${reload.unlisted ?? ""} /></div>`;
 }
 
 function Files({ config }) {

@@ -39,7 +39,7 @@ function Health({ flow }) {
       ${flow.warnings.map((text) => html`<p><${Text} value=${sentence(text)} /></p>`)}
       ${!problems.length && !flow.warnings.length && html`<p>Every event is accounted for, nothing is stuck.</p>`}</div>
     <${Figure} name="Events" value=${rate(flow.events_per_second)} />
-    <${Figure} name="Latency, p50 / p99" value="${latency(flow.latency.p50)} / ${latency(flow.latency.p99)}" />
+    ${flow.latency.p50 != null && html`<${Figure} name="Latency, p50 / p99" value="${latency(flow.latency.p50)} / ${latency(flow.latency.p99)}" />`}
     <${Figure} name="Last checkpoint" value=${age == null ? "none yet" : `${duration(age)} ago`} bad=${age != null && age > 60} />
     ${flow.source.lag != null && html`<${Figure} name="Stream lag" value=${count(flow.source.lag)} />`}
     <${Figure} name="Up for" value=${duration(flow.uptime_seconds)} />

@@ -9,6 +9,8 @@ import { Choice, Failure, Waiting } from "../parts/controls.js";
 import { Text, Time } from "../parts/text.js";
 
 const EVERY = 30;
+/** The shortest time that is shown, in seconds. */
+const SHORTEST = 600;
 const RANGES = { "1h": 3600, "6h": 21600, "24h": 86400 };
 /** Charts: title, series, form. @type {[string, string[], (value: number) => string][]} */
 const CHARTS = [
@@ -37,19 +39,39 @@ export function FlowHistory({ params }) {
     const timer = setInterval(() => !document.hidden && setTurn((n) => n + 1), 1000 * EVERY);
     return () => clearInterval(timer);
   }, []);
-  const since = Math.floor((serviceTime() - RANGES[range]) / EVERY) * EVERY;
-  const resource = useResource("flow-history", { since, parts: 288 }, { again: `${turn} ${incidents}` });
+  const [begin, setBegin] = useState(0);
+  const since = Math.max(begin, Math.floor((serviceTime() - RANGES[range]) / EVERY) * EVERY);
+  const resource = useResource("flow-history", { since, parts: 288 }, { again: turn });
   const { data, error } = resource;
+  useEffect(() => setBegin(0), [range]);
+  useEffect(() => data && !begin && setBegin(beginOf(data)), [data]);
+  const all = data ? withNewest(data.incidents, incidents) : [];
   return html`<section class="card"><div class="card-head"><h2>History</h2>
       <${Choice} label="Time" value=${range} choices=${[["1h", "1 hour"], ["6h", "6 hours"], ["24h", "24 hours"]]}
         onChange=${(value) => go(link("flow", "", { range: value === "24h" ? "" : value }), { replace: true })} /></div>
     ${data && html`<${Failure} error=${error} />`}
-    ${!data ? html`<${Waiting} resource=${resource} />` : html`<${Charts} data=${data} /><${Incidents} incidents=${data.incidents} />`}
+    ${!data ? html`<${Waiting} resource=${resource} />` : html`<${Charts} data=${{ ...data, incidents: all }} /><${Incidents} incidents=${all} />`}
   </section>`;
+}
+
+/** The incidents of the history, and those that came after it was read. */
+function withNewest(former, newest) {
+  const last = former.length ? former[former.length - 1].time : 0;
+  return [...former, ...newest.filter((one) => one.time > last)];
+}
+
+/** Where to begin instead, if most of the time there was nothing; 0 if there was. */
+function beginOf(data) {
+  const { events } = data.series;
+  const first = events.findIndex((value) => value != null);
+  if (first < events.length / 2) return 0;
+  const earliest = Math.min(data.since + first * data.step, data.incidents[0]?.time ?? Infinity);
+  return Math.floor(Math.min(earliest, serviceTime() - SHORTEST) / 60) * 60;
 }
 
 function Charts({ data }) {
   const shown = CHARTS.filter(([, names]) => names.some((name) => data.series[name]?.some((value) => value != null)));
+  if (!shown.length) return html`<p class="muted">The charts begin with the first whole minute.</p>`;
   return html`<div class="charts">${shown.map(([title, names, form]) => html`
     <${Chart} key=${title} title=${title} names=${names} form=${form} data=${data} />`)}</div>`;
 }
@@ -58,14 +80,15 @@ function Charts({ data }) {
 function Chart({ title, names, form, data }) {
   const box = useRef(null);
   const plot = useRef(null);
-  const incidents = useRef(data.incidents);
-  incidents.current = data.incidents;
+  /** The newest data: the module of charts may come after it. */
+  const latest = useRef(data);
+  latest.current = data;
   const [theme, setTheme] = useState(0);
   useThemeChange(() => setTheme((n) => n + 1));
   useEffect(() => {
     let gone = false;
     import("../parts/chart.js").then(({ makeChart }) => {
-      if (!gone) plot.current = makeChart(box.current, names, form, () => marksOf(incidents.current), pointsOf(data, names), setAt);
+      if (!gone) plot.current = makeChart(box.current, names, form, () => marksOf(latest.current.incidents), pointsOf(latest.current, names), setAt);
     });
     return () => {
       gone = true;

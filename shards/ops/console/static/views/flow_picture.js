@@ -76,7 +76,7 @@ function Worker({ worker }) {
     <${Bar} share=${fill} kind=${fill > 0.5 ? "bad" : ""} />
     <${Line} name="open backlogs" value=${worker.backlogs} />
     <${Line} name="directives active" value="${count(worker.active_directives)} of ${count(worker.directives)}" />
-    ${["dropped", "lost", "rolled_back"].map((name) => html`<${Line} name=${name.replace("_", " ")} value=${worker.counts[name] ?? 0} bad=${true} />`)}
+    <${Line} name="used by backlogs" value=${worker.counts.consumed ?? 0} />
     ${worker.checkpoint_trouble && html`<p class="bad-text">No checkpoint: ${worker.checkpoint_trouble}</p>`}</div>`;
 }
 

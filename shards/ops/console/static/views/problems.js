@@ -1,14 +1,14 @@
 // Faults and warnings of the configuration, in place: file, line, column, and the lines around it.
 
 import { html } from "../lib/html.js";
-import { count } from "../lib/format.js";
+import { sentence } from "../parts/controls.js";
 import { Text } from "../parts/text.js";
 
-/** @param {{problems: any[], omitted: number}} props */
-export function Problems({ problems, omitted }) {
+/** @param {{problems: any[], unlisted: string}} props */
+export function Problems({ problems, unlisted }) {
   if (!problems.length) return null;
   return html`<ol class="problems">${problems.slice(0, 200).map((problem) => html`<${Problem} problem=${problem} />`)}</ol>
-    ${omitted > 0 && html`<p class="muted">and ${count(omitted)} more: <code>dsiem-backend validate --all</code> lists them</p>`}`;
+    ${unlisted && html`<p class="muted">${sentence(unlisted)}</p>`}`;
 }
 
 function Problem({ problem }) {
@@ -27,11 +27,11 @@ function Problem({ problem }) {
 
 /** The lines around a problem, with a caret below its column. */
 function Excerpt({ problem }) {
-  const { first_line: first, lines } = problem.excerpt;
+  const { first_line: first, first_column: begin = 1, lines } = problem.excerpt;
   return html`<pre class="excerpt" tabindex="0">${lines.map((line, n) => {
     const number = first + n;
     const here = number === problem.line;
     return html`<div class=${here ? "here" : ""}><span class="line-number">${number}</span><${Text} value=${line} most=${400} /></div>${
-      here && html`<div class="caret" aria-hidden="true"><span class="line-number"></span>${" ".repeat(Math.max(0, problem.column - 1))}^</div>`}`;
+      here && html`<div class="caret" aria-hidden="true"><span class="line-number"></span>${" ".repeat(Math.max(0, problem.column - begin))}^</div>`}`;
   })}</pre>`;
 }
