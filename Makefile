@@ -77,6 +77,7 @@ bench-full: .venv/ready
 		--json benchmarks/results/bench_nats_more.json); \
 	$(call run,bench_latency.py); \
 	$(call run,bench_start.py); \
+	$(call run,bench_reload.py); \
 	$(call run,compare.py $(PEERS)); \
 	$(report)
 

@@ -25,11 +25,19 @@ def run_paced(
     `observe` starts the publisher and waits for the lines; it returns the time at which event 0 was
     due, on the monotonic clock, and a result. Returns the result, and the latencies in seconds.
     """
+    result, timed = run_timed(plan, alarm_events, observe)
+    return result, [latency for _, latency in timed]
+
+
+def run_timed(
+    plan: PacedPlan, alarm_events: Path, observe: Callable[[PublisherProcess], tuple[float, T]]
+) -> tuple[T, list[tuple[float, float]]]:
+    """As run_paced; before each latency is the time at which its event was due."""
     with PacedPublisherProcess(plan) as publisher, FileTail(alarm_events) as tail:
         start, result = observe(publisher)
-    latencies = [
-        at - start - plan.due_time(event_id)
-        for event_id, at in tail.seen_at.items()
-        if event_id.startswith(plan.id_prefix)
-    ]
-    return result, latencies
+    timed = []
+    for event_id, at in tail.seen_at.items():
+        if event_id.startswith(plan.id_prefix):
+            due = start + plan.due_time(event_id)
+            timed.append((due, at - due))
+    return result, timed

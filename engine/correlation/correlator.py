@@ -12,7 +12,7 @@ from typing import Self
 from msgspec.structs import replace
 
 from engine.alarm import BacklogKey, Hit, LookupKind
-from engine.asset import AddressInfo, NetworkAssets
+from engine.asset import NetworkAssets
 from engine.correlation.activity import Activity, keys_of
 from engine.correlation.backlog import Backlog
 from engine.correlation.compiled_directive import CompiledDirective
@@ -293,15 +293,6 @@ class Correlator:
     def concerned(self, event: NormalizedEvent) -> DirectiveIds:
         """The directives with a rule for the plugin or the taxonomy of the event."""
         return self._former.find(event)
-
-    @property
-    def directives(self) -> Mapping[int, Directive]:
-        """All directives, by id."""
-        return self._set.directives
-
-    def address_info(self, address: str) -> AddressInfo:
-        """What the assets say about a canonical address."""
-        return self._assets.address_info(address)
 
     def open_backlogs(self) -> dict[int, Collection[Backlog]]:
         """By directive: its open backlogs, oldest first; not to be changed by the caller."""

@@ -42,6 +42,7 @@ class DirectiveBacklogs:
         "_activity",
         "_backlogs",
         "_expiry",
+        "_first_order",
         "_id",
         "_memory",
         "_pending",
@@ -50,9 +51,9 @@ class DirectiveBacklogs:
         "_saved_ids",
         "_stamp",
         "_taken_stamps",
+        "_written_stamps",
         "compiled",
         "next_order",
-        "opened",
         "stages",
     )
 
@@ -66,6 +67,7 @@ class DirectiveBacklogs:
         self._memory = memory = common.memory
         self._publisher = common.publisher
         self._taken_stamps = memory.taken.stamps
+        self._written_stamps = memory.written.stamps
         self._saved_ids = memory.saved_ids.stamps
         self._salt = compiled.salt
         self._stamp = (0, self._id)
@@ -73,9 +75,7 @@ class DirectiveBacklogs:
         self.stages = Stages(compiled, common.former)
         self._backlogs: dict[str, Backlog] = {}
         """By `opened_by`."""
-        self.next_order = order
-        self.opened = 0
-        """Number of backlogs opened or restored so far."""
+        self._first_order = self.next_order = order
 
     def __contains__(self, opened_by: str) -> bool:
         return opened_by in self._backlogs
@@ -159,7 +159,8 @@ class DirectiveBacklogs:
     ) -> None:
         backlog = Backlog(self.compiled, self.next_order)
         backlog.open(event, src, dst, now)
-        self._publisher.find_predecessor(backlog, self._backlogs.get(backlog.opened_by), now)
+        if backlog.alarm_id in self._written_stamps or backlog.opened_by in self._backlogs:
+            self._find_predecessor(backlog, now)
         backlog.set_expiry(now)
         self._add(backlog)
         outputs.count("opened")
@@ -175,6 +176,9 @@ class DirectiveBacklogs:
         self._pending.discard(backlog)
         self._publisher.publish(backlog, now, outputs, timed_out=True)
         self._publisher.remember(backlog, now)
+
+    def _find_predecessor(self, backlog: Backlog, now: int) -> None:
+        self._publisher.find_predecessor(backlog, self._backlogs.get(backlog.opened_by), now)
 
     def close_all(self, now: int, outputs: Outputs) -> None:
         """Close all backlogs without a line, since the directive is not there any more."""
@@ -236,6 +240,11 @@ class DirectiveBacklogs:
         return True
 
     @property
+    def opened(self) -> int:
+        """Number of backlogs opened or restored so far."""
+        return self.next_order - self._first_order
+
+    @property
     def opened_by(self) -> tuple[str, ...]:
         """`opened_by` of the open backlogs, oldest first."""
         return tuple(self._backlogs)
@@ -260,8 +269,7 @@ class DirectiveBacklogs:
         """Restore a backlog as the youngest; UnusableBacklogError if it does not fit."""
         definition = definition_of(state, self.compiled.directive)
         backlog = restore_backlog(self.stages.find_definition(definition), self.next_order, state)
-        open_one = self._backlogs.get(backlog.opened_by)
-        self._publisher.find_predecessor(backlog, open_one, state.updated)
+        self._find_predecessor(backlog, state.updated)
         if state.ids_only:
             for ids in ((state.opening_id,), state.ids, *state.earlier_ids):
                 self._memory.remember_saved(self._id, ids, state.updated)
@@ -271,7 +279,6 @@ class DirectiveBacklogs:
 
     def _add(self, backlog: Backlog) -> None:
         """Add a backlog where events and the expiry find it."""
-        self.opened += 1
         self.next_order = backlog.order + 1
         self._backlogs[backlog.opened_by] = backlog
         self._activity.add_changed(self._id, backlog.opened_by)

@@ -13,11 +13,10 @@ from engine.correlation.outputs import Outputs
 class Publisher:
     """Publishes alarms of all directives."""
 
-    __slots__ = ("_memory", "_written_stamps")
+    __slots__ = ("_memory",)
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._written_stamps = memory.written.stamps
 
     def publish(
         self,
@@ -59,9 +58,6 @@ class Publisher:
             backlog.opened_by = f"{backlog.opened_by} {backlog.order}"
             open_one.shares_alarm = True
             self.remember(open_one, now)
-        elif (
-            backlog.alarm_id not in self._written_stamps  # the usual case
-            or self._memory.written.get(backlog.alarm_id, now) is None
-        ):
+        elif self._memory.written.get(backlog.alarm_id, now) is None:
             return
         backlog.shares_alarm = True

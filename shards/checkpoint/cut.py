@@ -8,6 +8,7 @@ caused are on the disk.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from itertools import islice
 
 from msgspec.structs import replace
 
@@ -96,8 +97,11 @@ class Cut:
         self._rows.extend(self._rows_of(key))
 
     def _rows_of(self, key: BacklogKey) -> Iterator[Row]:
-        yield from self._definitions.encode(key[0])
-        yield from self._encoder.encode(key)
+        """The rows of a backlog and its definition, as both are at the first step."""
+        rows = self._encoder.encode(key)
+        first = list(islice(rows, 1))
+        yield from (*self._definitions.encode(key[0]), *first)
+        yield from rows
 
     async def encode(self) -> list[Row]:
         """All rows but that of the shard; other tasks run every few milliseconds meanwhile."""

@@ -93,7 +93,7 @@ def _restore_memory(
 def _restore_progress(progress: ShardProgress, store: CheckpointStore) -> bytes | None:
     """Go on with the position and counts that this worker saved in this run.
 
-    Returns where the alarm files were then; None if it has saved nothing.
+    The generation is that of the directives that are there already: see saved_generation. Returns where the alarm files were then; None if it has saved nothing.
     """
     saved = _load_progress(store, progress.worker, progress.run)
     if saved is None:
@@ -105,7 +105,7 @@ def _restore_progress(progress: ShardProgress, store: CheckpointStore) -> bytes 
     for name in ledger.__struct_fields__:
         setattr(counts, name, getattr(ledger, name))
     counts.capped = capped
-    progress.position, progress.generation = row.position, row.generation
+    progress.position = row.position
     return row.files
 
 

@@ -19,6 +19,7 @@ from loguru import logger
 
 from shards.file_position import FilePosition
 from shards.history import alarm_filter, alarm_rows, database, limits, service_rows
+from shards.history.alarm_queries import highest_sequence
 from shards.history.alarm_rows import WrittenLine
 from shards.history.limits import HistoryLimits
 from shards.history.pending_rows import PendingRows
@@ -185,7 +186,7 @@ class History:
         try:
             connection = database.open_history(self._path)
             alarm_filter.add_functions(connection)
-            [self.sequence] = connection.execute("SELECT seq FROM sqlite_sequence").fetchone()
+            self.sequence = highest_sequence(connection)
             [since] = connection.execute("SELECT min(written) FROM change").fetchone()
         except (sqlite3.Error, OSError) as error:
             self._note_trouble(error)

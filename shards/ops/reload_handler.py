@@ -63,6 +63,6 @@ def _response(outcome: ReloadOutcome) -> web.Response:
     """200; 422 for a faulty configuration; 503 if it could not be read, or not now."""
     if outcome.successful:
         return json_response(200, outcome.document())
-    if outcome.error:
+    if outcome.error and not outcome.faults:
         return json_response(503, outcome.document(), RETRY_HEADER)
     return json_response(422, outcome.document())

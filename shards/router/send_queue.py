@@ -59,6 +59,8 @@ class SendQueue:
         self._position = self._accounted = base_of(life)
         """Positions: of the last event written, and up to which none is to be counted as lost."""
         self._clock = clock
+        self._now = 0
+        """In a stream, the time of the events that follow."""
         self._delay = BatchDelay()
         self._generation = 1
         """That of the last batch written."""
@@ -127,7 +129,7 @@ class SendQueue:
         if self._batch.events:
             self._complete_batch()
         if generation > 1:  # with which every worker begins
-            self._complete.append(WaitingBatch([], begins=generation, after=after))
+            self._complete.append(WaitingBatch([], None, self._now, generation, after))
             self._work.set()
             self._large_enough.set()
 

@@ -32,7 +32,6 @@ class StreamQueue(SendQueue):
         """The position up to which a checkpoint holds the effect, as far as is known."""
         self._released = start
         """The position up to which nothing need be kept."""
-        self._now = 0
         self._stream, self._life = "", 0
         """The stream that is being read, and the life of its positions."""
         self._ticks_when_full = False
@@ -122,7 +121,7 @@ class StreamQueue(SendQueue):
             asks = asks or not self.has_saved_start
             # Without events all that was put has been written, unless a generation begins.
             read = max(waiting.after if waiting.begins else self._read, self._position)
-            now = 0 if waiting.begins else self._now
+            now = waiting.now if waiting.begins else self._now
             stream = self._stream_of(read)
             return Batch(read + 1, read, now, asks, [], b"", stream, self._generation)
         first, last = waiting.positions[0], waiting.positions[-1]

@@ -19,10 +19,10 @@ _CHECK_SECONDS = 1.0
 
 
 class Loaded(NamedTuple):
-    """What became of loading a configuration; without a fault, its parts."""
+    """What became of loading a configuration; its parts, if there was a process for it."""
 
     result: LoadResult
-    parts: ConfigParts
+    parts: ConfigParts | None
 
 
 async def load_config(
@@ -61,15 +61,14 @@ async def _run(child: ChildProcess, hang_timeout: int) -> int:
         if 0 < hang_timeout <= silent and not ending:
             ending.append(asyncio.create_task(end_hung(child, silent)))
 
-    try:
-        async with run_every(_CHECK_SECONDS, check):
+    async with run_every(_CHECK_SECONDS, check):
+        try:
             return await child.handle_until_exit(note_progress)
-    except asyncio.CancelledError:
-        child.kill()
-        await child.handle_until_exit(note_progress)
-        raise
+        except asyncio.CancelledError:
+            child.kill()
+            await child.handle_until_exit(note_progress)
+            raise
 
 
 def _failed(error: str) -> Loaded:
-    empty = ConfigParts.create(0)
-    return Loaded(LoadResult(None, error=error, exit_code=INVALID), empty)
+    return Loaded(LoadResult(None, error=error, exit_code=INVALID), None)

@@ -7,6 +7,7 @@ by. So a generation is kept until the checkpoints of all workers are of a later 
 from collections.abc import Iterator
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shards.config.generation import (
     ConfigParts,
@@ -116,12 +117,15 @@ class Generations:
     def switched(self, position: int) -> Generation:
         """The one that is coming runs, for all events after this position; returns it."""
         assert self.coming is not None
-        coming = self.coming
-        begun = Generation(coming.number, coming.parts, coming.summary, position)
+        begun = replace(self.coming, after=position)
         self.coming = None
         self._kept.append(begun)
         self._forget()
         return begun
+
+    def confirm(self, summary: ConfigSummary) -> None:
+        """The one that runs was loaded again, and is the same; files or a trouble may differ."""
+        self._kept[-1] = replace(self.current, summary=summary)
 
     def take(self, worker: int, report: AlarmLines) -> None:
         """A worker has sent a report, whose lines are written."""

@@ -28,12 +28,14 @@ class Handover:
         self._router: ChildProcess | None = None
         self._all: set[_Child] = {None, *range(worker_count)}
         self._prepared: set[_Child] = set()
+        self._has_told_router = False
         self._has_switched = asyncio.Event()
 
     async def switch_to(self, coming: Generation) -> None:
         """Let all children switch to a generation; returns once the router has."""
         self._generations.coming = coming
         self._prepared.clear()
+        self._has_told_router = False
         self._has_switched.clear()
         for number, child in self._workers.items():
             part = coming.parts.workers[number]
@@ -49,6 +51,7 @@ class Handover:
     def router_started(self, router: ChildProcess) -> None:
         """The router runs; a worker that is started has what is coming already."""
         self._router = router
+        self._has_told_router = False
         self._prepare_router()
 
     def ended(self, child: _Child) -> None:
@@ -65,8 +68,14 @@ class Handover:
         match message:
             case Prepared(coming.number):
                 self._prepared.add(child)
-                if self._prepared == self._all and self._router is not None:
-                    self._router.send(Switch(coming.number))
+                if self._prepared == self._all:
+                    self._tell_router(coming.number)
             case Switched(coming.number, position):
                 self._generations.switched(position)
                 self._has_switched.set()
+
+    def _tell_router(self, generation: int) -> None:
+        """Let the router switch; each router once, although workers may prepare again meanwhile."""
+        if self._router is not None and not self._has_told_router:
+            self._has_told_router = True
+            self._router.send(Switch(generation))

@@ -35,16 +35,22 @@ class HistoryRecorder:
         self._hold_seconds = hold_seconds
         self._tell = tell
         self._last: Overview | None = None
+        self._was_connected = True
+        """Whether the source has been connected since the start."""
         self._sampled: Overview | None = None
         self._counts: dict[str, dict[str, int]] = {}
         """By process: its counts at the last sample."""
         self._late_at: float | None = None
         """When events were late, as long as that is an overload."""
+        self._refused = 0
+        """Number of refused reloads."""
         self._position_at = 0.0
 
-    def begin(self, version: str) -> None:
-        """The service has started."""
-        self._note("start", "", f"the service has started, version {version}")
+    def begin(self, overview: Overview) -> None:
+        """The service has started, and this is its state."""
+        self._last = overview
+        self._was_connected = overview.source_connected
+        self._note("start", "", f"the service has started, version {overview.version}")
         self._note_position()
 
     def end(self) -> None:
@@ -88,17 +94,38 @@ class HistoryRecorder:
             if now.restarts > before.restarts:
                 yield "restart", now.name, f"{now.name} has died, and was started again"
         if old.source_connected != new.source_connected and not new.stopping:
-            if new.source_connected:
-                yield "source_back", "router", "events can arrive again"
-            else:
-                yield "source_lost", "router", "events cannot arrive"
+            if self._was_connected:
+                yield _source_incident(connected=new.source_connected)
+            self._was_connected = True
         yield from _trouble("output", "", old.output_trouble, new.output_trouble)
         for worker in sorted(old.checkpoint_troubles.keys() | new.checkpoint_troubles.keys()):
             before_trouble = old.checkpoint_troubles.get(worker, "")
             now_trouble = new.checkpoint_troubles.get(worker, "")
             yield from _trouble("checkpoint", worker, before_trouble, now_trouble)
-        yield from _reload(old, new)
+        yield from self._reloads(old, new)
         yield from self._overload(old, new)
+
+    def _reloads(self, old: Overview, new: Overview) -> Iterator[tuple[str, str, str]]:
+        """The reloads of a second; of those before the last one only whether they were refused."""
+        outcome = new.last_reload
+        if outcome is None or outcome == old.last_reload:
+            return
+        before, self._refused = self._refused, new.reloads.get("failed", 0)
+        if self._refused - before > (not outcome.successful):
+            yield "reload_refused", "", "a reload was refused, and tried again"
+        if not outcome.successful:
+            yield "reload_refused", "", outcome.trouble
+        elif outcome.result == "changed":
+            changes = outcome.changes
+            counts = (
+                f"{len(changes.added)} directives added, {len(changes.changed)} changed, "
+                f"{len(changes.removed)} removed"
+            )
+            yield (
+                "reload",
+                "",
+                f"generation {outcome.generation} runs ({outcome.trigger}): {counts}",
+            )
 
     def _overload(self, old: Overview, new: Overview) -> Iterator[tuple[str, str, str]]:
         if new.ledger.late > old.ledger.late:
@@ -114,6 +141,12 @@ def _processes(overview: Overview) -> tuple[ProcessStatus, ...]:
     return (overview.router, *overview.workers)
 
 
+def _source_incident(*, connected: bool) -> tuple[str, str, str]:
+    if connected:
+        return "source_back", "router", "events can arrive again"
+    return "source_lost", "router", "events cannot arrive"
+
+
 def _trouble(what: str, process: str, old: str, new: str) -> Iterator[tuple[str, str, str]]:
     texts = {
         "output": ("alarms cannot be written", "alarms are written again"),
@@ -124,21 +157,6 @@ def _trouble(what: str, process: str, old: str, new: str) -> Iterator[tuple[str,
         yield f"{what}_failed", process, f"{failed}: {new}"
     elif old and not new:
         yield f"{what}_back", process, back
-
-
-def _reload(old: Overview, new: Overview) -> Iterator[tuple[str, str, str]]:
-    outcome = new.last_reload
-    if outcome is None or outcome == old.last_reload:
-        return
-    if not outcome.successful:
-        yield "reload_refused", "", outcome.trouble
-    elif outcome.result == "changed":
-        changes = outcome.changes
-        counts = (
-            f"{len(changes.added)} directives added, {len(changes.changed)} changed, "
-            f"{len(changes.removed)} removed"
-        )
-        yield "reload", "", f"generation {outcome.generation} runs ({outcome.trigger}): {counts}"
 
 
 def _samples(

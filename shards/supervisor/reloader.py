@@ -20,6 +20,7 @@ _TOO_MANY = (
     "checkpoints of the workers are too old: they need the configurations before this one, "
     "and the disk may be full"
 )
+_NO_RESOURCES = "the configuration cannot be loaded"
 _STOPPING = "the service is stopping"
 _DOWNLOADING: tuple[Trigger, ...] = ("SIGHUP", "POST /reload", "frontend-poll")
 """Triggers that ask for a download first, where there is a frontend."""
@@ -54,6 +55,7 @@ class Reloader:
         self._triggers: list[Trigger] = []
         self._waiting: list[asyncio.Future[ReloadOutcome]] = []
         self._is_stopping = False
+        self._last: ReloadOutcome | None = None
 
     def request(self, trigger: Trigger) -> None:
         """Reload soon; nobody waits for the outcome."""
@@ -91,12 +93,20 @@ class Reloader:
             number = len(self._waiting)
             outcome = await self._reload(triggers)
             self._note(outcome)
-            if outcome.result != "unchanged" or "frontend-poll" not in triggers:
+            if triggers != ["frontend-poll"] or self._is_news(outcome):
                 outcome.log()
+            self._last = outcome
             waiting, self._waiting = self._waiting[:number], self._waiting[number:]
             for future in waiting:
                 if not future.done():
                     future.set_result(outcome)
+
+    def _is_news(self, outcome: ReloadOutcome) -> bool:
+        """Whether a poll has found something that the one before has not."""
+        last = self._last
+        if outcome.result != "failed" or last is None:
+            return outcome.result != "unchanged"
+        return (outcome.error, outcome.problems) != (last.error, last.problems)
 
     async def _reload(self, triggers: list[Trigger]) -> ReloadOutcome:
         """One reload; the outcome has the first of the triggers."""
@@ -106,14 +116,19 @@ class Reloader:
         has_frontend = settings.mode == "cluster-backend"
         download = has_frontend and any(trigger in _DOWNLOADING for trigger in triggers)
         request = LoadRequest(download, is_start=False, wait_seconds=settings.frontend_wait)
-        running = self._generations.running()
+        try:
+            running = self._generations.running()
+        except OSError as error:
+            return self._outcome(triggers[0], began, error=f"{_NO_RESOURCES}: {error.strerror}")
         result, parts = await load_config(self._fork_server, settings, request, running)
         running.former.close()
-        if result.summary is None:
+        if result.summary is None or parts is None:
             return self._outcome(triggers[0], began, result, error=result.error)
         if result.changes.any:
             number = self._generations.current.number + 1
             await self._switch_to(Generation(number, parts, result.summary))
+        else:
+            self._generations.confirm(result.summary)
         self._use(self._generations.current, result.changes)
         return self._outcome(triggers[0], began, result, successful=True)
 

@@ -105,7 +105,7 @@ async def _serve(start: _Start) -> int:
         return 0
     result, parts = loaded
     log_problems(result)
-    if result.summary is None:
+    if result.summary is None or parts is None:
         raise _StartError(result.exit_code, result.error)
     first = Generation(1, parts, result.summary)
     supervisor = Supervisor(settings, first, start.files, fork_server, start.former, start.origins)

@@ -6,7 +6,7 @@ While the disk is full, workers wait for the alarm writer, and the router's queu
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +36,8 @@ from shards.supervisor.stream_aggregator import StreamLedgerAggregator
 from shards.supervisor.watchdog import WATCHDOG_SECONDS, Watchdog
 
 if TYPE_CHECKING:
-    from shards.history.history import History
     from shards.ops.http_server import Pages
+    from shards.supervisor.console import ConsoleRunner
     from shards.supervisor.overload_signals import OverloadSignals
 
 NO_ORIGINS: Mapping[str, Origin] = MappingProxyType({})
@@ -64,17 +64,15 @@ class Supervisor:
         `origins`: where the values of settings come from.
         """
         self._settings = settings
-        self._origins = origins
         self._former = former or FormerRun()
         self._shutdown = Shutdown()
         self._alarm_writer = AlarmWriter(files)
         self._aggregator = _make_aggregator(settings)
         self._watchdog = Watchdog(settings.max_eps)
         self._observer = Observer(settings, first, self._aggregator)
-        self._history = _make_history(settings)
-        if self._history is not None:
-            self._observer.on_alarms = self._history.add_lines
-        self._alarm_events = files.paths[1]
+        self._console = _make_console(settings, origins, files)
+        if self._console is not None:
+            self._observer.on_alarms = self._console.history.add_lines
         self._overload_signals = _make_overload_signals(settings)
         self._fork_server = fork_server
         generations = Generations(
@@ -130,6 +128,8 @@ class Supervisor:
         self._aggregator.close()
         ledger = self._aggregator.total()
         logger.bind(adds_up=ledger.adds_up, **ledger.flat_counts()).info("ledger")
+        loop.remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # without its loop it would end the process
         return self._shutdown.exit_code
 
     @asynccontextmanager
@@ -152,7 +152,7 @@ class Supervisor:
         reload = ReloadHandler(self.reloader.reload, token, address)
         posts = {"/explain": explain.respond, "/reload": reload.respond}
         async with (
-            self._console() as pages,
+            self._run_console() as pages,
             run_ops_server(address, port, self._overview, posts, pages=pages),
             run_every(SAMPLE_SECONDS, self._observer.sample),
         ):
@@ -160,30 +160,11 @@ class Supervisor:
             if pages is not None:
                 pages.close()
 
-    @asynccontextmanager
-    async def _console(self) -> "AsyncIterator[Pages | None]":
-        """Run the console, if enabled."""
-        if self._history is None:
-            yield None
-            return
-        from shards.ops.console.backend import ConsoleBackend  # noqa: PLC0415 - large libraries
-        from shards.supervisor.console import run_console  # noqa: PLC0415
-
-        requests = self._children.explain_requests
-        backend = ConsoleBackend(
-            settings=self._settings,
-            origins=self._origins,
-            run=self._children.run,
-            overview=self._overview,
-            ask=self._children.queries.ask,
-            worker_of=requests.worker_of,
-            explain=requests.explain,
-            reload=self.reloader.reload,
-            history=self._history,
-            alarm_events=self._alarm_events,
-        )
-        async with run_console(backend, self._alarm_writer.ends) as pages:
-            yield pages
+    def _run_console(self) -> "AbstractAsyncContextManager[Pages | None]":
+        if self._console is None:
+            return nullcontext()
+        reload, ends = self.reloader.reload, self._alarm_writer.ends
+        return self._console.running(self._children, self._overview, reload, ends)
 
     def _overview(self) -> Overview:
         return self._observer.overview(self._alarm_writer, stopping=self._shutdown.is_requested)
@@ -287,12 +268,14 @@ def _make_aggregator(settings: Settings) -> LedgerAggregator:
     return LedgerAggregator(settings.workers, has_checkpoints=settings.checkpoint_interval > 0)
 
 
-def _make_history(settings: Settings) -> "History | None":
+def _make_console(
+    settings: Settings, origins: Mapping[str, Origin], files: AlarmFiles
+) -> "ConsoleRunner | None":
     if not settings.has_console:
         return None
-    from shards.supervisor.console import make_history  # noqa: PLC0415 - only the console needs it
+    from shards.supervisor.console import ConsoleRunner  # noqa: PLC0415 - only that has a history
 
-    return make_history(settings)
+    return ConsoleRunner(settings, origins, files.paths[1])
 
 
 def _make_overload_signals(settings: Settings) -> "OverloadSignals | None":

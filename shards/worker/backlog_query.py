@@ -138,7 +138,7 @@ def _network_test(text: str) -> Test:
 
 def _word_test(word: str, shard: Shard) -> Test:
     """Whether one of the texts of a backlog has the word, or its id is the word."""
-    info = shard.correlator.address_info
+    info = shard.directives.assets.address_info
 
     def has_word(backlog: Backlog) -> bool:
         directive = backlog.compiled.directive
@@ -186,5 +186,5 @@ def _row(shard: Shard, backlog: Backlog, rank: float) -> BacklogRow:
 
 
 def _shown(shard: Shard, addresses: Iterable[str]) -> list[Address]:
-    info = shard.correlator.address_info
+    info = shard.directives.assets.address_info
     return [Address(ip, info(ip).name) for ip in islice(addresses, MAX_SHOWN)]

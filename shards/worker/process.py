@@ -79,7 +79,7 @@ class _WorkerProcess:
         self._settings = settings
         self._reports = reports
         self._start = start
-        first = first_generation(settings, start)
+        first = first_generation(settings, start, control.track_progress)
         directives, self._sources = load_config(
             first.generation, first.config, control.track_progress
         )

@@ -63,7 +63,7 @@ def answer_steps(shard: Shard, request: AskWorker, now: int) -> Iterator[Any]:
             counts = {id_: len(those) for id_, those in correlator.open_backlogs().items()}
             return iter((BacklogCounts(counts),))
         case GetDirective(id_):
-            return iter((FoundDirective(correlator.directives.get(id_)),))
+            return iter((FoundDirective(shard.directives.directives.get(id_)),))
         case DescribeAddresses(addresses):
             return _describe_addresses(shard, addresses)
         case RecentEvents(directive, limit):
@@ -71,7 +71,7 @@ def answer_steps(shard: Shard, request: AskWorker, now: int) -> Iterator[Any]:
 
 
 def _list_directives(shard: Shard, start: int, limit: int) -> Iterator[DirectiveRows | None]:
-    directives = shard.correlator.directives
+    directives = shard.directives.directives
     rows = []
     for id_ in list(islice(directives, start, start + limit)):
         directive = directives[id_]
@@ -93,7 +93,7 @@ def _describe_addresses(shard: Shard, addresses: list[str]) -> Iterator[AddressR
     rows = []
     for text in addresses:
         try:
-            info = shard.correlator.address_info(canonical_ip(text))
+            info = shard.directives.assets.address_info(canonical_ip(text))
         except ValueError:  # it is no address
             continue
         rows.append(AddressRow(text, info.name, list(info.networks), info.value))

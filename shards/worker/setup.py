@@ -9,12 +9,13 @@ from engine.asset import NetworkAssets
 from engine.correlation.directive_set import DirectiveSet
 from engine.options import Options
 from shards.checkpoint.paths import checkpoint_path
+from shards.checkpoint.readable import wait_until_readable
 from shards.checkpoint.restore import saved_generation
 from shards.checkpoint.store import CheckpointStore
 from shards.config.config_folder import engine_options
 from shards.config.generation import GenerationStart, WorkerConfig
 from shards.ipc.shared_value import SharedValue
-from shards.progress import TrackProgress
+from shards.progress import TrackProgress, untracked
 from shards.settings.settings import Settings
 from shards.worker.start import WorkerStart
 
@@ -49,14 +50,20 @@ def shard_options(settings: Settings, *, lookups: bool) -> Options:
     )
 
 
-def first_generation(settings: Settings, start: WorkerStart) -> GenerationStart:
+def first_generation(
+    settings: Settings, start: WorkerStart, track_progress: TrackProgress = untracked
+) -> GenerationStart:
     """The one to begin with: that of the last checkpoint, since its deliveries come next.
 
-    If it is not known, all deliveries are given again that there have been: the first one.
+    If it is not known, all deliveries are given again that there have been: the first one. Waits
+    until the checkpoint can be read if it is going to be waited for anyway.
     """
     saved = None
     if settings.checkpoint_interval and not start.is_first:
         with closing(CheckpointStore(checkpoint_path(settings))) as store:
             saved = saved_generation(store, start.worker, start.run)
+            if saved is None and settings.source_keeps_events:
+                wait_until_readable(store, track_progress)
+                saved = saved_generation(store, start.worker, start.run)
     known = {begun.generation: begun for begun in start.generations}
     return known.get(saved or 0, start.generations[0])

@@ -22,6 +22,7 @@ from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats, ShardProgress
 from shards.histograms import LAG_BOUNDS, PROCESSING_BOUNDS, Timings, observe
 from shards.ipc.messages import WorkerDetails, WorkerReport
+from shards.ipc.queries import AlarmAbout
 from shards.ledger import ENDED, encode_ledger
 from shards.logs import EventLog
 from shards.settings.settings import Settings
@@ -52,6 +53,8 @@ class Shard:
         `written_until`: the lines that deliveries up to this position cause are written already,
         by a worker that died. So are those that time causes before that position is reached.
         """
+        self.directives = directives
+        """Those of the configuration that runs."""
         self.correlator = Correlator.of(directives, options)
         self._max_future = settings.max_future or sys.maxsize
         self._max_delay = settings.max_delay
@@ -100,6 +103,7 @@ class Shard:
     def reload(self, generation: int, directives: DirectiveSet, *, lookups: bool) -> None:
         """Use another configuration from now on; `lookups`: whether there are sources for them."""
         now = self.now if self.now < sys.maxsize else int(time.time())
+        self.directives = directives
         self.correlator.reload(directives, now, self._outputs, lookups=lookups)
         self.progress.generation = generation
 
@@ -260,8 +264,14 @@ class Shard:
             busy_seconds=self._busy_seconds,
             active_directives=self._active_directives,
             details=self._take_details(checkpoints) if details else None,
-            about=about_alarms(self.correlator, outputs.published) if self._has_console else {},
+            about=about_alarms(self.directives.assets, outputs.published)
+            if self._has_console
+            else {},
         )
+
+    def _about(self, published: list[PublishedAlarm]) -> dict[str, AlarmAbout]:
+        """What the console shows of these alarms, if it is on."""
+        return about_alarms(self.directives.assets, published) if self._has_console else {}
 
     def _take_details(self, checkpoints: CheckpointStats) -> WorkerDetails:
         timings, self._timings = self._timings, Timings()

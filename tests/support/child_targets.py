@@ -4,11 +4,14 @@ import asyncio
 import os
 import sys
 import threading
+import time
+from typing import Any
 
 from multiprocess.connection import Connection
 
+from shards.config.generation import LoadResult
 from shards.ipc.control import ControlChannel, run_child
-from shards.ipc.messages import Ready, Stop, ToChild
+from shards.ipc.messages import Progress, Ready, Stop, ToChild
 from shards.ipc.shared_value import SharedValue
 from shards.settings.settings import Settings
 
@@ -100,3 +103,26 @@ def exiting(code: int) -> None:
 def sleeping() -> None:
     """Never exit."""
     threading.Event().wait()
+
+
+def hanging_loader(control: Connection, *_: object) -> None:  # noqa: ARG001
+    """In place of the loader of configurations: never return to the event loop."""
+
+    async def run() -> None:
+        _hang()
+
+    run_child(Settings(), run)
+
+
+def slow_loader(control: Connection, *arguments: Any) -> None:
+    """In place of the loader: as long as two hang timeouts of a second, with progress."""
+
+    async def run() -> None:
+        channel = ControlChannel(control)
+        until = time.monotonic() + 2.5
+        while time.monotonic() < until:
+            channel.send(Progress())
+            await asyncio.sleep(0.2)
+        arguments[-1].result.write(LoadResult(None, error="a test"))
+
+    run_child(Settings(), run)

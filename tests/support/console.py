@@ -119,7 +119,7 @@ def make_backend(
     """A backend whose history is in the folder."""
     defaults: Json = {"log_dir": folder, "config_dir": folder, "workers": len(shards) or 1}
     places = {
-        id_: worker for worker, shard in shards.items() for id_ in shard.correlator.directives
+        id_: worker for worker, shard in shards.items() for id_ in shard.directives.directives
     }
     return ConsoleBackend(
         settings=Settings(**defaults | settings),

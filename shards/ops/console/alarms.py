@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from shards.history import alarm_queries
+from shards.history import alarm_groups, alarm_queries
 from shards.history.alarm_filter import AlarmFilter
 from shards.http_server import RequestRefusedError, json_response
 from shards.ops.console.backend import ConsoleBackend, read_history
@@ -44,14 +44,14 @@ class AlarmHandlers:
         """GET /api/v1/alarm-groups."""
         parameters = Parameters(request, *_FILTERS, "limit", "by")
         wanted, limit = _filter(parameters), parameters.limit()
-        by = parameters.choice("by", alarm_queries.GROUPINGS)
+        by = parameters.choice("by", alarm_groups.GROUPINGS)
         span = self._span(wanted)
         if by == "directive":
             with suppress(RequestRefusedError):  # then without the names of new ones
                 await self._directives.update()
         groups = await read_history(
             self._backend,
-            lambda history: alarm_queries.group_alarms(history, wanted, by, limit, span),
+            lambda history: alarm_groups.group_alarms(history, wanted, by, limit, span),
         )
         return json_response(200, self._with_history(groups))
 
@@ -62,15 +62,14 @@ class AlarmHandlers:
         span = self._span(wanted)
         timeline = await read_history(
             self._backend,
-            lambda history: alarm_queries.alarm_timeline(history, wanted, span, parts),
+            lambda history: alarm_groups.alarm_timeline(history, wanted, span, parts),
         )
         return json_response(200, timeline)
 
     def _with_history(self, found: msgspec.Struct) -> dict[str, Any]:
-        """An answer with what the history has at all."""
-        history = self._backend.history
-        about = {"sequence": history.sequence, "history_since": history.since}
-        return msgspec.structs.asdict(found) | about
+        """An answer with the time since which there are alarms."""
+        since = {"history_since": self._backend.history.since}
+        return msgspec.structs.asdict(found) | since
 
     def _span(self, wanted: AlarmFilter) -> tuple[float, float]:
         """The time asked for, at most the last day."""

@@ -203,6 +203,16 @@ def test_new_assets_and_lookups_are_used_by_open_backlogs_too() -> None:
     assert (opened.alarm.risk, opened.lookups) == (1, None)
 
 
+def test_addresses_bound_with_all_rules_active_do_not_depend_on_the_assets_any_more() -> None:
+    correlator = correlator_of(
+        directive(rule(1, from_="HOME_NET"), rule(2, occurrence=2), always_active=True)
+    )
+    process(correlator, 1, "a", src_ip="10.0.0.1")
+    reload(correlator, correlator.backlogs_of(7).compiled.directive, assets=NetworkAssets([]))  # type: ignore[union-attr]
+    assert process(correlator, 1, "b", src_ip="10.0.0.1").counts == {"taken": 1}
+    assert process(correlator, 1, "c", src_ip="10.0.0.2").counts == {}
+
+
 def test_a_saved_backlog_under_the_definition_of_another_directive_is_dropped() -> None:
     correlator = correlator_of(D1)
     process(correlator, 1, "a")

@@ -1,4 +1,4 @@
-"""Definitions in the checkpoint: restored backlogs go on under those that they were opened under."""
+"""Definitions in the checkpoint: restored backlogs go on under those that opened them."""
 
 import asyncio
 import sqlite3
@@ -34,11 +34,13 @@ OTHER = replace(OLD, id=8)
 class Worker:
     """A life of a worker with some directives."""
 
-    def __init__(self, folder: Path, *directives: Directive, run: str = "run") -> None:
+    def __init__(
+        self, folder: Path, *directives: Directive, run: str = "run", generation: int = 0
+    ) -> None:
         self.path = checkpoint_path(Settings(log_dir=folder))
         prepare_database(self.path)
         self.correlator = Correlator(directives, ASSETS, OPTIONS)
-        self.progress = ShardProgress(0, run)
+        self.progress = ShardProgress(0, run, generation=generation)
         self.checkpointer = Checkpointer(
             self.correlator,
             {one.id: one for one in directives},
@@ -127,7 +129,7 @@ def test_a_reload_is_in_the_next_checkpoint(tmp_path: Path) -> None:
     worker.reload(NEW, OTHER)
     worker.process(1, "b", 2)
     worker.write()
-    again = Worker(tmp_path, NEW, OTHER)
+    again = Worker(tmp_path, NEW, OTHER, generation=2)
     assert again.definitions == [OLD, None, None, None]
     assert saved_generation(CheckpointStore(worker.path), 0, "run") == 2
     assert worker.checkpointer.stats.generation == 2

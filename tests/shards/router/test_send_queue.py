@@ -454,3 +454,177 @@ def test_pipes_that_follow_one_another_at_once_are_all_closed() -> None:
         await queue.close()
 
     play(story)
+
+
+# Generations of the configuration.
+
+
+def events_by_generation(batches: list[Batch]) -> list[tuple[int, list[bytes]]]:
+    return [(batch.generation, batch.events) for batch in batches]
+
+
+async def closed(queue: SendQueue, pipe: Pipe) -> list[Batch]:
+    """All batches that are written until the queue is closed."""
+    closing = asyncio.create_task(queue.close())
+    batches = await pipe.batches()
+    await closing
+    return batches
+
+
+def test_a_generation_begins_with_a_batch_of_its_own_between_the_events() -> None:
+    async def story() -> None:
+        queue, pipe = make_queue(), Pipe()
+        queue.put(b"a")
+        queue.put(b"b")
+        queue.begin_generation(2)
+        queue.put(b"c")
+        queue.begin_generation(3)
+        queue.begin_generation(4)
+        put(queue, b"d")
+        assert counts(queue) == (4, 0, 4)
+        queue.attach_pipe(pipe.writer, 0)
+        batches = await closed(queue, pipe)
+        assert events_by_generation(batches) == [
+            (1, [b"a", b"b"]),
+            (2, []),
+            (2, [b"c"]),
+            (3, []),
+            (4, []),
+            (4, [b"d"]),
+        ]
+        assert [(batch.first - FIRST, batch.last - FIRST) for batch in batches] == [
+            *((0, 1), (2, 1), (2, 2), (3, 2), (3, 2), (3, 3))
+        ]
+        assert [batch.now for batch in batches] == sorted(batch.now for batch in batches)
+        assert (counts(queue), queue.lost) == ((4, 0, 0), 0)
+
+    play(story)
+
+
+def test_a_generation_begins_without_events_and_without_a_flush() -> None:
+    async def story() -> None:
+        queue, pipe = make_queue(), Pipe()
+        queue.attach_pipe(pipe.writer, 0)
+        queue.begin_generation(1)  # with which every worker begins
+        await some_turns()
+        queue.begin_generation(2)
+        assert await pipe.batch() == Batch(FIRST, FIRST - 1, 1001, False, [], generation=2)
+        queue.tick()  # has written since the last call
+        queue.tick()
+        tick = await pipe.batch()
+        assert tick is not None
+        assert tick.generation == 2
+
+    play(story)
+
+
+def test_what_was_not_flushed_is_written_when_a_generation_begins() -> None:
+    async def story() -> None:
+        queue, pipe = make_queue(), Pipe()
+        queue.attach_pipe(pipe.writer, 0)
+        queue.put(b"a")
+        await some_turns()
+        queue.begin_generation(2)
+        assert await pipe.read() == [b"a"]
+
+    play(story)
+
+
+def test_the_beginning_is_given_again_unless_a_checkpoint_is_of_its_generation() -> None:
+    async def story() -> None:
+        queue, pipes = make_queue(0, KEEP), [Pipe() for _ in range(4)]
+        queue.attach_pipe(pipes[0].writer, 0)
+        put(queue, b"a")
+        queue.begin_generation(2)
+        put(queue, b"b")
+        written = await read_events(pipes[0], 2)
+        assert events_by_generation(written) == [(1, [b"a"]), (2, []), (2, [b"b"])]
+        queue.detach_pipe()
+        queue.forget(FIRST, 1)
+        queue.attach_pipe(pipes[1].writer, FIRST, 1)
+        assert await read_events(pipes[1], 1) == written[1:]
+        queue.detach_pipe()
+        queue.attach_pipe(pipes[2].writer, FIRST, 2)  # the checkpoint was of it
+        assert await read_events(pipes[2], 1) == written[2:]
+        queue.detach_pipe()
+        queue.attach_pipe(pipes[3].writer, FIRST + 1, 2)
+        put(queue, b"c")
+        (last,) = await read_events(pipes[3], 1)
+        assert (last.generation, last.events) == (2, [b"c"])
+        assert (queue.lost, queue.redelivered) == (0, 2)
+
+    play(story)
+
+
+def test_one_of_several_beginnings_is_forgotten_with_its_generation() -> None:
+    async def story() -> None:
+        queue, first, second = make_queue(0, KEEP), Pipe(), Pipe()
+        queue.attach_pipe(first.writer, 0)
+        queue.begin_generation(2)
+        queue.begin_generation(3)
+        assert [(await first.batch()) is not None for _ in range(2)] == [True, True]
+        queue.attach_pipe(second.writer, FIRST - 1, 2)
+        found = await second.batch()
+        assert found is not None
+        assert (found.generation, found.events, queue.lost) == (3, [], 0)
+
+    play(story)
+
+
+def test_without_checkpoints_a_worker_that_missed_the_beginning_gets_it_with_what_follows() -> None:
+    async def story() -> None:
+        queue, first, second = make_queue(), Pipe(), Pipe()
+        queue.attach_pipe(first.writer, 0)
+        put(queue, b"a")
+        queue.begin_generation(2)
+        assert events_by_generation([*await read_events(first, 1)]) == [(1, [b"a"])]
+        assert (await first.batch()) is not None
+        queue.detach_pipe()
+        put(queue, b"b")
+        queue.attach_pipe(second.writer, 0)
+        assert events_by_generation(await read_events(second, 1)) == [(2, [b"b"])]
+        assert queue.lost == 1
+
+    play(story)
+
+
+def test_a_full_queue_takes_a_beginning_and_ticks_go_on_in_the_old_generation() -> None:
+    """Ticks overtake what waits for room; the events that wait are still of the old one."""
+
+    async def story() -> None:
+        queue, pipe = make_queue(2, 1), Pipe()
+        queue.attach_pipe(pipe.writer, 0)
+        put(queue, b"a")
+        (before,) = await read_events(pipe, 1)
+        put(queue, b"b")
+        queue.begin_generation(2)
+        assert put(queue, b"c", b"refused") == [True, False]
+        queue.tick()  # has written since the last call
+        queue.tick()
+        tick = await pipe.batch()
+        assert tick is not None
+        assert (tick.generation, tick.events, tick.last) == (1, [], before.last)
+        found: list[Batch] = []
+        for position, generation in ((FIRST, 1), (FIRST + 1, 1), (FIRST + 1, 2)):
+            queue.forget(position, generation)
+            batch = await pipe.batch()
+            assert batch is not None
+            found.append(batch)
+        assert events_by_generation(found) == [(1, [b"b"]), (2, []), (2, [b"c"])]
+        assert counts(queue) == (4, 1, 0)
+
+    play(story)
+
+
+def test_a_new_router_begins_with_the_generation_that_runs() -> None:
+    async def story() -> None:
+        queue, pipe = SendQueue(0, KEEP, 2, Clock()), Pipe()
+        queue.begin_generation(5)
+        put(queue, b"a")
+        queue.attach_pipe(pipe.writer, FIRST + 7, 4)
+        begin, events = await read_events(pipe, 1)
+        assert (begin.generation, begin.last) == (5, base_of(2))
+        assert (events.generation, events.first) == (5, base_of(2) + 1)
+        assert queue.lost == 0
+
+    play(story)

@@ -3,6 +3,8 @@
 import asyncio
 from array import array
 
+import msgspec
+
 from shards.ipc.messages import POSITION_CODE, Batch
 from shards.positions import base_of
 from shards.router.send_queue import BATCH_BYTES
@@ -314,5 +316,127 @@ def test_a_stream_that_was_made_anew_and_is_empty_is_named_with_its_beginning() 
         queue.begin(ANEW, NOW + 5, "EVENTS@2027")
         found = await first_batch(pipe)
         assert found == Batch(ANEW + 1, ANEW, NOW + 5, True, [], stream="EVENTS@2027")
+
+    play(story)
+
+
+# Generations of the configuration.
+
+
+async def all_batches(queue: Queue, pipe: Pipe) -> list[Batch]:
+    closing = asyncio.create_task(queue.close())
+    found = await pipe.batches()
+    await closing
+    return found
+
+
+def begin(generation: int, after: int, now: int = NOW) -> Batch:
+    at = START + after
+    return Batch(at + 1, at, now, False, [], stream=STREAM, generation=generation)
+
+
+def test_a_generation_begins_after_a_position_at_the_time_of_the_stream() -> None:
+    """Also if no event of the worker is there, and later ones are waiting already."""
+
+    async def story() -> None:
+        queue, pipe = Queue(), Pipe()
+        queue.attach_pipe(pipe.writer, START)
+        await first_batch(pipe)
+        queue.add(1, 2)
+        queue.set_time(NOW + 3)
+        queue.reach(START + 8)
+        queue.begin_generation(2, START + 8)
+        queue.add(9, 10, now=NOW + 5)
+        queue.begin_generation(3, START + 10)
+        found = await all_batches(queue, pipe)
+        assert found == [
+            batch(1, 2),
+            begin(2, 8, NOW + 3),
+            msgspec.structs.replace(batch(9, 10, now=NOW + 5), generation=2),
+            begin(3, 10, NOW + 5),
+        ]
+        assert (queue.sent, queue.queued, queue.lost) == (4, 0, 0)
+
+    play(story)
+
+
+def test_a_generation_that_begins_before_the_time_is_known_lets_it_be() -> None:
+    async def story() -> None:
+        queue, pipe = Queue(begun=False), Pipe()
+        queue.begin_generation(2, START - 5)  # an old router has read less than the worker has
+        queue.attach_pipe(pipe.writer, START)
+        found = await first_batch(pipe)
+        assert (found.last, found.now, found.stream, found.generation) == (START, 0, "", 2)
+
+    play(story)
+
+
+def test_ticks_after_a_beginning_are_of_its_generation() -> None:
+    async def story() -> None:
+        queue, pipe = Queue(), Pipe()
+        queue.attach_pipe(pipe.writer, START)
+        await first_batch(pipe)
+        queue.reach(START + 4)
+        queue.begin_generation(2, START + 4)
+        queue.set_time(NOW + 1)
+        queue.tick()
+        assert await first_batch(pipe) == begin(2, 4)
+        queue.tick()
+        queue.tick()
+        assert await first_batch(pipe) == begin(2, 4, NOW + 1)  # as a tick is
+
+    play(story)
+
+
+def test_a_beginning_is_given_again_in_its_place_until_a_checkpoint_is_of_it() -> None:
+    async def story() -> None:
+        queue, first, second, third = Queue(), Pipe(), Pipe(), Pipe()
+        queue.attach_pipe(first.writer, START)
+        queue.add(1)
+        queue.begin_generation(2, START + 1)
+        queue.add(5, now=NOW + 1)
+        found = await read_events(first, 2)
+        written = [one for one in found if one.events or one.generation > 1]
+        assert written[1] == begin(2, 1)
+        queue.forget(START + 1, 1)
+        queue.attach_pipe(second.writer, START + 1, 1)
+        assert await read_events(second, 1) == written[1:]
+        queue.forget(START + 1, 2)
+        queue.attach_pipe(third.writer, START + 1, 2)
+        assert await read_events(third, 1) == written[2:]
+        assert (queue.again, queue.lost) == (0, 0)
+
+    play(story)
+
+
+def test_a_worker_from_before_a_forgotten_beginning_lets_the_stream_be_read_again() -> None:
+    async def story() -> None:
+        queue, first, second = Queue(), Pipe(), Pipe()
+        queue.attach_pipe(first.writer, START)
+        queue.reach(START + 7)
+        queue.begin_generation(2, START + 7)
+        while (await first_batch(first)).generation < 2:
+            pass
+        queue.forget(START + 7, 2)
+        queue.attach_pipe(second.writer, START + 3, 1)
+        assert queue.again == 1
+
+    play(story)
+
+
+def test_no_tick_overtakes_a_beginning_that_waits_for_room() -> None:
+    async def story() -> None:
+        queue, pipe = Queue(retain_bytes=1), Pipe()
+        queue.attach_pipe(pipe.writer, START)
+        await first_batch(pipe)
+        queue.add(1)
+        await next_batch(pipe)
+        queue.begin_generation(2, START + 1)
+        queue.set_time(NOW + 9)
+        for _ in range(3):
+            queue.tick()
+            await some_turns()
+        queue.forget(START + 1, 1)
+        assert await first_batch(pipe) == msgspec.structs.replace(begin(2, 1), asks=False)
 
     play(story)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from engine.directives.asset_document import parse_assets
-from engine.directives.index import routing_keys_of
+from engine.directives.index import DirectiveRoutingKeys, routing_keys_of
 from shards.config.generation import RouterConfig
 from shards.ipc.messages import RouterReport
 from shards.ledger import Events
@@ -37,10 +37,17 @@ class Lane(StreamQueue):
         self.put_at: list[tuple[int, int]] = []
         """Position and time of each event that was taken."""
         self.times: list[int] = []
+        self.begun: list[tuple[int, int]] = []
+        """Generations that have begun, and after which position."""
 
     def set_time(self, now: int) -> None:
         super().set_time(now)
         self.times.append(now)
+
+    def begin_generation(self, generation: int, after: int = 0) -> None:
+        super().begin_generation(generation, after)
+        if generation > 1:
+            self.begun.append((generation, after - BASE))
 
     def put(self, raw: bytes, position: int = 0) -> bool:
         taken = super().put(raw, position)
@@ -191,3 +198,105 @@ def test_there_is_room_while_no_queue_is_full() -> None:
 
     bounded(story())
     assert routed.report.ledger.deliveries.dropped.total() == 0
+
+
+# Other configurations.
+
+ONLY_IN_2 = event(77)
+"""Concerns both workers by `second_table`, and nobody by the first one."""
+
+
+def second_table(generation: int = 2, plugin: int = 77) -> RoutingTable:
+    """Directives of both workers that match this plugin, and nothing else."""
+    keys = [
+        DirectiveRoutingKeys(
+            key.id, tuple(msgspec.structs.replace(rule, plugin_id=plugin) for rule in key.rules)
+        )
+        for key in map(routing_keys_of, directives())
+    ]
+    return RoutingTable(
+        generation, RouterConfig(msgspec.msgpack.encode(keys), ()), Settings(workers=2)
+    )
+
+
+def test_a_table_is_used_at_once_for_all_that_follows() -> None:
+    routed = Routed()
+    routed.take(1, EVERYWHERE, ONLY_IN_2)
+    routed.stream.use_after(second_table(), routed.stream.newest_position)
+    routed.take(3, EVERYWHERE, ONLY_IN_2, now=NOW + 1)
+    assert all(lane.put_at == [(1, NOW), (4, NOW + 1)] for lane in routed.lanes)
+    assert all(lane.begun == [(2, 2)] for lane in routed.lanes)
+    assert routed.events == Events(received=4, routed=2, unmatched=2)
+
+
+@pytest.mark.parametrize("after", range(2, 8))
+def test_a_table_is_used_after_its_position_in_the_middle_of_a_read(after: int) -> None:
+    routed = Routed()
+    routed.take(1, EVERYWHERE, ONLY_IN_2)
+    routed.stream.use_after(second_table(), BASE + after)
+    routed.take(3, *[EVERYWHERE, ONLY_IN_2] * 3)
+    positions = [n for n in range(1, 9) if (n % 2 == 1) == (n <= after)]
+    assert all([at for at, _ in lane.put_at] == positions for lane in routed.lanes)
+    assert all(lane.begun == [(2, after)] for lane in routed.lanes)
+    assert routed.report.read == BASE + 8
+    number = len(positions)
+    assert routed.events == Events(received=8, routed=number, unmatched=8 - number)
+
+
+def test_a_table_is_used_after_a_position_without_events() -> None:
+    """Messages may hold no event, and positions may be left out."""
+    routed = Routed()
+    for generation, after in ((2, 5), (3, 20), (4, 30)):
+        routed.stream.use_after(second_table(generation), BASE + after)
+    routed.stream.take((), BASE + 1, BASE + 3, NOW)
+    assert all(lane.begun == [] for lane in routed.lanes)
+    routed.stream.take((ONLY_IN_2,), BASE + 10, BASE + 12, NOW)
+    assert all(lane.begun == [(2, 5)] for lane in routed.lanes)
+    routed.stream.take((), BASE + 13, BASE + 30, NOW)
+    assert all(lane.begun == [(2, 5), (3, 20), (4, 30)] for lane in routed.lanes)
+    assert all(lane.put_at == [(10, NOW)] for lane in routed.lanes)
+    assert routed.report.read == BASE + 30
+
+
+def test_several_tables_are_used_one_after_the_other() -> None:
+    routed = Routed()
+    for generation, after, plugin in ((2, 2, 77), (3, 2, 78), (4, 4, 77), (5, 4, 99), (6, 9, 1)):
+        routed.stream.use_after(second_table(generation, plugin), BASE + after)
+    routed.take(1, *[EVERYWHERE, ONLY_IN_2] * 3)
+    assert all(
+        lane.begun == [(2, 2), (3, 2), (4, 4), (5, 4)] for lane in routed.lanes
+    ), "none is left out: a worker may have to restore any of them"
+    assert all([at for at, _ in lane.put_at] == [1, 5] for lane in routed.lanes)
+
+
+def test_what_was_counted_is_routed_by_the_table_that_it_had_and_not_counted() -> None:
+    routed = Routed(counted=BASE + 4)
+    routed.stream.use_after(second_table(), BASE + 2)
+    routed.stream.use_after(second_table(3, plugin=99), BASE + 5)
+    routed.take(1, *[EVERYWHERE, ONLY_IN_2] * 4)
+    assert all([at for at, _ in lane.put_at] == [1, 4, 7] for lane in routed.lanes)
+    assert routed.events == Events(received=4, routed=1, unmatched=3)
+    assert routed.report.accepted == {0: 3, 1: 3}
+
+
+def test_the_newest_position_is_behind_all_that_was_promised() -> None:
+    """A table that comes now must not be used for what other tables are to route."""
+    routed = Routed(counted=BASE + 4)
+    assert routed.stream.newest_position == BASE + 4
+    routed.stream.use_after(second_table(), BASE + 7)
+    assert routed.stream.newest_position == BASE + 7
+    routed.take(1, *[EVERYWHERE] * 9)
+    assert routed.stream.newest_position == BASE + 9
+    routed.stream.use_after(second_table(3), routed.stream.newest_position)
+    assert all(lane.begun == [(2, 7), (3, 9)] for lane in routed.lanes)
+
+
+def test_a_table_is_used_where_the_stream_begins_behind_its_position() -> None:
+    routed = Routed(ShardStart(BASE + 9, A), ShardStart(BASE + 9, A))
+    routed.stream.use_after(second_table(), BASE + 3)
+    for lane in routed.lanes:
+        lane.forget(BASE + 9)
+    bounded(routed.stream.begin(BASE + 9, NOW, A))
+    assert [lane.begun for lane in routed.lanes] == [[(2, 9)]] * 2
+    routed.take(10, ONLY_IN_2)
+    assert all(lane.put_at == [(10, NOW)] for lane in routed.lanes)

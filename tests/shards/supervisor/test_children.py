@@ -5,6 +5,7 @@ See test_serve_faults.py for the same with real processes.
 
 import asyncio
 import errno
+import gc
 import os
 import selectors
 import signal
@@ -16,18 +17,24 @@ from typing import Any, ClassVar
 
 import pytest
 from loguru import logger
+from msgspec.structs import replace
 
 from shards.alarm_files import ALARM_EVENTS, AlarmFiles
+from shards.config.generation import ConfigChanges, ConfigParts, LoadResult
 from shards.ipc.framing import encode_frame
 from shards.ipc.messages import (
     AttachPipe,
     DetachPipe,
     FromChild,
+    Prepare,
+    Prepared,
     Progress,
     Ready,
     RouterReport,
     Saved,
     Stop,
+    Switch,
+    Switched,
     Synced,
     ToChild,
     WorkerReport,
@@ -36,7 +43,8 @@ from shards.ipc.pipes import make_pipe
 from shards.ledger import Events
 from shards.positions import base_of
 from shards.settings.settings import Settings
-from shards.supervisor import children, observer, restarts
+from shards.supervisor import children, observer, reloader, restarts
+from shards.supervisor.config_loading import Loaded
 from shards.supervisor.restart_policy import MAX_DEATHS, WINDOW_SECONDS
 from shards.supervisor.supervisor import Supervisor
 from shards.worker.start import WorkerStart
@@ -86,6 +94,10 @@ class Script:
     code: int = -9
     stop_seconds: float | None = 0.1
     position: int = 0
+    prepares: float | None = 0.2
+    """Seconds for which it prepares a configuration that it is sent."""
+    switches: float | None = 0.2
+    """Seconds from Switch to Switched."""
     sends: list[tuple[float, Any]] = field(default_factory=list)
 
 
@@ -112,6 +124,7 @@ class FakeChild:
         self.was_killed = self._is_attached = False
         self._script = self.scripts[name].pop(0) if self.scripts.get(name) else Script()
         self.port = start.port if is_router else None
+        self.generations = [begun.generation for begun in start.generations]
         self._report_pipe = None if is_router else os.dup(arguments[0].fileno())
         self._end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._handle: Callable[[FromChild], None] | None = None
@@ -127,6 +140,8 @@ class FakeChild:
                 else Ready(position=script.position)
             )
             loop.call_at(self.started + script.ready, self._send_report, ready)
+            for later in self.generations[1:]:
+                loop.call_at(self.started + script.ready, self._prepare, later)
         for moment, message in script.sends:
             loop.call_at(self.started + moment, self._send_report, message)
         if script.dies is not None:
@@ -147,6 +162,11 @@ class FakeChild:
         else:
             self._handle(message)
 
+    def _prepare(self, generation: int) -> None:
+        if self._script.prepares is not None:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._script.prepares, self._send_report, Prepared(generation))
+
     def _finish(self, code: int) -> None:
         if self._end.done():
             return
@@ -166,11 +186,18 @@ class FakeChild:
         if isinstance(message, Stop) and self._script.stop_seconds is not None:
             loop = asyncio.get_running_loop()
             loop.call_later(self._script.stop_seconds, self._finish, 0)
+        if isinstance(message, Switch) and self._script.switches is not None:
+            switched = Switched(message.generation)
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._script.switches, self._send_report, switched)
 
     def send_descriptor(self, message: ToChild, descriptor: int) -> None:
         os.fstat(descriptor)  # it is open
-        self._is_attached = True
         self.sent.append(message)
+        if isinstance(message, Prepare):
+            self._prepare(message.generation)
+        else:
+            self._is_attached = True
 
     async def find_position(self) -> str:
         await asyncio.sleep(0.5)
@@ -184,6 +211,12 @@ class FakeChild:
     def pipes(self) -> list[AttachPipe]:
         """The data pipes that it was given."""
         return [message for message in self.sent if isinstance(message, AttachPipe)]
+
+
+async def load_changed(*_: object) -> Loaded:
+    """In place of load_config: directive 1 has changed."""
+    result = LoadResult(FIRST.summary, ConfigChanges(changed=[1], unchanged=2))
+    return Loaded(result, ConfigParts.create(2))
 
 
 class SupervisorRun:
@@ -224,7 +257,10 @@ RunSupervisor = Callable[..., SupervisorRun]
 
 @pytest.fixture
 def run_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunSupervisor]:
-    """Run a supervisor of two workers with these scripts; SIGTERM comes at the times `stops`."""
+    """Run a supervisor of two workers with these scripts; SIGTERM comes at the times `stops`.
+
+    `reloads`: times of requests, each of which loads a configuration with changes at once.
+    """
     records: list[dict[str, Any]] = []
 
     def keep(message: Any) -> None:
@@ -238,6 +274,7 @@ def run_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         shutdown_timeout: int = 8,
         hang_timeout: int = 0,
         kind: type[FakeChild] = FakeChild,
+        reloads: tuple[float, ...] = (),
         **scripts: list[Script],
     ) -> SupervisorRun:
         settings = Settings(
@@ -249,6 +286,7 @@ def run_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
             ops_port=0,
         )
         monkeypatch.setattr(children, "ChildProcess", kind)
+        monkeypatch.setattr(reloader, "load_config", load_changed)
         FakeChild.scripts = {name.replace("_", "-"): list(one) for name, one in scripts.items()}
         serving = Supervisor(settings, FIRST, AlarmFiles(settings.log_dir), FORK_SERVER)
         with asyncio.Runner(loop_factory=Loop) as runner:
@@ -260,12 +298,16 @@ def run_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
             start = loop.time()
             for moment in stops:
                 loop.call_at(start + moment, os.kill, os.getpid(), signal.SIGTERM)
+            for moment in reloads:
+                loop.call_at(start + moment, serving.reloader.request, "SIGHUP")
             code = runner.run(serving.serve())
             assert asyncio.all_tasks(loop) == set()
             return SupervisorRun(code, round(loop.time() - start, 3), records, settings.log_dir)
 
     yield run
     logger.remove(handler)
+    FakeChild.all.clear()
+    gc.unfreeze()  # a supervisor that serves freezes what it has: descriptors of configurations
 
 
 # Runs.
@@ -694,3 +736,115 @@ def test_a_router_that_takes_long_to_start_again_is_no_hang_of_the_workers(
     result = run_supervisor(stops=(70.0,), hang_timeout=30, **scripts)
     assert result.code == 0
     assert not any(child.was_killed for child in result.children)
+
+
+# Reloads.
+
+
+def reloaded(result: SupervisorRun) -> list[int]:
+    """The generations of the reloads that have succeeded."""
+    return [record["extra"]["generation"] for record in result.logged("configuration reloaded")]
+
+
+def messages_of(child: FakeChild, *kinds: type) -> list[ToChild]:
+    return [message for message in child.sent if isinstance(message, kinds)]
+
+
+def test_all_children_switch_to_another_configuration(run_supervisor: RunSupervisor) -> None:
+    result = run_supervisor(reloads=(2.0, 4.0))
+    assert (result.code, reloaded(result)) == (0, [2, 3])
+    (router,) = result.children_named("router")
+    expected = [Prepare(2), Switch(2), Prepare(3), Switch(3)]
+    assert messages_of(router, Prepare, Switch) == expected
+    for name in ("worker-0", "worker-1"):
+        (worker,) = result.children_named(name)
+        assert messages_of(worker, Prepare, Switch) == [Prepare(2), Prepare(3)]
+
+
+def test_the_router_waits_for_the_slowest_to_prepare(run_supervisor: RunSupervisor) -> None:
+    """A stop meanwhile is none of its business."""
+    result = run_supervisor(reloads=(2.0,), worker_1=[Script(prepares=None)])
+    assert (result.code, reloaded(result)) == (0, [])
+    (router,) = result.children_named("router")
+    assert messages_of(router, Switch) == []
+    assert result.seconds == pytest.approx(10.2)
+
+
+SLOW = Script(prepares=1.5)
+WHEN_IT_DIES: dict[str, tuple[float, Script, Script]] = {
+    "before it has prepared": (2.1, Script(), Script()),
+    "before the others have prepared": (2.7, SLOW, Script()),
+    "before the router has switched": (2.4, Script(), Script(switches=2.0)),
+    "after the router has switched": (2.9, Script(), Script()),
+}
+"""By the moment: when, and what another worker and the router do."""
+
+
+@pytest.mark.parametrize("moment", WHEN_IT_DIES)
+def test_a_worker_that_dies_during_a_switch_delays_it_at_most(
+    moment: str, run_supervisor: RunSupervisor
+) -> None:
+    dies, other, router = WHEN_IT_DIES[moment]
+    result = run_supervisor(
+        reloads=(2.0, 7.0), worker_0=[Script(dies=dies)], worker_1=[other], router=[router]
+    )
+    assert (result.code, reloaded(result)) == (0, [2, 3])
+    (only,) = result.children_named("router")
+    expected = [Prepare(2), Switch(2), Prepare(3), Switch(3)]
+    assert messages_of(only, Prepare, Switch) == expected
+    first, second = result.children_named("worker-0")
+    assert (first.generations, second.generations) == ([1], [1, 2])
+    assert (messages_of(first, Prepare), messages_of(second, Prepare)) == (
+        [Prepare(2)],
+        [Prepare(3)],
+    )
+
+
+@pytest.mark.parametrize(("dies", "begins"), [(1.6, 1), (2.3, 1), (2.9, 1), (3.5, 2)])
+def test_a_router_that_dies_during_a_switch_is_followed_by_one_that_does_it(
+    dies: float, begins: int, run_supervisor: RunSupervisor
+) -> None:
+    """It has not prepared; not been told to switch; not switched; it has switched."""
+    result = run_supervisor(
+        reloads=(2.0, 7.0),
+        worker_0=[Script(prepares=1.0)],
+        router=[Script(dies=dies, switches=0.6)],
+    )
+    assert (result.code, reloaded(result)) == (0, [2, 3])
+    first, second = result.children_named("router")
+    assert (first.generations, second.generations) == ([1], [begins])
+    switches = messages_of(first, Switch) + messages_of(second, Switch)
+    again = [] if begins == 2 else [Switch(2)]
+    assert messages_of(second, Switch) == [*again, Switch(3)]
+    assert 2 <= len(switches) <= 3
+    for name in ("worker-0", "worker-1"):
+        (worker,) = result.children_named(name)
+        assert messages_of(worker, Prepare) == [Prepare(2), Prepare(3)]
+
+
+def test_a_worker_that_is_down_when_a_switch_begins_is_started_with_what_is_coming(
+    run_supervisor: RunSupervisor,
+) -> None:
+    result = run_supervisor(reloads=(2.05,), worker_0=[Script(dies=2.0)])
+    assert (result.code, reloaded(result)) == (0, [2])
+    first, second = result.children_named("worker-0")
+    assert (messages_of(first, Prepare), second.generations) == ([], [1, 2])
+
+
+def test_a_worker_with_a_later_checkpoint_is_started_without_what_is_over(
+    run_supervisor: RunSupervisor,
+) -> None:
+    saved = replace(worker_report(), generation=2, saved_generation=2)
+    result = run_supervisor(
+        reloads=(2.0,),
+        worker_0=[Script(dies=5.0, sends=[(4.0, saved)])],
+        worker_1=[Script(dies=6.0, sends=[(4.0, saved)])],
+    )
+    for name in ("worker-0", "worker-1"):
+        assert [child.generations for child in result.children_named(name)] == [[1], [2]]
+
+
+def test_a_stop_during_a_switch_breaks_it_off(run_supervisor: RunSupervisor) -> None:
+    result = run_supervisor(stops=(2.1,), reloads=(2.0,), worker_1=[Script(dies=2.15)])
+    assert (result.code, reloaded(result)) == (0, [])
+    assert [child.generations for child in result.children_named("worker-1")] == [[1], [1, 2]]

@@ -1,7 +1,8 @@
 """A worker dies at any step of the protocol: its files are those of a run without a death.
 
-The router keeps batches, the supervisor filters lines, and the shard and its checkpoints are the
-real ones, all in this process: so a death can be placed before and after each step.
+The router keeps batches, the supervisor filters lines and keeps configurations, and the shard and
+its checkpoints are the real ones, all in this process: so a death can be placed before and after
+each step. Histories without reloads; see test_death_and_reload.py for those with some.
 """
 
 import asyncio
@@ -30,10 +31,14 @@ from shards.checkpoint.paths import checkpoint_path
 from shards.checkpoint.stats import ShardProgress
 from shards.ipc.messages import Synced
 from shards.positions import base_of
+from shards.router.kept_batches import KeptBatch
 from shards.settings.settings import Settings
+from shards.supervisor.generations import Generations
 from shards.supervisor.line_filter import LineFilter
+from shards.worker.setup import first_generation
 from shards.worker.shard import Shard
-from tests.support.generations import directive_set
+from shards.worker.start import WorkerStart
+from tests.support.generations import directive_set, generation
 
 OPTIONS = Options(track_changes=True, expiry_grace=0)
 SOURCES = 5
@@ -70,11 +75,17 @@ class DeathError(Exception):
 
 @dataclass
 class Batch:
-    """A batch that the router keeps."""
+    """A batch that the router keeps; one without events begins its generation."""
 
     last: int
     events: list[bytes]
     now: int
+    generation: int = 1
+
+    def is_held(self, position: int, generation: int) -> bool:
+        """Whether a checkpoint at this position, and of this generation, holds its effect."""
+        kept = KeptBatch(0, self.last, len(self.events), b"", self.generation)
+        return kept.is_held(position, generation)
 
 
 class World:
@@ -82,7 +93,11 @@ class World:
 
     def __init__(self, folder: Path, dies_at: Sequence[int] = ()) -> None:
         self._settings = Settings(log_dir=folder)
-        self._directives = all_directives()
+        self._configs = {1: all_directives()}
+        """By generation."""
+        self._generations = Generations(
+            generation([1, 2]), 1, has_checkpoints=True, has_stream=False
+        )
         self._dies_at = set(dies_at)
         self.steps = self._now = 0
         self._position = base_of(1)
@@ -97,18 +112,23 @@ class World:
         self._start(is_first=True)
 
     def _start(self, *, is_first: bool) -> None:
-        progress = ShardProgress(0, "run")
         written_until = 0 if is_first else self._filter.position
-        self._shard = Shard(self._settings, OPTIONS, self._directives, progress, written_until)
-        self._restore(progress, is_first=is_first)
+        self._start_shard("run", written_until, is_first=is_first)
+        progress = self._shard.progress
+        saved = progress.position, progress.generation
         for batch in self._kept:
-            if batch.last > progress.position:
+            if not batch.is_held(*saved):
                 self._deliver(batch)
 
-    def _restore(self, progress: ShardProgress, *, is_first: bool) -> None:
+    def _start_shard(self, run: str, written_until: int, *, is_first: bool) -> None:
+        """Start a shard from its checkpoint, with the generation that it had there."""
+        start = WorkerStart(0, run, self._generations.of_worker(0), is_first, written_until)
+        first = first_generation(self._settings, start).generation
+        directives, progress = self._configs[first], ShardProgress(0, run, generation=first)
+        self._shard = Shard(self._settings, OPTIONS, directives, progress, written_until)
         self._checkpointer = Checkpointer(
             self._shard.correlator,
-            self._directives.directives,
+            directives.directives,
             progress,
             self._settings,
             OPTIONS,
@@ -155,10 +175,10 @@ class World:
         if kind == "batch":
             events, now = what
             self._position += len(events)
-            batch = Batch(self._position, events, now)
-            self._kept.append(batch)
-            self._step()
-            self._deliver(batch)
+            batch = Batch(self._position, events, now, self._generations.current.number)
+            self._keep(batch)
+        elif kind == "reload":
+            self._reload(what)
         elif kind == "tick":
             self._advance(what)
         elif kind == "report":
@@ -170,8 +190,25 @@ class World:
             self._report()
         self._step()
 
+    def _reload(self, directives: DirectiveSet) -> None:
+        """The router begins a generation; all workers have prepared it."""
+        number = self._generations.current.number + 1
+        self._configs[number] = directives
+        self._generations.coming = generation(list(directives.directives), number=number)
+        self._generations.switched(0)
+        self._keep(Batch(self._position, [], self._now, number))
+
+    def _keep(self, batch: Batch) -> None:
+        self._kept.append(batch)
+        self._step()
+        self._deliver(batch)
+
     def _deliver(self, batch: Batch) -> None:
         self._advance(batch.now)
+        if batch.generation > self._shard.progress.generation:
+            directives = self._configs[batch.generation]
+            self._shard.reload(batch.generation, directives, lookups=False)
+            self._checkpointer.reload(directives.directives.keys())
         self._shard.process_batch(batch.last, batch.events, batch.now)
 
     def _advance(self, now: int) -> None:
@@ -188,7 +225,9 @@ class World:
             self.alarms[json.loads(line)["alarm_id"]].append(line)
         self._filter.note(report)
         self._filter.note_saved(report.saved_sync)
-        self._kept = [batch for batch in self._kept if batch.last > report.saved]
+        self._generations.take(0, report)
+        saved = report.saved, report.saved_generation
+        self._kept = [batch for batch in self._kept if not batch.is_held(*saved)]
         self._step()
 
     def _sync_lines(self) -> Awaitable[Synced]:

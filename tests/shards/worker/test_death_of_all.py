@@ -18,17 +18,15 @@ import pytest
 
 from shards.alarm_files import ALARM_EVENTS, ALARMS, AlarmFiles
 from shards.checkpoint.paths import checkpoint_path
-from shards.checkpoint.stats import ShardProgress
 from shards.ipc.messages import AlarmLines, Synced
 from shards.settings.settings import Settings
 from shards.supervisor.alarm_writer import AlarmWriter
 from shards.supervisor.former_run import read_former_run
+from shards.supervisor.generations import Generations
 from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.observer import Observer
 from shards.supervisor.report_taker import ReportTaker
-from shards.worker.shard import Shard
 from tests.shards.worker.test_death import (
-    OPTIONS,
     Action,
     DeathError,
     Files,
@@ -130,6 +128,7 @@ class Service(World):
     def _start(self, *, is_first: bool) -> None:
         assert is_first
         self._runs += 1
+        self._begin_run()
         self._files = AlarmFiles(self._folder)
         written = read_former_run(checkpoint_path(self._settings), self._files).written
         self._aggregator = LedgerAggregator(1)
@@ -139,11 +138,18 @@ class Service(World):
         self._synced: dict[int, Synced] = {}
         self._start_worker(is_first=True)
 
+    def _begin_run(self) -> None:
+        """Begin with the configuration that was there last; generations are those of a run."""
+        self._configs = {1: self._configs[self._generations.current.number]}
+        self._generations = Generations(
+            generation([1]), 1, has_checkpoints=True, has_stream=self._stream
+        )
+        for batch in self._kept:
+            batch.generation = 1
+
     def _start_worker(self, *, is_first: bool) -> None:
-        progress = ShardProgress(0, "run" if self._stream else f"run {self._runs}")
-        written_until = self._reports.written_until(0)
-        self._shard = Shard(self._settings, OPTIONS, self._directives, progress, written_until)
-        self._restore(progress, is_first=is_first)
+        run = "run" if self._stream else f"run {self._runs}"
+        self._start_shard(run, self._reports.written_until(0), is_first=is_first)
 
     def _close(self) -> None:
         super()._close()
@@ -181,7 +187,9 @@ class Service(World):
             self._files.reopen_if_renamed()
             self._step()
         elif action[0] == "again":
-            if action[1].last > self._shard.progress.position:  # else before a second death
+            progress = self._shard.progress
+            if not action[1].is_held(progress.position, progress.generation):
+                # Else it was processed before a second death.
                 self._deliver(action[1])
         else:
             await super()._do(action)

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from engine.alarm import MAX_ITEMS
+from engine.correlation.directive_set import DirectiveSet
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import parse_directives
 from engine.options import Options
@@ -380,3 +381,57 @@ def test_a_report_names_the_stream_of_the_checkpoint() -> None:
     process(worker, batch(BASE + 1, stream="B"))
     report = worker.make_report(CheckpointStats(position=BASE - 7, stream="A"))
     assert (report.saved, report.stream) == (BASE - 7, "A")
+
+
+# Another configuration.
+
+
+def changed(*directives: dict[str, Any]) -> DirectiveSet:
+    document = msgspec.json.encode({"directives": list(directives)})
+    parsed = [item.directive for item in parse_directives(document) if item.directive]
+    assert len(parsed) == len(directives)
+    assets, _ = parse_assets(b'{"assets":[{"name":"lan","cidr":"10.0.0.0/8","value":5}]}')
+    return directive_set(parsed, assets)
+
+
+def two_rules(**more: Any) -> dict[str, Any]:
+    return DIRECTIVE | {"rules": [RULE | {"stage": stage} for stage in (1, 2)]} | more
+
+
+def counts(report: WorkerReport) -> dict[str, int]:
+    return dict(+report.ledger.backlogs)
+
+
+def test_backlogs_of_a_removed_directive_are_counted_and_have_no_line() -> None:
+    worker = shard(0)
+    worker.process_batch(1, [event(0)], NOW)
+    assert counts(worker.make_report(CheckpointStats())) == {"opened": 1, "open": 1}
+    worker.reload(2, changed(), lookups=False)
+    report = worker.make_report(CheckpointStats())
+    assert report.generation == 2
+    assert (report.alarms, report.alarm_events) == (b"", b"")
+    assert counts(report) == {"opened": 1, "removed": 1}
+    assert worker.advance_time(NOW + 1000)
+    assert not worker.has_lines
+
+
+def test_backlogs_of_a_changed_directive_go_on_and_are_reported_as_former_ones() -> None:
+    worker = shard(0)
+    worker.process_batch(1, [event(0)], NOW)
+    worker.reload(2, changed(two_rules(name="other")), lookups=False)
+    report = worker.make_report(CheckpointStats())
+    assert report.details is not None
+    assert report.details.former == [1]
+    worker.process_batch(2, [event(1, event_id="f")], NOW + 1)
+    report = worker.make_report(CheckpointStats())
+    assert report.details is not None
+    assert (report.details.former, report.ledger.backlogs["finished"]) == ([], 1)
+    assert json.loads(report.alarms.splitlines()[-1])["title"] == "n"
+
+
+def test_before_the_first_event_a_configuration_can_be_replaced() -> None:
+    worker = shard(0)
+    worker.reload(2, changed(two_rules(id=7)), lookups=False)
+    worker.process_batch(1, [event(0)], NOW)
+    report = worker.make_report(CheckpointStats())
+    assert (report.generation, report.ledger.backlogs["opened"]) == (2, 1)
