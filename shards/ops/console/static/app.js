@@ -23,7 +23,13 @@ const SHOWN = {
   flow: FlowView,
   config: ConfigView,
 };
-const TITLES = { alarms: "Alarms", backlogs: "Backlogs", directives: "Directives", flow: "Flow", config: "Config" };
+const TITLES = {
+  alarms: "Alarms",
+  backlogs: "Backlogs",
+  directives: "Directives",
+  flow: "Flow",
+  config: "Config",
+};
 
 /** The whole page: a login form if one is needed, else the view of the place. */
 export function App() {
@@ -48,7 +54,8 @@ export function App() {
     ...Object.fromEntries(VIEWS.map((view, n) => [String(n + 1), () => go(link(view))])),
   });
   if (!session.data) return html`<main class="alone"><${Waiting} resource=${session} /></main>`;
-  if (login === "needed") return html`<${Login} session=${session.data} onDone=${session.reload} />`;
+  if (login === "needed")
+    return html`<${Login} session=${session.data} onDone=${session.reload} />`;
   return html`<${Frame} session=${session} showHelp=${() => setHelp(true)} />
     ${help && html`<${Help} session=${session.data} onClose=${() => setHelp(false)} />`}`;
 }
@@ -64,8 +71,10 @@ function Frame({ session, showHelp }) {
   return html`<a class="skip" href="#content" onClick=${skip}>Skip to the content</a>
     <header class="top">
       <a class="brand" href=${link("alarms")}><span>Dsiem Shards</span></a>
-      <nav class="views" aria-label="Views">${VIEWS.map((view) => html`
-        <a href=${link(view)} aria-current=${view === place.view ? "page" : undefined}>${TITLES[view]}</a>`)}</nav>
+      <nav class="views" aria-label="Views">${VIEWS.map(
+        (view) => html`
+        <a href=${link(view)} aria-current=${view === place.view ? "page" : undefined}>${TITLES[view]}</a>`,
+      )}</nav>
       <div class="status">
         <${Status} node=${session.data.node} />
         <${Theme} />
@@ -88,10 +97,16 @@ function skip(event) {
 /** Whether the service is well, and its rate, at every view. */
 function Status({ node }) {
   const { state, flow } = useLive((live) => live);
-  const [kind, word] = state === "lost" ? ["bad", "No connection"]
-    : !flow ? ["", "Connecting"]
-      : flow.ready ? (flow.warnings.length ? ["warn", "Ready, with warnings"] : ["good", "Ready"])
-        : ["bad", "Not ready"];
+  const [kind, word] =
+    state === "lost"
+      ? ["bad", "No connection"]
+      : !flow
+        ? ["", "Connecting"]
+        : flow.ready
+          ? flow.warnings.length
+            ? ["warn", "Ready, with warnings"]
+            : ["good", "Ready"]
+          : ["bad", "Not ready"];
   return html`<a class="health ${kind}" href=${link("flow")} title="State of ${node}: see Flow">
     <i aria-hidden="true"></i><span>${word}</span>
     ${flow && state === "open" && html`<span class="num muted eps">${rate(flow.events_per_second)}</span>`}</a>`;

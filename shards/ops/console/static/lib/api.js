@@ -84,7 +84,12 @@ export function useResource(path, params = {}, { every = 0, keep = true, again =
       },
       (error) => {
         if (abort.signal.aborted) return;
-        setState((old) => ({ key, data: old.key === key ? old.data : null, error, loading: false }));
+        setState((old) => ({
+          key,
+          data: old.key === key ? old.data : null,
+          error,
+          loading: false,
+        }));
         if (error.isTemporary) later(RETRY_SECONDS[Math.min(failures.current++, 3)]);
       },
     );

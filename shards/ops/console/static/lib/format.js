@@ -9,13 +9,18 @@ export const count = (number) => (number == null ? "–" : NUMBER.format(number)
 
 /** `12.3K` @param {number | null | undefined} number */
 export const compact = (number) =>
-  number == null ? "–" : Math.abs(number) < 10000 ? NUMBER.format(round(number)) : COMPACT.format(number);
+  number == null
+    ? "–"
+    : Math.abs(number) < 10000
+      ? NUMBER.format(round(number))
+      : COMPACT.format(number);
 
 /** `1 alarm`, `2 alarms` @param {number} number @param {string} noun */
 export const counted = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
 
 /** @param {number} number */
-const round = (number) => (Math.abs(number) < 10 ? Math.round(number * 10) / 10 : Math.round(number));
+const round = (number) =>
+  Math.abs(number) < 10 ? Math.round(number * 10) / 10 : Math.round(number);
 
 /** `1,234/s` @param {number | null | undefined} number */
 export const rate = (number) => (number == null ? "–" : `${compact(number)}/s`);
@@ -54,7 +59,10 @@ export function utc(time) {
 export function duration(seconds) {
   const s = Math.max(0, Math.round(seconds));
   if (s < 60) return `${s} s`;
-  if (s < 3600) return s < 600 && s % 60 ? `${Math.floor(s / 60)} min ${s % 60} s` : `${Math.floor(s / 60)} min`;
+  if (s < 3600)
+    return s < 600 && s % 60
+      ? `${Math.floor(s / 60)} min ${s % 60} s`
+      : `${Math.floor(s / 60)} min`;
   if (s < 86400) return joined(Math.floor(s / 3600), "h", Math.floor((s % 3600) / 60), "min");
   return joined(Math.floor(s / 86400), "d", Math.floor((s % 86400) / 3600), "h");
 }

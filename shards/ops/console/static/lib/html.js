@@ -7,5 +7,11 @@ import htm from "../vendor/htm.mjs";
 export const html = htm.bind(h);
 export { Fragment, render };
 export {
-  useCallback, useEffect, useId, useLayoutEffect, useMemo, useRef, useState,
+  useCallback,
+  useEffect,
+  useId,
+  useLayoutEffect,
+  useMemo,
+  useRef,
+  useState,
 } from "../vendor/hooks.mjs";

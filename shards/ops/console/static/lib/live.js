@@ -15,7 +15,14 @@ const INCIDENTS = 50;
  */
 
 /** @type {Live} */
-let live = { state: "connecting", refused: false, flow: null, sequence: 0, generation: 0, incidents: [] };
+let live = {
+  state: "connecting",
+  refused: false,
+  flow: null,
+  sequence: 0,
+  generation: 0,
+  incidents: [],
+};
 const listeners = new Set();
 /** @type {EventSource | null} */
 let source = null;
@@ -74,10 +81,13 @@ function lose() {
   if (failures > 0 || live.state === "open") update({ state: "lost" });
   retry = setTimeout(connect, 1000 * RETRY_SECONDS[Math.min(failures++, 3)]);
   // A lost connection may be a login that has ended: this asks for the form if it is.
-  fetch("/api/v1/session").then((answer) => answer.json()).then((session) => {
-    if (session.login === "needed") dispatchEvent(new Event("loginneeded"));
-    update({ refused: true });
-  }).catch(() => update({ refused: false }));
+  fetch("/api/v1/session")
+    .then((answer) => answer.json())
+    .then((session) => {
+      if (session.login === "needed") dispatchEvent(new Event("loginneeded"));
+      update({ refused: true });
+    })
+    .catch(() => update({ refused: false }));
 }
 
 /** A page that nobody sees needs no stream. */

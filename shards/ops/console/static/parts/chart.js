@@ -27,34 +27,60 @@ export function makeChart(box, names, form, marks, points, read) {
   const colour = (name) => resolve(box, name);
   const lines = ["--line-1", "--line-2", "--line-3"].map(colour);
   const grid = { stroke: colour("--grid"), width: 1 };
-  const axis = { stroke: colour("--muted"), grid, ticks: { show: false }, font: "11px system-ui, sans-serif" };
-  const plot = new uPlot({
-    width: box.clientWidth,
-    height: HEIGHT,
-    padding: [6, 8, 0, 0],
-    cursor: { sync: { key: SYNC }, drag: { x: false, y: false }, points: { size: 6 } },
-    legend: { show: false },
-    scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 0) * 1.1)] } },
-    axes: [
-      { ...axis, space: 60, size: 26, values: [[86400, "{D} {MMM}"], [3600, "{HH}:{mm}"], [60, "{HH}:{mm}"], [1, "{HH}:{mm}:{ss}"]].map(axisRow) },
-      { ...axis, size: 52, space: 26, values: (_, values) => values.map(form) },
-    ],
-    series: [
-      {},
-      ...names.map((name, n) => ({
-        label: name,
-        stroke: lines[n],
-        width: 1.5,
-        points: { show: showPoints },
-        fill: names.length === 1 ? lines[n].replace("rgb(", "rgba(").replace(")", ", 0.13)") : undefined,
-      })),
-    ],
-    hooks: {
-      setCursor: [(chart) => read(chart.cursor.idx ?? null)],
-      draw: [(chart) => drawMarks(chart, marks(), colour("--bad"), colour("--muted"))],
+  const axis = {
+    stroke: colour("--muted"),
+    grid,
+    ticks: { show: false },
+    font: "11px system-ui, sans-serif",
+  };
+  const plot = new uPlot(
+    {
+      width: box.clientWidth,
+      height: HEIGHT,
+      padding: [6, 8, 0, 0],
+      cursor: { sync: { key: SYNC }, drag: { x: false, y: false }, points: { size: 6 } },
+      legend: { show: false },
+      scales: {
+        y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 0) * 1.1)] },
+      },
+      axes: [
+        {
+          ...axis,
+          space: 60,
+          size: 26,
+          values: [
+            [86400, "{D} {MMM}"],
+            [3600, "{HH}:{mm}"],
+            [60, "{HH}:{mm}"],
+            [1, "{HH}:{mm}:{ss}"],
+          ].map(axisRow),
+        },
+        { ...axis, size: 52, space: 26, values: (_, values) => values.map(form) },
+      ],
+      series: [
+        {},
+        ...names.map((name, n) => ({
+          label: name,
+          stroke: lines[n],
+          width: 1.5,
+          points: { show: showPoints },
+          fill:
+            names.length === 1
+              ? lines[n].replace("rgb(", "rgba(").replace(")", ", 0.13)")
+              : undefined,
+        })),
+      ],
+      hooks: {
+        setCursor: [(chart) => read(chart.cursor.idx ?? null)],
+        draw: [(chart) => drawMarks(chart, marks(), colour("--bad"), colour("--muted"))],
+      },
     },
-  }, points, box);
-  const observer = new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height: HEIGHT }));
+    points,
+    box,
+  );
+  const observer = new ResizeObserver(() =>
+    plot.setSize({ width: box.clientWidth, height: HEIGHT }),
+  );
   observer.observe(box);
   return {
     update: (now) => plot.setData(now),

@@ -58,7 +58,15 @@ async function writeClipboard(text) {
  * @param {{value: string, onChange: (text: string) => void, label: string, name?: string,
  *   placeholder?: string, size?: string, invalid?: string}} props
  */
-export function Field({ value, onChange, label, name = "", placeholder = "", size = "", invalid = "" }) {
+export function Field({
+  value,
+  onChange,
+  label,
+  name = "",
+  placeholder = "",
+  size = "",
+  invalid = "",
+}) {
   const [text, setText] = useState(value);
   const timer = useRef(0);
   const sent = useRef(value);
@@ -91,8 +99,9 @@ export function Field({ value, onChange, label, name = "", placeholder = "", siz
 /** A choice of a few values. @param {{value: string, choices: [string, string][], label: string, onChange: (value: string) => void}} props */
 export function Choice({ value, choices, label, onChange }) {
   return html`<label class="choice"><span>${label}</span><select value=${value}
-    onChange=${(event) => onChange(event.target.value)}>${choices.map(([key, text]) =>
-      html`<option value=${key} selected=${key === value}>${text}</option>`)}</select></label>`;
+    onChange=${(event) => onChange(event.target.value)}>${choices.map(
+      ([key, text]) => html`<option value=${key} selected=${key === value}>${text}</option>`,
+    )}</select></label>`;
 }
 
 /** On narrow screens, a button that shows the other filters. */
@@ -101,9 +110,11 @@ export const Unfold = ({ open, setOpen }) =>
 
 /** Links between kinds of a list, with their numbers. */
 export function Tabs({ tabs, label }) {
-  return html`<nav class="tabs" aria-label=${label}>${tabs.map((tab) =>
-    html`<a href=${tab.href} aria-current=${tab.current ? "true" : undefined}>${tab.text}
-      ${tab.count != null && html` <span class="num count">${tab.count.toLocaleString("en")}</span>`}</a>`)}</nav>`;
+  return html`<nav class="tabs" aria-label=${label}>${tabs.map(
+    (tab) =>
+      html`<a href=${tab.href} aria-current=${tab.current ? "true" : undefined}>${tab.text}
+      ${tab.count != null && html` <span class="num count">${tab.count.toLocaleString("en")}</span>`}</a>`,
+  )}</nav>`;
 }
 
 /** Put the cursor into the search field of the view. */

@@ -29,7 +29,7 @@ export function Stages({ done, all, state = "open" }) {
 
 function stageDot(number, done, state) {
   if (number < done) return "done";
-  return number === done ? { open: "now", timeout: "late" }[state] ?? "" : "";
+  return number === done ? ({ open: "now", timeout: "late" }[state] ?? "") : "";
 }
 
 /** A part of a whole, as a bar and as numbers. @param {{value: number, of: number}} props */
@@ -61,8 +61,12 @@ export function Spark({ values, label }) {
 
 /** Numbers of alarms by risk, as a bar of three parts. */
 export function RiskSplit({ counts }) {
-  const total = Math.max(1, RISKS.reduce((sum, name) => sum + counts[name], 0));
-  return html`<span class="split" aria-hidden="true">${RISKS.map((name) =>
-    html`<span class="fill-${name.toLowerCase()}" style=${{ width: `${(100 * counts[name]) / total}%` }}></span>`
+  const total = Math.max(
+    1,
+    RISKS.reduce((sum, name) => sum + counts[name], 0),
+  );
+  return html`<span class="split" aria-hidden="true">${RISKS.map(
+    (name) =>
+      html`<span class="fill-${name.toLowerCase()}" style=${{ width: `${(100 * counts[name]) / total}%` }}></span>`,
   )}</span>`;
 }

@@ -1,6 +1,6 @@
 // Tables whose rows are links, with keyboard, sorting and pages.
 
-import { html } from "../lib/html.js";
+import { html, useMemo } from "../lib/html.js";
 import { useKeys } from "../lib/keys.js";
 import { go } from "../lib/router.js";
 import { focusSearch } from "./controls.js";
@@ -17,31 +17,55 @@ import { focusSearch } from "./controls.js";
  *   sorting?: {sort: string, reverse: boolean, linkTo: (sort: string, reverse: boolean) => string},
  *   former?: boolean}} props `former`: these are not yet the rows that were asked for
  */
-export function Rows({ columns, rows, keyOf, linkOf, current = "", classOf, kind, label, sorting, former = false }) {
-  const open = (event, row) => {
-    if (event.target.closest("a, button") || getSelection()?.toString()) return;
-    go(linkOf(row));
-  };
+export function Rows({
+  columns,
+  rows,
+  keyOf,
+  linkOf,
+  current = "",
+  classOf,
+  kind,
+  label,
+  sorting,
+  former = false,
+}) {
   return html`<table class="rows ${kind}" role="table" aria-label=${label} aria-busy=${former}>
-    <thead role="rowgroup"><tr role="row">${columns.map((column) =>
-      html`<${Head} column=${column} sorting=${sorting} />`)}</tr></thead>
-    <tbody role="rowgroup">${rows.map((row) => html`
-      <tr role="row" key=${keyOf(row)} class=${classOf?.(row) ?? ""} onClick=${(event) => open(event, row)}
-        aria-current=${keyOf(row) === current ? "true" : undefined}>
-        ${columns.map((column) => html`<td role="cell" class="c-${column.name} ${column.kind ?? ""}">${
-          column.cell(row)}</td>`)}
-      </tr>`)}</tbody></table>`;
+    <thead role="rowgroup"><tr role="row">${columns.map(
+      (column) => html`<${Head} column=${column} sorting=${sorting} />`,
+    )}</tr></thead>
+    <tbody role="rowgroup">${rows.map(
+      (row) => html`<${Row} key=${keyOf(row)} row=${row} columns=${columns}
+      kind=${classOf?.(row) ?? ""} chosen=${keyOf(row) === current} link=${linkOf(row)} />`,
+    )}</tbody></table>`;
+}
+
+/** One row; it is made anew only if something of it has changed. */
+function Row({ row, columns, kind, chosen, link }) {
+  const open = (event) => {
+    if (!event.target.closest("a, button") && !getSelection()?.toString()) go(link);
+  };
+  const cells = useMemo(
+    () =>
+      columns.map(
+        (column) =>
+          html`<td role="cell" class="c-${column.name} ${column.kind ?? ""}">${column.cell(row)}</td>`,
+      ),
+    [row, columns],
+  );
+  return html`<tr role="row" class=${kind} onClick=${open} aria-current=${chosen ? "true" : undefined}>${cells}</tr>`;
 }
 
 function Head({ column, sorting }) {
   const kind = `c-${column.name} ${column.kind ?? ""}`;
-  if (!sorting || !column.sort) return html`<th role="columnheader" class=${kind}>${column.title}</th>`;
+  if (!sorting || !column.sort)
+    return html`<th role="columnheader" class=${kind}>${column.title}</th>`;
   const sorted = sorting.sort === column.sort;
   const order = sorted ? (sorting.reverse ? "descending" : "ascending") : undefined;
   const to = sorting.linkTo(column.sort, sorted && !sorting.reverse);
   return html`<th role="columnheader" class=${kind} aria-sort=${order}>
     <a href=${to}>${column.title}<span class="arrow" aria-hidden="true">${
-      sorted ? (sorting.reverse ? "▴" : "▾") : ""}</span></a></th>`;
+      sorted ? (sorting.reverse ? "▴" : "▾") : ""
+    }</span></a></th>`;
 }
 
 /** The links to pages; "" where there is none. */
@@ -54,7 +78,8 @@ export function Pager({ first, next, children }) {
   </nav>`;
 }
 
-const rowLinks = () => /** @type {HTMLElement[]} */ ([...document.querySelectorAll("table.rows a.row")]);
+const rowLinks = () =>
+  /** @type {HTMLElement[]} */ ([...document.querySelectorAll("table.rows a.row")]);
 
 /** Move the focus by a number of rows; with a detail beside the list, open it. */
 function move(step, event) {
@@ -66,7 +91,8 @@ function move(step, event) {
   const to = links[Math.max(0, Math.min(links.length - 1, at < 0 ? 0 : at + step))];
   to.focus();
   to.scrollIntoView({ block: "nearest" });
-  if (document.querySelector(".split-view.has-detail") && isBeside()) go(to.getAttribute("href") ?? "", { replace: true });
+  if (document.querySelector(".split-view.has-detail") && isBeside())
+    go(to.getAttribute("href") ?? "", { replace: true });
 }
 
 /** Whether list and detail are beside each other. */

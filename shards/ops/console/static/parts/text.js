@@ -18,10 +18,13 @@ export function Text({ value, most = 300, expand = false, lines = false }) {
   const text = String(value ?? "");
   const shown = text.length > limit ? cut(text, limit) : text;
   return html`<bdi class="text">${visibleParts(shown, lines).map((part) =>
-    typeof part === "string" ? part : html`<span class="sign">${part.sign}</span>`
-  )}${shown.length < text.length && !expand && "…"}</bdi>${shown.length < text.length && expand &&
+    typeof part === "string" ? part : html`<span class="sign">${part.sign}</span>`,
+  )}${shown.length < text.length && !expand && "…"}</bdi>${
+    shown.length < text.length &&
+    expand &&
     html` <button type="button" class="link" onClick=${() => setLimit(limit + 20 * LONG)}>
-      … ${(text.length - shown.length).toLocaleString("en")} more characters</button>`}`;
+      … ${(text.length - shown.length).toLocaleString("en")} more characters</button>`
+  }`;
 }
 
 /** The first characters, without half of a surrogate pair at the end. */
@@ -47,22 +50,25 @@ export function Time({ at, form = "near" }) {
 export function Age({ at }) {
   if (at == null) return html`<span class="muted">–</span>`;
   const seconds = serviceTime() - at;
-  return html`<time class="num" datetime=${utc(at)} title="${dateTime(at)} · ${utc(at)} (UTC)">${
-    duration(seconds)}</time>`;
+  return html`<time class="num" datetime=${utc(at)} title="${dateTime(at)} · ${utc(at)} (UTC)">${duration(
+    seconds,
+  )}</time>`;
 }
 
 /** An address, with the name of its asset before it. @param {{address: {ip: string, name: string}}} props */
 export function Address({ address }) {
-  return html`<span class="address">${address.name &&
-    html`<span class="name"><${Text} value=${address.name} most=${60} /></span> `}<span
+  return html`<span class="address">${
+    address.name && html`<span class="name"><${Text} value=${address.name} most=${60} /></span> `
+  }<span
       class="mono ${address.name ? "muted" : ""}"><${Text} value=${address.ip} most=${60} /></span></span>`;
 }
 
 /** The first address of a side, and how many more there are. */
 export function Side({ addresses, total }) {
   if (!addresses.length) return html`<span class="muted">–</span>`;
-  return html`<${Address} address=${addresses[0]} />${total > 1 &&
-    html` <span class="more">+${(total - 1).toLocaleString("en")}</span>`}`;
+  return html`<${Address} address=${addresses[0]} />${
+    total > 1 && html` <span class="more">+${(total - 1).toLocaleString("en")}</span>`
+  }`;
 }
 
 /** A value as JSON for people to read: at most so many characters. */

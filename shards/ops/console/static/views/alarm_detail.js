@@ -16,15 +16,20 @@ const INTERVAL = 2000;
 
 /** @param {{id: string, params: Record<string, string>, session: any}} props */
 export function AlarmDetail({ id, params, session }) {
-  const turn = useThrottled(useLive((live) => live.sequence), INTERVAL);
+  const turn = useThrottled(
+    useLive((live) => live.sequence),
+    INTERVAL,
+  );
   const resource = useResource(`alarms/${encodeURIComponent(id)}`, {}, { again: turn });
   const { data, error } = resource;
   const close = link("alarms", "", params);
   if (!data) {
-    return html`<${Bar} close=${close} />${error?.status === 404
-      ? html`<${Empty} title="No such alarm">The history of the console has no alarm ${id}: it holds a day, and a
+    return html`<${Bar} close=${close} />${
+      error?.status === 404
+        ? html`<${Empty} title="No such alarm">The history of the console has no alarm ${id}: it holds a day, and a
           bounded number of them. Older alarms are in the alarm file and in Elasticsearch.</${Empty}>`
-      : html`<${Waiting} resource=${resource} />`}`;
+        : html`<${Waiting} resource=${resource} />`
+    }`;
   }
   const { alarm } = data;
   return html`<${Bar} close=${close}><${Copy} text=${() => location.href}>Copy link</${Copy}></${Bar}>
@@ -55,8 +60,11 @@ function Facts({ data }) {
   const { alarm } = data;
   const lasted = alarm.update_time - alarm.created_time;
   return html`<dl class="facts">
-    <dt>Directive</dt><dd>${alarm.directive == null ? html`<span class="muted">not known</span>`
-      : html`<a href=${link("directives", String(alarm.directive))}>${alarm.directive}</a> <${Text} value=${data.directive_name} />`}</dd>
+    <dt>Directive</dt><dd>${
+      alarm.directive == null
+        ? html`<span class="muted">not known</span>`
+        : html`<a href=${link("directives", String(alarm.directive))}>${alarm.directive}</a> <${Text} value=${data.directive_name} />`
+    }</dd>
     <dt>Kind</dt><dd><${Text} value=${alarm.kingdom} />, <${Text} value=${alarm.category} /></dd>
     <dt>Created</dt><dd><${Time} at=${alarm.created_time} form="full" /></dd>
     <dt>Last event</dt><dd><${Time} at=${alarm.update_time} form="full" />
@@ -65,18 +73,28 @@ function Facts({ data }) {
   </dl>`;
 }
 
-const STAGE_WORDS = { finished: "finished", current: "waits for events", timeout: "timed out", waiting: "not reached" };
+const STAGE_WORDS = {
+  finished: "finished",
+  current: "waits for events",
+  timeout: "timed out",
+  waiting: "not reached",
+};
 
 function Stages({ stages }) {
-  return html`<section><h2>Stages</h2><ol class="stage-line">${stages.map((stage) => html`
+  return html`<section><h2>Stages</h2><ol class="stage-line">${stages.map(
+    (stage) => html`
     <li class="stage-${stage.state}">
       <div class="stage-title"><b>${stage.stage}. <${Text} value=${stage.name} /></b>
         <span class="state state-${stage.state}">${STAGE_WORDS[stage.state] ?? stage.state}</span></div>
-      <div class="stage-progress">${stage.taken == null ? html`<span class="muted">needs ${counted(stage.needed, "event")}</span>`
-        : html`<${Progress} value=${stage.taken} of=${stage.needed} />`}
+      <div class="stage-progress">${
+        stage.taken == null
+          ? html`<span class="muted">needs ${counted(stage.needed, "event")}</span>`
+          : html`<${Progress} value=${stage.taken} of=${stage.needed} />`
+      }
         <${StageTimes} stage=${stage} /></div>
       <p class="muted">${ruleSentence(stage.rule)}</p>
-    </li>`)}</ol></section>`;
+    </li>`,
+  )}</ol></section>`;
 }
 
 function StageTimes({ stage }) {
@@ -88,17 +106,20 @@ function StageTimes({ stage }) {
 }
 
 function Addresses({ data, params }) {
-  const hits = (ip) => data.hits.filter((hit) => hit.term === ip || hit.term.startsWith(`${ip}:`)).length;
+  const hits = (ip) =>
+    data.hits.filter((hit) => hit.term === ip || hit.term.startsWith(`${ip}:`)).length;
   return html`<section><h2>Addresses <span class="count">${count(data.addresses.length)}</span></h2>
     <div class="table-box" tabindex="0" role="region" aria-label="Addresses"><table class="plain">
     <thead><tr><th>Address</th><th>Name</th><th>Side</th><th>Networks</th><th class="right">Value</th><th>Hits</th></tr></thead>
-    <tbody>${data.addresses.slice(0, 100).map((one) => html`<tr>
+    <tbody>${data.addresses.slice(0, 100).map(
+      (one) => html`<tr>
       <td class="mono ip"><a href=${link("alarms", "", { address: one.ip })} title="Alarms with this address"><${Text} value=${one.ip} /></a></td>
       <td><${Text} value=${one.name} /></td>
       <td>${one.source && one.destination ? "both" : one.source ? "source" : "destination"}</td>
       <td class="mono">${one.networks.join(", ")}</td>
       <td class="right num">${one.value || ""}</td>
-      <td>${hits(one.ip) > 0 && html`<span class="hit">${counted(hits(one.ip), "hit")}</span>`}</td></tr>`)}
+      <td>${hits(one.ip) > 0 && html`<span class="hit">${counted(hits(one.ip), "hit")}</span>`}</td></tr>`,
+    )}
     </tbody></table></div>
     ${data.addresses.length > 100 && html`<p class="muted">and ${count(data.addresses.length - 100)} more: see the raw line</p>`}
   </section>`;
@@ -107,23 +128,31 @@ function Addresses({ data, params }) {
 function Hits({ hits }) {
   if (!hits.length) return null;
   return html`<section><h2>Hits of lookups <span class="count">${count(hits.length)}</span></h2><ul class="hits">
-    ${hits.slice(0, 100).map((hit) => html`<li><span class="hit">${hit.kind === "vuln" ? "vulnerability" : "intelligence"}</span>
+    ${hits.slice(0, 100).map(
+      (
+        hit,
+      ) => html`<li><span class="hit">${hit.kind === "vuln" ? "vulnerability" : "intelligence"}</span>
       <b class="mono"><${Text} value=${hit.term} /></b> <${Text} value=${hit.result} most=${500} expand=${true} />
-      <span class="muted">(<${Text} value=${hit.provider} />)</span></li>`)}</ul></section>`;
+      <span class="muted">(<${Text} value=${hit.provider} />)</span></li>`,
+    )}</ul></section>`;
 }
 
 function CustomData({ pairs }) {
   if (!pairs.length) return null;
-  return html`<section><h2>Custom data</h2><dl class="facts">${pairs.slice(0, 100).map((pair) => html`
+  return html`<section><h2>Custom data</h2><dl class="facts">${pairs.slice(0, 100).map(
+    (pair) => html`
     <dt>${pair.label ? html`<${Text} value=${pair.label} most=${60} />` : html`<span class="muted">no label</span>`}</dt>
-    <dd class="mono"><${Text} value=${pair.content} most=${500} expand=${true} /></dd>`)}</dl></section>`;
+    <dd class="mono"><${Text} value=${pair.content} most=${500} expand=${true} /></dd>`,
+  )}</dl></section>`;
 }
 
 function Changes({ changes }) {
   if (changes.length < 2) return null;
-  return html`<section><h2>How the risk changed</h2><ol class="changes">${changes.map((change) => html`
+  return html`<section><h2>How the risk changed</h2><ol class="changes">${changes.map(
+    (change) => html`
     <li><${Time} at=${change.time} form="clock" /> <${Risk} risk=${change.risk} name=${change.risk_class} />
-      <span class="muted">stage ${change.stage}, ${change.state === "timeout" ? "timed out" : change.state}</span></li>`)}</ol></section>`;
+      <span class="muted">stage ${change.stage}, ${change.state === "timeout" ? "timed out" : change.state}</span></li>`,
+  )}</ol></section>`;
 }
 
 function Raw({ record }) {

@@ -9,11 +9,23 @@ import { RISKS } from "../parts/marks.js";
 
 /** Time ranges that end now, in seconds. */
 const RANGES = { "15m": 900, "1h": 3600, "6h": 21600, "24h": 86400 };
-const NAMES = ["text", "risk", "state", "directive", "address", "source", "since", "until", "range"];
+const NAMES = [
+  "text",
+  "risk",
+  "state",
+  "directive",
+  "address",
+  "source",
+  "since",
+  "until",
+  "range",
+];
 
 /** The filter for requests. A range begins so many seconds ago, on a minute, so that it is the same for a while. */
 export function filterOf(params) {
-  const filter = Object.fromEntries(NAMES.filter((name) => name !== "range").map((name) => [name, params[name] ?? ""]));
+  const filter = Object.fromEntries(
+    NAMES.filter((name) => name !== "range").map((name) => [name, params[name] ?? ""]),
+  );
   if (params.address && !isNetwork(params.address)) filter.address = "";
   if (params.directive && !isIds(params.directive)) filter.directive = "";
   const seconds = RANGES[params.range];
@@ -31,7 +43,8 @@ const SHORTEST = 900;
  */
 export function spanOf(params, begin = 0) {
   const until = Number(params.until) || serviceTime();
-  if (params.since || params.range) return { since: Number(params.since) || until - (RANGES[params.range] ?? DAY), until };
+  if (params.since || params.range)
+    return { since: Number(params.since) || until - (RANGES[params.range] ?? DAY), until };
   return { since: Math.min(until - SHORTEST, Math.max(until - DAY, begin)), until };
 }
 
@@ -59,23 +72,49 @@ export function AlarmFilters({ params, risks }) {
       invalid=${directive && !isIds(directive) ? "Ids, such as 1001,1002" : ""}
       onChange=${(text) => set({ directive: text })} />
     <${Choice} label="State" value=${params.state ?? ""} onChange=${(state) => set({ state })}
-      choices=${[["", "any"], ["open", "open"], ["finished", "finished"], ["timeout", "timed out"]]} />
-    <${Choice} label="Time" value=${params.since ? "custom" : params.range ?? ""} choices=${ranges(params)}
+      choices=${[
+        ["", "any"],
+        ["open", "open"],
+        ["finished", "finished"],
+        ["timeout", "timed out"],
+      ]} />
+    <${Choice} label="Time" value=${params.since ? "custom" : (params.range ?? "")} choices=${ranges(params)}
       onChange=${(range) => range !== "custom" && set({ range, since: "", until: "" })} />
     <${Choice} label="Group" value=${params.group ?? ""} onChange=${(group) => set({ group })}
-      choices=${[["", "no"], ["directive", "by directive"], ["source", "by source"]]} />
-    ${params.source && html`<a class="chip" href=${link("alarms", "", { ...params, source: "", before: "" })}
-      title="Remove this filter">source ${params.source} ✕</a>`}
+      choices=${[
+        ["", "no"],
+        ["directive", "by directive"],
+        ["source", "by source"],
+      ]} />
+    ${
+      params.source &&
+      html`<a class="chip" href=${link("alarms", "", { ...params, source: "", before: "" })}
+      title="Remove this filter">source ${params.source} ✕</a>`
+    }
     ${hasFilter(params) && html`<a class="clear" href=${link("alarms", "", { group: params.group })}>Clear</a>`}
   </form>`;
 }
 
 /** @param {Record<string, string>} params */
 function ranges({ since, until }) {
-  const fixed = [["", "all"], ["15m", "15 minutes"], ["1h", "1 hour"], ["6h", "6 hours"], ["24h", "24 hours"]];
+  const fixed = [
+    ["", "all"],
+    ["15m", "15 minutes"],
+    ["1h", "1 hour"],
+    ["6h", "6 hours"],
+    ["24h", "24 hours"],
+  ];
   if (!since) return fixed;
   const end = until ? shortClock(Number(until)) : "now";
-  return [["custom", `${dateTime(Number(since)).replace(/ \d{4}, /, " ").slice(0, -3)} – ${end}`], ...fixed];
+  return [
+    [
+      "custom",
+      `${dateTime(Number(since))
+        .replace(/ \d{4}, /, " ")
+        .slice(0, -3)} – ${end}`,
+    ],
+    ...fixed,
+  ];
 }
 
 /** Any of the classes; none chosen is all. */
@@ -83,10 +122,16 @@ function RiskToggles({ chosen, risks, onChange }) {
   const now = chosen ? chosen.split(",") : [];
   const toggle = (name) => {
     const next = now.includes(name) ? now.filter((one) => one !== name) : [...now, name];
-    onChange(next.length === RISKS.length ? "" : RISKS.filter((one) => next.includes(one)).join(","));
+    onChange(
+      next.length === RISKS.length ? "" : RISKS.filter((one) => next.includes(one)).join(","),
+    );
   };
-  return html`<span class="toggles" role="group" aria-label="Risk">${RISKS.map((name) => html`
+  return html`<span class="toggles" role="group" aria-label="Risk">${RISKS.map(
+    (name) => html`
     <button type="button" class="risk-toggle risk-${name.toLowerCase()}" aria-pressed=${now.includes(name)}
-      onClick=${() => toggle(name)}>${name}${risks && html` <span class="num">${count(risks[name])}${
-        risks[name] >= 10000 ? "+" : ""}</span>`}</button>`)}</span>`;
+      onClick=${() => toggle(name)}>${name}${
+        risks &&
+        html` <span class="num">${count(risks[name])}${risks[name] >= 10000 ? "+" : ""}</span>`
+      }</button>`,
+  )}</span>`;
 }

@@ -16,7 +16,10 @@ const INTERVAL = 5000;
 
 /** @param {{params: Record<string, string>, begin?: number}} props `begin` of the history, if it is known */
 export function AlarmTimeline({ params, begin }) {
-  const turn = useThrottled(useLive((live) => live.sequence), INTERVAL);
+  const turn = useThrottled(
+    useLive((live) => live.sequence),
+    INTERVAL,
+  );
   const { before, group, ...filters } = params;
   const { data } = useTimeline(filters, begin, turn);
   const [drag, setDrag] = useState(null);
@@ -36,7 +39,8 @@ export function AlarmTimeline({ params, begin }) {
     const since = Math.floor(data.since + first * data.step);
     const until = Math.ceil(data.since + (last + 1) * data.step);
     setDrag(null);
-    if (until - since >= 2) go(link("alarms", "", { ...params, before: "", range: "", since, until }));
+    if (until - since >= 2)
+      go(link("alarms", "", { ...params, before: "", range: "", since, until }));
   };
   return html`<div class="timeline">
     <svg ref=${box} role="img" aria-label=${describe(data)} viewBox="0 0 ${PARTS * 4} ${HEIGHT}" preserveAspectRatio="none"
@@ -44,8 +48,9 @@ export function AlarmTimeline({ params, begin }) {
       onPointerCancel=${() => setDrag(null)}>
       <${Bars} data=${data} />${drag && html`<${Selection} drag=${drag} />`}
     </svg>
-    <div class="axis muted num" aria-hidden="true">${[0, 0.25, 0.5, 0.75, 1].map((share) =>
-      html`<span>${axisTime(data, share)}</span>`)}</div>
+    <div class="axis muted num" aria-hidden="true">${[0, 0.25, 0.5, 0.75, 1].map(
+      (share) => html`<span>${axisTime(data, share)}</span>`,
+    )}</div>
   </div>`;
 }
 
@@ -54,7 +59,11 @@ function useTimeline(filters, begin, turn) {
   const { since, until } = spanOf(filters, begin);
   // Whole minutes, so that the request is the same until something has changed.
   const span = filters.since ? { since, until } : { since: round(since), until: round(until) + 60 };
-  return useResource(begin == null ? null : "alarm-timeline", { ...filterOf(filters), ...span, parts: PARTS }, { again: turn });
+  return useResource(
+    begin == null ? null : "alarm-timeline",
+    { ...filterOf(filters), ...span, parts: PARTS },
+    { again: turn },
+  );
 }
 
 const round = (time) => Math.floor(time / 60) * 60;
@@ -79,10 +88,14 @@ function Bars({ data }) {
     const parts = [...RISKS].reverse().map((name) => {
       const height = Math.max(data[name][n] ? 1.5 : 0, ((HEIGHT - 2) * data[name][n]) / most);
       top -= height;
-      return height > 0 && html`<rect class="fill-${name.toLowerCase()}" x=${4 * n + 0.5} y=${top} width="3" height=${height} />`;
+      return (
+        height > 0 &&
+        html`<rect class="fill-${name.toLowerCase()}" x=${4 * n + 0.5} y=${top} width="3" height=${height} />`
+      );
     });
-    return html`<g>${parts}<rect class="hover" x=${4 * n} y="0" width="4" height=${HEIGHT}><title>${
-      nearTime(from)} – ${shortClock(from + data.step)}: ${counted(total, "alarm")}</title></rect></g>`;
+    return html`<g>${parts}<rect class="hover" x=${4 * n} y="0" width="4" height=${HEIGHT}><title>${nearTime(
+      from,
+    )} – ${shortClock(from + data.step)}: ${counted(total, "alarm")}</title></rect></g>`;
   });
 }
 

@@ -1,6 +1,6 @@
 // Alarms: the newest first, live, with filters, groups, and the detail of one beside them.
 
-import { html, useEffect, useRef, useState } from "../lib/html.js";
+import { html, useEffect, useMemo, useRef, useState } from "../lib/html.js";
 import { useResource } from "../lib/api.js";
 import { count, counted } from "../lib/format.js";
 import { useTitle } from "../lib/hooks.js";
@@ -25,11 +25,17 @@ export function AlarmsView({ place, session }) {
   useRowKeys(() => id && go(link("alarms", "", params)));
   return html`<div class="split-view ${id ? "has-detail" : ""}">
     <section class="list" aria-label="Alarms">
-      ${params.group ? html`<${GroupedAlarms} params=${params} />`
-        : html`<${AlarmList} params=${params} current=${id} session=${session} />`}
+      ${
+        params.group
+          ? html`<${GroupedAlarms} params=${params} />`
+          : html`<${AlarmList} params=${params} current=${id} session=${session} />`
+      }
     </section>
-    ${id && html`<section class="detail" aria-label="Alarm">
-      <${AlarmDetail} key=${id} id=${id} params=${params} session=${session} /></section>`}
+    ${
+      id &&
+      html`<section class="detail" aria-label="Alarm">
+      <${AlarmDetail} key=${id} id=${id} params=${params} session=${session} /></section>`
+    }
   </div>`;
 }
 
@@ -57,15 +63,25 @@ function AlarmList({ params, current }) {
         <${Total} data=${data} />
         <${LiveState} first=${!params.before} paused=${paused} setPaused=${setPaused} params=${params} />
       </div>
-      ${list.waiting > 0 && html`<button type="button" class="newer" onClick=${showWaiting}>
-        ↑ ${list.waiting >= LIMIT ? `${LIMIT} or more` : counted(list.waiting, "new or changed alarm")}</button>`}
+      ${
+        list.waiting > 0 &&
+        html`<button type="button" class="newer" onClick=${showWaiting}>
+        ↑ ${list.waiting >= LIMIT ? `${LIMIT} or more` : counted(list.waiting, "new or changed alarm")}</button>`
+      }
       ${data && html`<${Failure} error=${error} />`}
-      ${!data ? html`<${Waiting} resource=${list.resource} />`
-        : data.alarms.length ? html`<${AlarmRows} alarms=${data.alarms} fresh=${list.fresh} params=${params}
+      ${
+        !data
+          ? html`<${Waiting} resource=${list.resource} />`
+          : data.alarms.length
+            ? html`<${AlarmRows} alarms=${data.alarms} fresh=${list.fresh} params=${params}
             current=${current} former=${list.resource.former} />`
-          : html`<${NoAlarms} params=${params} data=${data} />`}
-      ${data && html`<${Pager} first=${params.before && link("alarms", "", { ...params, before: "" })}
-        next=${data.next && link("alarms", "", { ...params, before: data.next })} />`}
+            : html`<${NoAlarms} params=${params} data=${data} />`
+      }
+      ${
+        data &&
+        html`<${Pager} first=${params.before && link("alarms", "", { ...params, before: "" })}
+        next=${data.next && link("alarms", "", { ...params, before: data.next })} />`
+      }
     </div>
     <${Announcement} alarms=${list.fresh} all=${data?.alarms} />`;
 }
@@ -86,18 +102,41 @@ function LiveState({ first, paused, setPaused, params }) {
 }
 
 const columns = [
-  { name: "risk", title: "Risk", cell: ({ alarm }) => html`<${Risk} risk=${alarm.risk} name=${alarm.risk_class} />` },
+  {
+    name: "risk",
+    title: "Risk",
+    cell: ({ alarm }) => html`<${Risk} risk=${alarm.risk} name=${alarm.risk_class} />`,
+  },
   {
     name: "title",
     title: "Alarm",
-    cell: ({ alarm, href }) => html`<a class="row" href=${href} title=${tip(alarm.title)}><${Text} value=${alarm.title} /></a>`,
+    cell: ({ alarm, href }) =>
+      html`<a class="row" href=${href} title=${tip(alarm.title)}><${Text} value=${alarm.title} /></a>`,
   },
-  { name: "stages", title: "Stages", cell: ({ alarm }) => html`<${Stages} done=${alarm.stages_finished} all=${alarm.stages} state=${alarm.state} />` },
+  {
+    name: "stages",
+    title: "Stages",
+    cell: ({ alarm }) =>
+      html`<${Stages} done=${alarm.stages_finished} all=${alarm.stages} state=${alarm.state} />`,
+  },
   { name: "state", title: "State", cell: ({ alarm }) => html`<${State} state=${alarm.state} />` },
-  { name: "src", title: "Source", cell: ({ alarm }) => html`<${Side} addresses=${alarm.src} total=${alarm.src_count} />` },
-  { name: "dst", title: "Destination", cell: ({ alarm }) => html`<${Side} addresses=${alarm.dst} total=${alarm.dst_count} />` },
+  {
+    name: "src",
+    title: "Source",
+    cell: ({ alarm }) => html`<${Side} addresses=${alarm.src} total=${alarm.src_count} />`,
+  },
+  {
+    name: "dst",
+    title: "Destination",
+    cell: ({ alarm }) => html`<${Side} addresses=${alarm.dst} total=${alarm.dst_count} />`,
+  },
   { name: "hits", title: "Hits", cell: ({ alarm }) => html`<${Hits} alarm=${alarm} />` },
-  { name: "time", title: "Last event", kind: "right", cell: ({ alarm }) => html`<${Time} at=${alarm.update_time} />` },
+  {
+    name: "time",
+    title: "Last event",
+    kind: "right",
+    cell: ({ alarm }) => html`<${Time} at=${alarm.update_time} />`,
+  },
 ];
 
 function Hits({ alarm }) {
@@ -108,8 +147,19 @@ function Hits({ alarm }) {
 }
 
 /** The alarms as rows. */
-export function AlarmRows({ alarms, fresh = new Set(), params = {}, current = "", former = false }) {
-  const rows = alarms.map((alarm) => ({ alarm, href: link("alarms", alarm.id, params) }));
+export function AlarmRows({
+  alarms,
+  fresh = new Set(),
+  params = {},
+  current = "",
+  former = false,
+}) {
+  // The same row for the same alarm, so that only those that have changed are made anew.
+  const known = useMemo(() => new WeakMap(), [JSON.stringify(params)]);
+  const rows = alarms.map((alarm) => {
+    if (!known.has(alarm)) known.set(alarm, { alarm, href: link("alarms", alarm.id, params) });
+    return known.get(alarm);
+  });
   return html`<${Rows} kind="alarms" label="Alarms" columns=${columns} rows=${rows} current=${current} former=${former}
     keyOf=${(row) => row.alarm.id} linkOf=${(row) => row.href}
     classOf=${(row) => `edge-${row.alarm.risk_class.toLowerCase()} ${fresh.has(row.alarm.id) ? "fresh" : ""}`} />`;
@@ -136,7 +186,9 @@ function Announcement({ alarms, all }) {
     const now = performance.now();
     if (!alarms.size || now - last.current < 10_000) return;
     last.current = now;
-    const top = (all ?? []).filter((alarm) => alarms.has(alarm.id)).sort((a, b) => b.risk - a.risk)[0];
+    const top = (all ?? [])
+      .filter((alarm) => alarms.has(alarm.id))
+      .sort((a, b) => b.risk - a.risk)[0];
     if (top) setText(`${count(alarms.size)} new or changed, the highest risk is ${top.risk_class}`);
   }, [alarms]);
   return html`<p class="unseen" role="status">${text}</p>`;

@@ -25,12 +25,17 @@ export function BacklogsView({ place }) {
   useRowKeys(() => id && go(link("backlogs", "", params)));
   const { sort = "updated", reverse = "", after = "" } = params;
   const filter = Object.fromEntries(FILTERS.map((name) => [name, params[name] ?? ""]));
-  const resource = useResource("backlogs", { ...filter, sort, reverse, after, limit: LIMIT }, { every: EVERY });
+  const resource = useResource(
+    "backlogs",
+    { ...filter, sort, reverse, after, limit: LIMIT },
+    { every: EVERY },
+  );
   const { data, error } = resource;
   const sorting = {
     sort,
     reverse: reverse === "true",
-    linkTo: (name, down) => link("backlogs", "", { ...params, after: "", sort: name, reverse: down ? "true" : "" }),
+    linkTo: (name, down) =>
+      link("backlogs", "", { ...params, after: "", sort: name, reverse: down ? "true" : "" }),
   };
   const chosen = data?.backlogs.find((one) => one.id === id);
   return html`<div class="split-view ${chosen ? "has-detail" : ""}">
@@ -38,20 +43,28 @@ export function BacklogsView({ place }) {
       <div class="scroll">
         <div class="list-head"><${Total} data=${data} /></div>
         ${data && html`<${Failure} error=${error} />`}
-        ${!data ? html`<${Waiting} resource=${resource} />`
-          : data.backlogs.length ? html`<${Rows} kind="backlogs" label="Open backlogs" columns=${columns} 
+        ${
+          !data
+            ? html`<${Waiting} resource=${resource} />`
+            : data.backlogs.length
+              ? html`<${Rows} kind="backlogs" label="Open backlogs" columns=${columns} 
               rows=${data.backlogs.map((row) => ({ ...row, href: link("backlogs", row.id, params) }))}
               keyOf=${(row) => row.id} linkOf=${(row) => row.href} current=${id} sorting=${sorting} former=${resource.former} />`
-            : html`<${NoBacklogs} params=${params} data=${data} />`}
-        ${data && html`<${Pager} first=${after && link("backlogs", "", { ...params, after: "" })}
-          next=${data.next && link("backlogs", "", { ...params, after: data.next })} />`}
+              : html`<${NoBacklogs} params=${params} data=${data} />`
+        }
+        ${
+          data &&
+          html`<${Pager} first=${after && link("backlogs", "", { ...params, after: "" })}
+          next=${data.next && link("backlogs", "", { ...params, after: data.next })} />`
+        }
       </div></section>
     ${chosen && html`<section class="detail" aria-label="Backlog"><${BacklogDetail} backlog=${chosen} params=${params} /></section>`}
   </div>`;
 }
 
 function Filters({ params }) {
-  const set = (changes) => go(link("backlogs", "", { ...params, after: "", ...changes }), { replace: true });
+  const set = (changes) =>
+    go(link("backlogs", "", { ...params, after: "", ...changes }), { replace: true });
   const any = FILTERS.some((name) => params[name]);
   return html`<form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
     <${Field} name="text" label="Search backlogs" placeholder="Search titles, addresses, names  ( / )" size="wide"
@@ -66,7 +79,8 @@ function Filters({ params }) {
 function Total({ data }) {
   if (!data) return html`<span></span>`;
   const missing = data.workers_missing.length
-    ? html` <span class="bad-text">without those of ${data.workers_missing.map((n) => `worker-${n}`).join(", ")}, which has not answered</span>` : "";
+    ? html` <span class="bad-text">without those of ${data.workers_missing.map((n) => `worker-${n}`).join(", ")}, which has not answered</span>`
+    : "";
   const of = data.total === data.open ? "" : ` of ${count(data.open)}`;
   return html`<span class="muted">${counted(data.total, "open backlog")}${of}${missing}</span>
     <span class="muted">as of ${duration(serviceTime() - data.time)} ago</span>`;
@@ -79,20 +93,70 @@ const RiskSoFar = ({ backlog }) =>
 const left = (row) => row.expires_time - serviceTime();
 
 const columns = [
-  { name: "risk", title: "Risk", sort: "risk", cell: (row) => html`<${RiskSoFar} backlog=${row} />` },
+  {
+    name: "risk",
+    title: "Risk",
+    sort: "risk",
+    cell: (row) => html`<${RiskSoFar} backlog=${row} />`,
+  },
   {
     name: "title",
     title: "Backlog",
-    cell: (row) => html`<a class="row" href=${row.href} title=${tip(row.title)}><${Text} value=${row.title} /></a>`,
+    cell: (row) =>
+      html`<a class="row" href=${row.href} title=${tip(row.title)}><${Text} value=${row.title} /></a>`,
   },
-  { name: "directive", title: "Directive", sort: "directive", kind: "right", cell: (row) => html`<a class="num" href=${link("directives", String(row.directive))}>${row.directive}</a>` },
-  { name: "stage", title: "Stage", sort: "stage", cell: (row) => html`<span class="num">${row.stage}/${row.stages}</span> <span class="muted"><${Text} value=${row.stage_name} most=${80} /></span>` },
-  { name: "progress", title: "Progress", sort: "progress", cell: (row) => html`<${Progress} value=${row.taken} of=${row.needed} />` },
-  { name: "src", title: "Source", cell: (row) => html`<${Side} addresses=${row.src} total=${row.src_count} />` },
-  { name: "dst", title: "Destination", cell: (row) => html`<${Side} addresses=${row.dst} total=${row.dst_count} />` },
-  { name: "age", title: "Age", sort: "age", kind: "right", cell: (row) => html`<${Age} at=${row.created_time} />` },
-  { name: "updated", title: "Last event", sort: "updated", kind: "right", cell: (row) => html`<${Age} at=${row.update_time} />` },
-  { name: "expires", title: "Expires in", sort: "expires", kind: "right", cell: (row) => html`<span class="num">${left(row) > 0 ? duration(left(row)) : "now"}</span>` },
+  {
+    name: "directive",
+    title: "Directive",
+    sort: "directive",
+    kind: "right",
+    cell: (row) =>
+      html`<a class="num" href=${link("directives", String(row.directive))}>${row.directive}</a>`,
+  },
+  {
+    name: "stage",
+    title: "Stage",
+    sort: "stage",
+    cell: (row) =>
+      html`<span class="num">${row.stage}/${row.stages}</span> <span class="muted"><${Text} value=${row.stage_name} most=${80} /></span>`,
+  },
+  {
+    name: "progress",
+    title: "Progress",
+    sort: "progress",
+    cell: (row) => html`<${Progress} value=${row.taken} of=${row.needed} />`,
+  },
+  {
+    name: "src",
+    title: "Source",
+    cell: (row) => html`<${Side} addresses=${row.src} total=${row.src_count} />`,
+  },
+  {
+    name: "dst",
+    title: "Destination",
+    cell: (row) => html`<${Side} addresses=${row.dst} total=${row.dst_count} />`,
+  },
+  {
+    name: "age",
+    title: "Age",
+    sort: "age",
+    kind: "right",
+    cell: (row) => html`<${Age} at=${row.created_time} />`,
+  },
+  {
+    name: "updated",
+    title: "Last event",
+    sort: "updated",
+    kind: "right",
+    cell: (row) => html`<${Age} at=${row.update_time} />`,
+  },
+  {
+    name: "expires",
+    title: "Expires in",
+    sort: "expires",
+    kind: "right",
+    cell: (row) => html`<span class="num">${left(row) > 0 ? duration(left(row)) : "now"}</span>`,
+  },
 ];
 
 function NoBacklogs({ params, data }) {
@@ -120,8 +184,11 @@ function BacklogDetail({ backlog, params }) {
       <dt>Destinations</dt><dd><${Side} addresses=${backlog.dst} total=${backlog.dst_count} /></dd>
       <dt>Age</dt><dd><${Age} at=${backlog.created_time} /></dd>
       <dt>Expires in</dt><dd>${rest > 0 ? duration(rest) : "now"} <${Bar} share=${rest / whole} /></dd>
-      <dt>Alarm</dt><dd>${backlog.risk > 0 ? html`<a href=${link("alarms", backlog.id)}>Open the alarm</a>`
-        : html`<span class="muted">none while the risk is 0</span>`}</dd>
+      <dt>Alarm</dt><dd>${
+        backlog.risk > 0
+          ? html`<a href=${link("alarms", backlog.id)}>Open the alarm</a>`
+          : html`<span class="muted">none while the risk is 0</span>`
+      }</dd>
     </dl>
     <section><h2>It waits for</h2>
       <p><b>Stage ${backlog.stage} of ${backlog.stages}: <${Text} value=${backlog.stage_name} /></b></p>

@@ -11,7 +11,13 @@ import { Empty, Failure, Field, focusSearch, sentence, Tabs, Waiting } from "../
 import { Text, Time } from "../parts/text.js";
 import { Problems } from "./problems.js";
 
-const SOURCES = { default: "default", flag: "flag", variable: "variable", file: "settings file", derived: "derived" };
+const SOURCES = {
+  default: "default",
+  flag: "flag",
+  variable: "variable",
+  file: "settings file",
+  derived: "derived",
+};
 
 /** @param {{place: import("../lib/router.js").Place, session: any}} props */
 export function ConfigView({ place, session }) {
@@ -35,8 +41,10 @@ function Running({ config, session, onReload }) {
     <dl class="facts">
       <dt>Folder</dt><dd class="mono"><${Text} value=${config.folder} /></dd>
       <dt>Generation</dt><dd>${config.generation}, loaded <${Time} at=${config.loaded_time} form="full" /></dd>
-      <dt>Holds</dt><dd>${counted(config.directives, "directive")}${config.rejected > 0 && html` <span class="bad-text">(${count(config.rejected)} rejected)</span>`}, ${
-        counted(config.assets, "asset")}</dd>
+      <dt>Holds</dt><dd>${counted(config.directives, "directive")}${config.rejected > 0 && html` <span class="bad-text">(${count(config.rejected)} rejected)</span>`}, ${counted(
+        config.assets,
+        "asset",
+      )}</dd>
       <dt>Hash</dt><dd class="mono muted"><${Text} value=${config.hash} /></dd>
       <dt>Version</dt><dd>${config.version}</dd>
     </dl>
@@ -72,11 +80,21 @@ function Reload({ last, writes, onDone }) {
 
 function Outcome({ reload }) {
   const refused = reload.outcome === "refused";
-  return html`<div class="outcome ${refused ? "bad" : "good"}"><p><b>${refused ? "Refused: the running configuration stays as it is."
-      : reload.outcome === "unchanged" ? "Nothing has changed." : `Generation ${reload.generation} runs.`}</b>
+  return html`<div class="outcome ${refused ? "bad" : "good"}"><p><b>${
+    refused
+      ? "Refused: the running configuration stays as it is."
+      : reload.outcome === "unchanged"
+        ? "Nothing has changed."
+        : `Generation ${reload.generation} runs.`
+  }</b>
       <span class="muted"> <${Time} at=${reload.time} />, ${count(Math.round(reload.milliseconds))} ms</span></p>
-    ${!refused && reload.outcome !== "unchanged" && html`<p>${counted(reload.added, "directive")} added, ${count(reload.changed)} changed, ${
-      count(reload.removed)} removed, ${count(reload.unchanged)} as before${reload.assets_changed ? "; assets have changed" : ""}.</p>`}
+    ${
+      !refused &&
+      reload.outcome !== "unchanged" &&
+      html`<p>${counted(reload.added, "directive")} added, ${count(reload.changed)} changed, ${count(
+        reload.removed,
+      )} removed, ${count(reload.unchanged)} as before${reload.assets_changed ? "; assets have changed" : ""}.</p>`
+    }
     ${reload.error && html`<p>${sentence(reload.error)}</p>`}
     <${Problems} problems=${reload.problems} unlisted=${reload.unlisted ?? ""} /></div>`;
 }
@@ -84,8 +102,10 @@ function Outcome({ reload }) {
 function Files({ config }) {
   if (!config.files.length) return null;
   return html`<section class="card"><h2>Files</h2><table class="plain"><thead><tr><th>File</th><th>Kind</th><th class="right">Entries</th></tr></thead>
-    <tbody>${config.files.slice(0, 500).map((file) => html`<tr><td class="mono"><${Text} value=${file.name} /></td><td>${file.kind}</td>
-      <td class="right num">${count(file.items)}</td></tr>`)}</tbody></table></section>`;
+    <tbody>${config.files.slice(0, 500).map(
+      (file) => html`<tr><td class="mono"><${Text} value=${file.name} /></td><td>${file.kind}</td>
+      <td class="right num">${count(file.items)}</td></tr>`,
+    )}</tbody></table></section>`;
 }
 
 function Settings({ settings, params }) {
@@ -100,18 +120,35 @@ function Settings({ settings, params }) {
         onChange=${(now) => go(to({ text: now }), { replace: true })} />
       <${Tabs} label="Kind" tabs=${[
         { text: "All", count: settings.length, current: kind !== "set", href: to({ kind: "" }) },
-        { text: "Not default", count: changed.length, current: kind === "set", href: to({ kind: "set" }) },
+        {
+          text: "Not default",
+          count: changed.length,
+          current: kind === "set",
+          href: to({ kind: "set" }),
+        },
       ]} /></form>
     ${!found.length && html`<${Empty} title="No setting matches"><a href=${link("config")}>Show all</a></${Empty}>`}
-    ${found.length > 0 && html`<div class="table-box" tabindex="0" role="region" aria-label="Settings"><table class="plain settings">
+    ${
+      found.length > 0 &&
+      html`<div class="table-box" tabindex="0" role="region" aria-label="Settings"><table class="plain settings">
       <thead><tr><th>Setting</th><th>Value</th><th>From</th><th>What it is</th></tr></thead>
-      ${groups.map((group) => html`<tbody><tr class="group"><th colspan="4" scope="rowgroup">${group}</th></tr>
-        ${found.filter((one) => one.group === group).map((one) => html`<${SettingRow} setting=${one} />`)}</tbody>`)}</table></div>`}
+      ${groups.map(
+        (group) => html`<tbody><tr class="group"><th colspan="4" scope="rowgroup">${group}</th></tr>
+        ${found.filter((one) => one.group === group).map((one) => html`<${SettingRow} setting=${one} />`)}</tbody>`,
+      )}</table></div>`
+    }
   </section>`;
 }
 
 const matches = (setting, text) =>
-  text.toLowerCase().split(/\s+/).every((word) => `${setting.flag} ${setting.variable} ${setting.help} ${setting.group}`.toLowerCase().includes(word));
+  text
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) =>
+      `${setting.flag} ${setting.variable} ${setting.help} ${setting.group}`
+        .toLowerCase()
+        .includes(word),
+    );
 
 function SettingRow({ setting }) {
   const isSet = setting.source !== "default";

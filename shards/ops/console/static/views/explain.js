@@ -34,8 +34,10 @@ export function Explain({ directive, rules }) {
   return html`<section class="explain"><h2>Why did it not fire?</h2>
     <form onSubmit=${ask}>
       <label for="explained">Paste an event as JSON, or take one:</label>
-      <div class="picks">${rules.map((rule) => html`<button type="button" class="quiet" onClick=${() => choose(exampleOf(rule))}>
-        example for stage ${rule.stage}</button>`)}<${RecentEvents} directive=${directive} onPick=${choose} /></div>
+      <div class="picks">${rules.map(
+        (rule) => html`<button type="button" class="quiet" onClick=${() => choose(exampleOf(rule))}>
+        example for stage ${rule.stage}</button>`,
+      )}<${RecentEvents} directive=${directive} onPick=${choose} /></div>
       <textarea id="explained" class="mono" rows="8" spellcheck="false" maxlength="48000" value=${text}
         onInput=${(event) => setText(event.target.value)}></textarea>
       <p><button type="submit" class="primary" disabled=${busy || !text.trim()}>Explain</button>
@@ -49,24 +51,34 @@ export function Explain({ directive, rules }) {
 function RecentEvents({ directive, onPick }) {
   const [open, setOpen] = useState(false);
   const { data, error } = useResource(open ? "recent-events" : null, { directive, limit: 20 });
-  if (!open) return html`<button type="button" class="quiet" onClick=${() => setOpen(true)}>recent events …</button>`;
+  if (!open)
+    return html`<button type="button" class="quiet" onClick=${() => setOpen(true)}>recent events …</button>`;
   if (error) return html`<span class="muted">${sentence(error.message)}</span>`;
   if (!data) return html`<span class="muted">Loading…</span>`;
-  if (!data.events.length) return html`<span class="muted">No event for this directive has come lately.</span>`;
+  if (!data.events.length)
+    return html`<span class="muted">No event for this directive has come lately.</span>`;
   return html`<select aria-label="Recent events" onChange=${(change) => change.target.value && onPick(data.events[change.target.value])}>
     <option value="">recent events …</option>${data.events.map((event, n) => html`<option value=${n}>${tip(nameOf(event))}</option>`)}</select>`;
 }
 
-const nameOf = (event) => [event.timestamp, event.src_ip, "→", event.dst_ip, event.title].filter(Boolean).join(" ");
+const nameOf = (event) =>
+  [event.timestamp, event.src_ip, "→", event.dst_ip, event.title].filter(Boolean).join(" ");
 
 /** An event that meets the simple conditions of a rule. */
 export function exampleOf(rule) {
   const event = {
-    event_id: "example-1", timestamp: new Date(serviceTime() * 1000).toISOString(), sensor: "console",
-    src_ip: addressFor(rule.from, "203.0.113.99"), dst_ip: addressFor(rule.to, "10.0.0.10"),
+    event_id: "example-1",
+    timestamp: new Date(serviceTime() * 1000).toISOString(),
+    sensor: "console",
+    src_ip: addressFor(rule.from, "203.0.113.99"),
+    dst_ip: addressFor(rule.to, "10.0.0.10"),
   };
   if (rule.type === "TaxonomyRule") {
-    Object.assign(event, { product: rule.product?.[0] ?? "", category: rule.category, subcategory: rule.subcategory?.[0] ?? "" });
+    Object.assign(event, {
+      product: rule.product?.[0] ?? "",
+      category: rule.category,
+      subcategory: rule.subcategory?.[0] ?? "",
+    });
   } else {
     Object.assign(event, { plugin_id: rule.plugin_id, plugin_sid: rule.plugin_sid?.[0] ?? 0 });
   }
@@ -74,14 +86,21 @@ export function exampleOf(rule) {
   if (port) event.dst_port = Number(port[0]);
   for (const n of [1, 2, 3]) {
     const text = first(rule[`custom_data${n}`] ?? "");
-    if (text) Object.assign(event, { [`custom_data${n}`]: text, [`custom_label${n}`]: rule[`custom_label${n}`] ?? "" });
+    if (text)
+      Object.assign(event, {
+        [`custom_data${n}`]: text,
+        [`custom_label${n}`]: rule[`custom_label${n}`] ?? "",
+      });
   }
   return event;
 }
 
 /** The first plain item of a condition; "" if there is none. */
 const first = (condition) =>
-  condition.split(",").map((item) => item.trim()).find((item) => item && item !== "ANY" && !/^[!:]/.test(item)) ?? "";
+  condition
+    .split(",")
+    .map((item) => item.trim())
+    .find((item) => item && item !== "ANY" && !/^[!:]/.test(item)) ?? "";
 
 function addressFor(condition, other) {
   const item = first(condition ?? "");
@@ -92,10 +111,15 @@ function Answer({ answer }) {
   const { verdicts, directives = [], shards_missing: missing = [] } = answer;
   return html`<div class="answer">
     ${verdicts.map((verdict) => html`<${Verdict} verdict=${verdict} />`)}
-    ${directives.map((one) => html`<div><p class="muted">${count(one.open_backlogs)} open backlogs at worker-${one.shard}${
-        one.backlogs_unasked ? `, ${count(one.backlogs_unasked)} were not asked` : ""}</p>
+    ${directives.map(
+      (
+        one,
+      ) => html`<div><p class="muted">${count(one.open_backlogs)} open backlogs at worker-${one.shard}${
+        one.backlogs_unasked ? `, ${count(one.backlogs_unasked)} were not asked` : ""
+      }</p>
       ${one.verdicts.map((verdict) => html`<${Verdict} verdict=${verdict} />`)}
-      ${one.verdicts_omitted > 0 && html`<p class="muted">and ${count(one.verdicts_omitted)} more</p>`}</div>`)}
+      ${one.verdicts_omitted > 0 && html`<p class="muted">and ${count(one.verdicts_omitted)} more</p>`}</div>`,
+    )}
     ${missing.length > 0 && html`<p class="failure">Not answered: ${missing.map((n) => `worker-${n}`).join(", ")}</p>`}
   </div>`;
 }

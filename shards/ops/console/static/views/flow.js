@@ -30,7 +30,8 @@ export function FlowView({ place }) {
 
 /** The state in a sentence, and the numbers that tell most. */
 function Health({ flow }) {
-  const age = flow.checkpoint.time == null ? null : Math.max(0, serviceTime() - flow.checkpoint.time);
+  const age =
+    flow.checkpoint.time == null ? null : Math.max(0, serviceTime() - flow.checkpoint.time);
   const problems = [...flow.missing, ...flow.stuck];
   return html`<section class="health-row" aria-label="State">
     <div class="state-card ${problems.length ? "bad" : flow.warnings.length ? "warn" : "good"}">
@@ -54,11 +55,16 @@ function Figure({ name, value, bad = false }) {
 function Troubles({ flow }) {
   const troubles = troublesOf(flow);
   return html`<section class="card"><h2>What should be 0, and is not</h2>
-    ${!troubles.length ? html`<p class="muted">Nothing: no event or delivery is lost, dropped or rolled back, and no process died.</p>`
-      : html`<div class="table-box" tabindex="0" role="region" aria-label="Troubles"><table class="plain troubles">
+    ${
+      !troubles.length
+        ? html`<p class="muted">Nothing: no event or delivery is lost, dropped or rolled back, and no process died.</p>`
+        : html`<div class="table-box" tabindex="0" role="region" aria-label="Troubles"><table class="plain troubles">
         <thead><tr><th>What</th><th class="right">Since the start</th><th class="right">Now</th><th>What it means, and what to do</th></tr></thead>
-        <tbody>${troubles.map((one) => html`<tr key=${one.path} class=${one.kind}>
+        <tbody>${troubles.map(
+          (one) => html`<tr key=${one.path} class=${one.kind}>
           <td><b><span class="sign-mark" aria-hidden="true">${one.kind === "bad" ? "▲" : "●"}</span> <${Text} value=${one.name} /></b></td>
           <td class="right num">${one.shown ?? count(one.value)}</td><td class="right num">${one.rate ? rate(one.rate) : "–"}</td>
-          <td>${one.advice}</td></tr>`)}</tbody></table></div>`}</section>`;
+          <td>${one.advice}</td></tr>`,
+        )}</tbody></table></div>`
+    }</section>`;
 }

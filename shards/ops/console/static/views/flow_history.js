@@ -23,11 +23,28 @@ const CHARTS = [
   ["Dropped, lost, rolled back", ["dropped", "lost", "rolled_back"], compact],
 ];
 /** Kinds of incidents that are troubles. */
-const TROUBLES = ["restart", "reload_refused", "source_lost", "output_failed", "checkpoint_failed", "overload"];
+const TROUBLES = [
+  "restart",
+  "reload_refused",
+  "source_lost",
+  "output_failed",
+  "checkpoint_failed",
+  "overload",
+];
 const WORDS = {
-  start: "start", stop: "stop", restart: "restart", reload: "reload", reload_refused: "reload refused",
-  source_lost: "source lost", source_back: "source back", output_failed: "output failed", output_back: "output back",
-  checkpoint_failed: "no checkpoint", checkpoint_back: "checkpoint back", overload: "overload", overload_end: "overload over",
+  start: "start",
+  stop: "stop",
+  restart: "restart",
+  reload: "reload",
+  reload_refused: "reload refused",
+  source_lost: "source lost",
+  source_back: "source back",
+  output_failed: "output failed",
+  output_back: "output back",
+  checkpoint_failed: "no checkpoint",
+  checkpoint_back: "checkpoint back",
+  overload: "overload",
+  overload_end: "overload over",
 };
 
 /** @param {{params: Record<string, string>}} props */
@@ -47,7 +64,11 @@ export function FlowHistory({ params }) {
   useEffect(() => data && !begin && setBegin(beginOf(data)), [data]);
   const all = data ? withNewest(data.incidents, incidents) : [];
   return html`<section class="card"><div class="card-head"><h2>History</h2>
-      <${Choice} label="Time" value=${range} choices=${[["1h", "1 hour"], ["6h", "6 hours"], ["24h", "24 hours"]]}
+      <${Choice} label="Time" value=${range} choices=${[
+        ["1h", "1 hour"],
+        ["6h", "6 hours"],
+        ["24h", "24 hours"],
+      ]}
         onChange=${(value) => go(link("flow", "", { range: value === "24h" ? "" : value }), { replace: true })} /></div>
     ${data && html`<${Failure} error=${error} />`}
     ${!data ? html`<${Waiting} resource=${resource} />` : html`<${Charts} data=${{ ...data, incidents: all }} /><${Incidents} incidents=${all} />`}
@@ -70,10 +91,15 @@ function beginOf(data) {
 }
 
 function Charts({ data }) {
-  const shown = CHARTS.filter(([, names]) => names.some((name) => data.series[name]?.some((value) => value != null)));
-  if (!shown.length) return html`<p class="muted">The charts begin with the first whole minute.</p>`;
-  return html`<div class="charts">${shown.map(([title, names, form]) => html`
-    <${Chart} key=${title} title=${title} names=${names} form=${form} data=${data} />`)}</div>`;
+  const shown = CHARTS.filter(([, names]) =>
+    names.some((name) => data.series[name]?.some((value) => value != null)),
+  );
+  if (!shown.length)
+    return html`<p class="muted">The charts begin with the first whole minute.</p>`;
+  return html`<div class="charts">${shown.map(
+    ([title, names, form]) => html`
+    <${Chart} key=${title} title=${title} names=${names} form=${form} data=${data} />`,
+  )}</div>`;
 }
 
 /** One chart; the pointer is shared by all of them. */
@@ -88,7 +114,15 @@ function Chart({ title, names, form, data }) {
   useEffect(() => {
     let gone = false;
     import("../parts/chart.js").then(({ makeChart }) => {
-      if (!gone) plot.current = makeChart(box.current, names, form, () => marksOf(latest.current.incidents), pointsOf(latest.current, names), setAt);
+      if (!gone)
+        plot.current = makeChart(
+          box.current,
+          names,
+          form,
+          () => marksOf(latest.current.incidents),
+          pointsOf(latest.current, names),
+          setAt,
+        );
     });
     return () => {
       gone = true;
@@ -101,8 +135,11 @@ function Chart({ title, names, form, data }) {
   const values = names.flatMap((name) => data.series[name] ?? []).filter((value) => value != null);
   const highest = values.reduce((most, value) => Math.max(most, value), 0);
   return html`<figure class="chart"><figcaption>${title} <span class="muted num">${
-      at == null ? `up to ${form(highest)}` : html`at <${Time} at=${data.since + at * data.step} />: `}${
-      names.map((name, n) => html`<${Reading} name=${names.length > 1 ? name : ""} line=${n + 1} value=${at == null ? "" : form(data.series[name][at] ?? 0)} />`)}</span></figcaption>
+    at == null ? `up to ${form(highest)}` : html`at <${Time} at=${data.since + at * data.step} />: `
+  }${names.map(
+    (name, n) =>
+      html`<${Reading} name=${names.length > 1 ? name : ""} line=${n + 1} value=${at == null ? "" : form(data.series[name][at] ?? 0)} />`,
+  )}</span></figcaption>
     <div class="plot" ref=${box} role="img" aria-label="${title}: up to ${form(highest)} in this time"></div></figure>`;
 }
 
@@ -110,11 +147,15 @@ function Chart({ title, names, form, data }) {
 const Reading = ({ name, line, value }) =>
   html`${name && html`<i class="line-${line}"></i>${name.replaceAll("_", " ")} `}${value}`;
 
-const marksOf = (incidents) => incidents.map((one) => ({ time: one.time, bad: TROUBLES.includes(one.kind) }));
+const marksOf = (incidents) =>
+  incidents.map((one) => ({ time: one.time, bad: TROUBLES.includes(one.kind) }));
 
 function pointsOf(data, names) {
   const length = data.series[names[0]].length;
-  return [Array.from({ length }, (_, n) => data.since + n * data.step), ...names.map((name) => data.series[name])];
+  return [
+    Array.from({ length }, (_, n) => data.since + n * data.step),
+    ...names.map((name) => data.series[name]),
+  ];
 }
 
 /** Charts are painted, so they are made anew in other colours. */
@@ -131,9 +172,15 @@ function useThemeChange(act) {
 }
 
 function Incidents({ incidents }) {
-  if (!incidents.length) return html`<p class="muted">No restart, reload or trouble in this time.</p>`;
+  if (!incidents.length)
+    return html`<p class="muted">No restart, reload or trouble in this time.</p>`;
   return html`<h3>What happened <span class="count">${count(incidents.length)}</span></h3>
-    <ol class="incidents">${[...incidents].reverse().slice(0, 100).map((one) => html`<li>
+    <ol class="incidents">${[...incidents]
+      .reverse()
+      .slice(0, 100)
+      .map(
+        (one) => html`<li>
       <${Time} at=${one.time} /> <span class="tag ${TROUBLES.includes(one.kind) ? "bad" : ""}">${WORDS[one.kind] ?? one.kind}</span>
-      <span>${one.process && !one.text.startsWith(one.process) && html`<b>${one.process}</b> `}<${Text} value=${one.text} /></span></li>`)}</ol>`;
+      <span>${one.process && !one.text.startsWith(one.process) && html`<b>${one.process}</b> `}<${Text} value=${one.text} /></span></li>`,
+      )}</ol>`;
 }

@@ -5,9 +5,28 @@ import { compact, count, rate } from "../lib/format.js";
 import { Bar } from "../parts/marks.js";
 
 /** What becomes of events at the router, and of deliveries at the workers. */
-const ROUTER = [["routed", "to workers"], ["unmatched", "no directive"], ["elsewhere", "other service"], ["whitelisted", "whitelisted"], ["invalid", "invalid"], ["dropped", "dropped"]];
-const OUTCOMES = [["consumed", "used by backlogs"], ["unmatched", "no rule matched"], ["invalid", "invalid"], ["dropped", "dropped"], ["lost", "lost"]];
-const CONSUMED = [["opened", "opened a backlog"], ["taken", "taken"], ["sticky_seen", "value seen before"], ["out_of_order", "out of order"], ["repeated", "repeated"]];
+const ROUTER = [
+  ["routed", "to workers"],
+  ["unmatched", "no directive"],
+  ["elsewhere", "other service"],
+  ["whitelisted", "whitelisted"],
+  ["invalid", "invalid"],
+  ["dropped", "dropped"],
+];
+const OUTCOMES = [
+  ["consumed", "used by backlogs"],
+  ["unmatched", "no rule matched"],
+  ["invalid", "invalid"],
+  ["dropped", "dropped"],
+  ["lost", "lost"],
+];
+const CONSUMED = [
+  ["opened", "opened a backlog"],
+  ["taken", "taken"],
+  ["sticky_seen", "value seen before"],
+  ["out_of_order", "out of order"],
+  ["repeated", "repeated"],
+];
 const BAD = ["dropped", "lost", "rolled_back"];
 
 const total = (value) =>
@@ -15,7 +34,10 @@ const total = (value) =>
 
 /** The rate of a count and of all of its reasons. */
 const rateOf = (rates, path) =>
-  Object.entries(rates).reduce((sum, [name, n]) => (name === path || name.startsWith(`${path}.`) ? sum + n : sum), 0);
+  Object.entries(rates).reduce(
+    (sum, [name, n]) => (name === path || name.startsWith(`${path}.`) ? sum + n : sum),
+    0,
+  );
 
 /** @param {{flow: any}} props */
 export function FlowPicture({ flow }) {
@@ -33,9 +55,16 @@ export function FlowPicture({ flow }) {
         <${Line} name="rolled back" value=${ledger.rolled_back} bad=${true} now=${rates.rolled_back} /></div>
       <div class="box"><h3>Used by backlogs</h3><${Counts} rows=${CONSUMED} of=${ledger.outcomes} rates=${rates} prefix="outcomes" /></div>
       <div class="box"><h3>Backlogs</h3><${Line} name="open" value=${ledger.backlogs.open} />
-        <${Counts} rows=${[["finished", "finished"], ["expired", "timed out"]]} of=${ledger.backlogs} rates=${rates} prefix="backlogs" /></div>
+        <${Counts} rows=${[
+          ["finished", "finished"],
+          ["expired", "timed out"],
+        ]} of=${ledger.backlogs} rates=${rates} prefix="backlogs" /></div>
       <div class="box ${flow.output.trouble ? "bad" : ""}"><h3>Lines of alarms</h3>
-        <${Counts} rows=${[["High", "High"], ["Medium", "Medium"], ["Low", "Low"]]} of=${flow.alarms_written} rates=${rates} prefix="alarms" />
+        <${Counts} rows=${[
+          ["High", "High"],
+          ["Medium", "Medium"],
+          ["Low", "Low"],
+        ]} of=${flow.alarms_written} rates=${rates} prefix="alarms" />
         ${flow.output.trouble && html`<p class="bad-text">Cannot be written: ${flow.output.trouble}</p>`}</div>
     </div></section>`;
 }
@@ -63,8 +92,10 @@ function Router({ flow }) {
 /** Whether a process runs, and how often it was started again. */
 function Process({ process }) {
   const word = !process.up ? "not running" : !process.ready ? "starting" : "running";
-  return html`<p class=${process.up && process.ready ? "good-text" : "bad-text"}>${word}${process.restarts > 0 &&
-    html`<span class="bad-text">, restarted ${count(process.restarts)} ×</span>`}</p>`;
+  return html`<p class=${process.up && process.ready ? "good-text" : "bad-text"}>${word}${
+    process.restarts > 0 &&
+    html`<span class="bad-text">, restarted ${count(process.restarts)} ×</span>`
+  }</p>`;
 }
 
 function Worker({ worker }) {
@@ -81,16 +112,22 @@ function Worker({ worker }) {
 }
 
 function Counts({ rows, of, rates, prefix }) {
-  return rows.map(([name, words]) => html`<${Line} key=${name} name=${words} value=${total(of[name])}
-    now=${rateOf(rates, `${prefix}.${name}`)} bad=${BAD.includes(name)} />`);
+  return rows.map(
+    ([name, words]) => html`<${Line} key=${name} name=${words} value=${total(of[name])}
+    now=${rateOf(rates, `${prefix}.${name}`)} bad=${BAD.includes(name)} />`,
+  );
 }
 
 /** A count with its rate; one that should be 0 is left out while it is, and red otherwise. */
 function Line({ name, value = null, now = null, bad = false, strong = false }) {
   if (bad && !value) return null;
   return html`<div class="line ${bad ? "bad-text" : ""} ${strong ? "strong" : ""}"><span>${name}</span>
-    <span class="num">${now ? html`<b>${rate(now)}</b>` : ""}${value != null && html` <span class="total" title=${typeof value === "number" ? count(value) : value}>${
-      typeof value === "number" ? compact(value) : value}</span>`}</span></div>`;
+    <span class="num">${now ? html`<b>${rate(now)}</b>` : ""}${
+      value != null &&
+      html` <span class="total" title=${typeof value === "number" ? count(value) : value}>${
+        typeof value === "number" ? compact(value) : value
+      }</span>`
+    }</span></div>`;
 }
 
 /** The bands between the boxes; measured anew when the boxes move. */
@@ -98,20 +135,40 @@ function Bands({ box, flow }) {
   const [paths, setPaths] = useState([]);
   const [size, setSize] = useState([0, 0]);
   useLayoutEffect(() => {
-    const observer = new ResizeObserver(() => setSize([box.current.clientWidth, box.current.clientHeight]));
+    const observer = new ResizeObserver(() =>
+      setSize([box.current.clientWidth, box.current.clientHeight]),
+    );
     observer.observe(box.current);
     return () => observer.disconnect();
   }, []);
-  const signature = flow.workers.map((one) => Math.round(Math.log2(1 + one.events_per_second) * 4)).join();
-  useLayoutEffect(() => setPaths(bandsOf(box.current, flow)), [size[0], size[1], signature, flow.source.connected]);
-  return html`<svg class="bands" aria-hidden="true" width=${size[0]} height=${size[1]}>${paths.map((band) =>
-    html`<path d=${band.d} stroke-width=${band.width} class=${band.kind} />`)}</svg>`;
+  const signature = flow.workers
+    .map((one) => Math.round(Math.log2(1 + one.events_per_second) * 4))
+    .join();
+  useLayoutEffect(
+    () => setPaths(bandsOf(box.current, flow)),
+    [size[0], size[1], signature, flow.source.connected],
+  );
+  return html`<svg class="bands" aria-hidden="true" width=${size[0]} height=${size[1]}>${paths.map(
+    (band) => html`<path d=${band.d} stroke-width=${band.width} class=${band.kind} />`,
+  )}</svg>`;
 }
 
 function bandsOf(root, flow) {
-  const most = Math.max(1, flow.events_per_second, ...flow.workers.map((one) => one.events_per_second));
+  const most = Math.max(
+    1,
+    flow.events_per_second,
+    ...flow.workers.map((one) => one.events_per_second),
+  );
   const width = (eps) => 1.5 + 22 * Math.sqrt(Math.max(0, eps) / most);
-  const bands = [band(root, "source", "router", width(flow.events_per_second), flow.source.connected ? "" : "bad")];
+  const bands = [
+    band(
+      root,
+      "source",
+      "router",
+      width(flow.events_per_second),
+      flow.source.connected ? "" : "bad",
+    ),
+  ];
   for (const worker of flow.workers) {
     const kind = worker.up && worker.ready ? "" : "bad";
     const name = `worker-${worker.worker}`;

@@ -17,7 +17,10 @@ const FRESH = 2500;
  */
 export function useLiveAlarms(filter, before, limit, hold) {
   const resource = useResource("alarms", { ...filter, before, limit }, { keep: true });
-  const sequence = useThrottled(useLive((live) => live.sequence), INTERVAL);
+  const sequence = useThrottled(
+    useLive((live) => live.sequence),
+    INTERVAL,
+  );
   const [fresh, setFresh] = useState(new Set());
   /** The newest answer about changes; it is merged once nothing holds it back. */
   const [held, setHeld] = useState(null);
@@ -33,12 +36,16 @@ export function useLiveAlarms(filter, before, limit, hold) {
 
   useEffect(() => {
     const known = Math.max(data?.sequence ?? 0, held?.sequence ?? 0);
-    if (!data || before || resource.former || resource.loading || busy.current || sequence <= known) return;
+    if (!data || before || resource.former || resource.loading || busy.current || sequence <= known)
+      return;
     busy.current = true;
     // An alarm may no longer match by its state or risk: then only the whole page tells.
     const whole = Boolean(filter.state || filter.risk);
     request("alarms", { params: { ...filter, limit, after: whole ? "" : data.sequence } })
-      .then((answer) => latest.current === key && setHeld({ ...answer, whole }), () => {})
+      .then(
+        (answer) => latest.current === key && setHeld({ ...answer, whole }),
+        () => {},
+      )
       .finally(() => {
         busy.current = false;
         setTurn((n) => n + 1);

@@ -16,7 +16,9 @@ function Problem({ problem }) {
     problem.directive != null && `directive ${problem.directive}`,
     problem.stage != null && `stage ${problem.stage}`,
     problem.field,
-  ].filter(Boolean).join(", ");
+  ]
+    .filter(Boolean)
+    .join(", ");
   return html`<li class="problem ${problem.severity}">
     <p><span class="tag ${problem.severity === "fault" ? "bad" : "warn"}">${problem.severity}</span>
       <span class="mono"><${Text} value=${problem.file} />:${problem.line}:${problem.column}</span>
@@ -32,6 +34,8 @@ function Excerpt({ problem }) {
     const number = first + n;
     const here = number === problem.line;
     return html`<div class=${here ? "here" : ""}><span class="line-number">${number}</span><${Text} value=${line} most=${400} /></div>${
-      here && html`<div class="caret" aria-hidden="true"><span class="line-number"></span>${" ".repeat(Math.max(0, problem.column - begin))}^</div>`}`;
+      here &&
+      html`<div class="caret" aria-hidden="true"><span class="line-number"></span>${" ".repeat(Math.max(0, problem.column - begin))}^</div>`
+    }`;
   })}</pre>`;
 }

@@ -5,8 +5,14 @@ import { visible } from "../lib/visible.js";
 
 const MOST = 6;
 const STICKY = {
-  PLUGIN_SID: "plugin_sid", SRC_IP: "source", DST_IP: "destination", SRC_PORT: "source port",
-  DST_PORT: "destination port", CUSTOM_DATA1: "custom_data1", CUSTOM_DATA2: "custom_data2", CUSTOM_DATA3: "custom_data3",
+  PLUGIN_SID: "plugin_sid",
+  SRC_IP: "source",
+  DST_IP: "destination",
+  SRC_PORT: "source port",
+  DST_PORT: "destination port",
+  CUSTOM_DATA1: "custom_data1",
+  CUSTOM_DATA2: "custom_data2",
+  CUSTOM_DATA3: "custom_data3",
 };
 
 /**
@@ -60,14 +66,16 @@ function list(text) {
 }
 
 function some(items) {
-  if (items.length > MOST) return `${items.slice(0, MOST).join(", ")} or one of ${items.length - MOST} more`;
+  if (items.length > MOST)
+    return `${items.slice(0, MOST).join(", ")} or one of ${items.length - MOST} more`;
   if (items.length < 2) return String(items[0] ?? "");
   return `${items.slice(0, -1).join(", ")} or ${items[items.length - 1]}`;
 }
 
 function texts(rule) {
   const named = [["protocol", rule.protocol]];
-  for (const n of [1, 2, 3]) named.push([rule[`custom_label${n}`] || `custom_data${n}`, rule[`custom_data${n}`]]);
+  for (const n of [1, 2, 3])
+    named.push([rule[`custom_label${n}`] || `custom_data${n}`, rule[`custom_data${n}`]]);
   return named
     .map(([name, text]) => [name, condition(text, name)])
     .filter(([, words]) => words !== null)
@@ -75,5 +83,7 @@ function texts(rule) {
 }
 
 function sticky(rule) {
-  return rule.sticky_different ? [`each with another ${STICKY[rule.sticky_different] ?? rule.sticky_different}`] : [];
+  return rule.sticky_different
+    ? [`each with another ${STICKY[rule.sticky_different] ?? rule.sticky_different}`]
+    : [];
 }
