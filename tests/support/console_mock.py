@@ -105,8 +105,9 @@ class MockConsole:
         """Count the request; login; the headers of the page."""
         self.requests[request.path] += 1
         if self.down:
-            assert request.transport is not None
-            request.transport.abort()
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError
         open_paths = ("/api/v1/session", "/api/v1/login")
         needs = request.path.startswith("/api/") and request.path not in open_paths
         if needs and not self._allowed(request):

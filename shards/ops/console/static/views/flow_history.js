@@ -113,9 +113,9 @@ function Chart({ title, names, form, data }) {
   useThemeChange(() => setTheme((n) => n + 1));
   useEffect(() => {
     let gone = false;
-    import("../parts/chart.js").then(({ makeChart }) => {
+    loadCharts(() => gone).then((charts) => {
       if (!gone)
-        plot.current = makeChart(
+        plot.current = charts.makeChart(
           box.current,
           names,
           form,
@@ -146,6 +146,18 @@ function Chart({ title, names, form, data }) {
 /** The name of a line, and its value where the pointer is. */
 const Reading = ({ name, line, value }) =>
   html`${name && html`<i class="line-${line}"></i>${name.replaceAll("_", " ")} `}${value}`;
+
+/** The module that paints charts; it is asked for until it comes, or nobody wants it any more. */
+async function loadCharts(isGone) {
+  while (!isGone()) {
+    try {
+      return await import("../parts/chart.js");
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 2000));
+    }
+  }
+  return null;
+}
 
 const marksOf = (incidents) =>
   incidents.map((one) => ({ time: one.time, bad: TROUBLES.includes(one.kind) }));
