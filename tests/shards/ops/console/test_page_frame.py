@@ -63,6 +63,7 @@ def test_no_view_has_a_violation_of_accessibility(visit: Visit, width: int, them
 
 def test_each_view_has_a_number_and_the_back_button_returns(visit: Visit) -> None:
     page = visit(MockConsole(20)).open()
+    expect(page.locator("table.alarms a.row")).to_have_count(20)
     current = page.locator(".views a[aria-current=page]")
     for number, name in enumerate(VIEWS, 1):
         page.keyboard.press(str(number))
@@ -95,8 +96,8 @@ def test_keys_move_open_and_close(visit: Visit) -> None:
 
 
 def test_shortcuts_can_be_turned_off(visit: Visit) -> None:
-    watched = visit(MockConsole(5))
-    page = watched.open()
+    page = visit(MockConsole(5)).open()
+    expect(page.locator("table.alarms a.row")).to_have_count(5)
     page.keyboard.press("?")
     page.get_by_label("Shortcuts of single keys").uncheck()
     page.keyboard.press("Escape")
