@@ -114,7 +114,7 @@ function Chart({ title, names, form, data }) {
   useEffect(() => {
     let gone = false;
     loadCharts(() => gone).then((charts) => {
-      if (!gone)
+      if (!gone && box.current)
         plot.current = charts.makeChart(
           box.current,
           names,
