@@ -100,7 +100,7 @@ def _start_service(parsed: ParsedCommand) -> int:
 
         for text in settings_warnings(parsed.settings, os.environ):
             logger.warning(text)
-        return startup.run(parsed.settings, fork_server)
+        return startup.run(parsed.settings, fork_server, parsed.origins)
 
 
 COMMANDS: Mapping[Command, Callable[[ParsedCommand], int]] = {

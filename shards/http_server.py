@@ -32,7 +32,7 @@ _CONNECTION_OPTIONS: dict[str, Any] = {
     "access_log": None,
 }
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.Response]]
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class RequestRefusedError(Exception):

@@ -21,7 +21,7 @@ _CLOCK_NS = 50_000_000
 _COMPRESSED = {".gz", ".bz2", ".xz", ".zst", ".lz4", ".Z", ".zip"}
 
 
-class _Part(Struct, frozen=True):
+class FilePart(Struct, frozen=True):
     """A file with lines since the position, from an offset on."""
 
     path: Path
@@ -47,7 +47,7 @@ class AppendedLines:
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            parts = self._parts()
+            parts = self.parts()
         except OSError as error:
             self.why = str(error.strerror)
             return
@@ -71,24 +71,24 @@ class AppendedLines:
                 self.read += 1
                 yield line.removesuffix(b"\n")
 
-    def _parts(self) -> list[_Part]:
-        """The files to read, the newest first after that of the position.
+    def parts(self) -> list[FilePart]:
+        """The files to read, the newest first after that of the position. OSError.
 
         A second file that was at the position is a copy, or what it was copied from.
         """
         since = self._since
         holders: list[tuple[bool, Path]] = []
-        later: list[_Part] = []
+        later: list[FilePart] = []
         for path, status in self._candidates():
             if self._was_there(path):
                 holders.append((status.st_ino != since.inode, path))
             elif status.st_ino == since.inode or status.st_mtime_ns > self._at_ns - _CLOCK_NS:
-                later.append(_Part(path, 0, status.st_mtime_ns))
+                later.append(FilePart(path, 0, status.st_mtime_ns))
         later.sort(key=lambda part: -part.mtime_ns)
         if not holders:
             self.why = "a file that rotation has taken away is gone, or compressed"
             return later
-        return [_Part(min(holders)[1], since.offset), *later]
+        return [FilePart(min(holders)[1], since.offset), *later]
 
     def _was_there(self, path: Path) -> bool:
         """Whether a file was at the position; an unreadable one was not."""

@@ -49,7 +49,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """Replace the start of the service by a record of the settings that it was run with."""
     made: list[Settings] = []
 
-    def run(settings: Settings, _fork_server: object) -> int:
+    def run(settings: Settings, _fork_server: object, _origins: object) -> int:
         made.append(settings)
         return 7
 

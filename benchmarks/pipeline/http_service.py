@@ -15,9 +15,9 @@ from benchmarks.support.service_process import DEADLINE, FinalLedger, ServicePro
 class HttpService(ServiceProcess):
     """A running service with two workers and an HTTP source."""
 
-    def __init__(self, configs: Path) -> None:
+    def __init__(self, configs: Path, *options: str) -> None:
         super().__init__(
-            f"--config-dir={configs}", "--workers=2", "--port=0", "--max-queue=1000000"
+            f"--config-dir={configs}", "--workers=2", "--port=0", "--max-queue=1000000", *options
         )
         url = urlsplit(str(self.serving["events"]))
         self._connection = HTTPConnection(url.hostname or "", url.port, timeout=DEADLINE)

@@ -59,6 +59,8 @@ class ConfigReader:
         self.problems = ProblemList() if problems is None else problems
         self.files: list[Path] = []
         """The files that were read."""
+        self.entries: dict[Path, tuple[str, int]] = {}
+        """The kind of each of these, and the number of its valid entries."""
         self._lints = ConfigLints() if lints else None
         self._faulty_files: set[Path] = set()
         self.counts: Counter[str] = Counter()
@@ -136,6 +138,13 @@ class ConfigReader:
         self.counts["files"] += 1
         self.files.append(path)
         kind = kind or kind_of(path, data)
+        before = self.counts[kind or ""]
+        self._read_data(path, data, kind)
+        if kind:
+            self.entries[path] = kind, self.counts[kind] - before
+
+    def _read_data(self, path: Path, data: bytes, kind: str | None) -> None:
+        """Read the content of a file of a kind."""
         if kind is None:
             keys = ", ".join(LIST_KEYS.values())
             self._add_problems(

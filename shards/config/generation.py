@@ -77,7 +77,7 @@ class ConfigSummary(Struct, frozen=True):
     left out for their faults; `disabled`: ids of disabled ones. `definitions`: by id of each
     directive, also those of other services of the node, a hash of its content; `assets`, `lookups`:
     hashes of these, 0 without lookup sources. `trouble`: why it is not the newest configuration, or
-    "".
+    "". `files`: by name, the kind of each file and the number of its valid entries.
     """
 
     hash: str
@@ -88,6 +88,7 @@ class ConfigSummary(Struct, frozen=True):
     assets: int = 0
     lookups: int = 0
     trouble: str = ""
+    files: dict[str, tuple[str, int]] = {}
 
 
 class LoadResult(Struct, frozen=True):

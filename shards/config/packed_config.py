@@ -24,6 +24,7 @@ from shards.config.generation import (
 )
 from shards.placement import shard_of_directive
 from shards.progress import TrackProgress, untracked
+from shards.safe_text import encodable
 from shards.settings.settings import Settings
 
 _encode = msgspec.msgpack.Encoder(enc_hook=str).encode  # of networks
@@ -60,6 +61,7 @@ class PackedConfig:
             xxh3_64_intdigest(_encode(reader.assets)),
             xxh3_64_intdigest(_encode(reader.sources)) if reader.sources else 0,
             trouble,
+            {encodable(path.name): entries for path, entries in reader.entries.items()},
         )
 
     def write(self, parts: ConfigParts, running: RunningConfig | None = None) -> None:

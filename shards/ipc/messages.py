@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from engine.explain.verdict import Verdict
 from shards.histograms import Timings
+from shards.ipc.queries import AlarmAbout, AskWorker, WorkerAnswer
 from shards.ledger import Ledger, decode_ledger
 
 POSITION_CODE = "q"
@@ -26,11 +27,10 @@ class Batch(Struct, frozen=True, array_like=True):
 
     `first`, `last`: positions of the first and the last event; without events, `last` is where the
     shard is after the batch. `now`: the time of the shard, in seconds since the epoch, or 0 if it
-    stays as it is. `asks`:
-    whether the router wants a checkpoint, since it keeps much. `positions`: those of the events, as
-    the bytes of an array of 64-bit integers, or empty if they follow without a gap. `stream`: the
-    stream that positions are in from now on, if that is to be noted. `generation`: of the
-    configuration that routed the events, and is to process them.
+    stays as it is. `asks`: whether the router wants a checkpoint, since it keeps much. `positions`:
+    those of the events, as the bytes of an array of 64-bit integers, or empty if they follow
+    without a gap. `stream`: the stream that positions are in from now on, if that is to be noted.
+    `generation`: of the configuration that routed the events, and is to process them.
     """
 
     first: int
@@ -118,14 +118,13 @@ class WorkerReport(AlarmLines, frozen=True, array_like=True, tag=True, dict=True
     """The state of a worker, and the lines to write since its last report.
 
     `encoded_ledger`: its counts in MessagePack, since they are asked for more rarely than they are
-    sent; `late`: as in them.
-    `position`: that of the last delivery processed, whose lines are all in this report or earlier
-    ones; `life`: the router whose deliveries it takes. `sync`: unless 0, the number to be sent back
-    as Synced once all lines are on the disk. `saved`, `saved_processed`, `saved_sync`: position of
-    the last checkpoint, number of deliveries processed by then, and number of its report.
-    `stream`: the one that `saved` is in. `generation`, `saved_generation`: of the configuration at
-    `position` and at `saved`. `active_directives`: directives with open backlogs; `details` only
-    twice a second.
+    sent; `late`: as in them. `position`: that of the last delivery processed, whose lines are all
+    in this report or earlier ones; `life`: the router whose deliveries it takes. `sync`: unless 0,
+    the number to be sent back as Synced once all lines are on the disk. `saved`, `saved_processed`,
+    `saved_sync`: position of the last checkpoint, number of deliveries processed by then, and
+    number of its report. `stream`: the one that `saved` is in. `generation`, `saved_generation`: of
+    the configuration at `position` and at `saved`. `active_directives`: directives with open
+    backlogs; `details` only twice a second. `about`: by id of an alarm, for the console.
     """
 
     encoded_ledger: bytes
@@ -142,6 +141,7 @@ class WorkerReport(AlarmLines, frozen=True, array_like=True, tag=True, dict=True
     busy_seconds: float = 0.0
     active_directives: int = 0
     details: WorkerDetails | None = None
+    about: dict[str, AlarmAbout] = {}
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -292,7 +292,9 @@ class ExplainPart(Struct, frozen=True, tag=True):
     omitted: int = 0
 
 
-FromChild = Ready | Progress | RouterReport | Prepared | Switched | ExplainPart
-ToChild = AttachPipe | DetachPipe | Prepare | Switch | Saved | Synced | Stop | ExplainEvent
+FromChild = Ready | Progress | RouterReport | Prepared | Switched | ExplainPart | WorkerAnswer
+ToChild = (
+    AttachPipe | DetachPipe | Prepare | Switch | Saved | Synced | Stop | ExplainEvent | AskWorker
+)
 WITH_DESCRIPTOR = (AttachPipe, Prepare)
 """Messages that a descriptor follows."""

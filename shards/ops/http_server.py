@@ -6,6 +6,7 @@ What is read has no login and shows alarms, so it listens on the loopback addres
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
 
 from aiohttp import web
 from loguru import logger
@@ -29,6 +30,17 @@ _SHUTDOWN_SECONDS = 1.0
 _LIMITS = HttpLimits(connections=64)
 
 
+class Pages(NamedTuple):
+    """A part of the server with paths of its own.
+
+    `has`: whether a path is one of them; `close`: ends responses that go on.
+    """
+
+    has: Callable[[str], bool]
+    respond: Handler
+    close: Callable[[], None]
+
+
 @asynccontextmanager
 async def run_ops_server(
     address: str,
@@ -36,15 +48,18 @@ async def run_ops_server(
     get_overview: Callable[[], Overview],
     posts: Mapping[str, Handler],
     limits: HttpLimits = _LIMITS,
+    pages: Pages | None = None,
 ) -> AsyncIterator[None]:
     """Run the server while the context is active; each GET reads one overview.
 
-    `posts`: the handlers of POST by path.
+    `posts`: the handlers of POST by path; `pages`: what else is served.
     If the port cannot be opened, it logs that and retries in the background: the service correlates
     also without health and metrics.
     """
 
-    async def handle(request: web.BaseRequest) -> web.Response:
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        if pages is not None and pages.has(request.path):
+            return await pages.respond(request)
         if request.path in posts:
             _check_method(request, "POST")
             return await posts[request.path](request)

@@ -45,7 +45,8 @@ class ShardStatus(Struct, frozen=True, kw_only=True):
 
     `directives`: number of loaded ones; `active_directives`: those with open backlogs; `backlogs`:
     number of open ones; `queue`: events that wait for the worker; `queue_capacity`: 0 is unbounded;
-    `has_pipe`: whether the router has a data pipe to it.
+    `has_pipe`: whether the router has a data pipe to it; `consumed`, `unmatched`, `invalid`: its
+    deliveries by outcome.
     """
 
     worker: int
@@ -56,12 +57,16 @@ class ShardStatus(Struct, frozen=True, kw_only=True):
     queue_capacity: int
     events_per_second: float
     has_pipe: bool
+    consumed: int = 0
+    unmatched: int = 0
+    invalid: int = 0
 
 
 class Overview(Struct, frozen=True, kw_only=True):
     """State of the service. Times are in seconds since the epoch, durations in seconds.
 
     `settings`: by name, without secrets. `config_trouble`: why it is not the newest configuration.
+    `config_files`: as in ConfigSummary.
     `config_generation`: its number in this run of the service, from 1; `config_loaded_at`: time of
     the last load without a fault, also of one that changed nothing. `last_reload`: of whatever
     trigger; None before the first one. `reloads`: their number by result.
@@ -80,6 +85,7 @@ class Overview(Struct, frozen=True, kw_only=True):
     hang_timeout: int
     config_hash: str
     config_trouble: str
+    config_files: Mapping[str, tuple[str, int]]
     config_generation: int
     config_loaded_at: float
     last_reload: ReloadOutcome | None

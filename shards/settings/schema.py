@@ -53,6 +53,10 @@ BOOLEANS: Mapping[str, bool] = {
 }
 URL = r"https?://\S+"
 OPTIONAL_URL = rf"({URL})?"
+EVENT_LINK_EXAMPLE = "https://kibana:5601/app/discover#/doc/{event_id}"
+EVENT_LINK = (
+    r"(https?://([^\s{}]|\{(alarm_id|time)\})*\{event_id\}([^\s{}]|\{(event_id|alarm_id|time)\})*)?"
+)
 """Patterns of settings."""
 REDACTED = "***"
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")

@@ -14,6 +14,8 @@ from shards.settings.schema import (
     CHECKING,
     CONFIGURED,
     CORRELATING,
+    EVENT_LINK,
+    EVENT_LINK_EXAMPLE,
     EVERY_COMMAND,
     OPTIONAL_URL,
     REPLAY,
@@ -180,6 +182,19 @@ class Settings(CommandSettings, frozen=True, kw_only=True):
         str, Spec("ops", "address of the ops server: health, metrics, status")
     ] = "127.0.0.1"
     ops_port: Annotated[int, Spec("ops", "port of the ops server, 0 is off", high=65535)] = 9090
+    console: Annotated[
+        bool, Spec("ops", "show the console, a web page, at the ops port, with the last day")
+    ] = True
+    event_link: Annotated[
+        str,
+        url_spec(
+            "ops",
+            "template of the console's links to events, with {event_id}, {alarm_id}, {time}",
+            EVENT_LINK_EXAMPLE,
+            pattern=EVENT_LINK,
+            expected=f"a URL with {{event_id}}, like {EVENT_LINK_EXAMPLE}",
+        ),
+    ] = ""
     metrics_per_directive: Annotated[
         bool, Spec("ops", "also count matches by directive: one time series for each")
     ] = False
@@ -213,6 +228,11 @@ class Settings(CommandSettings, frozen=True, kw_only=True):
     def source_keeps_events(self) -> bool:
         """Whether events can be read again after a death: from a stream, or from the spool."""
         return bool(self.stream or self.spool)
+
+    @property
+    def has_console(self) -> bool:
+        """Whether the console is served, and its history kept."""
+        return self.console and self.ops_port > 0
 
     @property
     def log_level(self) -> str:

@@ -36,6 +36,7 @@ from shards.supervisor.observer import ROUTER, Observer, worker_name
 from shards.supervisor.report_taker import ReportTaker
 from shards.supervisor.restarts import Restarts
 from shards.supervisor.shutdown import Shutdown
+from shards.supervisor.worker_queries import WorkerQueries
 from shards.worker.start import WORKER_TARGET, WorkerStart
 
 
@@ -64,6 +65,7 @@ class Children:
         self._workers: dict[int, ChildProcess] = {}
         """The running workers, by number."""
         self.explain_requests = ExplainRequests(self._workers)
+        self.queries = WorkerQueries(self._workers, settings.workers)
         self.handover = Handover(generations, self._workers, settings.workers)
         self._waiting: dict[int, Ready] = {}
         """Workers that are ready and have no data pipe, by number: what each has said then."""
@@ -72,7 +74,7 @@ class Children:
         self._router: ChildProcess | None = None
         self._hung: dict[ChildProcess, asyncio.Task[None]] = {}
         """Processes that are being killed because they hang."""
-        self._run = uuid4().hex
+        self.run = uuid4().hex
         """Identifies this run of the service."""
         self._router_life = 0
         self._has_checkpoints = settings.checkpoint_interval > 0
@@ -117,6 +119,7 @@ class Children:
             self._hung.pop(child, None)
             self._observer.ended(number)
             self.explain_requests.worker_ended(number)
+            self.queries.worker_ended(number)
             self.handover.ended(number)
             self._reports.worker_ended(number, clean=code == 0)
             await restarts.wait(code)
@@ -148,7 +151,7 @@ class Children:
         written = self._reports.written_until(number)
         until, position = (written, 0) if self._has_checkpoints else (0, written)
         generations = self._generations.of_worker(number)
-        return WorkerStart(number, self._run, generations, is_first, until, position)
+        return WorkerStart(number, self.run, generations, is_first, until, position)
 
     def _on_worker_message(self, number: int, message: FromChild) -> None:
         if isinstance(message, Ready):
@@ -162,6 +165,7 @@ class Children:
         else:
             self._observer.heard(number)
             self.explain_requests.take(number, message)
+            self.queries.take(number, message)
             self.handover.take(number, message)
 
     async def _collect_reports(self, number: int, child: ChildProcess, descriptor: int) -> None:

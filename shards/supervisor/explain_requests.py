@@ -41,6 +41,10 @@ class ExplainRequests:
         self._worker_count = len(by_worker)
         self._is_part = is_part
 
+    def worker_of(self, directive: int) -> int | None:
+        """The worker of a directive; None if no worker of this service has it."""
+        return self._worker_of.get(directive)
+
     async def explain(self, event: bytes, directives: tuple[int, ...]) -> EventExplanation:
         """What the workers answer, as `shards.ops.event_explanation.Explain`."""
         answer = _Answer(self._workers_with(directives))

@@ -5,12 +5,15 @@ It only records: the ledger belongs to ledger_aggregator.py, decisions to superv
 
 import time
 from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct, field
 
 from shards.config.generation import ConfigChanges
 from shards.histograms import Timings
 from shards.ipc.messages import AlarmLines, WorkerReport
+from shards.ipc.queries import AlarmAbout
+from shards.ledger import Deliveries
 from shards.ops.overview import Overview, ProcessStatus, ShardStatus
 from shards.ops.reload_outcome import ReloadOutcome
 from shards.settings.settings import Settings, settings_of
@@ -77,6 +80,8 @@ class Observer:
         self._checkpoint_troubles: dict[int, str] = {}
         """By worker, of those that cannot write checkpoints."""
         self._latest: OrderedDict[bytes, bytes] = OrderedDict()
+        self.on_alarms: Callable[[bytes, Mapping[str, AlarmAbout]], None] | None = None
+        """Called with lines of alarms that are written, and what is known of alarms."""
         self._samples: deque[_Sample] = deque(maxlen=_RATE_SAMPLES)
 
     def use(self, generation: Generation, changes: ConfigChanges) -> None:
@@ -145,6 +150,9 @@ class Observer:
 
     def wrote(self, worker: int, report: AlarmLines) -> None:
         """The lines of a worker's report are in the alarm files."""
+        about = report.about if isinstance(report, WorkerReport) else {}
+        if self.on_alarms is not None and (report.alarms or about):
+            self.on_alarms(report.alarms, about)
         if report.alarms:
             self._keep_latest(report.alarms)
         if isinstance(report, WorkerReport) and (details := report.details) is not None:
@@ -184,6 +192,7 @@ class Observer:
             settings={name: settings.redacted(name) for name in names},
             config_hash=summary.hash,
             config_trouble=summary.trouble,
+            config_files=summary.files,
             config_generation=self._generation.number,
             config_loaded_at=self._loaded_at,
             last_reload=self._last_reload,
@@ -222,6 +231,7 @@ class Observer:
 
     def _shard(self, number: int) -> ShardStatus:
         report = self._aggregator.workers.get(number)
+        deliveries = report.ledger.deliveries if report else Deliveries()
         return ShardStatus(
             worker=number,
             directives=len(self._generation.summary.directives[number]),
@@ -231,6 +241,9 @@ class Observer:
             queue_capacity=self._settings.max_queue,
             has_pipe=self._aggregator.has_pipe(number),
             events_per_second=self._rate(number),
+            consumed=deliveries.consumed,
+            unmatched=deliveries.unmatched,
+            invalid=deliveries.invalid.total(),
         )
 
     def _rate(self, worker: int | None) -> float:

@@ -3,8 +3,9 @@
 import asyncio
 import resource
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
+from typing import NamedTuple
 
 import uvloop
 from loguru import logger
@@ -21,13 +22,14 @@ from shards.errors import PathError
 from shards.exit_codes import INVALID, NO_PATH, USAGE
 from shards.ipc.forked_process import ForkServer
 from shards.ops.reload_outcome import log_problems
+from shards.settings.schema import Origin
 from shards.settings.settings import Settings
 from shards.supervisor.config_loading import Loaded, load_config
 from shards.supervisor.former_run import FormerRun, read_former_run
 from shards.supervisor.generations import Generation
 from shards.supervisor.service_lock import LockedError, service_lock
 from shards.supervisor.shutdown import Shutdown
-from shards.supervisor.supervisor import Supervisor
+from shards.supervisor.supervisor import NO_ORIGINS, Supervisor
 
 
 class _StartError(Exception):
@@ -38,8 +40,12 @@ class _StartError(Exception):
         self.exit_code = exit_code
 
 
-def run(settings: Settings, fork_server: ForkServer) -> int:
+def run(
+    settings: Settings, fork_server: ForkServer, origins: Mapping[str, Origin] = NO_ORIGINS
+) -> int:
     """Serve until a signal ends it; returns the exit code: 0, or 1 if the service gave up.
+
+    `origins`: where the values of settings come from.
 
     StartInterrupted for a signal during the start.
     """
@@ -50,7 +56,8 @@ def run(settings: Settings, fork_server: ForkServer) -> int:
             files = _open_alarm_files(settings)
             _prepare_checkpoint(settings)
             former = read_former_run(checkpoint_path(settings), files)
-            return uvloop.run(_serve(settings, fork_server, files, former))
+            start = _Start(settings, fork_server, files, former, origins)
+            return uvloop.run(_serve(start))
     except _StartError as error:
         if text := str(error):
             logger.error(text)
@@ -77,10 +84,19 @@ def _service_lock(settings: Settings) -> Iterator[None]:
         yield
 
 
-async def _serve(
-    settings: Settings, fork_server: ForkServer, files: AlarmFiles, former: FormerRun
-) -> int:
+class _Start(NamedTuple):
+    """What the supervisor is made of, but for the configuration."""
+
+    settings: Settings
+    fork_server: ForkServer
+    files: AlarmFiles
+    former: FormerRun
+    origins: Mapping[str, Origin]
+
+
+async def _serve(start: _Start) -> int:
     """Load the configuration, and serve; returns the exit code."""
+    settings, fork_server = start.settings, start.fork_server
     hangups: list[bool] = []
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangups.append, True)
     watcher = FolderWatcher(settings.config_dir) if settings.watch else None
@@ -91,9 +107,8 @@ async def _serve(
     log_problems(result)
     if result.summary is None or parts is None:
         raise _StartError(result.exit_code, result.error)
-    supervisor = Supervisor(
-        settings, Generation(1, parts, result.summary), files, fork_server, former
-    )
+    first = Generation(1, parts, result.summary)
+    supervisor = Supervisor(settings, first, start.files, fork_server, start.former, start.origins)
     supervisor.watcher = watcher
     if hangups:
         supervisor.reloader.request("SIGHUP")

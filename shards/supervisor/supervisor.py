@@ -5,8 +5,9 @@ While the disk is full, workers wait for the alarm writer, and the router's queu
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from loguru import logger
@@ -19,6 +20,7 @@ from shards.ipc.memory import release_memory
 from shards.ledger import Ledger
 from shards.ops.overview import Overview
 from shards.periodic import run_every
+from shards.settings.schema import Origin
 from shards.settings.settings import Settings
 from shards.supervisor.alarm_writer import RETRY_SECONDS, AlarmWriter
 from shards.supervisor.children import Children
@@ -34,8 +36,11 @@ from shards.supervisor.stream_aggregator import StreamLedgerAggregator
 from shards.supervisor.watchdog import WATCHDOG_SECONDS, Watchdog
 
 if TYPE_CHECKING:
+    from shards.ops.http_server import Pages
+    from shards.supervisor.console import ConsoleRunner
     from shards.supervisor.overload_signals import OverloadSignals
 
+NO_ORIGINS: Mapping[str, Origin] = MappingProxyType({})
 PROGRESS_SECONDS = 1.0
 """Interval of checks whether all processes make progress."""
 _QUICK_START_SECONDS = 0.25
@@ -52,8 +57,12 @@ class Supervisor:
         files: AlarmFiles,
         fork_server: ForkServer,
         former: FormerRun | None = None,
+        origins: Mapping[str, Origin] = NO_ORIGINS,
     ) -> None:
-        """`first`: the configuration to begin with. `former`: what the run before has left."""
+        """`first`: the configuration to begin with. `former`: what the run before has left.
+
+        `origins`: where the values of settings come from.
+        """
         self._settings = settings
         self._former = former or FormerRun()
         self._shutdown = Shutdown()
@@ -61,6 +70,9 @@ class Supervisor:
         self._aggregator = _make_aggregator(settings)
         self._watchdog = Watchdog(settings.max_eps)
         self._observer = Observer(settings, first, self._aggregator)
+        self._console = _make_console(settings, origins, files)
+        if self._console is not None:
+            self._observer.on_alarms = self._console.history.add_lines
         self._overload_signals = _make_overload_signals(settings)
         self._fork_server = fork_server
         generations = Generations(
@@ -140,10 +152,19 @@ class Supervisor:
         reload = ReloadHandler(self.reloader.reload, token, address)
         posts = {"/explain": explain.respond, "/reload": reload.respond}
         async with (
-            run_ops_server(address, port, self._overview, posts),
+            self._run_console() as pages,
+            run_ops_server(address, port, self._overview, posts, pages=pages),
             run_every(SAMPLE_SECONDS, self._observer.sample),
         ):
             yield
+            if pages is not None:
+                pages.close()
+
+    def _run_console(self) -> "AbstractAsyncContextManager[Pages | None]":
+        if self._console is None:
+            return nullcontext()
+        reload, ends = self.reloader.reload, self._alarm_writer.ends
+        return self._console.running(self._children, self._overview, reload, ends)
 
     def _overview(self) -> Overview:
         return self._observer.overview(self._alarm_writer, stopping=self._shutdown.is_requested)
@@ -246,6 +267,16 @@ def _make_aggregator(settings: Settings) -> LedgerAggregator:
     if settings.source_keeps_events:
         return StreamLedgerAggregator(settings.workers)
     return LedgerAggregator(settings.workers, has_checkpoints=settings.checkpoint_interval > 0)
+
+
+def _make_console(
+    settings: Settings, origins: Mapping[str, Origin], files: AlarmFiles
+) -> "ConsoleRunner | None":
+    if not settings.has_console:
+        return None
+    from shards.supervisor.console import ConsoleRunner  # noqa: PLC0415 - only that has a history
+
+    return ConsoleRunner(settings, origins, files.paths[1])
 
 
 def _make_overload_signals(settings: Settings) -> "OverloadSignals | None":

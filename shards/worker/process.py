@@ -26,11 +26,13 @@ from shards.ipc.messages import (
 )
 from shards.ipc.pipes import READ_BYTES, open_reader, open_writer
 from shards.ipc.preparations import Preparations
+from shards.ipc.queries import AskWorker
 from shards.ipc.shared_value import SharedValue
 from shards.periodic import run_every
 from shards.settings.settings import Settings
 from shards.worker.enrichment_tasks import EnrichmentTasks
 from shards.worker.explanations import ExplainTasks
+from shards.worker.queries import QueryTasks
 from shards.worker.setup import first_generation, load_config, shard_options
 from shards.worker.shard import Shard
 from shards.worker.start import WorkerStart
@@ -115,6 +117,7 @@ class _WorkerProcess:
         self._clock = WallClock()
         self._enrichment_tasks = EnrichmentTasks(self._shard, settings)
         self._explain_tasks = ExplainTasks(self._shard, self._clock, control)
+        self._query_tasks = QueryTasks(self._shard, self._clock, control)
         self._report_delay = BatchDelay()
         self._reported_at = 0.0
         self._next_report: asyncio.TimerHandle | None = None
@@ -150,6 +153,8 @@ class _WorkerProcess:
                     self._syncs.pop(sync).set_result(message)
             case ExplainEvent():
                 self._explain_tasks.take(message)
+            case AskWorker():
+                self._query_tasks.take(message)
             case Prepare(generation) if descriptor is not None:
                 self._preparations.add(generation, SharedValue(descriptor))
             case Stop(seconds):

@@ -22,9 +22,11 @@ from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats, ShardProgress
 from shards.histograms import LAG_BOUNDS, PROCESSING_BOUNDS, Timings, observe
 from shards.ipc.messages import WorkerDetails, WorkerReport
+from shards.ipc.queries import AlarmAbout
 from shards.ledger import ENDED, encode_ledger
 from shards.logs import EventLog
 from shards.settings.settings import Settings
+from shards.worker.alarm_details import about_alarms
 from shards.worker.deliveries import Deliveries
 
 if TYPE_CHECKING:  # places without lookups do without their libraries
@@ -51,9 +53,12 @@ class Shard:
         `written_until`: the lines that deliveries up to this position cause are written already,
         by a worker that died. So are those that time causes before that position is reached.
         """
+        self.directives = directives
+        """Those of the configuration that runs."""
         self.correlator = Correlator.of(directives, options)
         self._max_future = settings.max_future or sys.maxsize
         self._max_delay = settings.max_delay
+        self._has_console = settings.has_console
         self.has_stream = settings.source_keeps_events
         self.now = sys.maxsize
         """The latest `now`; the first one corrects restored backlogs like a clock set back."""
@@ -69,6 +74,8 @@ class Shard:
         """Number of the router whose deliveries are processed."""
         self._outputs = Outputs()
         """Outputs since the last report."""
+        self.recent_events: Sequence[bytes] = ()
+        """The events of the last batch that had some."""
         self.enrichment: Enrichment | None = None
         """Set by the owner if there are lookup sources; it gets every published alarm."""
         self._requested = 0
@@ -96,6 +103,7 @@ class Shard:
     def reload(self, generation: int, directives: DirectiveSet, *, lookups: bool) -> None:
         """Use another configuration from now on; `lookups`: whether there are sources for them."""
         now = self.now if self.now < sys.maxsize else int(time.time())
+        self.directives = directives
         self.correlator.reload(directives, now, self._outputs, lookups=lookups)
         self.progress.generation = generation
 
@@ -139,6 +147,7 @@ class Shard:
                 self.ledger.late += len(outputs.alarm_events) > before
             elif correlate(event, now, outputs):
                 consumed += 1
+        self.recent_events = events or self.recent_events
         self.ledger.deliveries.consumed += consumed
         self.ledger.deliveries.unmatched += len(events) - consumed - invalid
         self.deliveries.reach(last)
@@ -255,7 +264,14 @@ class Shard:
             busy_seconds=self._busy_seconds,
             active_directives=self._active_directives,
             details=self._take_details(checkpoints) if details else None,
+            about=about_alarms(self.directives.assets, outputs.published)
+            if self._has_console
+            else {},
         )
+
+    def _about(self, published: list[PublishedAlarm]) -> dict[str, AlarmAbout]:
+        """What the console shows of these alarms, if it is on."""
+        return about_alarms(self.directives.assets, published) if self._has_console else {}
 
     def _take_details(self, checkpoints: CheckpointStats) -> WorkerDetails:
         timings, self._timings = self._timings, Timings()

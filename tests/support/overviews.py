@@ -75,6 +75,7 @@ def overview(**fields: Any) -> Overview:
         "hang_timeout": 30,
         "config_hash": "abc",
         "config_trouble": "",
+        "config_files": {"assets_a.json": ("assets", 2), "directives_a.json": ("directives", 3)},
         "config_generation": 1,
         "config_loaded_at": 1_700_000_000.0,
         "last_reload": None,

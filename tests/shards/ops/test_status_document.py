@@ -95,6 +95,7 @@ def test_a_shard_has_its_load_and_the_state_of_its_process() -> None:
     assert status["router"] == {"up": True, "ready": True, "restarts": 0, "connected": True}
     assert [shard["ready"] for shard in status["shards"]] == [True, False]
     assert status["shards"][1] == {
+        **dict.fromkeys(("consumed", "unmatched", "invalid"), 0),
         "worker": 1,
         "directives": 3,
         "active_directives": 0,

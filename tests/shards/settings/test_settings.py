@@ -7,7 +7,7 @@ import pytest
 
 from shards.settings.command_line import canonical_arguments, parse_command
 from shards.settings.cpu_limit import usable_cpus
-from shards.settings.schema import Setting
+from shards.settings.schema import Setting, UsageError
 from shards.settings.settings import SETTINGS_TABLE, Settings, settings_of
 from tests.support.settings_parsing import REPLAY, SERVE, serve, settings
 
@@ -135,6 +135,8 @@ VARIABLES_OF_SERVE: list[Variable] = [
     ("DSIEM_CLUSTER_INDEX", "cluster_index", "0", "0"),
     ("DSIEM_OPS_ADDRESS", "ops_address", "0.0.0.0", "0.0.0.0"),
     ("DSIEM_OPS_PORT", "ops_port", "0", 0),
+    ("DSIEM_CONSOLE", "console", "false", False),
+    ("DSIEM_EVENT_LINK", "event_link", "http://k/{event_id}", "http://k/{event_id}"),
     ("DSIEM_METRICS_PER_DIRECTIVE", "metrics_per_directive", "true", True),
 ]
 
@@ -177,3 +179,40 @@ def test_no_name_of_a_setting_is_that_of_another(row: Setting) -> None:
     names = [row.flag, *(f"--{alias}" for alias in row.spec.aliases), row.spec.short]
     for name in filter(None, names):
         assert canonical_arguments([f"{name}=1"]) == [f"{row.flag}=1"]
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "",
+        "https://kibana:5601/app/discover#/doc/{event_id}",
+        "http://k/?q={event_id}&alarm={alarm_id}&t={time}&again={event_id}",
+    ],
+)
+def test_a_link_to_events_is_a_url_with_the_id_of_the_event(link: str) -> None:
+    assert parse_command(SERVE, [f"--event-link={link}"], {}).settings.event_link == link
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "kibana/{event_id}",
+        "javascript:alert('{event_id}')",
+        "https://kibana/",
+        "https://kibana/{id}",
+        "https://kibana/{event_id}{other}",
+        "https://kibana/{event_id",
+        "https://kibana/{event_id} x",
+    ],
+)
+def test_other_links_to_events_are_refused(link: str) -> None:
+    with pytest.raises(UsageError, match=r"should be a URL with \{event_id\}, like https://"):
+        parse_command(SERVE, [f"--event-link={link}"], {})
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [([], True), (["--console=false"], False), (["--ops-port=0"], False)],
+)
+def test_the_console_needs_the_ops_port(flags: list[str], *, expected: bool) -> None:
+    assert parse_command(SERVE, flags, {}).settings.has_console is expected
