@@ -18,13 +18,17 @@ ROUGH_RATES := 1000,50000
 run = echo "== $(1)"; $(BIN)/python benchmarks/$(1) || failed="$$failed $(firstword $(1))"
 report = [ -z "$$failed" ] || { echo "failed, or a target was not met:$$failed" >&2; exit 1; }
 
-.PHONY: demo test test-fast check coverage bench bench-full plots lock clean python
+.PHONY: demo demo-console test test-fast check coverage bench bench-full plots lock clean python
 
 demo: .venv/ready
 	rm -rf $(DEMO_LOGS)
 	$(BIN)/dsiem-backend validate $(EXAMPLE)/configs
 	$(BIN)/dsiem-backend test $(EXAMPLE)/configs
 	$(BIN)/python $(EXAMPLE)/live.py --log-dir $(DEMO_LOGS)
+
+# The same, until Ctrl-C: its alarms in the console.
+demo-console: .venv/ready
+	$(BIN)/python $(EXAMPLE)/live.py --log-dir $(DEMO_LOGS) --keep
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n auto --dist worksteal

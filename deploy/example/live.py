@@ -2,8 +2,9 @@
 
 An hour of events takes a second. The demo uses only public interfaces: the command, POST /events,
 the alarm file and the log. It starts a server for lookups. The exit code is 0 when every directive
-has an alarm with all stages finished, lookups have found something, and the ledger adds up. Needs
-the packages of dsiem-shards.
+has an alarm with all stages finished, lookups have found something, and the ledger adds up. With
+--keep it then goes on, with new events and the console, until Ctrl-C. Needs the packages of
+dsiem-shards.
 """
 
 import argparse
@@ -13,10 +14,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPException
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,6 +36,8 @@ SEED, EVENTS = 1, 5000
 BATCHES = 48
 POSTING_SECONDS = 6.0
 """Seconds to post all events: less than the 10 s that every stage has, so that none times out."""
+CONSOLE = "health, metrics and status"
+"""The log line with the address of the console."""
 DEADLINE = 10.0
 """Seconds for the service to start, to write the last alarms, and to stop."""
 POLL_SECONDS = 0.02
@@ -69,20 +72,29 @@ class Service:
         self.log = JsonLinesFile(folder / "serve.log")
         options = (f"--config-dir={configs}", f"--log-dir={folder}", "--workers=2", "--port=0")
         with self.log.path.open("wb") as log:
-            self._process = subprocess.Popen((*COMMAND, "--json", "serve", *options), stderr=log)
+            command = (*COMMAND, "--json", "serve", *options)
+            # In a session of its own: Ctrl-C is for this program, which stops the service.
+            self._process = subprocess.Popen(command, stderr=log, start_new_session=True)
+        self._logged: list[dict[str, Any]] = []
 
     def wait_for_log(self, message: str) -> dict[str, Any]:
         """Wait for a log line with this message; DemoError if it does not come."""
         deadline = time.monotonic() + DEADLINE
         while time.monotonic() < deadline:
             ended = self._process.poll() is not None
-            for line in self.log.new():
+            self._logged += self.log.new()
+            for line in self._logged:
                 if line["message"] == message:
                     return line
             if ended:
                 break
             time.sleep(POLL_SECONDS)
         raise DemoError(f"no log line {message!r} from the service, see {self.log.path}")
+
+    def connect(self) -> HTTPConnection:
+        """A connection for events, once the service takes them."""
+        url = urlsplit(self.wait_for_log("serving")["events"])
+        return HTTPConnection(url.hostname or "", url.port, timeout=DEADLINE)
 
     def stop(self) -> dict[str, Any]:
         """Stop the service with SIGTERM, and return its ledger; DemoError if it fails."""
@@ -98,11 +110,11 @@ class Service:
         self._process.wait()
 
 
-def _batches() -> Iterator[tuple[str, list[bytes]]]:
+def _batches(seed: int = SEED) -> Iterator[tuple[str, list[bytes]]]:
     """The events in parts of equal time, each with its time of day; the last part ends now."""
-    events = all_events(SEED, EVENTS)
+    events = all_events(seed, EVENTS)
     start = datetime.now(UTC) - timedelta(seconds=events[-1].at)
-    lines = list(as_lines(events, SEED, start))
+    lines = list(as_lines(events, seed, start))
     pairs = zip(events, lines, strict=True)
     for part, group in groupby(pairs, lambda pair: int(pair[0].at * BATCHES / DURATION)):
         end = start + timedelta(seconds=(part + 1) * DURATION / BATCHES)
@@ -139,8 +151,7 @@ def _run(
     service: Service, alarms: JsonLinesFile, screen: AlarmScreen, console: Console
 ) -> dict[str, Any]:
     """Post all events and show the alarms; returns the ledger."""
-    url = urlsplit(service.wait_for_log("serving")["events"])
-    connection = HTTPConnection(url.hostname or "", url.port, timeout=DEADLINE)
+    connection = service.connect()
     with Live(console=console, auto_refresh=False, transient=True) as live:
         started = time.monotonic()
         for number, (screen.hour, events) in enumerate(_batches(), 1):
@@ -171,8 +182,11 @@ def main() -> int:
     """Run the demo; returns 0 if it succeeds, else 1."""
     parser = argparse.ArgumentParser(description="Serve the example live, and show its alarms.")
     parser.add_argument("--log-dir", type=Path, default=Path("build/demo-logs"), help="for files")
+    parser.add_argument("--keep", action="store_true", help="go on until Ctrl-C")
+    options = parser.parse_args()
+    options.log_dir.mkdir(parents=True, exist_ok=True)
     try:
-        return _demo(parser.parse_args().log_dir)
+        return _keep(options.log_dir) if options.keep else _demo(options.log_dir)
     except (DemoError, OSError, HTTPException, subprocess.SubprocessError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
@@ -196,8 +210,22 @@ def _serving(folder: Path) -> Iterator[Service]:
             service.kill()
 
 
+def _keep(folder: Path) -> int:
+    """Serve with ever new events, and print where the console is."""
+    with _serving(folder) as service:
+        url = service.wait_for_log(CONSOLE)["url"]
+        connection = service.connect()
+        print(f"console: {url}/ (Ctrl-C ends it)", flush=True)
+        with suppress(KeyboardInterrupt):
+            for seed in count(SEED):
+                for _, events in _batches(seed):
+                    _post(connection, events)
+                    time.sleep(POSTING_SECONDS / BATCHES)
+        service.stop()
+    return 0
+
+
 def _demo(folder: Path) -> int:
-    folder.mkdir(parents=True, exist_ok=True)
     console, screen, alarms = Console(), AlarmScreen(), JsonLinesFile(folder / "siem_alarms.json")
     alarms.new()  # skip the alarms of earlier runs
     with _serving(folder) as service:
@@ -207,6 +235,7 @@ def _demo(folder: Path) -> int:
         console.print(Text(str(path)), soft_wrap=True)
     if fault := _fault(screen, ledger):
         raise DemoError(fault)
+    print("make demo-console keeps it running, with its console at http://127.0.0.1:9090/")
     return 0
 
 
