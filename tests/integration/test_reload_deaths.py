@@ -53,7 +53,7 @@ def test_the_loader_of_a_folder_is_killed_and_the_next_reload_works(tmp_path: Pa
             many[FIRST - 1] = variant(FIRST, number)
             reloadable.put_directives(*many)
             loader, request = reloadable.begin_reload()
-            time.sleep(0.05 * number)  # the moment of its death
+            time.sleep(0.02 * number)  # the moment of its death
             os.kill(loader, signal.SIGKILL)
             answer = request.answer()
             assert (answer.status, answer.generation) == (503, number)

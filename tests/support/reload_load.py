@@ -139,7 +139,7 @@ class ReloadLoad:
                 good, kind = self._pool.latest, number // self._plan.faulty_every % FAULTS
                 self._service.put(faulty(good, kind))
                 self._kill_within(stack, number)
-                self._check_refused(self._service.ops.reload(), is_half=kind == 0)
+                self._check_refused(self._service.ops.reload())
                 self._service.put(files_of(good))
                 return
             version = self._pool.next()
@@ -178,15 +178,12 @@ class ReloadLoad:
 
         return wait_until(answered, "a reload after a death", _DEADLINE)[0]
 
-    def _check_refused(self, answer: ReloadAnswer, *, is_half: bool) -> None:
-        """`is_half`: a file is cut off, which counts as a failed download."""
+    def _check_refused(self, answer: ReloadAnswer) -> None:
         number = len(self._loaded)
-        not_downloaded = is_half and self._service.frontend is not None
-        status = 503 if not_downloaded else 422
-        if (answer.status, answer.result, answer.generation) != (status, "failed", number):
+        if (answer.status, answer.result, answer.generation) != (422, "failed", number):
             self._faults.append(f"a faulty configuration, generation {number}: {answer}")
         problems = answer.body["problems"]
-        if not not_downloaded and not any(one["severity"] == "fault" for one in problems):
+        if not any(one["severity"] == "fault" for one in problems):
             self._faults.append(f"no fault is named: {answer}")
 
     def _check_loaded(self, answer: ReloadAnswer, version: Version) -> None:
