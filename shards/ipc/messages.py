@@ -227,9 +227,14 @@ class Prepare(Struct, frozen=True, tag=True):
 
 
 class Switch(Struct, frozen=True, tag=True):
-    """To the router: route by this generation, which all children have prepared, from now on."""
+    """To the router: route by this generation, which all children have prepared, from now on.
+
+    `reached`: in a stream, the highest position that a worker has the effect of: what is up to it
+    was routed before, by whichever router, and will not be routed otherwise.
+    """
 
     generation: int
+    reached: int = 0
 
 
 class Synced(Struct, frozen=True, tag=True):

@@ -180,18 +180,18 @@ class _RouterProcess:
                 self._send_queues[worker].forget(position, generation, held)
             case Prepare(generation) if descriptor is not None:
                 self._preparations.add(generation, SharedValue(descriptor))
-            case Switch(generation):
-                self._switch(self._preparations.take(generation, untracked))
+            case Switch(generation, reached):
+                self._switch(self._preparations.take(generation, untracked), reached)
             case Stop():
                 self._stopping.set()
 
-    def _switch(self, table: RoutingTable) -> None:
+    def _switch(self, table: RoutingTable, reached: int) -> None:
         """Use a table for what follows; the supervisor knows it before any worker does."""
         if not self._settings.source_keeps_events:
             self._control.send(Switched(table.generation))
             self._router.use(table)
             return
-        after = self._stream_router.newest_position
+        after = max(self._stream_router.newest_position, reached)
         self._report_surely()  # the next router must not count by this table what is before
         self._control.send(Switched(table.generation, after))
         self._stream_router.use_after(table, after)

@@ -255,6 +255,8 @@ class Children:
             attach = AttachPipe(number, self._router_life, after, generation)
             child.send_descriptor(attach, reader.fileno())
             self._router.send_descriptor(attach, writer.fileno())
+        reached = max(ready.position, self._reports.written_until(number))
+        self.handover.connected(number, reached if self._settings.source_keeps_events else 0)
 
     def check_progress(self) -> None:
         """Kill what makes no progress for the hang timeout, unless it stops; call it often."""

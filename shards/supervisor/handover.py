@@ -28,6 +28,10 @@ class Handover:
         self._router: ChildProcess | None = None
         self._all: set[_Child] = {None, *range(worker_count)}
         self._prepared: set[_Child] = set()
+        self._connected: set[_Child] = set()
+        """Workers with a data pipe from the router that runs, and this router."""
+        self._reached = 0
+        """The highest position that any worker has had the effect of."""
         self._has_told_router = False
         self._has_switched = asyncio.Event()
 
@@ -51,12 +55,23 @@ class Handover:
     def router_started(self, router: ChildProcess) -> None:
         """The router runs; a worker that is started has what is coming already."""
         self._router = router
+        self._connected = {None}
         self._has_told_router = False
         self._prepare_router()
+
+    def connected(self, worker: int, reached: int) -> None:
+        """A worker gets a data pipe from the router, and has read those before to their ends.
+
+        `reached`: the position up to which it, or one before it, has had the effect.
+        """
+        self._connected.add(worker)
+        self._reached = max(self._reached, reached)
+        self._tell_router()
 
     def ended(self, child: _Child) -> None:
         """A child has ended, and all its messages have been taken."""
         self._prepared.discard(child)
+        self._connected.discard(child)
         if child is None:
             self._router = None
 
@@ -68,14 +83,20 @@ class Handover:
         match message:
             case Prepared(coming.number):
                 self._prepared.add(child)
-                if self._prepared == self._all:
-                    self._tell_router(coming.number)
+                self._tell_router()
             case Switched(coming.number, position):
                 self._generations.switched(position)
                 self._has_switched.set()
 
-    def _tell_router(self, generation: int) -> None:
-        """Let the router switch; each router once, although workers may prepare again meanwhile."""
-        if self._router is not None and not self._has_told_router:
+    def _tell_router(self) -> None:
+        """Let the router switch if all can; each once, although workers may prepare again.
+
+        A router that was started again may not have got to where the one before it was. Only once
+        all workers have read its data pipes to the end is it known how far that was.
+        """
+        coming = self._generations.coming
+        if coming is None or self._router is None or self._has_told_router:
+            return
+        if self._prepared == self._connected == self._all:
             self._has_told_router = True
-            self._router.send(Switch(generation))
+            self._router.send(Switch(coming.number, self._reached))

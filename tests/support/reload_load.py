@@ -199,9 +199,13 @@ class ReloadLoad:
             self._faults.append(f"/status says generation {running}, not {number}")
 
     def _wait_until_quiet(self, reader: LedgerReader) -> None:
-        wait_until(
-            lambda: reader.quiet_seconds >= _QUIET_SECONDS, "quiet after the events", _DEADLINE
-        )
+        """Wait until nothing is in flight any more; the failure says what the service says."""
+        try:
+            wait_until(lambda: reader.quiet_seconds >= _QUIET_SECONDS, "quiet", _DEADLINE)
+        except AssertionError as error:
+            status = self._service.ops.status()
+            found = {name: status[name] for name in ("config", "router", "shards", "ledger")}
+            raise AssertionError(f"{error}: {found}") from error
 
     def _check_end(self, ended: ServiceExit, verdict: Verdict) -> None:
         ledger, sent = ended.ledger, len(self._traffic.sent)

@@ -41,10 +41,17 @@ class Service:
     async def _switch_to(self, coming: Generation) -> None:
         await self.handover.switch_to(coming)
 
-    def start_router(self) -> Child:
+    def start_router(self, *, connects: bool = True) -> Child:
+        """Start a router; `connects`: all workers get their pipes from it at once."""
         router = Child()
         self.handover.router_started(cast(Any, router))
+        for number in self.workers if connects else ():
+            self.handover.connected(number, 0)
         return router
+
+    def start_worker(self, number: int, reached: int = 0) -> None:
+        self.workers[number] = Child()  # which is started with what is coming
+        self.handover.connected(number, reached)
 
     def end_worker(self, number: int) -> None:
         del self.workers[number]
@@ -110,7 +117,7 @@ def test_a_worker_that_ends_before_the_switch_has_to_prepare_again() -> None:
         service.end_worker(0)
         service.prepared(None)
         assert service.router.sent == [Prepare(2)]
-        service.workers[0] = Child()  # which is started with what is coming
+        service.start_worker(0)
         service.prepared(0)
         assert service.router.sent == [Prepare(2), Switch(2)]
         assert service.workers[0].sent == []
@@ -125,6 +132,7 @@ def test_a_worker_that_does_not_run_at_the_beginning_is_waited_for() -> None:
         await asyncio.sleep(0)
         service.prepared(0, None)
         assert service.router.sent == [Prepare(2)]
+        service.start_worker(1)
         service.prepared(1)
         assert service.router.sent == [Prepare(2), Switch(2)]
         service.switching.cancel()
@@ -138,6 +146,7 @@ def test_a_worker_that_prepares_again_lets_the_router_switch_no_second_time() ->
     async def story(service: Service) -> None:
         service.prepared(0, 1, None)
         service.end_worker(0)
+        service.start_worker(0)
         service.prepared(0)
         assert service.router.sent.count(Switch(2)) == 1
 
@@ -156,6 +165,38 @@ def test_a_router_that_ends_before_it_has_switched_is_followed_by_one_that_does(
         assert second.sent == [Prepare(2), Switch(2)]
         service.handover.take(None, Switched(2, 5))
         assert await service.is_done()
+
+    play(story)
+
+
+def test_a_router_switches_behind_all_that_workers_have_got_from_the_one_before() -> None:
+    """It may be told to switch long before it has read again what that one had routed."""
+
+    async def story(service: Service) -> None:
+        service.handover.ended(None)
+        second = service.start_router(connects=False)
+        service.prepared(0, 1, None)
+        assert second.sent == [Prepare(2)]
+        service.handover.connected(1, 70)
+        assert second.sent == [Prepare(2)]
+        service.handover.connected(0, 60)
+        assert second.sent == [Prepare(2), Switch(2, 70)]
+
+    play(story)
+
+
+def test_a_worker_that_was_ahead_and_has_died_counts_too() -> None:
+    async def story(service: Service) -> None:
+        service.handover.ended(None)
+        second = service.start_router(connects=False)
+        service.handover.connected(0, 90)
+        service.end_worker(0)
+        service.handover.connected(1, 60)
+        service.prepared(1, None)
+        service.start_worker(0, reached=50)
+        assert second.sent == [Prepare(2)]
+        service.prepared(0)
+        assert second.sent == [Prepare(2), Switch(2, 90)]
 
     play(story)
 
