@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from msgspec import Struct
 
 from engine.explain.verdict import Verdict
-from shards.ipc.messages import DirectiveExplanation
+from shards.ipc.explanations import DirectiveExplanation
 
 ANSWER_SECONDS = 2.0
 """Time for the workers to answer."""

@@ -10,7 +10,8 @@ import msgspec
 
 from engine.explain.verdict import Verdict
 from shards.ipc.child import ChildProcess
-from shards.ipc.messages import DirectiveExplanation, ExplainEvent, ExplainPart, FromChild
+from shards.ipc.explanations import DirectiveExplanation, ExplainEvent, ExplainPart
+from shards.ipc.messages import FromChild
 from shards.ops.event_explanation import (
     ANSWER_SECONDS,
     MAX_ANSWER_BYTES,

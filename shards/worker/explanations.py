@@ -20,7 +20,7 @@ from engine.explain.rule_checks import MAX_TEXT
 from engine.explain.verdict import Verdict
 from shards.clock import WallClock
 from shards.ipc.control import ControlChannel
-from shards.ipc.messages import DirectiveExplanation, ExplainEvent, ExplainPart
+from shards.ipc.explanations import DirectiveExplanation, ExplainEvent, ExplainPart
 from shards.worker.shard import Shard
 
 MAX_DIRECTIVES = 100

@@ -12,18 +12,10 @@ from shards.checkpoint.stats import ShardProgress
 from shards.clock import WallClock
 from shards.ipc.batch_delay import BatchDelay
 from shards.ipc.control import ControlChannel, run_child
+from shards.ipc.explanations import ExplainEvent
 from shards.ipc.framing import encode_report, read_batch
 from shards.ipc.memory import tune_memory
-from shards.ipc.messages import (
-    AttachPipe,
-    Batch,
-    ExplainEvent,
-    Prepare,
-    Ready,
-    Stop,
-    Synced,
-    ToChild,
-)
+from shards.ipc.messages import AttachPipe, Batch, Prepare, Ready, Stop, Synced, ToChild
 from shards.ipc.pipes import READ_BYTES, open_reader, open_writer
 from shards.ipc.preparations import Preparations
 from shards.ipc.queries import AskWorker

@@ -8,14 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.explain.verdict import Refusal, Verdict
+from shards.ipc.explanations import DirectiveExplanation, ExplainEvent, ExplainPart
 from shards.ipc.framing import decode_from_child, decode_to_child
-from shards.ipc.messages import (
-    POSITION_CODE,
-    Batch,
-    DirectiveExplanation,
-    ExplainEvent,
-    ExplainPart,
-)
+from shards.ipc.messages import POSITION_CODE, Batch
 
 NOW = 1_800_000_000
 

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 
 from engine.explain.verdict import Verdict
-from shards.ipc.messages import DirectiveExplanation
+from shards.ipc.explanations import DirectiveExplanation
 from shards.ops.event_explanation import EventExplanation, Explain, UnknownDirectiveError
 from shards.ops.explain_handler import MAX_BODY_BYTES, MAX_DIRECTIVES, MAX_UNDER_WAY, ExplainHandler
 from shards.ops.http_server import run_ops_server

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from engine.explain.verdict import Verdict
-from shards.ipc.messages import DirectiveExplanation, ExplainEvent, ExplainPart, Progress
+from shards.ipc.explanations import DirectiveExplanation, ExplainEvent, ExplainPart
+from shards.ipc.messages import Progress
 from shards.ops.event_explanation import EventExplanation, UnknownDirectiveError
 from shards.supervisor import explain_requests
 from shards.supervisor.explain_requests import ExplainRequests

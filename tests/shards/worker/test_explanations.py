@@ -18,8 +18,8 @@ from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats
 from shards.clock import WallClock
 from shards.ipc.control import ControlChannel
+from shards.ipc.explanations import DirectiveExplanation, ExplainEvent, ExplainPart
 from shards.ipc.framing import decode_from_child
-from shards.ipc.messages import DirectiveExplanation, ExplainEvent, ExplainPart
 from shards.ipc.pipes import ROOM_BYTES
 from shards.settings.settings import Settings
 from shards.worker import explanations
