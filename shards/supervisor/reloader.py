@@ -81,6 +81,7 @@ class Reloader:
                 yield
             finally:
                 task.cancel()
+        self.close()
 
     def close(self) -> None:
         """Answer all who wait that the service is stopping."""
