@@ -1,11 +1,13 @@
 """Directives: from the bytes of a document to directives, with every finding."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
+from xxhash import xxh3_128_digest
 
 from engine.alarm import RuleRecord
 from engine.directives.field import Field
@@ -38,6 +40,8 @@ DIRECTIVE_FIELDS = FieldTable(
 )
 
 
+NO_KNOWN: Mapping[bytes, int] = MappingProxyType({})
+"""No known directives, see `parse_directives`."""
 _OWN_FIELDS = ("id", "name", "kingdom", "category", "priority")
 """The fields that are the same in a document and in a Directive."""
 
@@ -55,10 +59,11 @@ class Directive(Struct, frozen=True):
 
 
 class ParsedDirective(Struct, frozen=True):
-    """An item of a directives document; `directive` is None if it is faulty or disabled.
+    """An item of a directives document; `directive` is None if it is faulty, disabled or known.
 
     `id`: also of a faulty directive, if its id is valid; None for a disabled one. `stages`: those
-    of the rules of a valid one, in the order of the document.
+    of the rules of a valid one, in the order of the document. `digest`: a hash of its text, 16
+    bytes; `is_known`: whether it was not parsed, since its digest is known.
     """
 
     path: DocumentPath
@@ -66,6 +71,8 @@ class ParsedDirective(Struct, frozen=True):
     directive: Directive | None
     findings: list[Finding]
     stages: tuple[int, ...] = ()
+    digest: bytes = b""
+    is_known: bool = False
 
     def lint(self, code: str, message: str, *path: str | int, stage: int | None = None) -> Finding:
         """A lint about a field of a valid directive, or of its rule at a stage."""
@@ -82,16 +89,26 @@ class ParsedDirective(Struct, frozen=True):
         )
 
     @property
+    def valid(self) -> bool:
+        """Whether it is a directive that can be used."""
+        return self.is_known or self.directive is not None
+
+    @property
     def disabled(self) -> bool:
         """Whether the directive is disabled."""
         return any(finding.code == "disabled" for finding in self.findings)
 
 
-def parse_directives(data: bytes, *, lenient: bool = False) -> Iterator[ParsedDirective]:
+def parse_directives(
+    data: bytes, *, lenient: bool = False, known: Mapping[bytes, int] = NO_KNOWN
+) -> Iterator[ParsedDirective]:
     """Parse each directive of a document, with every finding about it.
 
     With `lenient`, faults that Dsiem (Go) repairs are repaired, and other faulty directives are
     left out, with a warning each. An unreadable document gives one item with the reason.
+
+    `known`: ids by digest of valid directives without findings, read with the same `lenient`;
+    these are not parsed again.
     """
     items, findings = parse_list(data, "directives")
     if lenient:
@@ -99,7 +116,12 @@ def parse_directives(data: bytes, *, lenient: bool = False) -> Iterator[ParsedDi
     if findings:
         yield ParsedDirective((), None, None, findings)
     for position, raw in enumerate(items):
-        yield _parse_one(raw, ("directives", position), lenient)
+        path, digest = ("directives", position), xxh3_128_digest(raw)
+        known_id = known.get(digest)
+        if known_id is None:
+            yield replace(_parse_one(raw, path, lenient), digest=digest)
+        else:
+            yield ParsedDirective(path, known_id, None, [], digest=digest, is_known=True)
 
 
 def check_directive(directive: Directive) -> tuple[Directive | None, list[Finding]]:

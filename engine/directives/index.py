@@ -11,7 +11,7 @@ K = TypeVar("K")
 DirectiveIds = tuple[int, ...]
 
 
-class RuleRoutingKeys(Struct, frozen=True):
+class RuleRoutingKeys(Struct, frozen=True, array_like=True):
     """The plugin ids, or the category and products, of the events that a rule can match."""
 
     plugin_id: int
@@ -20,7 +20,7 @@ class RuleRoutingKeys(Struct, frozen=True):
     product: tuple[str, ...]
 
 
-class DirectiveRoutingKeys(Struct, frozen=True):
+class DirectiveRoutingKeys(Struct, frozen=True, array_like=True):
     """The part of a directive that the index, and so the router, needs."""
 
     id: int

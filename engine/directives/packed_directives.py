@@ -23,8 +23,15 @@ class _Entry(Struct, frozen=True, array_like=True):
     size: int
 
 
-encode_directive = msgspec.msgpack.Encoder().encode
+encode_directive = _encode = msgspec.msgpack.Encoder().encode
 """The document of a directive."""
+
+
+def encode_routing_keys(directive: Directive) -> msgspec.Raw:
+    """The routing keys of a directive, in MessagePack."""
+    return msgspec.Raw(_encode(routing_keys_of(directive)))
+
+
 _LIST_HEAD, _LIST_CODE = struct.Struct(">BI"), 0xDD
 """The head of a list of any length: its code, and its length."""
 _decode_directive = msgspec.msgpack.Decoder(Directive).decode
@@ -48,7 +55,7 @@ class PackedDirectives(Mapping[int, Directive]):
         """Pack directives."""
         packer = DirectivesPacker()
         for directive in directives:
-            packer.add(routing_keys_of(directive), encode_directive(directive))
+            packer.add(directive.id, encode_routing_keys(directive), encode_directive(directive))
         return packer.packed()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -103,12 +110,12 @@ class DirectivesPacker:
         self._table: list[MessagePackList] = []
         self._documents = bytearray()
 
-    def add(self, keys: DirectiveRoutingKeys, document: bytes) -> None:
-        """Add a directive: its routing keys, and its document from `encode_directive`."""
+    def add(self, directive: int, keys: msgspec.Raw, document: bytes | memoryview) -> None:
+        """Add a directive: its id, `encode_routing_keys` of it, and `encode_directive` of it."""
         if len(self.ids) % _PART_ENTRIES == 0:
             self._table.append(MessagePackList())
-        self.ids.append(keys.id)
-        self._table[-1].append(_Entry(keys, len(document)))
+        self.ids.append(directive)
+        self._table[-1].append((keys, len(document)))  # an _Entry
         self._documents += document
 
     def packed(self) -> PackedDirectives:

@@ -7,7 +7,7 @@ from msgspec import Struct
 from engine.asset import Asset
 from engine.directives.directive import Directive
 from engine.options import Options
-from shards.config.config_reader import ConfigReader
+from shards.config.config_reader import ConfigReader, collect_in
 from shards.config.problem import ProblemList
 from shards.settings.settings import Settings
 
@@ -37,7 +37,7 @@ def load_config(settings: Settings) -> tuple[Config | None, ProblemList]:
     PathError if it cannot be read.
     """
     directives: list[Directive] = []
-    reader = ConfigReader(settings, directives.append)
+    reader = ConfigReader(settings, collect_in(directives))
     reader.read_folder(settings.config_dir)
     if reader.faulty:
         return None, reader.problems

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from engine.asset import Asset
 from engine.directives.asset_document import parse_asset_items
-from engine.directives.directive import Directive, ParsedDirective, parse_directives
+from engine.directives.directive import NO_KNOWN, Directive, ParsedDirective, parse_directives
 from engine.directives.json_position import JsonLocator
 from engine.errors import DocumentPath, Finding
 from shards.config.config_files import LIST_KEYS, FilesByKind, config_files, kind_of, read_file
@@ -28,6 +28,16 @@ _LOOKUP_KINDS = ("intel", "vuln")
 """The kinds that only decorate alarms: their faults stop nothing, except with strict_lookups."""
 
 
+def collect_in(directives: list[Directive]) -> Callable[[ParsedDirective], None]:
+    """An `on_directive` that appends the directives, none of which is known, to a list."""
+
+    def collect(parsed: ParsedDirective) -> None:
+        assert parsed.directive is not None
+        directives.append(parsed.directive)
+
+    return collect
+
+
 class ConfigReader:
     """Reads configuration files one after the other, and collects their contents and problems.
 
@@ -37,19 +47,22 @@ class ConfigReader:
     def __init__(
         self,
         settings: Settings,
-        on_directive: Callable[[Directive], object] = lambda _: None,
+        on_directive: Callable[[ParsedDirective], object] = lambda _: None,
         *,
+        known: Mapping[bytes, int] = NO_KNOWN,
         problems: ProblemList | None = None,
         lints: bool = False,
         track_progress: TrackProgress = untracked,
     ) -> None:
         """`on_directive` gets each valid directive. `problems`: a list that several readers share.
 
-        `lints`: whether to look for lints. `track_progress` gets the items of directives files.
+        `known`: see `parse_directives`; not with `lints`, which are looked for in what is parsed.
+        `track_progress` gets the items of directives files.
         """
         self._lenient = settings.lenient_directives
         self._strict_lookups = settings.strict_lookups
         self._on_directive = on_directive
+        self._known = known
         self._track_progress = track_progress
         self.assets: list[Asset] = []
         self.sources: list[LookupSource] = []
@@ -168,7 +181,8 @@ class ConfigReader:
             self._add_problems(path, data, document.findings)
 
     def _directives(self, path: Path, data: bytes) -> Iterator[Finding]:
-        for checked in self._track_progress(parse_directives(data, lenient=self._lenient)):
+        parsed = parse_directives(data, lenient=self._lenient, known=self._known)
+        for checked in self._track_progress(parsed):
             yield from checked.findings
             if checked.disabled:
                 self.disabled += {found.directive for found in checked.findings if found.directive}
@@ -177,12 +191,12 @@ class ConfigReader:
                 self.rejected += 1
                 yield self._duplicate_finding(checked, *first)
                 continue
-            self.rejected += bool(checked.path) and not (checked.directive or checked.disabled)
-            if checked.id is not None and not (self._lenient and checked.directive is None):
+            self.rejected += bool(checked.path) and not (checked.valid or checked.disabled)
+            if checked.id is not None and (checked.valid or not self._lenient):
                 self._first_position[checked.id] = path, checked.path
-            if checked.directive is not None:
+            if checked.valid:
                 self.counts["directives"] += 1
-                self._on_directive(checked.directive)
+                self._on_directive(checked)
                 yield from self._lints.of_directive(checked) if self._lints else ()
 
     def _duplicate_finding(

@@ -110,16 +110,21 @@ class LoadResult(Struct, frozen=True):
 
 
 class ConfigParts(NamedTuple):
-    """Where the loader writes: a LoadResult, the RouterConfig, and the WorkerConfigs by number."""
+    """Where the loader writes: a LoadResult, the RouterConfig, and the WorkerConfigs by number.
+
+    `known`: for the next loader, ids by digest of directives, see `parse_directives`.
+    """
 
     result: SharedValue
+    known: SharedValue
     router: SharedValue
     workers: tuple[SharedValue, ...]
 
     @classmethod
     def create(cls, workers: int) -> "ConfigParts":
         """Empty ones. OSError when the system has no memory or descriptors left."""
-        return cls(SharedValue(), SharedValue(), tuple(SharedValue() for _ in range(workers)))
+        result, known, router, *by_worker = (SharedValue() for _ in range(3 + workers))
+        return cls(result, known, router, tuple(by_worker))
 
 
 class FormerDefinitions(Struct, frozen=True):
@@ -134,10 +139,9 @@ class FormerDefinitions(Struct, frozen=True):
 
 
 class RunningConfig(NamedTuple):
-    """The configuration that runs: its LoadResult, its RouterConfig, its FormerDefinitions."""
+    """The configuration that runs: its parts, and its FormerDefinitions."""
 
-    result: SharedValue
-    router: SharedValue
+    parts: ConfigParts
     former: SharedValue
 
 

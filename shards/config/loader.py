@@ -26,12 +26,14 @@ from shards.config.generation import (
     LoadResult,
     RunningConfig,
 )
+from shards.config.known_directives import KnownDirectives
 from shards.config.packed_config import PackedConfig
 from shards.config.problem import ProblemList
 from shards.errors import PathError
 from shards.exit_codes import INVALID, NO_PATH, USAGE
 from shards.ipc.control import PROGRESS_SECONDS, ControlChannel, run_child
 from shards.ipc.fork_server import FAILED
+from shards.ipc.memory import return_large_blocks
 from shards.ipc.messages import Progress
 from shards.ipc.pipes import PIPE_LOST
 from shards.settings.settings import Settings
@@ -52,9 +54,11 @@ def main(
     `running`: the configuration that runs, None at the start.
     """
 
+    return_large_blocks()
+
     async def run() -> None:  # in the main thread, where a hang is looked for
-        loader = _Loader(settings, request, _ProgressReporter(control))
-        parts.result.write(loader.load(running, parts))
+        loader = _Loader(settings, request, running, _ProgressReporter(control))
+        parts.result.write(loader.load(parts))
 
     run_child(settings, run)
 
@@ -99,16 +103,22 @@ class _Loader:
     """Loads a configuration, once."""
 
     def __init__(
-        self, settings: Settings, request: LoadRequest, progress: _ProgressReporter
+        self,
+        settings: Settings,
+        request: LoadRequest,
+        running: RunningConfig | None,
+        progress: _ProgressReporter,
     ) -> None:
         self._settings = settings
         self._request = request
+        self._running = running
         self._progress = progress
-        self._config = PackedConfig(settings)
+        self._known = KnownDirectives(running)
+        self._config = PackedConfig(settings, self._known)
         """The configuration that was read last."""
         self._problems: list[ProblemList] = []
 
-    def load(self, running: RunningConfig | None, parts: ConfigParts) -> LoadResult:
+    def load(self, parts: ConfigParts) -> LoadResult:
         """Load it, and write all parts but the result, which is returned."""
         try:
             trouble = self._load()
@@ -116,8 +126,8 @@ class _Loader:
             return self._result(error=str(error), exit_code=error.exit_code)
         except PathError as error:
             return self._result(error=str(error), exit_code=NO_PATH)
-        self._config.write(parts, running)
-        before = running.result.load().summary if running else None
+        self._config.write(parts, self._running)
+        before = self._running.parts.result.load().summary if self._running else None
         summary = self._config.summary(trouble)
         return self._result(summary, changes=ConfigChanges.between(before, summary))
 
@@ -147,7 +157,7 @@ class _Loader:
 
     def _new_config(self) -> PackedConfig:
         self._progress.expect(0)  # reading reports its own
-        self._config = PackedConfig(self._settings, self._progress.track_progress)
+        self._config = PackedConfig(self._settings, self._known, self._progress.track_progress)
         return self._config
 
     def _download(self) -> Download:

@@ -10,7 +10,7 @@ from engine.directives.directive import Directive
 from engine.errors import InvalidEventError
 from shards.config.config_files import config_files
 from shards.config.config_folder import Config
-from shards.config.config_reader import ConfigReader
+from shards.config.config_reader import ConfigReader, collect_in
 from shards.config.problem import ProblemList
 from shards.directive_tests.coverage import Coverage
 from shards.directive_tests.coverage_replay import CoverageReplay
@@ -55,7 +55,7 @@ class TestRunner:
 
     def _read_config(self, folder: Path, assets: Path | None) -> Config | None:
         directives: list[Directive] = []
-        reader = ConfigReader(self._settings, directives.append, problems=self.problems)
+        reader = ConfigReader(self._settings, collect_in(directives), problems=self.problems)
         files = config_files(folder)
         if assets is not None and not _is_file(assets):
             raise PathError(f"{assets}, the assets of tests in {folder}, is no file")

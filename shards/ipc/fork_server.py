@@ -32,8 +32,10 @@ FAILED = 1
 SUPERVISOR_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that children ignore: the supervisor handles them."""
 REQUEST_BYTES = 1 << 16
-MAX_DESCRIPTORS = 253
+_MAX_DESCRIPTORS = 253
 """Number that Linux lets pass in one message."""
+_MORE = b"+"
+"""A message with descriptors of a request that is not complete yet."""
 _ANSWER = struct.Struct("ii")
 _NAME_BYTES = 15
 
@@ -81,6 +83,23 @@ def encode_request(request: ForkRequest) -> tuple[bytes, list[int]]:
     return file.getvalue(), pickler.descriptors
 
 
+def send_request(sending: socket.socket, data: bytes, descriptors: Sequence[int]) -> None:
+    """Send a request from `encode_request`."""
+    while len(descriptors) > _MAX_DESCRIPTORS:
+        socket.send_fds(sending, [_MORE], descriptors[:_MAX_DESCRIPTORS])
+        descriptors = descriptors[_MAX_DESCRIPTORS:]
+    socket.send_fds(sending, [data], descriptors)
+
+
+def _receive_request(receiving: socket.socket) -> tuple[bytes, list[int]]:
+    """The next request and its descriptors; without data at the end of the socket."""
+    data, descriptors = _MORE, list[int]()
+    while data == _MORE:
+        data, received, _, _ = socket.recv_fds(receiving, REQUEST_BYTES, _MAX_DESCRIPTORS)
+        descriptors += received
+    return data, descriptors
+
+
 def decode_answer(answer: bytes) -> int:
     """The process id of the child; OSError if there is none."""
     pid, error = _ANSWER.unpack(answer)
@@ -111,7 +130,7 @@ def main(descriptor: int, preload: Sequence[str]) -> NoReturn:
 def _serve(requests: socket.socket) -> Callable[[], None]:
     """Answer requests; returns what is left to do in this process, which may be a child."""
     while True:
-        data, descriptors, _, _ = socket.recv_fds(requests, REQUEST_BYTES, MAX_DESCRIPTORS)
+        data, descriptors = _receive_request(requests)
         if not data:
             return lambda: None
         answer = _fork()

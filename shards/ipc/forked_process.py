@@ -14,11 +14,11 @@ from typing import Any, Self
 
 from shards.ipc import fork_server
 from shards.ipc.fork_server import (
-    MAX_DESCRIPTORS,
     SUPERVISOR_SIGNALS,
     ForkRequest,
     decode_answer,
     encode_request,
+    send_request,
 )
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -148,12 +148,11 @@ class ForkServer:
         return ForkedProcess(pid, sentinel)
 
     def _request(self, data: bytes, descriptors: Sequence[int]) -> int:
-        assert len(descriptors) <= MAX_DESCRIPTORS
         try:
-            socket.send_fds(self._socket, [data], descriptors)
+            send_request(self._socket, data, descriptors)
         except (BrokenPipeError, ConnectionResetError):  # it has died
             self._restart()
-            socket.send_fds(self._socket, [data], descriptors)
+            send_request(self._socket, data, descriptors)
         self._socket.settimeout(_ANSWER_SECONDS if self._has_answered else _START_SECONDS)
         try:
             answer = self._socket.recv(_ANSWER_BYTES)

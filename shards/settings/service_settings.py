@@ -11,7 +11,7 @@ from shards.settings.cpu_limit import usable_cpus
 from shards.settings.schema import CORRELATING, OPTIONAL_URL, Spec, url_spec
 
 MAX_WORKERS = 200
-"""The process that loads the configuration is passed a descriptor for each, of 253 in all."""
+"""The process that loads the configuration is passed two descriptors for each."""
 
 
 class ServiceSettings(Struct, frozen=True, kw_only=True):

@@ -100,10 +100,9 @@ class Generations:
 
     def running(self) -> RunningConfig:
         """The current one, to be compared with another one."""
-        parts = self.current.parts
         restored = self._restored if self.current.number == 1 else []
         former = FormerDefinitions(self._former_in_use(), list(restored))
-        return RunningConfig(parts.result, parts.router, SharedValue.of(former))
+        return RunningConfig(self.current.parts, SharedValue.of(former))
 
     def _former_in_use(self) -> frozenset[int] | None:
         """The directives with backlogs under former definitions; None if that is not known."""
@@ -152,4 +151,4 @@ class Generations:
 
 
 def _all_parts(parts: ConfigParts) -> Iterator[SharedValue]:
-    yield from (parts.result, parts.router, *parts.workers)
+    yield from (parts.result, parts.known, parts.router, *parts.workers)

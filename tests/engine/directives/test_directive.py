@@ -63,6 +63,24 @@ def test_a_faulty_directive_has_its_id_and_a_finding(more: dict[str, Any], code:
     assert [(finding.code, finding.directive) for finding in parsed.findings] == [(code, 1)]
 
 
+def test_a_directive_whose_digest_is_known_is_not_parsed() -> None:
+    first, second, third = directive(id=1), directive(id=2), directive(id=3)
+    digest = parse(second)[0].digest
+    document = json.dumps({"directives": [first, second, third]}).encode()
+    parsed = list(parse_directives(document, known={digest: 2}))
+    assert [one.is_known for one in parsed] == [False, True, False]
+    assert [one.directive is None for one in parsed] == [False, True, False]
+    assert [one.id for one in parsed] == [1, 2, 3]
+    assert parsed[1].path == ("directives", 1)
+    assert all(one.valid and not one.findings for one in parsed)
+
+
+def test_equal_texts_have_equal_digests_and_others_do_not() -> None:
+    one, same, other = parse(directive(), directive(), directive(name="e"))
+    assert one.digest == same.digest != other.digest
+    assert len(one.digest) == 16
+
+
 def test_one_faulty_directive_does_not_hide_the_others() -> None:
     parsed = parse(directive(id=1), directive(id=2, priority=0), directive(id=3), 7)
     assert [one.directive is not None for one in parsed] == [True, False, True, False]

@@ -12,6 +12,7 @@ from engine.directives.packed_directives import (
     MessagePackList,
     PackedDirectives,
     encode_directive,
+    encode_routing_keys,
 )
 from tests.support.replaying import directive, rule
 
@@ -31,7 +32,7 @@ def test_directives_that_are_added_one_by_one_are_as_those_packed_together(numbe
     assert len(directives) == number
     packer = DirectivesPacker()
     for each in directives:
-        packer.add(routing_keys_of(each), encode_directive(each))
+        packer.add(each.id, encode_routing_keys(each), encode_directive(each))
     packed = packer.packed()
     assert packer.ids == [each.id for each in directives]
     assert list(packed) == list(PackedDirectives.pack(directives)) == packer.ids

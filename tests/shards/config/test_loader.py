@@ -84,7 +84,7 @@ class Loaded(msgspec.Struct):
         """The result, of a load that failed: nothing else was written."""
         assert self.code == 0
         assert self.result.summary is None
-        for part in (self.parts.router, *self.parts.workers):
+        for part in (self.parts.known, self.parts.router, *self.parts.workers):
             assert os.fstat(part.descriptor).st_size == 0
         return self.result
 
@@ -103,7 +103,7 @@ def load(
         before = None
         if running is not None:
             former = SharedValue.of(FormerDefinitions())
-            before = RunningConfig(running.result, running.router, former)
+            before = RunningConfig(running, former)
         child = ChildProcess(server, "loader", LOADER_TARGET, settings, request, before, parts)
         watching = asyncio.to_thread(on_start, child)
         async with asyncio.timeout(SECONDS):

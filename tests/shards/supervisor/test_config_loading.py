@@ -104,7 +104,7 @@ def test_the_parts_of_a_configuration_are_there(server: ForkServer, tmp_path: Pa
 def test_it_is_compared_with_the_one_that_runs(server: ForkServer, tmp_path: Path) -> None:
     _, parts = load(server, settings_of(tmp_path, 1, 2, 3))
     assert parts is not None
-    running = RunningConfig(parts.result, parts.router, SharedValue.of(FormerDefinitions()))
+    running = RunningConfig(parts, SharedValue.of(FormerDefinitions()))
     changes = load(server, settings_of(tmp_path, 2, 3, 4), running).result.changes
     assert (changes.added, changes.removed, changes.unchanged) == ([4], [1], 2)
 

@@ -141,8 +141,8 @@ def test_each_reload_is_a_generation_of_its_own_and_is_compared_with_the_one_bef
 
     service = play(story)
     assert [coming.number for coming in service.switched] == [2, 3, 4]
-    parts = [coming.parts.router for coming in service.switched[:2]]
-    assert [running.router for running in service.running[1:]] == parts
+    parts = [coming.parts for coming in service.switched[:2]]
+    assert [running.parts for running in service.running[1:]] == parts
 
 
 def test_an_unchanged_configuration_is_not_handed_over(play: Play) -> None:
