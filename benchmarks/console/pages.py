@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import msgspec
 
-LIST_SECONDS, TIMELINE_SECONDS, DETAIL_SECONDS = 0.5, 5.0, 2.0
+LIST_SECONDS, TIMELINE_SECONDS, DETAIL_SECONDS = 0.4, 5.0, 2.0
 """Shortest intervals of views/live_alarms.js, views/alarm_timeline.js and views/alarm_detail.js."""
 ROWS = 100
 _TIMEOUT = 30.0

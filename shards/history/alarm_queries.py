@@ -130,7 +130,9 @@ def _count_by_risk(
     for class_ in RISK_CLASSES:
         condition, values = where([("risk_class = ?", (class_,)), *conditions])
         counted = f"SELECT 1 FROM alarm WHERE {condition} LIMIT {MAX_COUNTED + 1}"
-        [counts[class_]] = connection.execute(f"SELECT count(*) FROM ({counted})", values).fetchone()
+        [counts[class_]] = connection.execute(
+            f"SELECT count(*) FROM ({counted})", values
+        ).fetchone()
     return counts
 
 
