@@ -1,4 +1,4 @@
-"""What somebody sees of the console, measured in a real Chromium: the first view, and new alarms."""
+"""What a browser shows of the console, measured in Chromium: the first view, and new alarms."""
 
 import threading
 import time
