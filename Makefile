@@ -82,6 +82,7 @@ bench-full: .venv/ready
 	$(call run,bench_latency.py); \
 	$(call run,bench_start.py); \
 	$(call run,bench_reload.py); \
+	$(call run,bench_console.py); \
 	$(call run,compare.py $(PEERS)); \
 	$(report)
 

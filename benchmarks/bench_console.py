@@ -1,159 +1,123 @@
-"""The cost of the console, with and without open pages: `python benchmarks/bench_console.py`.
+"""The cost of the console, and how soon it shows something: `python benchmarks/bench_console.py`.
 
-The same events, of which one in a thousand makes an alarm, are posted to a service without the
-console, and to one with it, without pages and with three open ones. The runs take turns, so that
-all meet the same machine.
+A service without the console, one with it, and that one with three open pages take turns, with
+50 new alarms in a second and a full history; events come at 50,000 in a second, and as fast as
+they are taken. What the service costs is its CPU time for an event.
 """
 
-import json
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.pipeline.http_service import HttpService
-from benchmarks.support import report, synthetic
+from benchmarks.console.alarm_load import KEPT_ALARMS, AlarmLoad, Run, open_pages, service
+from benchmarks.console.screen import delays, first_view
+from benchmarks.support import report
 from benchmarks.support.measure import Figure
+from tests.support.browser import run_browser
 
 PAGES = 3
-SHARE = 0.001
-_TIMEOUT = 30.0
+WITHOUT, WITH = 19_091, 19_092
+"""Ports of the ops servers."""
 
 
-class Page:
-    """What an open page does: it reads the stream of events, and asks for what has changed."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._is_closed = threading.Event()
-        self._threads = [
-            threading.Thread(target=target, daemon=True)
-            for target in (self._follow_alarms, self._look_at_backlogs)
+def cost(quick: bool) -> list[Figure]:
+    """By how much an event gets dearer, at 50,000 events/s and in a flood."""
+    seconds, repeats, alarms = (3.0, 3, 5_000) if quick else (5.0, 5, KEPT_ALARMS)
+    with service(WITHOUT, console=False) as off, service(WITH, console=True) as on:
+        without, with_ = AlarmLoad(off), AlarmLoad(on)
+        with_.fill(alarms)
+        return [
+            *_compare(without, with_, "at 50,000 events/s", (seconds, repeats, True)),
+            *_compare(without, with_, "in a flood", (seconds, repeats, False)),
         ]
-        for thread in self._threads:
-            thread.start()
-
-    def close(self) -> None:
-        """Stop, without waiting for the end of the stream."""
-        self._is_closed.set()
-
-    def _follow_alarms(self) -> None:
-        stream = HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT)
-        stream.request("GET", "/api/v1/events")
-        reply, after = stream.getresponse(), 0
-        while not self._is_closed.is_set() and (line := reply.readline()):
-            if line == b"event: alarms\n":
-                page = self._get(f"/api/v1/alarms?after={after}")
-                after = page["sequence"]
-
-    def _look_at_backlogs(self) -> None:
-        while not self._is_closed.wait(5.0):
-            self._get("/api/v1/backlogs")
-            self._get("/api/v1/alarm-timeline")
-
-    def _get(self, path: str) -> dict[str, int]:
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT)
-        connection.request("GET", path)
-        found: dict[str, int] = json.loads(connection.getresponse().read())
-        connection.close()
-        return found
 
 
-@contextmanager
-def service(port: int, *, console: bool) -> Iterator[HttpService]:
-    """A service whose ops server is at this port; at the end all events are accounted for."""
-    with TemporaryDirectory() as folder:
-        (Path(folder) / "assets_bench.json").write_bytes(synthetic.assets())
-        (Path(folder) / "directives_bench.json").write_bytes(synthetic.directives(100))
-        options = (f"--ops-port={port}", f"--console={'true' if console else 'false'}")
-        found = HttpService(Path(folder), *options)
-        try:
-            _wait_for(port)
-            yield found
-            found.stop()
-        finally:
-            found.kill()
-
-
-def _wait_for(port: int) -> None:
-    """Wait until the ops server listens."""
-    until = time.monotonic() + _TIMEOUT
-    while time.monotonic() < until:
-        try:
-            connection = HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)
-            connection.request("GET", "/readyz")
-            connection.getresponse().read()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError("the ops server does not listen")
-
-
-class Run(NamedTuple):
-    """Events per second of a flood, and CPU seconds of the supervisor in a second of it."""
-
-    rate: float
-    supervisor: float
-
-
-def flood(posted: HttpService, raws: Sequence[bytes], pages: int = 0, port: int = 0) -> Run:
-    """Post events as fast as they are taken, while so many pages are open."""
-    opened = [Page(port) for _ in range(pages)]
-    before = posted.cpu_by_kind()
-    seconds = posted.post_all(raws)
-    supervisor = posted.cpu_by_kind()["supervisor"] - before["supervisor"]
-    for page in opened:
-        page.close()
-    return Run(len(raws) / seconds, supervisor / seconds)
-
-
-def console(quick: bool) -> list[Figure]:
-    """By how much the throughput falls, and what the supervisor needs."""
-    count, repeats = (100_000, 5) if quick else (200_000, 9)
-    runs: dict[str, list[Run]] = {"off": [], "closed": [], "opened": []}
-    with (
-        service(19_091, console=False) as off,
-        service(19_092, console=True) as closed,
-        service(19_093, console=True) as opened,
-    ):
-        turns = {"off": (off, 0), "closed": (closed, 0), "opened": (opened, PAGES)}
-        for number in range(repeats + 1):
-            events = list(synthetic.CurrentEventGenerator(31 + number).stream(count, SHARE))
-            for name in sorted(turns, key=lambda name: hash((name, number))):
-                posted, pages = turns[name]
-                run = flood(posted, events, pages, 19_093)
-                if number:  # the first runs are to warm up
-                    runs[name].append(run)
+def _compare(
+    without: AlarmLoad, with_: AlarmLoad, when: str, plan: tuple[float, int, bool]
+) -> list[Figure]:
+    """Figures of runs in turns. `plan`: seconds and number of runs, and whether they are paced."""
+    seconds, repeats, paced = plan
+    runs: dict[str, list[Run]] = {"off": [], "closed": [], "open": []}
+    turns = {"off": (without, 0), "closed": (with_, 0), "open": (with_, PAGES)}
+    for number in range(repeats + 1):
+        for name in (*turns,) if number % 2 else reversed((*turns,)):
+            load, pages = turns[name]
+            with open_pages(WITH, pages):
+                run = load.run(seconds, paced=paced)
+            if number:  # the first runs are to warm up
+                runs[name].append(run)
 
     def fall(name: str) -> float:
         pairs = zip(runs[name], runs["off"], strict=True)
-        return 100 * (1 - median(run.rate / base.rate for run, base in pairs))
+        return 100 * (1 - median(base.micros / run.micros for run, base in pairs))
 
-    def supervisor(name: str) -> float:
-        return 100 * median(run.supervisor for run in runs[name])
+    def share(name: str) -> float:
+        pairs = zip(runs[name], runs["off"], strict=True)
+        return 100 * median((run.micros - base.micros) * 1e-6 * run.rate for run, base in pairs)
 
-    several = f"{PAGES} pages open"
+    target = None if paced else 3.0
+    rates = {name: median(run.rate for run in runs[name]) for name in runs}
     return [
-        Figure("console", "events/s without the console", _rate(runs["off"]), "events/s"),
-        Figure("console", "lower with the console, and no page open", fall("closed"), "%", 3.0),
-        Figure("console", f"lower with {several}", fall("opened"), "%", 3.0),
-        Figure("console", "CPU of the supervisor, without the console", supervisor("off"), "%"),
-        Figure("console", "  with the console, and no page open", supervisor("closed"), "%"),
-        Figure("console", f"  with {several}", supervisor("opened"), "%"),
+        Figure("cost", f"{when}: rate without the console", rates["off"], "events/s"),
+        Figure("cost", f"  with {PAGES} open pages", rates["open"], "events/s"),
+        Figure("cost", "  CPU of an event without the console", _micros(runs["off"]), "µs"),
+        Figure("cost", "  with the console, and no page open", _micros(runs["closed"]), "µs"),
+        Figure("cost", f"  with {PAGES} open pages", _micros(runs["open"]), "µs"),
+        Figure("cost", "  CPU of the console, no page open", share("closed"), "% of a core"),
+        Figure("cost", f"  CPU of the console, {PAGES} open pages", share("open"), "% of a core"),
+        Figure("cost", "  fewer events of the same CPU, no page", fall("closed"), "%", target),
+        Figure("cost", f"  fewer with {PAGES} open pages", fall("open"), "%", target),
     ]
 
 
-def _rate(runs: Sequence[Run]) -> float:
-    return median(run.rate for run in runs)
+def _micros(runs: Sequence[Run]) -> float:
+    return median(run.micros for run in runs)
+
+
+def screen(quick: bool) -> list[Figure]:
+    """How soon a browser shows the list, and a new alarm, while all this happens."""
+    seconds, repeats, alarms = (5.0, 3, 5_000) if quick else (30.0, 9, KEPT_ALARMS)
+    url = f"http://127.0.0.1:{WITH}/"
+    with service(WITH, console=True) as on, run_browser() as browser:
+        load = AlarmLoad(on)
+        load.fill(alarms)
+        with _running(load), open_pages(WITH, PAGES - 1):
+            first_view(browser, url)  # the first one is to warm up the browser
+            views = [first_view(browser, url) for _ in range(repeats)]
+            found = delays(browser, url, on.alarm_events.with_name("siem_alarms.json"), seconds)
+    return [
+        Figure("screen", "first view, median", median(views), "s"),
+        Figure("screen", "first view, slowest", max(views), "s", 1.0),
+        Figure("screen", "alarm on the screen, median", median(found), "s"),
+        Figure("screen", "  99 of 100", found[int(0.99 * len(found))], "s", 1.0),
+        Figure("screen", "  slowest", found[-1], "s"),
+        Figure("screen", "alarms measured", len(found), ""),
+    ]
+
+
+@contextmanager
+def _running(load: AlarmLoad) -> Iterator[None]:
+    """The load at 50,000 events/s while the context is active."""
+    ended = threading.Event()
+
+    def run() -> None:
+        while not ended.is_set():
+            load.run(1.0, paced=True)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 if __name__ == "__main__":
-    sys.exit(report.run(__doc__, "the console", "bench_console", {"console": console}))
+    sections = {"cost": cost, "screen": screen}
+    sys.exit(report.run(__doc__, "the console", "bench_console", sections))

@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from shards.history.alarm_filter import MAX_WORDS
 from shards.history.schema import BUCKET_SECONDS
 from shards.ipc.queries import DirectiveRow
 
@@ -171,7 +172,7 @@ def _write_live_counts(connection: sqlite3.Connection, live: LiveCounts) -> None
 def _matching(wanted: DirectiveFilter) -> tuple[str, dict[str, Any]]:
     values: dict[str, Any] = {}
     conditions = ["true"]
-    for number, word in enumerate(wanted.text.casefold().split()[:10]):
+    for number, word in enumerate(wanted.text.casefold().split()[:MAX_WORDS]):
         values[f"word{number}"] = word
         conditions.append(f"instr(search, :word{number})")
     if wanted.ids:

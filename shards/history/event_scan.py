@@ -119,9 +119,9 @@ class _Scan:
             found = chunk.find(self._needle, end)
 
     def _time_of(self, marks: Sequence[tuple[int, float]], offset: int) -> float:
-        """When the line at an offset had been written: at the first position after it."""
+        """When the line at an offset had been written: at the first position after it, or now."""
         place = bisect_left(marks, (offset + 1, 0.0))
-        return marks[place][1] if place < len(marks) else self._written_until
+        return marks[place][1] if place < len(marks) else min(self._written_until, time.time())
 
 
 def _whole_lines(file: BinaryIO) -> Iterator[bytes]:

@@ -53,6 +53,7 @@ CREATE TABLE alarm (  -- the last line of each alarm, without its record
 );
 CREATE INDEX alarm_directive ON alarm (directive, sequence);
 CREATE INDEX alarm_risk ON alarm (risk_class, sequence);
+CREATE INDEX alarm_created ON alarm (risk_class, created);
 CREATE INDEX alarm_updated ON alarm (updated);
 
 CREATE TABLE record (  -- the last line of each alarm, compressed by zlib

@@ -51,6 +51,9 @@ class HistoryRecorder:
         self._last = overview
         self._was_connected = overview.source_connected
         self._note("start", "", f"the service has started, version {overview.version}")
+        for process in _processes(overview):
+            if process.restarts:  # it has died before this recorder began
+                self._note(*_restart(process.name))
         self._note_position()
 
     def end(self) -> None:
@@ -92,7 +95,7 @@ class HistoryRecorder:
         """What has changed within a second: kind, process, text."""
         for before, now in zip(_processes(old), _processes(new), strict=True):
             if now.restarts > before.restarts:
-                yield "restart", now.name, f"{now.name} has died, and was started again"
+                yield _restart(now.name)
         if old.source_connected != new.source_connected and not new.stopping:
             if self._was_connected:
                 yield _source_incident(connected=new.source_connected)
@@ -139,6 +142,10 @@ class HistoryRecorder:
 
 def _processes(overview: Overview) -> tuple[ProcessStatus, ...]:
     return (overview.router, *overview.workers)
+
+
+def _restart(process: str) -> tuple[str, str, str]:
+    return "restart", process, f"{process} has died, and was started again"
 
 
 def _source_incident(*, connected: bool) -> tuple[str, str, str]:

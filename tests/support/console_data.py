@@ -221,10 +221,6 @@ def make_events(detail: Document) -> list[Document]:
                     "event_id": f"5f0c{len(events):04x}-9c95-523b-b771-1e5c1f2b57d6",
                     "stage": stage["stage"],
                     "written_time": at,
-                    "timestamp": at,
-                    "src_ip": detail["addresses"][0]["ip"],
-                    "dst_ip": detail["addresses"][-1]["ip"],
-                    "title": "SSHD: Failed password",
                 }
             )
     return events

@@ -141,7 +141,6 @@ class MockConsole:
                 "login": login,
                 "writes": login == "done",
                 "event_link": self.event_link if login != "needed" else "",
-                "docs_url": "",
             }
         )
 
@@ -239,9 +238,7 @@ class MockConsole:
         events = [one for one in events if one["number"] > int(request.query.get("after", 0))]
         limit = int(request.query.get("limit", 100))
         more = events[limit - 1]["number"] if len(events) > limit else None
-        return _json(
-            {"events": events[:limit], "next": more, "total": total, "dropped": 0, "missing": ""}
-        )
+        return _json({"events": events[:limit], "next": more, "total": total, "missing": ""})
 
     async def backlog_list(self, request: web.Request) -> web.Response:
         query = request.query
@@ -314,7 +311,6 @@ class MockConsole:
         return _json(
             {
                 "directive": row,
-                "file": "directives_example.json",
                 "all_rules_always_active": False,
                 "rules": console_data.make_rules(row["id"]),
             }

@@ -95,7 +95,6 @@ class AlarmDetails:
             "events": [_event(*one) for one in page[:limit]],
             "next": page[limit - 1][0] if len(page) > limit else None,
             "total": len(numbered),
-            "dropped": 0,
             "missing": found.why,
         }
         return json_response(200, document)
@@ -164,16 +163,12 @@ class AlarmDetails:
 
 
 def _event(number: int, event: TakenEvent) -> dict[str, Any]:
-    """An event in a list; only its id is known here."""
+    """An event in a list."""
     return {
         "number": number,
         "event_id": event.event_id,
         "stage": event.stage,
         "written_time": event.written,
-        "timestamp": None,
-        "src_ip": None,
-        "dst_ip": None,
-        "title": None,
     }
 
 

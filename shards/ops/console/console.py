@@ -142,7 +142,6 @@ class Console:
             "login": login,
             "writes": login == "done" and self._backend.reload is not None,
             "event_link": settings.event_link if is_in else "",
-            "docs_url": "",
         }
         return json_response(200, document)
 

@@ -78,7 +78,6 @@ class DirectiveHandlers:
             raise RequestRefusedError(404, f"no directive {id_} is enabled in this service")
         document = {
             "directive": page.directives[0],
-            "file": "",
             "all_rules_always_active": found.directive.always_active,
             "rules": found.directive.rules,
         }

@@ -19,7 +19,6 @@ from shards.settings.settings import Settings
 RATE_SAMPLES = 6
 """Rates are averages over the last five samples, of a second each."""
 _DAY_SECONDS = 86_400.0
-_MAX_PROCESSES = 1_000
 
 Counts = Mapping[str, float]
 """Counts by their path in the ledger, joined with dots."""

@@ -1,6 +1,7 @@
 """The events of an alarm are found in the alarm events file, over rotations, within bounds."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,13 @@ def test_the_time_of_a_line_is_that_of_the_first_position_after_it(events: Event
     events.append(line("mine", "4"))
     written = [event.written for event in events.find("mine", 99.0).events]
     assert written == [20.0, 30.0, 30.0, 99.0]
+
+
+def test_a_line_after_the_last_position_was_written_by_now(events: EventsFile) -> None:
+    events.note_position()
+    events.append(line("mine", "1"))
+    [event] = events.find("mine").events
+    assert 10.0 < event.written <= time.time()
 
 
 def test_nothing_after_the_position_behind_the_last_line_is_read(events: EventsFile) -> None:

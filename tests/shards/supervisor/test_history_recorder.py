@@ -66,6 +66,13 @@ def test_what_happens_in_the_first_second_is_not_missed(recorded: Recorded) -> N
     assert recorded.kinds == [("start", ""), ("restart", "worker-0")]
 
 
+def test_a_death_before_the_first_state_is_not_missed(recorded: Recorded) -> None:
+    workers = [process_status("worker-0", restarts=1)]
+    recorded.recorder.begin(overview(workers=workers))
+    recorded.note(workers=workers)
+    assert recorded.kinds == [("start", ""), ("restart", "worker-0")]
+
+
 def test_a_process_that_is_started_again(recorded: Recorded) -> None:
     recorded.note()
     recorded.note(workers=[process_status("worker-0", restarts=1)])

@@ -1,6 +1,7 @@
 """The files of the page: types, headers, caches, and no way out of their folder."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,19 @@ def test_the_page_needs_no_login(tmp_path: Path) -> None:
 def test_links_out_of_the_folder_are_not_followed(folder: Path) -> None:
     (folder / "link.js").symlink_to(folder.parent / "outside.js")
     assert "/console/link.js" not in StaticFiles(folder)._files
+
+
+def test_the_browser_is_told_of_all_modules_at_one_time() -> None:
+    folder = static_files.FOLDER.resolve()
+    found: set[Path] = set()
+    waiting = [folder / "main.js"]
+    while waiting:
+        module = waiting.pop()
+        found.add(module)
+        imports = re.findall(r'^(?:import|export|\}).* from "(\.[^"]+)";', module.read_text(), re.M)
+        waiting += {(module.parent / name).resolve() for name in imports} - found
+    names = {module.relative_to(folder).as_posix() for module in found} - {"main.js"}
+    links = re.findall(
+        r'rel="modulepreload" href="/console/(.+)"', (folder / "index.html").read_text()
+    )
+    assert sorted(links) == sorted(names)

@@ -13,16 +13,6 @@ export function useTick(seconds) {
   }, [seconds]);
 }
 
-/** The value as it was before it stopped changing for so many milliseconds. */
-export function useSettled(value, milliseconds) {
-  const [settled, setSettled] = useState(value);
-  useEffect(() => {
-    const timer = setTimeout(() => setSettled(value), milliseconds);
-    return () => clearTimeout(timer);
-  }, [value]);
-  return settled;
-}
-
 /** The value, but changed at most once in so many milliseconds. */
 export function useThrottled(value, milliseconds) {
   const [shown, setShown] = useState(value);

@@ -57,7 +57,7 @@ export function Age({ at }) {
 
 /** An address, with the name of its asset before it. @param {{address: {ip: string, name: string}}} props */
 export function Address({ address }) {
-  return html`<span class="address">${
+  return html`<span class="address" title=${tip(`${address.name} ${address.ip}`)}>${
     address.name && html`<span class="name"><${Text} value=${address.name} most=${60} /></span> `
   }<span
       class="mono ${address.name ? "muted" : ""}"><${Text} value=${address.ip} most=${60} /></span></span>`;

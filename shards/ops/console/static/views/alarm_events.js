@@ -53,25 +53,20 @@ export function AlarmEvents({ alarm, total, stages, template }) {
 
 function EventTable({ events, alarm, template }) {
   if (!events.length) return html`<p class="muted">No events.</p>`;
-  const sides = events.some((event) => event.src_ip || event.dst_ip);
   return html`<div class="table-box" tabindex="0" role="region" aria-label="Events"><table class="plain">
-    <thead><tr><th class="right">Stage</th><th>Time</th>${sides && html`<th>Source</th><th>Destination</th>`}<th>Event</th></tr></thead>
+    <thead><tr><th class="right">Stage</th><th>Time</th><th>Event</th></tr></thead>
     <tbody>${events.map(
       (event) => html`<tr key=${event.number}>
       <td class="right num">${event.stage}</td>
-      <td><${Time} at=${event.timestamp ?? event.written_time} form="clock" /></td>
-      ${sides && html`<td class="mono ip"><${Text} value=${event.src_ip} /></td><td class="mono ip"><${Text} value=${event.dst_ip} /></td>`}
-      <td class="event"><${EventName} event=${event} alarm=${alarm} template=${template} /></td></tr>`,
+      <td><${Time} at=${event.written_time} form="clock" /></td>
+      <td class="event"><${EventId} event=${event} alarm=${alarm} template=${template} /></td></tr>`,
     )}</tbody></table></div>`;
 }
 
-function EventName({ event, alarm, template }) {
-  const time = event.timestamp ?? event.written_time;
-  const href = eventLink(template, { event_id: event.event_id, alarm_id: alarm.id, time });
+function EventId({ event, alarm, template }) {
+  const values = { event_id: event.event_id, alarm_id: alarm.id, time: event.written_time };
+  const href = eventLink(template, values);
   const id = html`<span class="mono"><${Text} value=${event.event_id} most=${80} /></span>`;
-  return html`${event.title && html`<${Text} value=${event.title} most=${120} /> `}${
-    href
-      ? html`<a href=${href} target="_blank" rel="noopener noreferrer" title="Open this event">${id}</a>`
-      : id
-  }`;
+  if (!href) return id;
+  return html`<a href=${href} target="_blank" rel="noopener noreferrer" title="Open this event">${id}</a>`;
 }

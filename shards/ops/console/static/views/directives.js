@@ -176,7 +176,6 @@ function DirectiveDetail({ id, params }) {
     <header class="alarm-head"><p class="muted">Directive ${directive.id}</p><h2 class="title"><${Text} value=${directive.name} most=${500} expand=${true} /></h2></header>
     <dl class="facts">
       <dt>Kind</dt><dd><${Text} value=${directive.kingdom} />, <${Text} value=${directive.category} />, priority ${directive.priority}</dd>
-      ${data.file && html`<dt>File</dt><dd class="mono"><${Text} value=${data.file} /></dd>`}
       <dt>Alarms</dt><dd><a href=${link("alarms", "", { directive: directive.id })}>${counted(directive.alarms_day, "alarm")} in the last day</a>, ${count(
         directive.alarms_hour,
       )} in the last hour <${Spark} values=${directive.spark} label="Alarms in each of the last 24 hours" /></dd>

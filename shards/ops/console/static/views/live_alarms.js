@@ -6,7 +6,8 @@ import { request, useResource } from "../lib/api.js";
 import { useThrottled } from "../lib/hooks.js";
 import { useLive } from "../lib/live.js";
 
-const INTERVAL = 700;
+/** Milliseconds between two requests: the service announces new alarms twice a second. */
+const INTERVAL = 400;
 const FRESH = 2500;
 
 /**
