@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -49,17 +50,23 @@ def test_the_loader_of_a_folder_is_killed_and_the_next_reload_works(tmp_path: Pa
         many = [variant(id_, 0) for id_ in range(1, LARGE)]
         reloadable.put_directives(*many)
         service = reloadable.start()
+        failed = 0
         for number in range(1, 5):
             many[FIRST - 1] = variant(FIRST, number)
             reloadable.put_directives(*many)
             loader, request = reloadable.begin_reload()
-            time.sleep(0.02 * number)  # the moment of its death
-            os.kill(loader, signal.SIGKILL)
+            time.sleep(0.01 * (number - 1))  # the moment of its death
+            with suppress(ProcessLookupError):  # it has ended before
+                os.kill(loader, signal.SIGKILL)
             answer = request.answer()
-            assert (answer.status, answer.generation) == (503, number)
-            reloadable.send_and_wait(scenario_event(number, FIRST, 1, number - 1))
-            answer = reloadable.ops.reload()
-            assert (answer.generation, answer.ids("changed")) == (number + 1, [FIRST])
+            has_failed = answer.status != 200
+            failed += has_failed
+            assert (answer.status, answer.generation) == (
+                (503, number) if has_failed else (200, number + 1)
+            )
+            reloadable.send_and_wait(scenario_event(number, FIRST, 1, number - has_failed))
+            assert reloadable.ops.reload().generation == number + 1
+        assert failed
         assert service.stop().code == 0
 
 
