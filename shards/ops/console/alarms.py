@@ -9,14 +9,21 @@ from aiohttp import web
 
 from shards.history import alarm_groups, alarm_queries
 from shards.history.alarm_filter import AlarmFilter
+from shards.history.alarm_groups import AlarmTimeline
+from shards.history.alarm_queries import AlarmPage
 from shards.http_server import RequestRefusedError, json_response
 from shards.ops.console.backend import ConsoleBackend, read_history
 from shards.ops.console.directive_table import DirectiveTable
 from shards.ops.console.parameters import Parameters
+from shards.ops.console.shared_answers import SharedAnswers
 
 STATES = ("open", "finished", "timeout")
 _FILTERS = ("text", "risk", "state", "directive", "address", "source", "since", "until")
 _DAY_SECONDS = 86_400.0
+_PAGE_SECONDS = 1.0
+"""How long a page of the list is used again, unless an alarm has changed."""
+_TIMELINE_SECONDS = 4.0
+"""Likewise the numbers over time, also if alarms have changed: less than an open page waits."""
 
 
 class AlarmHandlers:
@@ -25,6 +32,8 @@ class AlarmHandlers:
     def __init__(self, backend: ConsoleBackend, directives: DirectiveTable) -> None:
         self._backend = backend
         self._directives = directives
+        self._pages = SharedAnswers[AlarmPage](_PAGE_SECONDS)
+        self._timelines = SharedAnswers[AlarmTimeline](_TIMELINE_SECONDS)
 
     async def list(self, request: web.BaseRequest) -> web.StreamResponse:
         """GET /api/v1/alarms."""
@@ -32,10 +41,13 @@ class AlarmHandlers:
         wanted, limit = _filter(parameters), parameters.limit()
         before = parameters.integer("before", 0) or None
         after = parameters.integer("after", 0) if "after" in request.query else None
-        page = await read_history(
-            self._backend,
-            lambda history: alarm_queries.list_alarms(
-                history, wanted, limit, before=before, after=after
+        page = await self._pages.get(
+            (self._backend.history.sequence, wanted, limit, before, after),
+            lambda: read_history(
+                self._backend,
+                lambda history: alarm_queries.list_alarms(
+                    history, wanted, limit, before=before, after=after
+                ),
             ),
         )
         return json_response(200, self._with_history(page))
@@ -60,9 +72,12 @@ class AlarmHandlers:
         parameters = Parameters(request, *_FILTERS, "parts")
         wanted, parts = _filter(parameters), parameters.integer("parts", 96, 1, 500)
         span = self._span(wanted)
-        timeline = await read_history(
-            self._backend,
-            lambda history: alarm_groups.alarm_timeline(history, wanted, span, parts),
+        timeline = await self._timelines.get(
+            (wanted, parts),
+            lambda: read_history(
+                self._backend,
+                lambda history: alarm_groups.alarm_timeline(history, wanted, span, parts),
+            ),
         )
         return json_response(200, timeline)
 

@@ -1,6 +1,5 @@
 """Open backlogs: each worker gives its first ones, and the first of all are shown."""
 
-import asyncio
 import time
 from collections.abc import Mapping
 from heapq import nlargest, nsmallest
@@ -15,6 +14,7 @@ from shards.http_server import RequestRefusedError, json_response
 from shards.ipc.queries import BacklogOrder, BacklogRow, BacklogRows, FindBacklogs
 from shards.ops.console.backend import ConsoleBackend, ask_workers
 from shards.ops.console.parameters import Parameters
+from shards.ops.console.shared_answers import SharedAnswers
 
 _ORDERS: Mapping[BacklogOrder, bool] = {
     "updated": True,
@@ -27,8 +27,7 @@ _ORDERS: Mapping[BacklogOrder, bool] = {
 }
 """The orders, and whether the highest comes first."""
 CACHE_SECONDS = 2.0
-"""How long an answer is used again: browsers with the same view cost no more than one."""
-_MAX_CACHED = 16
+"""How long an answer is used again."""
 
 
 class BacklogHandlers:
@@ -36,26 +35,15 @@ class BacklogHandlers:
 
     def __init__(self, backend: ConsoleBackend) -> None:
         self._backend = backend
-        self._answers: dict[bytes, tuple[float, asyncio.Task[dict[str, Any]]]] = {}
-        """By query: when it was asked, and the answer."""
+        self._answers = SharedAnswers[dict[str, Any]](CACHE_SECONDS)
 
     async def list(self, request: web.BaseRequest) -> web.StreamResponse:
         """GET /api/v1/backlogs."""
         query = _read_query(request)
-        document = await asyncio.shield(self._answer(query))
+        document = await self._answers.get(msgspec.msgpack.encode(query), lambda: self._ask(query))
         if len(document["workers_missing"]) == self._backend.settings.workers:
             raise RequestRefusedError(503, "no worker has answered in time")
         return json_response(200, document)
-
-    def _answer(self, query: FindBacklogs) -> asyncio.Task[dict[str, Any]]:
-        """The answer to a query, or that to the same one of a moment before."""
-        now, key = time.monotonic(), msgspec.msgpack.encode(query)
-        for known, (asked, _) in list(self._answers.items()):
-            if now - asked > CACHE_SECONDS or len(self._answers) > _MAX_CACHED:
-                del self._answers[known]
-        if key not in self._answers:
-            self._answers[key] = now, asyncio.create_task(self._ask(query))
-        return self._answers[key][1]
 
     async def _ask(self, query: FindBacklogs) -> dict[str, Any]:
         answers = await ask_workers(self._backend, query)
