@@ -36,7 +36,7 @@ _CODES = (
     FindingCode("empty", "error", "A text or a list is empty"),
     FindingCode("out-of-range", "error", "A number is out of its range"),
     FindingCode("unknown-value", "error", "A text is not one of those that a field can have"),
-    FindingCode("too-few-rules", "error", "A directive has fewer than two rules"),
+    FindingCode("too-few-rules", "error", "A directive has no rule"),
     FindingCode("bad-stage", "error", "The stages of a directive are not 1 to n, each once"),
     FindingCode("bad-condition", "error", "A condition cannot be understood"),
     FindingCode("bad-reference", "error", "A reference is to its own or a later stage"),

@@ -16,8 +16,11 @@ from msgspec import Struct, field
 
 from engine.errors import InvalidEventError
 
-OUTCOMES = ("taken", "opened", "repeated", "sticky_seen", "out_of_order")
-"""The ways in which a backlog consumes an event; counted once per backlog."""
+OUTCOMES = ("taken", "opened", "repeated", "sticky_seen", "out_of_order", "suppressed")
+"""The ways in which a directive consumes an event; counted once per backlog.
+
+Suppressed events would have opened one.
+"""
 
 WORKER_DIED = "worker_died"
 ROUTER_DIED = "router_died"

@@ -11,6 +11,8 @@ from functools import lru_cache
 from operator import attrgetter, itemgetter
 from typing import Any
 
+from xxhash import xxh64_intdigest
+
 from engine.alarm import directive_salt
 from engine.asset import AddressInfo, NetworkAssets
 from engine.directives.condition import StageReference, fold_case
@@ -50,6 +52,7 @@ class CompiledDirective:
         "rules",
         "salt",
         "slots",
+        "suppress",
         "title_template",
     )
 
@@ -81,7 +84,9 @@ class CompiledDirective:
             )
             for record in directive.rules
         )
-        self.slots = _slots(self.rules)
+        self.suppress = directive.suppress
+        """The cool-down after an alarm, if it has one."""
+        self.slots = _slots(self.rules, self.suppress.by if self.suppress else ())
         self.printed_rules = tuple((rule.record, _places(rule, self.slots)) for rule in self.rules)
         """The rule records as alarms print them, with the places of bound values."""
         self.title_template = _title_template(directive.name)
@@ -90,6 +95,23 @@ class CompiledDirective:
             for rule in self.rules
         )
         """By stage - 1: a function from the stage's first event to the values of its slots."""
+
+    def cool_down_key(self, event: NormalizedEvent) -> int:
+        """The key of the cool-down that holds for an event that would open a backlog."""
+        assert self.suppress is not None
+        return self._cool_down_key([getattr(event, field) for field in self.suppress.by])
+
+    def finished_key(self, bound: BoundValues) -> int:
+        """The key of the cool-down that a finished backlog with these bound values begins."""
+        assert self.suppress is not None
+        places = [self.slots[StageReference(1, field)] for field in self.suppress.by]
+        return self._cool_down_key([bound[place] for place in places])
+
+    def _cool_down_key(self, values: list[Any]) -> int:
+        """63 bits, as many as SQLite has for a number; equal for texts that references equal."""
+        assert self.suppress is not None
+        content = self.directive.id, self.suppress.by, list(map(_folded, values))
+        return xxh64_intdigest(repr(content).encode()) >> 1
 
     def title(self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo) -> str:
         """The directive's name with SRC_IP and DST_IP replaced by asset names, else addresses."""
@@ -124,9 +146,15 @@ def _values(fields: tuple[str, ...]) -> Callable[[NormalizedEvent], BoundValues]
     return lambda event: tuple(getattr(event, field) for field in fields)
 
 
-def _slots(rules: tuple[CompiledRule, ...]) -> dict[StageReference, int]:
-    """The slots with their positions in the tuple of bound values."""
+def _slots(
+    rules: tuple[CompiledRule, ...], of_opening: tuple[str, ...]
+) -> dict[StageReference, int]:
+    """The slots with their positions in the tuple of bound values.
+
+    `of_opening`: fields of the opening event that the directive needs besides its references.
+    """
     references = {binding.reference for rule in rules for binding in rule.bindings}
+    references |= {StageReference(1, field) for field in of_opening}
     in_order = sorted(references, key=lambda reference: (reference.stage, reference.field))
     return {reference: position for position, reference in enumerate(in_order)}
 

@@ -16,7 +16,7 @@ from engine.asset import NetworkAssets
 from engine.correlation.activity import Activity, keys_of
 from engine.correlation.backlog import Backlog
 from engine.correlation.compiled_directive import CompiledDirective
-from engine.correlation.directive_backlogs import Common, DirectiveBacklogs
+from engine.correlation.directive_backlogs import DirectiveBacklogs
 from engine.correlation.directive_set import DirectiveSet
 from engine.correlation.expiry import ExpiryQueue
 from engine.correlation.former_definitions import FormerDefinitions
@@ -24,6 +24,7 @@ from engine.correlation.memory import Memory
 from engine.correlation.outputs import Outputs
 from engine.correlation.pending_lines import PendingLines
 from engine.correlation.publisher import Publisher
+from engine.correlation.shared_parts import SharedParts
 from engine.correlation.snapshot import (
     BacklogSnapshot,
     DroppedBacklog,
@@ -53,7 +54,7 @@ class Correlator:
         self.capped: Counter[str] = Counter()
         """What was not kept since a set was full: src_ips, custom_data, repeats, …"""
         self.memory = Memory(options.repeat_window, self.capped)
-        self._common = Common(
+        self._shared = SharedParts(
             ExpiryQueue(),
             PendingLines(),
             Activity(track_changes=options.track_changes),
@@ -61,7 +62,7 @@ class Correlator:
             Publisher(self.memory),
             FormerDefinitions(self._set.index),
         )
-        self._expiry, self._pending, self.activity, *_, self._former = self._common
+        self._expiry, self._pending, self.activity, *_, self._former = self._shared
         self._matches: Counter[int] | None = Counter() if options.count_matches else None
         self._by_directive: dict[int, DirectiveBacklogs] = {}
         """Those that were concerned; the others have no backlogs."""
@@ -126,7 +127,7 @@ class Correlator:
         """Compile a directive that is concerned for the first time."""
         definition = self._set.directives[directive]
         compiled = CompiledDirective(definition, self._assets, self._options, self.capped)
-        made = DirectiveBacklogs(compiled, self._common, self._first_order)
+        made = DirectiveBacklogs(compiled, self._shared, self._first_order)
         self._by_directive[directive] = made
         return made
 

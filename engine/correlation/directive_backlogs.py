@@ -4,35 +4,18 @@
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from typing import NamedTuple
 
 from engine.alarm import AlarmEvent, Hit, LookupKind
 from engine.asset import AddressInfo
-from engine.correlation.activity import Activity
 from engine.correlation.backlog import Backlog
 from engine.correlation.compiled_directive import CompiledDirective
-from engine.correlation.expiry import ExpiryQueue
-from engine.correlation.former_definitions import FormerDefinitions
-from engine.correlation.memory import Memory
 from engine.correlation.outputs import Outputs
-from engine.correlation.pending_lines import PendingLines
-from engine.correlation.publisher import Publisher
 from engine.correlation.restoration import definition_of, restore_backlog
+from engine.correlation.shared_parts import SharedParts
 from engine.correlation.snapshot import BacklogSnapshot, HeldItems, take_snapshot
 from engine.correlation.stages import Stages
 from engine.directives.directive import Directive
 from engine.event import NormalizedEvent
-
-
-class Common(NamedTuple):
-    """What the backlogs of all directives of a shard share."""
-
-    expiry: ExpiryQueue
-    pending: PendingLines[Backlog]
-    activity: Activity
-    memory: Memory
-    publisher: Publisher
-    former: FormerDefinitions
 
 
 class DirectiveBacklogs:
@@ -57,22 +40,22 @@ class DirectiveBacklogs:
         "stages",
     )
 
-    def __init__(self, compiled: CompiledDirective, common: Common, order: int = 0) -> None:
+    def __init__(self, compiled: CompiledDirective, shared: SharedParts, order: int = 0) -> None:
         """`order`: of the first backlog that is opened."""
         self._id = compiled.directive.id
         self.compiled = compiled
-        self._expiry = common.expiry
-        self._pending = common.pending
-        self._activity = common.activity
-        self._memory = memory = common.memory
-        self._publisher = common.publisher
+        self._expiry = shared.expiry
+        self._pending = shared.pending
+        self._activity = shared.activity
+        self._memory = memory = shared.memory
+        self._publisher = shared.publisher
         self._taken_stamps = memory.taken.stamps
         self._written_stamps = memory.written.stamps
         self._saved_ids = memory.saved_ids.stamps
         self._salt = compiled.salt
         self._stamp = (0, self._id)
         """Of what is taken now."""
-        self.stages = Stages(compiled, common.former)
+        self.stages = Stages(compiled, shared.former)
         self._backlogs: dict[str, Backlog] = {}
         """By `opened_by`."""
         self._first_order = self.next_order = order
@@ -97,8 +80,7 @@ class DirectiveBacklogs:
             for backlog, stage in consumers:
                 taken |= self._consume(backlog, stage, event, now, outputs)
         elif self.stages.opening.matches(event, src, dst):
-            self._open(event, src, dst, now, outputs)
-            taken = True
+            taken = self._open(event, src, dst, now, outputs)
         else:
             return False
         if taken:
@@ -114,6 +96,13 @@ class DirectiveBacklogs:
         memory = self._memory
         return memory.taken.get(event.identity ^ self._salt, now) is not None or (
             bool(self._saved_ids) and memory.is_saved(self._id, event.event_id, now)
+        )
+
+    def is_suppressed(self, event: NormalizedEvent, now: int) -> bool:
+        """Whether an event that would open a backlog does not, since its values cool down."""
+        compiled = self.compiled
+        return compiled.suppress is not None and self._memory.cool_downs.is_active(
+            compiled.cool_down_key(event), now
         )
 
     def _consume(
@@ -144,7 +133,6 @@ class DirectiveBacklogs:
         self._expiry.remove(backlog)
         if backlog.closed:
             self._remove(backlog, finished)
-            outputs.count("finished")
         else:
             self.stages.advance(backlog, finished)
             backlog.set_expiry(now)
@@ -152,20 +140,32 @@ class DirectiveBacklogs:
         self._pending.discard(backlog)
         self._publisher.publish(backlog, now, outputs, with_lookups=True)
         if backlog.closed:
-            self._publisher.remember(backlog, now)
+            outputs.count("finished")
+            self._publisher.finish(backlog, now)
 
     def _open(
         self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo, now: int, outputs: Outputs
-    ) -> None:
+    ) -> bool:
+        """Open a backlog, unless a cool-down prevents it; returns whether it was opened."""
+        if self.is_suppressed(event, now):
+            outputs.count("suppressed")
+            return False
         backlog = Backlog(self.compiled, self.next_order)
         backlog.open(event, src, dst, now)
         if backlog.alarm_id in self._written_stamps or backlog.opened_by in self._backlogs:
             self._find_predecessor(backlog, now)
-        backlog.set_expiry(now)
-        self._add(backlog)
+        if backlog.closed:  # its only stage is finished
+            self.next_order += 1
+        else:
+            backlog.set_expiry(now)
+            self._add(backlog)
         outputs.count("opened")
         outputs.alarm_events.append(AlarmEvent(backlog.alarm_id, 1, event.event_id))
         self._publisher.publish(backlog, now, outputs, with_lookups=True)
+        if backlog.closed:
+            outputs.count("finished")
+            self._publisher.finish(backlog, now)
+        return True
 
     def expire(self, backlog: Backlog, now: int, outputs: Outputs) -> None:
         """Close a backlog whose current stage has timed out; it has left the expiry queue."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from itertools import islice, takewhile
 from typing import Any, Generic, TypeVar
 
+from engine.correlation.cool_downs import CoolDowns
 from engine.event import NormalizedEvent
 
 MAX_REMEMBERED = 1_000_000
@@ -152,6 +153,7 @@ class Memory:
     `written`: the number of finished stages in the last line of a closed alarm, by its id.
     `saved_ids`: directives with the ids of events that their backlogs had taken, as saved files
     have them: without identities.
+    `cool_downs`: values for which a directive opens no backlog for a time.
     """
 
     def __init__(
@@ -168,6 +170,7 @@ class Memory:
         self.saved_ids: RecentKeys[tuple[int, str]] = RecentKeys(
             window, capped, "repeats", limit=limit
         )
+        self.cool_downs = CoolDowns(capped)
         self._reused: NormalizedEvent | None = None
         self._identities: dict[str, int] = {}
         """By event id, of the last events taken."""
@@ -212,10 +215,11 @@ class Memory:
             self.taken.prune_at <= now
             or self.written.prune_at <= now
             or self.saved_ids.prune_at <= now
+            or self.cool_downs.prune_at <= now
         )
 
     def prune(self, now: int) -> None:
-        """Forget what is older than the window."""
+        """Forget what is older than the window, or has ended."""
         for keys in self._all:
             keys.prune(now)
 
@@ -225,5 +229,5 @@ class Memory:
             keys.follow_clock_back(now)
 
     @property
-    def _all(self) -> tuple[RecentKeys[Any], ...]:
-        return self.taken, self.written, self.saved_ids
+    def _all(self) -> tuple[RecentKeys[Any] | CoolDowns, ...]:
+        return self.taken, self.written, self.saved_ids, self.cool_downs

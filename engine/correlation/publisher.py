@@ -6,6 +6,7 @@ with more finished stages. A file of its own, since the directives of a shard sh
 
 from engine.correlation.alarm_builder import publish
 from engine.correlation.backlog import Backlog
+from engine.correlation.cool_downs import CoolDown
 from engine.correlation.memory import Memory
 from engine.correlation.outputs import Outputs
 
@@ -46,6 +47,15 @@ class Publisher:
         finished = len(backlog.starts) - 1
         if backlog.risk and not self._memory.is_outdated(backlog.alarm_id, finished, now):
             self._memory.written.put(backlog.alarm_id, (now, finished))
+
+    def finish(self, backlog: Backlog, now: int) -> None:
+        """Remember the alarm of a backlog whose last stage is finished; its cool-down begins."""
+        self.remember(backlog, now)
+        compiled = backlog.compiled
+        if compiled.suppress and backlog.risk:
+            key, seconds = compiled.finished_key(backlog.bound), compiled.suppress.seconds
+            new = CoolDown(key, compiled.directive.id, now + seconds, seconds)
+            self._memory.cool_downs.begin(new)
 
     def find_predecessor(self, backlog: Backlog, open_one: Backlog | None, now: int) -> None:
         """Note whether an alarm has the id of this backlog already, which is to be added.

@@ -14,6 +14,7 @@ from engine.directives.field import Field
 from engine.directives.json_document import FieldTable, parse_list, parse_object
 from engine.directives.repairs import DIRECTIVE_REPAIRS, NO_REPAIRS, fold_names, read_fields
 from engine.directives.rule_schema import Item, items_of, read_rules, records_of
+from engine.directives.suppress import Suppress, read_suppress
 from engine.errors import DocumentPath, Finding, has_faults
 
 DIRECTIVE_FIELDS = FieldTable(
@@ -36,7 +37,7 @@ DIRECTIVE_FIELDS = FieldTable(
         "bool",
         description="Whether events of earlier stages still join the alarm.",
     ),
-    also=("rules",),
+    also=("rules", "suppress"),
 )
 
 
@@ -46,7 +47,7 @@ _OWN_FIELDS = ("id", "name", "kingdom", "category", "priority")
 """The fields that are the same in a document and in a Directive."""
 
 
-class Directive(Struct, frozen=True):
+class Directive(Struct, frozen=True, omit_defaults=True):
     """A valid directive; `rules` in the order of their stages, 1 to n."""
 
     id: int
@@ -56,6 +57,7 @@ class Directive(Struct, frozen=True):
     priority: int
     always_active: bool
     rules: tuple[RuleRecord, ...]
+    suppress: Suppress | None = None
 
 
 class ParsedDirective(Struct, frozen=True):
@@ -132,6 +134,7 @@ def check_directive(directive: Directive) -> tuple[Directive | None, list[Findin
     item: Item = {name: getattr(directive, name) for name in _OWN_FIELDS}
     item["all_rules_always_active"] = directive.always_active
     item["rules"] = items_of(directive.rules)
+    item["suppress"] = msgspec.to_builtins(directive.suppress)
     parsed = _read_directive(item, lenient=False)
     if parsed.directive is None:
         repaired = _read_directive(item, lenient=True)
@@ -174,15 +177,17 @@ def _read_directive(item: Item, lenient: bool) -> ParsedDirective:
         skipped = replace(skipped, directive=values.get("id"), field="disabled", warning=True)
         return ParsedDirective((), None, None, [skipped])
     rules, more = read_rules(item.get("rules"), lenient)
+    suppress, about_suppress = read_suppress(item.get("suppress"))
     id_ = values.get("id")
-    findings = [replace(finding, directive=id_) for finding in folded + findings + more]
+    findings = folded + findings + about_suppress + more
+    findings = [replace(finding, directive=id_) for finding in findings]
     if has_faults(findings):
         return ParsedDirective((), id_, None, findings)
-    directive = _directive(values, records_of(rules))
+    directive = _directive(values, records_of(rules), suppress)
     return ParsedDirective((), id_, directive, findings, tuple(rule["stage"] for rule in rules))
 
 
-def _directive(values: Item, rules: tuple[RuleRecord, ...]) -> Directive:
+def _directive(values: Item, rules: tuple[RuleRecord, ...], suppress: Suppress | None) -> Directive:
     return Directive(
         id=values["id"],
         name=values["name"],
@@ -191,4 +196,5 @@ def _directive(values: Item, rules: tuple[RuleRecord, ...]) -> Directive:
         priority=values["priority"],
         always_active=values["all_rules_always_active"],
         rules=rules,
+        suppress=suppress,
     )

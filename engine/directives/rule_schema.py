@@ -66,8 +66,8 @@ def read_rules(rules: Any, lenient: bool) -> tuple[list[Item], list[Finding]]:
         for position, (values, found) in enumerate(read)
         for finding in found
     ]
-    if len(rules) < 2:
-        message = f"has {len(rules)}, must have two rules or more"
+    if not rules:
+        message = "has none, must have one rule or more"
         findings.append(Finding("too-few-rules", message, ("rules",), field="rules"))
     return [values for values, _ in read], findings + _check_stages([v for v, _ in read])
 

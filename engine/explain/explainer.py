@@ -75,7 +75,10 @@ class Explainer:
         unasked = len(backlogs.backlogs()) - len(verdicts)
         verdicts = [*asked.late(late), *verdicts]
         if not any(verdict.verdict in CONSUMED for _, verdict in verdicts):
-            verdicts.append((None, asked.of_opening(compiled)))
+            opening = asked.of_opening(compiled)
+            if opening.verdict == "opened" and backlogs.is_suppressed(event, now):
+                opening = Verdict("suppressed", directive, 1)
+            verdicts.append((None, opening))
         return DirectiveVerdicts(directive, verdicts, unasked)
 
     def checks_of(self, rule: CompiledRule, compiled: CompiledDirective) -> RuleChecks:

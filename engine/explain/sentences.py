@@ -68,10 +68,13 @@ def _beginning(summary: DirectiveSummary, alarms: int) -> str:
 
 
 def _all_stages(number: int) -> str:
-    return "both stages" if number == 2 else f"all {number} stages"
+    return {1: "its only stage", 2: "both stages"}.get(number, f"all {number} stages")
 
 
 def _rest(summary: DirectiveSummary, alarms: int) -> Iterator[str]:
+    if summary.suppressed and (suppress := summary.compiled.suppress):
+        when = f"within {suppress.seconds:,} s after an alarm with the same"
+        yield f"{_were(summary.suppressed, 'event')} suppressed, {when} {' and '.join(suppress.by)}."
     if summary.finished and alarms:
         return
     if summary.finished:

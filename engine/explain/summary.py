@@ -93,7 +93,8 @@ class DirectiveSummary:
 
     `events`: those on which there were verdicts; `opened`, `finished`: backlogs; `repeated`:
     events that had been taken before; `whitelisted`: events for one of its stages that were dropped
-    since they come from a whitelisted asset; `unasked`: number of times that an open backlog was
+    since they come from a whitelisted asset; `suppressed`: events that a cool-down kept from
+    opening a backlog; `unasked`: number of times that an open backlog was
     not asked about an event.
     """
 
@@ -104,6 +105,7 @@ class DirectiveSummary:
         self.finished = 0
         self.repeated = 0
         self.whitelisted = 0
+        self.suppressed = 0
         self.unasked = 0
         self.opening = StageEvents(1)
         self._followed: dict[Backlog, StageEvents] = {}
@@ -119,6 +121,8 @@ class DirectiveSummary:
                 self._add_of_backlog(backlog, verdict)
             elif verdict.verdict == "repeated":
                 self.repeated += 1
+            elif verdict.verdict == "suppressed":
+                self.suppressed += 1
             else:
                 self._add_of_opening(verdict)
 
@@ -130,7 +134,9 @@ class DirectiveSummary:
         return max(followed, key=_progress, default=None)
 
     def _add_of_opening(self, verdict: Verdict) -> None:
-        self.opened += verdict.verdict == "opened"
+        opened = verdict.verdict == "opened"
+        self.opened += opened
+        self.finished += opened and len(self.compiled.rules) == 1
         refusal = verdict.refusal
         if refusal is None or refusal.field not in TYPE_FIELDS:
             self.opening.add(verdict)

@@ -16,6 +16,7 @@ VerdictKind = Literal[
     "finished",
     "revisited",
     "repeated",
+    "suppressed",
     "sticky_seen",
     "out_of_order",
     "no_match",
@@ -26,12 +27,15 @@ VERDICT_KINDS: tuple[VerdictKind, ...] = get_args(VerdictKind)
 
 Of the whole event: invalid, whitelisted (its source is in a whitelisted asset), unmatched (no rule
 has its plugin or taxonomy). By a directive: opened (a backlog), repeated (it took the event
-before). By a backlog: taken, finished (taken as the last one of its stage), revisited (taken at an
+before), suppressed (it would open a backlog, but an alarm of the same values is not long ago). By a backlog: taken, finished (taken as the last one of its stage), revisited (taken at an
 earlier stage), sticky_seen, out_of_order, no_match (a condition of its stage refused the event),
 expired_before (it matches, but the stage had timed out).
 """
 CONSUMED = frozenset(
-    {"opened", "taken", "finished", "revisited", "repeated", "sticky_seen", "out_of_order"}
+    {
+        *("opened", "taken", "finished", "revisited", "repeated"),
+        *("suppressed", "sticky_seen", "out_of_order"),
+    }
 )
 """The verdicts after which the event opens no other backlog of the directive."""
 

@@ -183,6 +183,7 @@ def describe(verdict: Verdict) -> str:
         "finished": f"taken{of}: the stage is finished",
         "revisited": "taken at an earlier stage (all_rules_always_active)",
         "repeated": "a repeat: the directive has taken this event before",
+        "suppressed": "suppressed: an alarm with the same values is not long ago",
         "sticky_seen": f"not counted{of}: sticky_different wants a new value",
         "out_of_order": f"out of order: {verdict.seconds} s before the end of the previous stage",
         "expired_before": f"too late: {verdict.seconds} s after the timeout of the stage",

@@ -65,6 +65,7 @@ class ExplainedDirective(Struct, frozen=True):
     alarms: int
     repeated: int
     whitelisted: int
+    suppressed: int
     stage: int
     stages: int
     needed: int
@@ -248,6 +249,7 @@ def _explained(summary: DirectiveSummary, alarms: int) -> ExplainedDirective:
         alarms=alarms,
         repeated=summary.repeated,
         whitelisted=summary.whitelisted,
+        suppressed=summary.suppressed,
         stage=events.stage,
         stages=len(rules),
         needed=rules[events.stage - 1].record.occurrence,

@@ -128,6 +128,8 @@ class EngineUnderTest:
             stamps = getattr(earlier, name).stamps
             saved = [(key, *stamp) for key, stamp in stamps.items()]
             getattr(self.correlator.memory, name).restore(saved)
+        cool_downs = earlier.cool_downs.last_begun(len(earlier.cool_downs))
+        self.correlator.memory.cool_downs.restore(cool_downs)
         # A service forgets these at a restart: they only lead to a count.
         self.correlator.memory._identities = earlier._identities
 

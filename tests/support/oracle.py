@@ -367,6 +367,8 @@ class Oracle:
         """By directive and identity: when an event was taken."""
         self.written: dict[str, tuple[int, int]] = {}
         """By alarm: the number of finished stages in the last line, and when it was written."""
+        self.cool_downs: dict[tuple[int, str], int] = {}
+        """By directive and values: when the last alarm was finished that suppresses others."""
         self.names: dict[str, list[str]] = {}
         """By event id: the identities of the events that had it, in order."""
         self.last_taken: dict[str, str] = {}
@@ -463,8 +465,17 @@ class Oracle:
         """Offer it to every open backlog, oldest first; if none consumed it, it may open one."""
         mine = self.backlogs_of(directive)
         consumed = [self.offer(backlog, event, now, output) for backlog in mine]
-        if not any(consumed) and self.matcher.matches(rule_of(directive, 1), event):
+        if any(consumed) or not self.matcher.matches(rule_of(directive, 1), event):
+            return
+        if self.is_suppressed(directive, event, now):
+            output.count("suppressed")
+        else:
             self.open(directive, event, now, output)
+
+    def is_suppressed(self, directive: Json, event: Json, now: int) -> bool:
+        """Is it within the cool-down after an alarm of the same values?"""
+        until = self.cool_downs.get((directive["id"], cool_down_values(directive, event)), now)
+        return now < until
 
     def open(self, directive: Json, event: Json, now: int, output: Output) -> None:
         stages = {rule["stage"]: Stage(rule) for rule in directive["rules"]}
@@ -522,11 +533,19 @@ class Oracle:
         if backlog.current == len(backlog.stages):
             output.count("finished")
             self.backlogs.remove(backlog)
+            self.begin_cool_down(backlog, now)
         else:
             backlog.current += 1
             backlog.now_at_stage = now
             backlog.stages[backlog.current].start_time = event["time"]
         self.publish(backlog, now, output, lookups=True)
+
+    def begin_cool_down(self, backlog: Backlog, now: int) -> None:
+        """A finished alarm suppresses others that its directive would open for the same values."""
+        directive = backlog.directive
+        if directive.get("suppress") and backlog.risk:
+            key = directive["id"], cool_down_values(directive, backlog.opening)
+            self.cool_downs[key] = now + directive["suppress"]["seconds"]
 
     def risk(self, backlog: Backlog, stage: Stage) -> int:
         addresses = backlog.src_ips + backlog.dst_ips
@@ -597,6 +616,12 @@ class Oracle:
         if risk < self.options.med_risk_min:
             return "Low"
         return "Medium" if risk <= self.options.med_risk_max else "High"
+
+
+def cool_down_values(directive: Json, event: Json) -> str:
+    """Texts without regard to case and outer blanks; "" without a cool-down."""
+    names = sorted((directive.get("suppress") or {}).get("by", []))
+    return repr([(name, str(event[name]).strip().casefold()) for name in names])
 
 
 def finished_stages(backlog: Backlog) -> int:

@@ -129,7 +129,16 @@ def directive_from(number: int, rule_bytes: list[bytes]) -> Json:
         "disabled": dice.happens(24),
         "all_rules_always_active": always_active,
         "rules": rules[::-1] if number == 2 else rules,
+        **suppress_from(dice),
     }
+
+
+def suppress_from(dice: Dice) -> Json:
+    """A cool-down for one directive in four."""
+    if not dice.happens(4):
+        return {}
+    by = dice.some(["src_ip", "custom_data1", "dst_port", "plugin_sid", "protocol"])
+    return {"suppress": {"seconds": dice.pick([60, 5, 600]), "by": by}}
 
 
 def rule_from(stage: int, dice: Dice) -> Json:
@@ -293,9 +302,10 @@ def options() -> st.SearchStrategy[Options]:
 
 
 def directives(most: int) -> st.SearchStrategy[list[Json]]:
-    """One or more directives of two to four rules."""
+    """One or more directives of up to four rules, seldom of one."""
     rule_bytes = st.binary(min_size=BYTES_PER_RULE, max_size=BYTES_PER_RULE)
-    rules = st.lists(rule_bytes, min_size=2, max_size=4)
+    several = st.lists(rule_bytes, min_size=2, max_size=4)
+    rules = several | several | several | st.lists(rule_bytes, min_size=1, max_size=1)
     return st.lists(rules, min_size=1, max_size=most).map(
         lambda all_bytes: [directive_from(i, data) for i, data in enumerate(all_bytes, 1)]
     )

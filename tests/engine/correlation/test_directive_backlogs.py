@@ -3,13 +3,14 @@
 from collections import Counter
 
 from engine.correlation.activity import Activity
-from engine.correlation.directive_backlogs import Common, DirectiveBacklogs
+from engine.correlation.directive_backlogs import DirectiveBacklogs
 from engine.correlation.expiry import ExpiryQueue
 from engine.correlation.former_definitions import FormerDefinitions
 from engine.correlation.memory import Memory
 from engine.correlation.outputs import Outputs
 from engine.correlation.pending_lines import PendingLines
 from engine.correlation.publisher import Publisher
+from engine.correlation.shared_parts import SharedParts
 from engine.directives.index import DirectiveIndex
 from engine.event import NormalizedEvent
 from tests.support.directives import ASSETS, compiled, event, rule
@@ -25,7 +26,7 @@ class Directive:
         self.expiry = ExpiryQueue()
         self.activity = Activity(track_changes=True)
         memory = Memory(600, Counter())
-        common = Common(
+        common = SharedParts(
             self.expiry,
             PendingLines(),
             self.activity,

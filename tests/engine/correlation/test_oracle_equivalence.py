@@ -28,7 +28,7 @@ same_each_time = settings(few, max_examples=100, derandomize=True, database=None
 MOST_DIRECTIVES = 5
 REACHED_BY_ONE_IN_TWENTY = (
     *("opened", "taken", "finished", "expired", "repeated", "sticky_seen", "out_of_order"),
-    *("several consume", "earlier stage"),
+    *("several consume", "earlier stage", "suppressed"),
 )
 
 

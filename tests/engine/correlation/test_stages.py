@@ -108,7 +108,7 @@ def test_the_number_of_restored_definitions_is_bounded(monkeypatch: pytest.Monke
     ("invalid", "reason"),
     [
         (directive(rule(1), rule(2, to="nowhere")), "to of stage 2 has"),
-        (directive(rule(1)), "rules has 1"),
+        (directive(rule(1), rule(3)), "stage of stage 3 is 3"),
         (directive(priority=9), "priority is 9"),
         (directive(name=""), "name is"),
     ],

@@ -50,7 +50,7 @@ def test_a_disabled_directive_is_not_checked() -> None:
     [
         ({"priority": 6}, "out-of-range"),
         ({"name": ""}, "empty"),
-        ({"rules": [rule(1)]}, "too-few-rules"),
+        ({"rules": []}, "too-few-rules"),
         ({"rules": [rule(1), rule(3)]}, "bad-stage"),
         ({"rules": [rule(1), rule(2, plugin_sid=[])]}, "empty"),
         ({"rules": [rule(1), rule(2, to="nowhere")]}, "bad-condition"),

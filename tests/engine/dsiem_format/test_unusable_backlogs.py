@@ -99,7 +99,7 @@ def test_a_state_that_does_not_fit_is_dropped_with_a_reason(change: Json, reason
 
 def test_a_state_with_rules_that_are_not_valid_is_dropped() -> None:
     [first, second, third] = state_of(AT_STAGE_3, EDITED).rules
-    for rules in ([first, second, replace(third, from_="x")], [first, second, second], [first]):
+    for rules in ([first, second, replace(third, from_="x")], [first, second, second]):
         [reason] = restoring(replace(STATE, rules=tuple(rules)))
         assert reason.startswith("its definition is not that of the directive, nor valid: ")
 

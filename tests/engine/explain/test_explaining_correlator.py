@@ -18,7 +18,8 @@ from tests.support.oracle import Output
 from tests.support.strategies import Scenario, scenarios
 
 TAKEN = ("taken", "finished", "revisited")
-COUNTED = ("opened", "taken", "repeated", "sticky_seen", "out_of_order", "finished")
+SAME = ("opened", "repeated", "suppressed", "sticky_seen", "out_of_order")
+COUNTED = (*SAME, "taken", "finished")
 REACHED = {*CONSUMED, "no_match", "expired_before"}
 seen: Counter[str] = Counter()
 
@@ -44,9 +45,10 @@ class ExplainedEngine(EngineUnderTest):
         last = [
             verdict
             for verdict in self.verdicts
-            if verdict.verdict == "finished" and verdict.stage == self.stages_of(verdict.directive)
+            if verdict.verdict in ("opened", "finished")
+            and verdict.stage == self.stages_of(verdict.directive)
         ]
-        counts = {name: kinds[name] for name in COUNTED if name in ("opened", *COUNTED[2:5])}
+        counts = {name: kinds[name] for name in SAME}
         counts |= {"taken": sum(kinds[name] for name in TAKEN), "finished": len(last)}
         return {name: count for name, count in counts.items() if count}
 

@@ -155,6 +155,7 @@ export function describe(verdict) {
     finished: `it would be taken${of}, and finish the stage`,
     revisited: "it would be taken at an earlier stage",
     repeated: "a repeat: the directive has taken this event before",
+    suppressed: "suppressed: an alarm with the same values is not long ago",
     sticky_seen: `not counted${of}: sticky_different wants a new value`,
     out_of_order: `out of order: ${verdict.seconds} s before the end of the previous stage`,
     expired_before: `too late: ${verdict.seconds} s after the timeout of the stage`,

@@ -24,6 +24,7 @@ const CONSUMED = [
   ["opened", "opened a backlog"],
   ["taken", "taken"],
   ["sticky_seen", "value seen before"],
+  ["suppressed", "suppressed after an alarm"],
   ["out_of_order", "out of order"],
   ["repeated", "repeated"],
 ];
