@@ -73,8 +73,9 @@ def _all_stages(number: int) -> str:
 
 def _rest(summary: DirectiveSummary, alarms: int) -> Iterator[str]:
     if summary.suppressed and (suppress := summary.compiled.suppress):
-        when = f"within {suppress.seconds:,} s after an alarm with the same"
-        yield f"{_were(summary.suppressed, 'event')} suppressed, {when} {' and '.join(suppress.by)}."
+        when = f"within {suppress.seconds:,} s after an alarm"
+        same = f"with the same {' and '.join(suppress.by)}"
+        yield f"{_were(summary.suppressed, 'event')} suppressed, {when} {same}."
     if summary.finished and alarms:
         return
     if summary.finished:

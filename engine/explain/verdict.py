@@ -27,8 +27,9 @@ VERDICT_KINDS: tuple[VerdictKind, ...] = get_args(VerdictKind)
 
 Of the whole event: invalid, whitelisted (its source is in a whitelisted asset), unmatched (no rule
 has its plugin or taxonomy). By a directive: opened (a backlog), repeated (it took the event
-before), suppressed (it would open a backlog, but an alarm of the same values is not long ago). By a backlog: taken, finished (taken as the last one of its stage), revisited (taken at an
-earlier stage), sticky_seen, out_of_order, no_match (a condition of its stage refused the event),
+before), suppressed (it would open a backlog, but an alarm of the same values is not long ago). By a
+backlog: taken, finished (taken as the last one of its stage), revisited (taken at an earlier
+stage), sticky_seen, out_of_order, no_match (a condition of its stage refused the event),
 expired_before (it matches, but the stage had timed out).
 """
 CONSUMED = frozenset(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from engine.directives.rule_schema import check_rules, read_rules, records_of
-from tests.support.directives import RULE, rule
+from tests.support.directives import rule
 
 DOCUMENT: dict[str, Any] = {
     "name": "r",
