@@ -13,14 +13,9 @@ ADDED_TABLES = {
     5: ("shard", "definition"),
 }
 """The tables that files of earlier versions lack, or have in another form."""
-_EARLIER_SHARD = {
-    4: """CREATE TABLE shard (
-    worker INTEGER PRIMARY KEY,
-    run TEXT NOT NULL,
-    position INTEGER NOT NULL,
-    counts BLOB NOT NULL
-) STRICT""",
-    5: """CREATE TABLE shard (
+_GENERATION = "generation INTEGER NOT NULL,"
+"""A column that files of version 5 lack."""
+_SHARD = f"""CREATE TABLE IF NOT EXISTS shard (
     worker INTEGER NOT NULL,
     run TEXT NOT NULL,
     position INTEGER NOT NULL,
@@ -30,9 +25,18 @@ _EARLIER_SHARD = {
     stream TEXT NOT NULL,
     files BLOB NOT NULL,
     ended INTEGER NOT NULL,
+    {_GENERATION}
     at INTEGER NOT NULL,
     PRIMARY KEY (workers, nodes, worker)
+) STRICT"""
+_EARLIER_SHARD = {
+    4: """CREATE TABLE shard (
+    worker INTEGER PRIMARY KEY,
+    run TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    counts BLOB NOT NULL
 ) STRICT""",
+    5: _SHARD.replace(f"    {_GENERATION}\n", ""),
 }
 """Earlier forms of a table, by version.
 
@@ -76,20 +80,7 @@ CREATE TABLE IF NOT EXISTS memory (
     until INTEGER NOT NULL,
     entries BLOB NOT NULL
 ) STRICT;
-CREATE TABLE IF NOT EXISTS shard (
-    worker INTEGER NOT NULL,
-    run TEXT NOT NULL,
-    position INTEGER NOT NULL,
-    counts BLOB NOT NULL,
-    workers INTEGER NOT NULL,
-    nodes INTEGER NOT NULL,
-    stream TEXT NOT NULL,
-    files BLOB NOT NULL,
-    ended INTEGER NOT NULL,
-    generation INTEGER NOT NULL,
-    at INTEGER NOT NULL,
-    PRIMARY KEY (workers, nodes, worker)
-) STRICT;
+{_SHARD};
 CREATE TABLE IF NOT EXISTS definition (
     directive INTEGER PRIMARY KEY,
     content BLOB NOT NULL

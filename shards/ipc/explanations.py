@@ -1,6 +1,6 @@
-"""The question what directives would make of an event, and the answers of workers.
+"""The question what directives would make of an event, and what workers answer.
 
-They travel over control pipes, as the other messages there.
+It is one of the queries of shards/ipc/queries.py.
 """
 
 from msgspec import Struct
@@ -9,17 +9,13 @@ from engine.explain.verdict import Verdict
 
 
 class ExplainEvent(Struct, frozen=True, tag=True):
-    """To a worker: what would its directives make of this event? It answers by ExplainParts.
+    """What the directives of a shard would make of an event.
 
-    `number`: that of the request; `directives`: those to explain, none for those that the event
-    concerns; `until`: when nobody waits for an answer any more, in time.monotonic(), which is one
-    clock for all processes of a machine.
+    `directives`: those to explain, none for those that the event concerns.
     """
 
-    number: int
     event: bytes
     directives: list[int]
-    until: float
 
 
 class DirectiveExplanation(Struct, frozen=True):
@@ -38,14 +34,13 @@ class DirectiveExplanation(Struct, frozen=True):
     backlogs_unasked: int = 0
 
 
-class ExplainPart(Struct, frozen=True, tag=True):
-    """A worker's answer for one directive; the last one, with none, says that it was all.
+class ShardExplanation(Struct, frozen=True):
+    """The answer to ExplainEvent.
 
-    `number`: that of the request. `whitelisted`: the source of the event is, so nothing is
-    explained; `omitted`: directives that were left out.
+    `whitelisted`: the source of the event is, so nothing is explained; `omitted`: number of
+    directives that were left out, since they are too many, too large, or take too long.
     """
 
-    number: int
-    explanation: DirectiveExplanation | None = None
+    directives: list[DirectiveExplanation] = []
     whitelisted: bool = False
     omitted: int = 0

@@ -13,7 +13,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shards.histograms import Timings
-from shards.ipc.explanations import ExplainEvent, ExplainPart
 from shards.ipc.queries import AlarmAbout, AskWorker, WorkerAnswer
 from shards.ledger import Ledger, decode_ledger
 
@@ -254,9 +253,7 @@ class Stop(Struct, frozen=True, tag=True):
     seconds: float = 0.0
 
 
-FromChild = Ready | Progress | RouterReport | Prepared | Switched | ExplainPart | WorkerAnswer
-ToChild = (
-    AttachPipe | DetachPipe | Prepare | Switch | Saved | Synced | Stop | ExplainEvent | AskWorker
-)
+FromChild = Ready | Progress | RouterReport | Prepared | Switched | WorkerAnswer
+ToChild = AttachPipe | DetachPipe | Prepare | Switch | Saved | Synced | Stop | AskWorker
 WITH_DESCRIPTOR = (AttachPipe, Prepare)
 """Messages that a descriptor follows."""

@@ -1,4 +1,4 @@
-"""What the console asks workers, what they answer, and what they tell it of alarms.
+"""What the supervisor asks workers, what they answer, and what they tell the console of alarms.
 
 A query and its answer travel in the messages AskWorker and WorkerAnswer. The names of fields are
 those of openapi.json where the page gets them as they are.
@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.directives.directive import Directive
+from shards.ipc.explanations import ExplainEvent
 
 BacklogOrder = Literal["updated", "age", "expires", "progress", "stage", "directive", "risk"]
 """What open backlogs are sorted by."""
@@ -75,7 +76,13 @@ class RecentEvents(Struct, frozen=True, tag=True):
 
 
 WorkerQuery = (
-    FindBacklogs | ListDirectives | CountBacklogs | GetDirective | DescribeAddresses | RecentEvents
+    FindBacklogs
+    | ListDirectives
+    | CountBacklogs
+    | GetDirective
+    | DescribeAddresses
+    | RecentEvents
+    | ExplainEvent
 )
 
 
@@ -176,9 +183,10 @@ class EventRows(Struct, frozen=True):
 
 
 class AskWorker(Struct, frozen=True, tag=True):
-    """To a worker: a query of the console. It answers by WorkerAnswers.
+    """To a worker: a query. It answers by WorkerAnswers.
 
-    `number`, `until`: as those of ExplainEvent.
+    `number`: that of the request; `until`: when nobody waits for an answer any more, in
+    time.monotonic(), which is one clock for all processes of a machine.
     """
 
     number: int

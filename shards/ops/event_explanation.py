@@ -10,8 +10,6 @@ from msgspec import Struct
 from engine.explain.verdict import Verdict
 from shards.ipc.explanations import DirectiveExplanation
 
-ANSWER_SECONDS = 2.0
-"""Time for the workers to answer."""
 MAX_ANSWER_BYTES = 1 << 20
 """Bytes of the explanations of all directives."""
 
@@ -36,5 +34,5 @@ class UnknownDirectiveError(ValueError):
 Explain = Callable[[bytes, tuple[int, ...]], Awaitable[EventExplanation]]
 """Explains a valid event for some directives, none for those that it concerns.
 
-UnknownDirectiveError.
+UnknownDirectiveError, TooManyQueriesError.
 """

@@ -20,6 +20,7 @@ from shards.ops.event_explanation import (
     Explain,
     UnknownDirectiveError,
 )
+from shards.ops.worker_answers import TooManyQueriesError
 
 MAX_BODY_BYTES = 48 << 10
 """Longest event: a control pipe to a worker with room takes it at once."""
@@ -28,6 +29,7 @@ MAX_DIRECTIVES = 100
 MAX_UNDER_WAY = 4
 """Requests that the workers are asked at one time; those that still arrive do not count."""
 _BODY_SECONDS = 10.0
+_TOO_MANY = "too many requests at one time"
 
 
 class ExplainHandler:
@@ -49,7 +51,7 @@ class ExplainHandler:
         await send_continue(request)
         body = await read_body(request, MAX_BODY_BYTES, _BODY_SECONDS)
         if self._under_way >= MAX_UNDER_WAY:
-            raise RequestRefusedError(429, "too many requests at one time", RETRY_HEADER)
+            raise RequestRefusedError(429, _TOO_MANY, RETRY_HEADER)
         self._under_way += 1
         try:
             return await self._explain_body(body, directives)
@@ -74,6 +76,8 @@ class ExplainHandler:
             explanation = await self._explain(body, directives)
         except UnknownDirectiveError as error:
             raise RequestRefusedError(404, str(error)) from None
+        except TooManyQueriesError:
+            raise RequestRefusedError(429, _TOO_MANY, RETRY_HEADER) from None
         return _response(explanation)
 
 

@@ -1,4 +1,4 @@
-"""Answers of workers to the console, and how they are asked for.
+"""Answers of workers to queries, and how they are asked for.
 
 A file of its own: the supervisor gives the answers, and need not load the libraries of a server.
 """

@@ -64,8 +64,8 @@ class Children:
         """Port of the HTTP source; the one that the first router got is kept over restarts."""
         self._workers: dict[int, ChildProcess] = {}
         """The running workers, by number."""
-        self.explain_requests = ExplainRequests(self._workers)
         self.queries = WorkerQueries(self._workers, settings.workers)
+        self.explain_requests = ExplainRequests(self.queries.ask)
         self.handover = Handover(generations, self._workers, settings.workers)
         self._waiting: dict[int, Ready] = {}
         """Workers that are ready and have no data pipe, by number: what each has said then."""
@@ -118,7 +118,6 @@ class Children:
             self._connected.pop(number, None)
             self._hung.pop(child, None)
             self._observer.ended(number)
-            self.explain_requests.worker_ended(number)
             self.queries.worker_ended(number)
             self.handover.ended(number)
             self._reports.worker_ended(number, clean=code == 0)
@@ -164,7 +163,6 @@ class Children:
             self._observer.ready(number)
         else:
             self._observer.heard(number)
-            self.explain_requests.take(number, message)
             self.queries.take(number, message)
             self.handover.take(number, message)
 

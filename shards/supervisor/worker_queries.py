@@ -1,4 +1,4 @@
-"""Asks workers what the console wants to know, and puts the pieces of their answers together."""
+"""Asks workers about their shards, and puts the pieces of their answers together."""
 
 import asyncio
 import time

@@ -4,7 +4,7 @@ There may be hundreds of thousands: only as many as are asked for are kept on th
 two steps events can be correlated.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import nlargest, nsmallest
 from ipaddress import ip_network
 from itertools import islice
@@ -45,27 +45,32 @@ def find_backlogs(
     tests = list(_tests(query, shard))
     is_after = _after_test(query, rank)
     best: list[Backlog] = []
-    total = matching = 0
-    complete = True
+    matching, complete = 0, True
     by_directive = shard.correlator.open_backlogs()
-    for id_ in query.directives or list(by_directive):
-        backlogs = tuple(by_directive.get(id_, ()))
-        total += len(backlogs)
-        for start in range(0, len(backlogs), PER_STEP):
-            found: Sequence[Backlog] = backlogs[start : start + PER_STEP]
-            for test in tests:
-                found = list(filter(test, found))
-            matching += len(found)
-            if found := list(filter(is_after, found)) if is_after else found:
-                best = first(query.limit, [*best, *found], lambda b: (rank(b), b.alarm_id))
-            yield None
-            complete = complete and in_time()
-            if not complete:
-                break
-    if query.directives:
-        total = sum(map(len, by_directive.values()))
+    total = sum(map(len, by_directive.values()))
+    for chunk in _chunks(by_directive, query.directives or list(by_directive)):
+        if not in_time():
+            complete = False
+            break
+        found = chunk
+        for test in tests:
+            found = list(filter(test, found))
+        matching += len(found)
+        if found := list(filter(is_after, found)) if is_after else found:
+            best = first(query.limit, [*best, *found], lambda b: (rank(b), b.alarm_id))
+        yield None
     rows = [_row(shard, backlog, rank(backlog)) for backlog in best]
     yield BacklogRows(rows, total, matching, complete, now)
+
+
+def _chunks(
+    by_directive: Mapping[int, Collection[Backlog]], ids: Iterable[int]
+) -> Iterator[Sequence[Backlog]]:
+    """The backlogs of these directives, PER_STEP or fewer at a time."""
+    for id_ in ids:
+        backlogs = tuple(by_directive.get(id_, ()))
+        for start in range(0, len(backlogs), PER_STEP):
+            yield backlogs[start : start + PER_STEP]
 
 
 def _progress(backlog: Backlog) -> float:

@@ -12,7 +12,6 @@ from shards.checkpoint.stats import ShardProgress
 from shards.clock import WallClock
 from shards.ipc.batch_delay import BatchDelay
 from shards.ipc.control import ControlChannel, run_child
-from shards.ipc.explanations import ExplainEvent
 from shards.ipc.framing import encode_report, read_batch
 from shards.ipc.memory import tune_memory
 from shards.ipc.messages import AttachPipe, Batch, Prepare, Ready, Stop, Synced, ToChild
@@ -23,7 +22,6 @@ from shards.ipc.shared_value import SharedValue
 from shards.periodic import run_every
 from shards.settings.settings import Settings
 from shards.worker.enrichment_tasks import EnrichmentTasks
-from shards.worker.explanations import ExplainTasks
 from shards.worker.queries import QueryTasks
 from shards.worker.setup import first_generation, load_config, shard_options
 from shards.worker.shard import Shard
@@ -108,7 +106,6 @@ class _WorkerProcess:
         """The end of the time for the saved files, in time.monotonic()."""
         self._clock = WallClock()
         self._enrichment_tasks = EnrichmentTasks(self._shard, settings)
-        self._explain_tasks = ExplainTasks(self._shard, self._clock, control)
         self._query_tasks = QueryTasks(self._shard, self._clock, control)
         self._report_delay = BatchDelay()
         self._reported_at = 0.0
@@ -143,8 +140,6 @@ class _WorkerProcess:
             case Synced(sync):
                 if sync in self._syncs:
                     self._syncs.pop(sync).set_result(message)
-            case ExplainEvent():
-                self._explain_tasks.take(message)
             case AskWorker():
                 self._query_tasks.take(message)
             case Prepare(generation) if descriptor is not None:

@@ -1,4 +1,4 @@
-"""Answers the queries of the console about a shard. Changes nothing.
+"""Answers the queries of the supervisor about a shard. Changes nothing.
 
 An answer is made in turns of some milliseconds, with pauses at least as long, and is sent in
 pieces, each once the control pipe has room: correlation never waits for longer than one turn.
@@ -8,6 +8,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -16,6 +17,7 @@ from engine.errors import InvalidEventError
 from engine.event import decode_event
 from shards.clock import WallClock
 from shards.ipc.control import ControlChannel
+from shards.ipc.explanations import ExplainEvent
 from shards.ipc.queries import (
     MAX_EVENT_BYTES,
     MAX_TEXT,
@@ -37,6 +39,7 @@ from shards.ipc.queries import (
     encode_answer,
 )
 from shards.worker.backlog_query import find_backlogs
+from shards.worker.explanations import explain_event
 from shards.worker.shard import Shard
 
 MAX_WAITING = 8
@@ -47,20 +50,24 @@ MAX_ANSWER_BYTES = 4 << 20
 """Bytes of an answer; a longer one is not sent, which is the same as no answer in time."""
 TURN_SECONDS = 0.002
 """Length of a turn, and of the pause after it."""
+SEND_SECONDS = 0.5
+"""Part of the time for an answer, its last, in which it is sent as far as it has come."""
 _ROOM_SECONDS = 0.005
 """Interval of looks whether the control pipe has room."""
 
 
 def answer_steps(shard: Shard, request: AskWorker, now: int) -> Iterator[Any]:
     """The answer as the last item, after None for each step; `now` in seconds since the epoch."""
-    correlator = shard.correlator
+    in_time = partial(_is_in_time, request)
     match request.query:
+        case ExplainEvent() as query:
+            return explain_event(shard, query, now, in_time)
         case FindBacklogs() as query:
-            return find_backlogs(shard, query, now, lambda: time.monotonic() < request.until)
+            return find_backlogs(shard, query, now, in_time)
         case ListDirectives(start, limit):
             return _list_directives(shard, start, limit)
         case CountBacklogs():
-            counts = {id_: len(those) for id_, those in correlator.open_backlogs().items()}
+            counts = {id_: len(those) for id_, those in shard.correlator.open_backlogs().items()}
             return iter((BacklogCounts(counts),))
         case GetDirective(id_):
             return iter((FoundDirective(shard.directives.directives.get(id_)),))
@@ -68,6 +75,11 @@ def answer_steps(shard: Shard, request: AskWorker, now: int) -> Iterator[Any]:
             return _describe_addresses(shard, addresses)
         case RecentEvents(directive, limit):
             return _recent_events(shard, directive, limit)
+
+
+def _is_in_time(request: AskWorker) -> bool:
+    """Whether more of an answer may be computed."""
+    return time.monotonic() < request.until - SEND_SECONDS
 
 
 def _list_directives(shard: Shard, start: int, limit: int) -> Iterator[DirectiveRows | None]:

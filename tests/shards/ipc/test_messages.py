@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.explain.verdict import Refusal, Verdict
-from shards.ipc.explanations import DirectiveExplanation, ExplainEvent, ExplainPart
+from shards.ipc.explanations import DirectiveExplanation, ExplainEvent, ShardExplanation
 from shards.ipc.framing import decode_from_child, decode_to_child
 from shards.ipc.messages import POSITION_CODE, Batch
+from shards.ipc.queries import AskWorker, WorkerAnswer, encode_answer
 
 NOW = 1_800_000_000
 
@@ -60,10 +61,12 @@ def test_parts_of_parts() -> None:
     assert (part.first, part.last, part.events, positions_of(part)) == (6, 9, [b"9"], [9])
 
 
-def test_a_request_to_explain_and_the_parts_of_its_answer_arrive_as_they_were() -> None:
-    request = ExplainEvent(1, b"{}", [1001], 12.5)
+def test_a_request_to_explain_and_its_answer_arrive_as_they_were() -> None:
+    request = AskWorker(1, ExplainEvent(b"{}", [1001]), 12.5)
     assert decode_to_child(msgspec.msgpack.encode(request)) == request
     refused = Verdict("no_match", 1, 2, "abc", refusal=Refusal("from", ":1", "a", "b", 2, 3))
     explanation = DirectiveExplanation(1, "n", 3, 7, [refused, Verdict("opened", 1, 1)], 4, 5)
-    for part in (ExplainPart(1, explanation), ExplainPart(1, whitelisted=True, omitted=9)):
-        assert decode_from_child(msgspec.msgpack.encode(part)) == part
+    for shard in (ShardExplanation([explanation]), ShardExplanation(whitelisted=True, omitted=9)):
+        answer = WorkerAnswer(1, encode_answer(shard), last=True)
+        assert decode_from_child(msgspec.msgpack.encode(answer)) == answer
+        assert msgspec.msgpack.decode(answer.piece, type=ShardExplanation) == shard

@@ -11,6 +11,7 @@ from engine.explain.verdict import Verdict
 from shards.ipc.explanations import DirectiveExplanation
 from shards.ops.event_explanation import EventExplanation, Explain, UnknownDirectiveError
 from shards.ops.explain_handler import MAX_BODY_BYTES, MAX_DIRECTIVES, MAX_UNDER_WAY, ExplainHandler
+from shards.ops.worker_answers import TooManyQueriesError
 from shards.ops.http_server import run_ops_server
 from tests.support.nats_server import free_port
 from tests.support.overviews import overview
@@ -63,6 +64,8 @@ class Explained:
         self.asked.append((raw, directives))
         if 404 in directives:
             raise UnknownDirectiveError("no directive 404 is enabled in this service")
+        if 429 in directives:
+            raise TooManyQueriesError
         return self._answer
 
 
@@ -115,6 +118,7 @@ def test_what_is_wrong_with_a_request_is_said() -> None:
     found = answers(
         explained,
         {"query": "?directive=404"},
+        {"query": "?directive=429"},
         {"query": "?directive=x"},
         {"query": f"?directive={many}"},
         {"body": b"x" * (MAX_BODY_BYTES + 1)},
@@ -123,18 +127,19 @@ def test_what_is_wrong_with_a_request_is_said() -> None:
         {"headers": {"Content-Encoding": "gzip"}},
     )
     statuses = [status for status, _ in found]
-    assert statuses == [404, 400, 400, 413, 400, 400, 415]
+    assert statuses == [404, 429, 400, 400, 413, 400, 400, 415]
     errors = [answer["error"] for _, answer in found]
-    assert errors[:4] == [
+    assert errors[:5] == [
         "no directive 404 is enabled in this service",
+        "too many requests at one time",
         "directive must be ids, like ?directive=1001,1002",
         f"at most {MAX_DIRECTIVES} directives at one time",
         f"a body may have {MAX_BODY_BYTES} bytes",
     ]
-    assert errors[4:6] == ["the event is invalid"] * 2
-    assert [answer["reason"] for _, answer in found[4:6]] == ["bad_json"] * 2
-    assert errors[6] == "a body may not be compressed"
-    assert len(explained.asked) == 1, "only the first one got there"
+    assert errors[5:7] == ["the event is invalid"] * 2
+    assert [answer["reason"] for _, answer in found[5:7]] == ["bad_json"] * 2
+    assert errors[7] == "a body may not be compressed"
+    assert len(explained.asked) == 2, "only the first two got there"
 
 
 def test_a_token_is_needed_if_there_is_one() -> None:

@@ -12,6 +12,7 @@ from multiprocess import connection
 
 from shards.clock import WallClock
 from shards.ipc.control import ControlChannel
+from shards.ipc.explanations import ExplainEvent, ShardExplanation
 from shards.ipc.framing import decode_from_child
 from shards.ipc.queries import (
     AddressRow,
@@ -178,6 +179,27 @@ def test_an_answer_that_nobody_waits_for_any_more_is_not_made(pipe: Pipe) -> Non
     asyncio.run(asyncio.wait_for(ask(), 20))
 
 
+def test_what_is_computed_in_time_is_sent_in_the_rest_of_the_time(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None of the time is for computing."""
+    monkeypatch.setattr(queries, "SEND_SECONDS", 60)
+    shard = small_shard()
+    assert not answers(pipe, shard, FindBacklogs(), BacklogRows).complete
+    query = ExplainEvent(json.dumps(event("x", 1, 1)).encode(), [1, 2])
+    assert answers(pipe, shard, query, ShardExplanation).omitted == 2
+
+
+def test_the_clock_is_the_wall_clock_and_that_of_a_stream_if_there_is_one(pipe: Pipe) -> None:
+    def now_in(**settings: Any) -> int:
+        shard = shard_of(two_stages(), **settings)
+        shard.now = 10**10
+        return answers(pipe, shard, FindBacklogs(), BacklogRows).now
+
+    assert now_in() < 10**10
+    assert now_in(stream="EVENTS", mode="cluster-backend") == 10**10
+
+
 def test_queries_beyond_a_number_are_not_kept(pipe: Pipe) -> None:
     async def ask() -> None:
         tasks = tasks_of(small_shard(), pipe)
@@ -232,6 +254,7 @@ def test_asking_changes_nothing(pipe: Pipe) -> None:
         (CountBacklogs(), BacklogCounts),
         (GetDirective(1), FoundDirective),
         (RecentEvents(0, 5), EventRows),
+        (ExplainEvent(json.dumps(event("x", 1, 1)).encode(), []), ShardExplanation),
     ]
     for query, type_ in everything:
         answers(pipe, shard, query, type_)
