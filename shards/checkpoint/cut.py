@@ -8,7 +8,7 @@ caused are on the disk.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 
 from msgspec.structs import replace
 
@@ -61,7 +61,9 @@ class Cut:
         self._correlator = correlator
         self._encoder = encoder
         self._definitions = definition_encoder
-        self._memory = memory_encoder.encode(whole=whole)
+        self._memory = chain(
+            memory_encoder.encode(whole=whole), memory_encoder.encode_cool_downs(whole=whole)
+        )
         self._shard = ShardRow(
             worker=progress.worker,
             run=progress.run,
@@ -71,6 +73,7 @@ class Cut:
             nodes=progress.nodes,
             stream=progress.stream,
             generation=progress.generation,
+            clock=progress.clock,
         )
         definition_encoder.begin(whole=whole)
         self._rows: list[Row] = []

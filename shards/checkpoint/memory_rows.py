@@ -9,8 +9,11 @@ from typing import Any
 
 import msgspec
 from loguru import logger
+from msgspec.structs import astuple
 
+from engine.correlation.cool_downs import CoolDown
 from engine.correlation.memory import Entry, Memory, RecentKeys, Stamp
+from shards.checkpoint.cool_down_table import CoolDownRow
 from shards.checkpoint.tables import MemoryRow
 
 KINDS = ("taken", "written")
@@ -31,6 +34,8 @@ class MemoryEncoder:
         """How many were put until the last `commit`: the checkpoint has them."""
         self._encoded = dict(self._saved)
         """How many were put until the last `encode`."""
+        self._saved_cool_downs = self._encoded_cool_downs = 0
+        """The same of cool-downs."""
 
     def encode(self, *, whole: bool) -> Iterator[MemoryRow]:
         """Rows of what was remembered since the last `commit`, or of all; the latest last.
@@ -44,9 +49,18 @@ class MemoryEncoder:
             put[kind] = keys.last_put(len(keys) if whole else keys.puts - self._saved[kind])
         return _rows(put)
 
+    def encode_cool_downs(self, *, whole: bool) -> Iterator[CoolDownRow]:
+        """As `encode`, of the cool-downs."""
+        cool_downs = self._memory.cool_downs
+        self._encoded_cool_downs = cool_downs.begun
+        number = cool_downs.begun - self._saved_cool_downs
+        begun = cool_downs.last_begun(len(cool_downs) if whole else number)
+        return (CoolDownRow(*astuple(one)) for one in begun)
+
     def commit(self) -> None:
         """Note that the encoded rows have been written."""
         self._saved = dict(self._encoded)
+        self._saved_cool_downs = self._encoded_cool_downs
 
 
 def _rows(put: Mapping[str, list[tuple[Any, Stamp]]]) -> Iterator[MemoryRow]:
@@ -55,6 +69,13 @@ def _rows(put: Mapping[str, list[tuple[Any, Stamp]]]) -> Iterator[MemoryRow]:
             entries = [(key, *stamp) for key, stamp in stamped[at : at + _ROW_ENTRIES]]
             until = max(time for _, time, _ in entries)
             yield MemoryRow(kind, until, msgspec.msgpack.encode(entries))
+
+
+def restore_cool_downs(
+    memory: Memory, rows: Iterable[CoolDownRow], directives: Collection[int]
+) -> None:
+    """Restore the cool-downs of these directives."""
+    memory.cool_downs.restore(CoolDown(*row) for row in rows if row.directive in directives)
 
 
 def restore_memory(

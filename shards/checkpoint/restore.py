@@ -1,6 +1,5 @@
 """Restores a shard from what is on disk: open backlogs, its memory, its position and counts."""
 
-import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 
@@ -15,7 +14,7 @@ from engine.correlation.snapshot import DroppedBacklog, HeldItems
 from engine.directives.directive import Directive
 from engine.options import Options
 from shards.checkpoint.database_file import CheckpointError
-from shards.checkpoint.memory_rows import restore_memory
+from shards.checkpoint.memory_rows import restore_cool_downs, restore_memory
 from shards.checkpoint.recovery import log_dropped, recover_backlogs
 from shards.checkpoint.saved_folder import SavedFolder
 from shards.checkpoint.stats import ShardProgress
@@ -84,9 +83,10 @@ def restore_shard(
 def _restore_memory(
     memory: Memory, store: CheckpointStore, directives: Collection[int]
 ) -> set[int]:
-    """Restore what was taken and written; returns the directives of what was taken."""
+    """Restore the memory; returns the directives of what was taken."""
     with suppress(CheckpointError):  # which recover_backlogs has logged
-        restore_memory(memory, store.load_memory(time.time_ns()), directives)
+        restore_memory(memory, store.load_memory(), directives)
+        restore_cool_downs(memory, store.load_cool_downs(), directives)
     return {directive for _, directive in memory.taken.stamps.values()}
 
 

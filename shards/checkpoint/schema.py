@@ -3,18 +3,21 @@
 import sqlite3
 from contextlib import closing
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """Version of the tables; files of earlier versions lack some, which are added."""
 ADDED_TABLES = {
-    1: ("block", "memory", "shard", "definition"),
-    2: ("memory", "shard", "definition"),
-    3: ("shard", "definition"),
-    4: ("shard", "definition"),
-    5: ("shard", "definition"),
+    1: ("block", "memory", "shard", "definition", "cool_down"),
+    2: ("memory", "shard", "definition", "cool_down"),
+    3: ("shard", "definition", "cool_down"),
+    4: ("shard", "definition", "cool_down"),
+    5: ("shard", "definition", "cool_down"),
+    6: ("shard", "cool_down"),
 }
 """The tables that files of earlier versions lack, or have in another form."""
 _GENERATION = "generation INTEGER NOT NULL,"
 """A column that files of version 5 lack."""
+_CLOCK = "clock INTEGER NOT NULL,"
+"""A column that files of version 6 lack."""
 _SHARD = f"""CREATE TABLE IF NOT EXISTS shard (
     worker INTEGER NOT NULL,
     run TEXT NOT NULL,
@@ -26,6 +29,7 @@ _SHARD = f"""CREATE TABLE IF NOT EXISTS shard (
     files BLOB NOT NULL,
     ended INTEGER NOT NULL,
     {_GENERATION}
+    {_CLOCK}
     at INTEGER NOT NULL,
     PRIMARY KEY (workers, nodes, worker)
 ) STRICT"""
@@ -36,17 +40,20 @@ _EARLIER_SHARD = {
     position INTEGER NOT NULL,
     counts BLOB NOT NULL
 ) STRICT""",
-    5: _SHARD.replace(f"    {_GENERATION}\n", ""),
+    5: _SHARD.replace(f"    {_GENERATION}\n    {_CLOCK}\n", ""),
+    6: _SHARD.replace(f"    {_CLOCK}\n", ""),
 }
 """Earlier forms of a table, by version.
 
 That of version 4 held counts of one run, which the next one does not need: it is dropped.
 """
 _UPGRADE_SHARD = """
-INSERT INTO shard SELECT
-    worker, run, position, counts, workers, nodes, stream, files, ended, 0, at FROM former_shard;
+INSERT INTO shard SELECT worker, run, position, counts, workers, nodes, stream, files, ended,
+    {}, 0, at FROM former_shard;
 DROP TABLE former_shard
 """
+_FORMER_GENERATION = {5: "0", 6: "generation"}
+"""The generation of a row in files of earlier versions; their clock is not known."""
 APPLICATION_ID = 0x44534843  # "DSHC"
 
 _FILE_PRAGMAS = """
@@ -85,6 +92,12 @@ CREATE TABLE IF NOT EXISTS definition (
     directive INTEGER PRIMARY KEY,
     content BLOB NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS cool_down (
+    key INTEGER PRIMARY KEY,
+    directive INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    seconds INTEGER NOT NULL
+) STRICT;
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION}
 """
@@ -98,10 +111,11 @@ def create_tables(connection: sqlite3.Connection) -> None:
     if version in (0, *ADDED_TABLES):
         if version == 4:
             connection.execute("DROP TABLE shard")
-        if version == 5:
+        statements = _CREATE_SCHEMA
+        if version in _FORMER_GENERATION:
             connection.execute("ALTER TABLE shard RENAME TO former_shard")
-        upgrade = _UPGRADE_SHARD.split(";") if version == 5 else []
-        for statement in _CREATE_SCHEMA.split(";") + upgrade:
+            statements += ";" + _UPGRADE_SHARD.format(_FORMER_GENERATION[version])
+        for statement in statements.split(";"):
             connection.execute(statement)
     connection.execute("COMMIT")
 

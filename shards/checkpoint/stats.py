@@ -16,7 +16,8 @@ class ShardProgress(Struct):
     positions of a router begin above those of the routers before it. `ledger`: the counts.
     `stream`: the stream that the position is in; "": it belongs to this run. `workers`, `nodes`:
     number of workers, and of services of the node name; `part`: the number of this service.
-    `generation`: number of the configuration in this run.
+    `generation`: number of the configuration in this run. `clock`: that of the shard, in seconds
+    since the epoch, 0 before the first delivery.
     """
 
     worker: int = 0
@@ -28,6 +29,7 @@ class ShardProgress(Struct):
     nodes: int = 1
     part: int = 0
     generation: int = 0
+    clock: int = 0
 
 
 class CheckpointStats(Struct):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from engine.alarm import BacklogKey
 from shards.checkpoint import tables
+from shards.checkpoint.cool_down_table import CoolDownRow, forget_cool_downs, load_cool_downs
 from shards.checkpoint.database_file import (
     BUSY_SECONDS,
     MAX_WAL_BYTES,
@@ -85,10 +86,15 @@ class CheckpointStore:
         with self._connected() as connection:
             return load_definitions(connection, directives)
 
-    def load_memory(self, now_ns: int) -> list[tuple[str, bytes]]:
+    def load_memory(self) -> list[tuple[str, bytes]]:
         """The kinds and entries of the memory, the oldest first."""
         with self._connected() as connection:
-            return tables.load_memory(connection, self._memory_since(now_ns))
+            return tables.load_memory(connection)
+
+    def load_cool_downs(self) -> list[CoolDownRow]:
+        """All cool-downs, the first to end first."""
+        with self._connected() as connection:
+            return load_cool_downs(connection)
 
     def load_shard(self, worker: int, run: str) -> ShardRow | None:
         """What a shard has saved in this run of the service, if it has."""
@@ -104,9 +110,6 @@ class CheckpointStore:
         """Delete what these shards have saved."""
         with self._connected() as connection, _transaction(connection, "BEGIN IMMEDIATE"):
             tables.delete_shards(connection, rows)
-
-    def _memory_since(self, now_ns: int) -> int:
-        return now_ns // 1_000_000_000 - self._memory_seconds
 
     def last_saved_ns(self) -> dict[int, int]:
         """By directive: time at which it was last saved or handed over, in ns since the epoch.
@@ -148,7 +151,8 @@ class CheckpointStore:
                 forget_definitions(connection, {*reset, *(directive for directive, _ in closed)})
                 tables.confirm_directives(connection, confirmed, now_ns)
                 tables.mark_directives(connection, handed_over, reclaimed, now_ns)
-                tables.forget_memory(connection, self._memory_since(now_ns))
+                tables.forget_memory(connection, self._memory_seconds)
+                forget_cool_downs(connection)
             self._check_identity()  # what was saved into a removed file is lost, too
             self._shrink_files(connection)
 

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 from engine.alarm import BacklogKey
+from shards.checkpoint.cool_down_table import UPSERT_COOL_DOWNS, CoolDownRow
 from shards.checkpoint.definition_table import UPSERT_DEFINITIONS, DefinitionRow, json_array
 
 T = TypeVar("T")
@@ -62,11 +63,14 @@ GROUP BY directive
 MAX_MEMORY_ROWS = 8192
 """Rows of the memory of all shards; a full one has some 40 kB."""
 _INSERT_MEMORY = "INSERT INTO memory (kind, until, entries) VALUES {}"
-_LOAD_MEMORY = "SELECT kind, entries FROM memory WHERE until >= ? ORDER BY rowid"
+_LOAD_MEMORY = "SELECT kind, entries FROM memory ORDER BY rowid"
 _FORGET_MEMORY = """
-DELETE FROM memory WHERE until < ? OR rowid <= (SELECT max(rowid) FROM memory) - ?
+DELETE FROM memory WHERE until < (SELECT min(clock) FROM shard) - ?
+OR rowid <= (SELECT max(rowid) FROM memory) - ?
 """
-_SHARD = "worker, run, position, counts, workers, nodes, stream, files, ended, generation, at"
+_SHARD = (
+    "worker, run, position, counts, workers, nodes, stream, files, ended, generation, clock, at"
+)
 _REPLACE_SHARDS = f"REPLACE INTO shard ({_SHARD}) VALUES {{}}"
 _LOAD_SHARD = f"SELECT {_SHARD} FROM shard WHERE worker = ? AND run = ?"
 _LOAD_SHARDS = f"SELECT {_SHARD} FROM shard ORDER BY at, worker"
@@ -109,8 +113,9 @@ class ShardRow(NamedTuple):
     `workers`, `nodes`: number of workers, and of services of the node name. `stream`: what the
     position belongs to; "": to this run. `files`: FilePositions in MessagePack, before which all
     lines are that the backlogs rest on. `ended`: by an orderly stop. `generation`: number of the
-    configuration in that run, 0 if it is not known. `at`: when it was written, in ns since the
-    epoch, set by `write_rows`.
+    configuration in that run, 0 if it is not known. `clock`: that of the shard, in seconds since
+    the epoch, 0 if it is not known; in a stream it may be far behind. `at`: when it was written, in
+    ns since the epoch, set by `write_rows`.
     """
 
     worker: int
@@ -123,6 +128,7 @@ class ShardRow(NamedTuple):
     files: bytes = b""
     ended: bool = False
     generation: int = 0
+    clock: int = 0
     at: int = 0
 
     @property
@@ -139,7 +145,7 @@ class StaleSet(NamedTuple):
     name: str
 
 
-Row = BacklogRow | BlockRow | StaleSet | DefinitionRow | MemoryRow | ShardRow
+Row = BacklogRow | BlockRow | StaleSet | DefinitionRow | MemoryRow | CoolDownRow | ShardRow
 Blocks = dict[str, list[bytes]]
 """The blocks of a backlog in order, by the name of their set."""
 
@@ -218,24 +224,32 @@ def write_rows(connection: sqlite3.Connection, rows: Iterable[Row], now_ns: int)
         _execute(connection, UPSERT_DEFINITIONS, "(?,?)", definitions)
         remembered = [row for row in batch if isinstance(row, MemoryRow)]
         _execute(connection, _INSERT_MEMORY, "(?,?,?)", remembered)
+        cool_downs = [row for row in batch if isinstance(row, CoolDownRow)]
+        _execute(connection, UPSERT_COOL_DOWNS, "(?,?,?,?)", cool_downs)
         shards = [row._replace(at=now_ns) for row in batch if isinstance(row, ShardRow)]
         _execute(connection, _REPLACE_SHARDS, f"({','.join('?' * len(ShardRow._fields))})", shards)
 
 
 def _row_bytes(row: Row) -> int:
+    if isinstance(row, CoolDownRow):
+        return 0
     if isinstance(row, ShardRow):
         return len(row.counts) + len(row.files)
     return len(row[-1]) + (0 if isinstance(row, MemoryRow | DefinitionRow) else len(row.opened_by))
 
 
-def load_memory(connection: sqlite3.Connection, since: int) -> list[tuple[str, bytes]]:
-    """The kinds and entries of the memory that end at a time, in seconds, or later."""
-    return connection.execute(_LOAD_MEMORY, (since,)).fetchall()
+def load_memory(connection: sqlite3.Connection) -> list[tuple[str, bytes]]:
+    """The kinds and entries of the memory, the oldest first."""
+    return connection.execute(_LOAD_MEMORY).fetchall()
 
 
-def forget_memory(connection: sqlite3.Connection, before: int) -> None:
-    """Delete the rows of the memory that end before a time, in seconds, or are too many."""
-    connection.execute(_FORGET_MEMORY, (before, MAX_MEMORY_ROWS))
+def forget_memory(connection: sqlite3.Connection, seconds: int) -> None:
+    """Delete rows of the memory that are older than this by the clocks of all shards.
+
+    Also the oldest ones, if there are too many. The wall clock does not count: after an hour of
+    downtime, a stream goes on where it was.
+    """
+    connection.execute(_FORGET_MEMORY, (seconds, MAX_MEMORY_ROWS))
 
 
 def load_shard(connection: sqlite3.Connection, worker: int, run: str) -> ShardRow | None:

@@ -194,7 +194,7 @@ class Shard:
             if self.has_stream and self.now < sys.maxsize:
                 return self.now
             self.correlator.follow_clock_back(now, now + self._max_future)
-        self.now = now
+        self.now = self.progress.clock = now
         return now
 
     def advance_time(self, now: int) -> bool:

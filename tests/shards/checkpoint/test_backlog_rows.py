@@ -13,6 +13,7 @@ from engine.correlation.correlator import Correlator
 from engine.correlation.snapshot import BacklogSnapshot
 from engine.options import Options
 from shards.checkpoint.backlog_rows import BLOCK_ITEMS, BacklogEncoder, decode_backlog
+from shards.checkpoint.cool_down_table import CoolDownRow
 from shards.checkpoint.store import CheckpointStore
 from shards.checkpoint.tables import BacklogRow, BlockRow, Row, ShardRow
 from tests.support.checkpoint_files import NOW, open_store
@@ -75,7 +76,7 @@ def take(followed: Correlator, stage: int, first: int, number: int, **fields: An
 
 
 def size_of(rows: list[Row]) -> int:
-    return sum(len(row[-1]) for row in rows if not isinstance(row, ShardRow))
+    return sum(len(row[-1]) for row in rows if not isinstance(row, ShardRow | CoolDownRow))
 
 
 def test_a_large_backlog_comes_back_whole_at_any_size(store: CheckpointStore) -> None:

@@ -339,7 +339,7 @@ def test_a_file_of_an_earlier_version_is_upgraded_with_its_rows(
             (b"a", {}),
             (b"b", {"ids.2": [b"[]"]}),
         ]
-        assert store.load_memory(NOW) == []
+        assert store.load_memory() == []
         assert store.load_shards() == []
         store.save([ShardRow(0, "run", 5, b"{}")], [], NOW)
         assert [row.position for row in store.load_shards()] == [5]

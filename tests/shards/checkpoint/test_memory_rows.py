@@ -14,15 +14,17 @@ import pytest
 
 from engine.correlation.correlator import Correlator
 from engine.correlation.memory import Memory
+from engine.directives.suppress import Suppress
 from engine.options import Options
 from shards.checkpoint import tables
 from shards.checkpoint.checkpointer import Checkpointer
+from shards.checkpoint.cool_down_table import CoolDownRow
 from shards.checkpoint.database_file import prepare_database
 from shards.checkpoint.memory_rows import MemoryEncoder, restore_memory
 from shards.checkpoint.paths import FOLDER, checkpoint_path
 from shards.checkpoint.stats import ShardProgress
 from shards.checkpoint.store import CheckpointStore
-from shards.checkpoint.tables import MemoryRow
+from shards.checkpoint.tables import MemoryRow, ShardRow
 from shards.settings.settings import Settings
 from tests.support.checkpoint_files import NOW, open_store
 from tests.support.directives import ASSETS, directive, event, rule
@@ -35,9 +37,15 @@ class Worker:
     """A correlator of some directives of two stages, and its checkpoints."""
 
     def __init__(
-        self, folder: Path, ids: Iterable[int] = (1,), *, first_start: bool = True
+        self,
+        folder: Path,
+        ids: Iterable[int] = (1,),
+        *,
+        first_start: bool = True,
+        **more: Any,
     ) -> None:
-        directives = {id_: directive(rule(1), rule(2, timeout=2**31), id=id_) for id_ in ids}
+        rules = rule(1), rule(2, timeout=2**31)
+        directives = {id_: directive(*rules, id=id_, **more) for id_ in ids}
         settings = Settings(log_dir=folder)
         prepare_database(checkpoint_path(settings))
         self.correlator = Correlator(directives.values(), ASSETS, OPTIONS)
@@ -52,7 +60,7 @@ class Worker:
 
 def rows(folder: Path) -> list[tuple[str, bytes]]:
     with open_store(checkpoint_path(Settings(log_dir=folder))) as store:
-        return store.load_memory(time.time_ns())
+        return store.load_memory()
 
 
 def outcome(worker: Worker, stage: int, id_: str, now: int) -> dict[str, int]:
@@ -220,14 +228,61 @@ def test_old_rows_are_deleted_and_the_table_has_a_bound(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tables, "MAX_MEMORY_ROWS", 10)
-    second = NOW // 10**9
     with closing(CheckpointStore(path, WINDOW)) as store:
-        store.save([MemoryRow("taken", second - WINDOW - 1, b"old")], [], NOW)
-        assert store.load_memory(NOW) == []
-        store.save([MemoryRow("taken", second, bytes([n])) for n in range(30)], [], NOW)
-        assert store.load_memory(NOW) == [("taken", bytes([n])) for n in range(20, 30)]
-        store.save([], [], NOW + (WINDOW + 1) * 10**9)
-        assert store.load_memory(NOW) == []
+        store.save([clock_of(0, 5000), MemoryRow("taken", 4999 - WINDOW, b"old")], [], NOW)
+        assert store.load_memory() == []
+        store.save([MemoryRow("taken", 5000, bytes([n])) for n in range(30)], [], NOW)
+        assert store.load_memory() == [("taken", bytes([n])) for n in range(20, 30)]
+        store.save([clock_of(0, 5001 + WINDOW)], [], NOW)
+        assert store.load_memory() == []
+
+
+def clock_of(worker: int, clock: int) -> ShardRow:
+    return ShardRow(worker, "run", 1, b"", workers=2, clock=clock)
+
+
+def test_rows_are_kept_until_the_last_shard_is_past_them(path: Path) -> None:
+    """After a long downtime, a stream goes on where it was: the wall clock does not count."""
+    cool_down = CoolDownRow(key=2**62, directive=1, until=7000, seconds=3600)
+    with closing(CheckpointStore(path, WINDOW)) as store:
+        taken = MemoryRow("taken", 5000, b"x")
+        store.save([taken, cool_down, clock_of(0, 0), clock_of(1, 9000)], [], NOW)
+        store.save([clock_of(0, 5600), clock_of(1, 9000)], [], NOW)
+        assert (store.load_memory(), store.load_cool_downs()) == ([("taken", b"x")], [cool_down])
+        store.save([clock_of(0, 5601)], [], NOW)
+        assert (store.load_memory(), store.load_cool_downs()) == ([], [cool_down])
+        store.save([clock_of(0, 7000)], [], NOW)
+        assert store.load_cool_downs() == []
+
+
+def cooling(folder: Path, ids: Iterable[int] = (1,)) -> Worker:
+    """A worker whose directives have a cool-down of an hour for each source."""
+    suppress = Suppress(3600, ("src_ip",))
+    return Worker(folder, ids, suppress=suppress)
+
+
+def test_a_cool_down_outlives_a_death(tmp_path: Path) -> None:
+    now = int(time.time())
+    worker = cooling(tmp_path)
+    finish_an_alarm(worker, now)
+    assert outcome(worker, 1, "again", now + 10) == {"suppressed": 1}
+    worker.save()
+    worker.save()
+    restarted = cooling(tmp_path)
+    assert outcome(restarted, 1, "again", now + 3599) == {"suppressed": 1}
+    assert outcome(restarted, 1, "again", now + 3600) == {"opened": 1}
+    restarted.correlator.advance_time(now + 3600)
+    assert len(restarted.correlator.memory.cool_downs) == 0
+
+
+def test_a_cool_down_goes_where_its_directive_goes(tmp_path: Path) -> None:
+    now = int(time.time())
+    worker = cooling(tmp_path, (1, 2))
+    assert outcome(worker, 1, "opens", now) == {"opened": 2}
+    assert outcome(worker, 2, "ends", now) == {"taken": 2, "finished": 2}
+    worker.save()
+    other = cooling(tmp_path, (2, 3))
+    assert outcome(other, 1, "again", now + 10) == {"suppressed": 1, "opened": 1}
 
 
 @pytest.mark.parametrize("damaged", [b"", b"\xc1", b"\x91\x01", b"\x91\x93\xa1a\x01\x01"])
