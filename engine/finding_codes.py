@@ -64,6 +64,7 @@ _CODES = (
     FindingCode("no-risk", "lint", "The risk of a directive is always 0"),
     FindingCode("no-reference", "lint", "A stage is not connected, after one that is"),
     FindingCode("any-to-any", "lint", "The first rule is open to all addresses"),
+    FindingCode("broad-single-rule", "lint", "Every event of a plugin or category is an alarm"),
     FindingCode("one-value", "lint", "sticky_different counts values of a fixed field"),
     FindingCode("same-rules", "lint", "Two directives have the same rules"),
     FindingCode("whitelisted-asset", "lint", "An asset is inside a whitelisted one"),

@@ -32,7 +32,7 @@ def directive_lints(parsed: ParsedDirective) -> list[Finding]:
     connected = 0
     for rule in parsed.directive.rules if parsed.directive else ():
         if rule.stage == 1:
-            found += _any_to_any(parsed, rule) if "ANY" in rule.to else ()
+            found += _any_event(parsed, rule) if rule.to.strip() in OPEN_ADDRESSES else ()
         elif _is_connected(rule):
             connected = connected or rule.stage
         elif connected:
@@ -60,13 +60,23 @@ def _no_reference(parsed: ParsedDirective, rule: RuleRecord, connected: int) -> 
     return parsed.lint("no-reference", message, stage=rule.stage)
 
 
-def _any_to_any(parsed: ParsedDirective, rule: RuleRecord) -> Iterator[Finding]:
-    """The first rule with no condition at all besides its plugin or taxonomy."""
-    if rule.from_.strip() != "ANY" or rule.to.strip() != "ANY":
-        return
+def _any_event(parsed: ParsedDirective, rule: RuleRecord) -> Iterator[Finding]:
+    """The first rule with no condition besides its plugin or taxonomy, or only HOME_NET."""
     others = (rule.port_from, rule.port_to, rule.custom_data1, rule.custom_data2, rule.custom_data3)
-    if all(text.strip() in _OPEN for text in others):
-        ids = "plugin_sid" if rule.type == "PluginRule" else "category"
+    if rule.from_.strip() not in OPEN_ADDRESSES:
+        return
+    if any(text.strip() not in _OPEN for text in others):
+        return
+    assert parsed.directive
+    ids = "plugin_sid" if rule.type == "PluginRule" else "category"
+    if len(parsed.directive.rules) == 1:
+        if parsed.directive.suppress is None:
+            message = (
+                f"has only this rule, which narrows nothing but its {ids}: every such event is an "
+                "alarm, which suppress can prevent"
+            )
+            yield parsed.lint("broad-single-rule", message, "rules")
+    elif rule.from_.strip() == "ANY" and rule.to.strip() == "ANY":
         message = (
             f"is ANY, and so is to: every event of this {ids} opens a backlog, "
             "even between addresses of no asset"

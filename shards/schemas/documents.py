@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from engine.directives.asset_document import ASSET_FIELDS
 from engine.directives.directive import DIRECTIVE_FIELDS
 from engine.directives.rule_fields import FIELDS_BY_TYPE, RULE_FIELDS
+from engine.directives.suppress import SUPPRESS_FIELDS
 from shards.directive_tests.test_file import DirectiveTestFile
 from shards.lookups.source_config import KIND_BY_KEY, SOURCE_FIELDS
 from shards.schemas.json_schema import (
@@ -37,13 +38,18 @@ def _directives() -> Schema:
 
 def _directive() -> Schema:
     rules = {
-        "description": "The stages, two or more, in any order.",
+        "description": "The stages, one or more, in any order.",
         "type": "array",
-        "minItems": 2,
+        "minItems": 1,
         "items": {"$ref": "#/$defs/rule"},
     }
     text = "Rules in stages, which correlate events into an alarm."
-    return object_schema("Directive", text, DIRECTIVE_FIELDS, fields={"rules": rules})
+    schema = object_schema("Directive", text, DIRECTIVE_FIELDS, fields={"rules": rules})
+    schema["properties"]["suppress"] = {
+        "description": "After an alarm, open no new backlog for the same values for a time.",
+        "anyOf": [fields_schema(SUPPRESS_FIELDS) | {"type": "object"}, {"type": "null"}],
+    }
+    return schema
 
 
 def _rule() -> Schema:

@@ -24,6 +24,7 @@ IN_GOOD_TIMES = {
     "outcomes.opened",
     "outcomes.repeated",
     "outcomes.sticky_seen",
+    "outcomes.suppressed",
     "outcomes.out_of_order",
     "backlogs.opened",
     "backlogs.restored",
