@@ -5,12 +5,8 @@ import re
 import runpy
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
-from copy import deepcopy
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import kubernetes_validate
 import pytest
@@ -22,66 +18,30 @@ from shards.ops.metrics import METRICS
 from shards.ops.prometheus_text import prometheus_text
 from shards.settings.command_line import canonical_arguments, parse_command
 from shards.settings.settings import SETTINGS_TABLE, Settings
+from tests.support.manifests import (
+    KUBERNETES,
+    MONITORING,
+    OVERLAYS,
+    UNKNOWN_KINDS,
+    Object,
+    backend,
+    environment,
+    objects_of,
+    of_kind,
+    rendered,
+    validate,
+    with_monitoring,
+)
 from tests.support.overviews import overview
 from tests.support.paths import ROOT
 from tests.support.routing import Routed, Source
 from tests.support.routing import event as routed_event
 
-KUBERNETES = ROOT / "deploy" / "kubernetes"
-MONITORING = KUBERNETES / "components" / "monitoring"
-KUBECTL = Path(sys.executable).with_name("kubectl")
-OVERLAYS = ("single", "cluster", "stream")
-UNKNOWN_KINDS = ("ServiceMonitor", "PrometheusRule")
-"""Of the Prometheus operator: Kubernetes itself has no schema of them."""
 VARIABLES = {row.env: row for row in SETTINGS_TABLE.values()}
 MOST = 1 << 20
 """Bytes that a ConfigMap may have."""
-Object = dict[str, Any]
 
 pytestmark = pytest.mark.integration  # kubectl renders them, in a process
-
-
-def rendered(folder: Path) -> list[Object]:
-    """All objects of a kustomization."""
-    done = subprocess.run([KUBECTL, "kustomize", folder], capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
-
-
-@cache
-def _rendered_overlay(overlay: str) -> list[Object]:
-    return rendered(KUBERNETES / "overlays" / overlay)
-
-
-def objects_of(overlay: str) -> list[Object]:
-    """All objects of an overlay as it is in the checkout, which is rendered once."""
-    return deepcopy(_rendered_overlay(overlay))
-
-
-def with_monitoring(folder: Path, overlay: str) -> Path:
-    """A copy in which the component is turned on, as the comment in the overlay says."""
-    shutil.copytree(KUBERNETES, folder / "kubernetes")
-    file = folder / "kubernetes" / "overlays" / overlay / "kustomization.yaml"
-    text = file.read_text("utf-8")
-    assert "# components:\n#   - ../../components/monitoring\n" in text
-    file.write_text(text.replace("# components:\n#   -", "components:\n  -"), "utf-8")
-    return file.parent
-
-
-def of_kind(objects: list[Object], kind: str, name: str = "dsiem-backend") -> Object:
-    [found] = [o for o in objects if (o["kind"], o["metadata"]["name"]) == (kind, name)]
-    return found
-
-
-def backend(objects: list[Object]) -> Object:
-    """The container of the backend."""
-    spec = of_kind(objects, "StatefulSet")["spec"]["template"]["spec"]
-    [container] = [c for c in spec["containers"] if c["name"] == "backend"]
-    return dict(container)
-
-
-def environment(container: Object) -> dict[str, str]:
-    return {variable["name"]: variable.get("value", "x") for variable in container["env"]}
 
 
 @pytest.fixture(params=OVERLAYS)
@@ -100,15 +60,14 @@ def test_every_object_is_valid(overlay: str, tmp_path: Path) -> None:
     assert set(UNKNOWN_KINDS) <= set(kinds)
     assert {"StatefulSet", "Service", "NetworkPolicy", "PodDisruptionBudget"} <= set(kinds)
     for one in made:
-        if one["kind"] not in UNKNOWN_KINDS:
-            kubernetes_validate.validate(one, "1.31", strict=True)
+        validate(one)
 
 
 def test_an_unknown_field_is_no_valid_object(objects: list[Object]) -> None:
     one = of_kind(objects, "StatefulSet")
     one["spec"]["replica"] = 3
     with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(one, "1.31", strict=True)
+        validate(one)
 
 
 def test_the_program_knows_every_variable(objects: list[Object]) -> None:
