@@ -18,7 +18,7 @@ ROUGH_RATES := 1000,50000
 run = echo "== $(1)"; $(BIN)/python benchmarks/$(1) || failed="$$failed $(firstword $(1))"
 report = [ -z "$$failed" ] || { echo "failed, or a target was not met:$$failed" >&2; exit 1; }
 
-.PHONY: demo demo-console test test-fast check coverage bench bench-full plots lock clean python
+.PHONY: demo demo-console test test-fast check coverage bench bench-full plots docs lock clean python
 
 demo: .venv/ready
 	rm -rf $(DEMO_LOGS)
@@ -85,6 +85,10 @@ bench-full: .venv/ready
 	$(call run,bench_console.py); \
 	$(call run,compare.py $(PEERS)); \
 	$(report)
+
+# The documents as a site, in build/site/; a link that leads nowhere is an error.
+docs: .venv/ready
+	$(BIN)/python docs/site.py
 
 # Draw docs/images/ from the figures of bench-full.
 plots: .venv/ready

@@ -4,6 +4,7 @@ import re
 import runpy
 from pathlib import Path
 
+import pytest
 from msgspec.structs import fields
 
 from engine.alarm import AlarmRecord
@@ -19,6 +20,8 @@ INVALID_REASONS = (
     *("bad_json", "bad_type", "missing_field", "bad_timestamp", "bad_address", "too_large"),
 )
 """In the order of the table."""
+REFERENCE = runpy.run_path(str(DOCS / "reference.py"))["PAGES"]
+"""By page: what makes it as it should be."""
 VARIABLES_OF_PEERS = {
     *("DSIEM_APM", "DSIEM_PPROF", "DSIEM_WEBSOCKET", "DSIEM_ESURL", "DSIEM_KBNURL"),
 }
@@ -65,9 +68,10 @@ def test_counts_of_the_ledger() -> None:
         assert name in text
 
 
-def test_the_page_of_settings_is_up_to_date() -> None:
-    generator = runpy.run_path(str(DOCS / "configure.py"))
-    assert generator["FILE"].read_text("utf-8") == generator["text"]()
+@pytest.mark.parametrize("name", REFERENCE)
+def test_what_is_generated_is_up_to_date(name: str) -> None:
+    page = (DOCS / name).read_text("utf-8")
+    assert REFERENCE[name](page) == page, "python docs/reference.py"
 
 
 @EACH_PAGE
