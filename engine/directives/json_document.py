@@ -29,6 +29,7 @@ _EXPECTED = {
     "bool": "true or false",
     "int_list": "a list of whole numbers",
     "str_list": "a list of texts",
+    "choices": "a text or a list of texts",
 }
 
 
@@ -145,7 +146,24 @@ def _check(field: Field, value: Any) -> Sequence[Finding]:
         return _check_int(field, value, (field.name,))
     if type_ == "bool":
         return () if type(value) is bool else _fault("wrong-type", field, value, (field.name,))
+    if type_ == "choices":
+        return _check_choices(field, value)
     return _check_list(field, value)
+
+
+def _check_choices(field: Field, value: Any) -> Sequence[Finding]:
+    if type(value) is not list:
+        return _check_str(field, value, (field.name,))
+    if not value:
+        return _fault("empty", field, value, (field.name,))
+    found: list[Finding] = []
+    for position, item in enumerate(value):
+        path = (field.name, position)
+        found += _check_str(field, item, path) if item else _fault("empty", field, item, path)
+        if item in value[:position]:
+            message = f"has {describe_value(item)} a second time, must have each once"
+            found.append(Finding("unknown-value", message, path, field=field.name))
+    return found
 
 
 def _check_list(field: Field, value: Any) -> Sequence[Finding]:
@@ -188,7 +206,10 @@ def describe_field(field: Field, *, in_list: bool = False) -> str:
     """The permitted values of a field, or of an item of its list, in words."""
     type_ = field.type.removesuffix("_list") if in_list else field.type
     if field.choices:
-        return "one of " + ", ".join(choice or '""' for choice in field.choices)
+        names = ", ".join(choice or '""' for choice in field.choices)
+        return (
+            f"one of {names}, or a list of them" if field.type == "choices" else f"one of {names}"
+        )
     if "int" in type_:
         return f"{_EXPECTED[type_]} {_range(field)}"
     return _EXPECTED[type_] + (", not empty" if field.filled else "")
