@@ -21,6 +21,16 @@ DEFAULTS: dict[str, Any] = {
 """The value of an absent or null optional field, by type."""
 
 
+_EXPECTED = {
+    "int": "a whole number",
+    "str": "a text",
+    "bool": "true or false",
+    "int_list": "a list of whole numbers",
+    "str_list": "a list of texts",
+    "choices": "a text or a list of texts",
+}
+
+
 class Field(Struct, frozen=True):
     """A field of an object: its JSON name, type and permitted values.
 
@@ -42,6 +52,25 @@ class Field(Struct, frozen=True):
     description: str = ""
     pattern: str = ""
     examples: tuple[str | tuple[str, ...] | tuple[int, ...], ...] = ()
+
+
+def describe_field(field: Field, *, in_list: bool = False) -> str:
+    """The permitted values of a field, or of an item of its list, in words."""
+    type_ = field.type.removesuffix("_list") if in_list else field.type
+    if field.choices:
+        names = ", ".join(choice or '""' for choice in field.choices)
+        return (
+            f"one of {names}, or a list of them" if field.type == "choices" else f"one of {names}"
+        )
+    if "int" in type_:
+        return f"{_EXPECTED[type_]} {_range(field)}"
+    return _EXPECTED[type_] + (", not empty" if field.filled else "")
+
+
+def _range(field: Field) -> str:
+    if field.high == MAX_NUMBER:
+        return f"from {field.low} up"
+    return f"from {field.low} to {field.high}"
 
 
 def valid_object(fields: Sequence[Field], also: Sequence[str], *, partial: bool) -> type[Struct]:

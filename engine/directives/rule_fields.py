@@ -109,7 +109,6 @@ RULE_FIELDS = FieldTable(
         choices=("", *STICKY_FIELDS),
         description="Of the events of this stage, only those with different values here count; of "
         "several names in a list, each value must differ.",
-        examples=("DST_PORT", ("SRC_IP", "DST_PORT")),
     ),
     Field(
         "reliability",
