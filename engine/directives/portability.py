@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from engine.alarm import RuleRecord
-from engine.directives.condition import StageReference
 from engine.directives.directive import Directive
-from engine.directives.rule import EVENT_FIELDS, references_of
+from engine.directives.rule import references_of
 
 
 class OwnFeature(Struct, frozen=True):
@@ -39,16 +38,10 @@ def is_portable(directive: Directive) -> bool:
 
 
 def _features_of_rule(rule: RuleRecord) -> Iterator[OwnFeature]:
-    for name, reference in references_of(rule, narrowed=False).items():
-        if meaning := _own_meaning(reference, EVENT_FIELDS[name]):
-            text = getattr(rule, name)
-            yield OwnFeature(name.rstrip("_"), f"is {text}: {meaning}", rule.stage)
+    for name in references_of(rule, narrowed=False):
+        text = getattr(rule, name)
+        if "!" in text or "." in text:
+            what = "a reference with !" if "!" in text else "a reference that names a field"
+            yield OwnFeature(name.rstrip("_"), f"is {text}: {what}", rule.stage)
     if "," in rule.sticky_different:
         yield OwnFeature("sticky_different", "is a list", rule.stage)
-
-
-def _own_meaning(reference: StageReference, field: str) -> str:
-    """What other backends do not have of a reference in the condition on a field; "" if nothing."""
-    if reference.negated:
-        return "a reference with !"
-    return "a reference to another field" if reference.field != field else ""
