@@ -28,6 +28,10 @@ def own_features(directive: Directive) -> Iterator[OwnFeature]:
     """Each use of a feature that other Dsiem backends do not have."""
     if directive.wildcards:
         yield OwnFeature("wildcards", "is true: * and ? in texts")
+    if directive.suppress is not None:
+        yield OwnFeature("suppress", "is a cool-down")
+    if len(directive.rules) == 1:
+        yield OwnFeature("rules", "has one rule")
     for rule in directive.rules:
         yield from _features_of_rule(rule)
 

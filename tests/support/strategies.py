@@ -22,7 +22,9 @@ Json = dict[str, Any]
 T = TypeVar("T")
 
 BASE = 1_672_531_200  # 2023-01-01T00:00:00Z
-BYTES_PER_RULE = 40
+BYTES_PER_DIRECTIVE = 12
+"""Bytes of its first rule that decide about the directive itself."""
+BYTES_PER_RULE = BYTES_PER_DIRECTIVE + 28
 BYTES_PER_MOMENT = 28
 MOMENTS = 40
 
@@ -68,7 +70,7 @@ TEXT_CONDITIONS = [
         "Admin,",
         "!root, ",
     ),
-    *("adm*", "!*o?t", "Adm??,r*", "!ad*n, *", "*", "\\*", "*\\*", "R\\OOT", "a*m*i*n", "?", "*,*"),
+    *("adm*", "!*o?t", "Adm??,r*", "!ad*n, *", "*a*m*", "*\\*", "R\\OOT"),
 ]
 """With "wildcards" some have another meaning."""
 PROTOCOL_CONDITIONS = ["tcp", "!TCP", "udp, tcp", "TCP/IP", "t*", "!?dp,t\\cp"]
@@ -128,7 +130,10 @@ class Dice:
 def directive_from(number: int, rule_bytes: list[bytes]) -> Json:
     dice = Dice(rule_bytes[0])
     always_active = dice.happens(3)
-    rules = [rule_from(stage, Dice(data[5:])) for stage, data in enumerate(rule_bytes, 1)]
+    rules = [
+        rule_from(stage, Dice(data[BYTES_PER_DIRECTIVE:]))
+        for stage, data in enumerate(rule_bytes, 1)
+    ]
     return {
         "id": number,
         "name": dice.pick(["Trouble", "SRC_IP to DST_IP"]),
@@ -144,8 +149,8 @@ def directive_from(number: int, rule_bytes: list[bytes]) -> Json:
 
 
 def suppress_from(dice: Dice) -> Json:
-    """A cool-down for one directive in four."""
-    if not dice.happens(4):
+    """A cool-down for one directive in three."""
+    if not dice.happens(3):
         return {}
     by = dice.some(["src_ip", "custom_data1", "dst_port", "plugin_sid", "protocol"])
     return {"suppress": {"seconds": dice.pick([60, 5, 600]), "by": by}}
@@ -216,8 +221,8 @@ def condition(
 
 def reference(dice: Dice, name: str, stage: int) -> str:
     """Mostly to the same field; to another one, or negated."""
-    negated = dice.pick(["", "", "", "!"])
-    other = f".{dice.pick(REFERENCED_FIELDS[name])}" if dice.happens(3) else ""
+    negated = dice.pick(["", "", "", "", "!"])
+    other = f".{dice.pick(REFERENCED_FIELDS[name])}" if dice.happens(4) else ""
     return f"{negated}:{stage}{other}"
 
 

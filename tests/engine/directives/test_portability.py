@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine.directives.portability import is_portable, own_features
+from engine.directives.suppress import Suppress
 from tests.support.directives import directive, rule
 
 
@@ -34,9 +36,17 @@ def test_each_use_is_named_with_its_place(
     assert not is_portable(directive(rule(1), rule(2, **changes)))
 
 
-def test_wildcards_are_of_the_directive() -> None:
-    one = directive(rule(1), rule(2), wildcards=True)
-    assert [(found.stage, found.field) for found in own_features(one)] == [(None, "wildcards")]
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"wildcards": True}, "wildcards"),
+        ({"suppress": Suppress(60, ("src_ip",))}, "suppress"),
+        ({"rules": (rule(1),)}, "rules"),
+    ],
+)
+def test_what_the_directive_itself_uses(changes: dict[str, Any], field: str) -> None:
+    one = replace(directive(rule(1), rule(2)), **changes)
+    assert [(found.stage, found.field) for found in own_features(one)] == [(None, field)]
 
 
 @pytest.mark.parametrize(
