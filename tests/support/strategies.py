@@ -430,5 +430,5 @@ def reload_scenarios(draw: st.DrawFn) -> ReloadScenario:
         *(configuration_from(data, first, others) for data in loaded),
     ]
     numbers = st.integers(0, MOMENTS - 1)
-    reloads = draw(st.dictionaries(numbers, st.sampled_from(configurations), min_size=1))
+    reloads = draw(st.dictionaries(numbers, st.sampled_from(configurations), min_size=2))
     return ReloadScenario(Scenario(ASSETS, first, draw(options()), moments), reloads)
