@@ -49,10 +49,9 @@ needs_promtool = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def normalize() -> Normalize:
     """The transforms, each applied to the lines of its source."""
-    libraries = str(ROOT / "build" / "vrl")
-    sys.path.append(libraries)
-    vrl = pytest.importorskip("vrl_python", reason="vrl-python is not here: .ci/run downloads it")
-    sys.path.remove(libraries)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [*sys.path, str(ROOT / "build" / "vrl")])
+        vrl = pytest.importorskip("vrl_python", reason="vrl-python: .ci/run downloads it")
     runtime = vrl.VRLRuntime()
     programs = {transform["inputs"][0]: transform for transform in VECTOR["transforms"].values()}
 
@@ -79,7 +78,7 @@ def mounts(service: Json) -> dict[str, str]:
 
 
 def test_it_is_a_compose_file() -> None:
-    pytest.importorskip("check_jsonschema", reason="check-jsonschema, which has the schema")
+    pytest.importorskip("check_jsonschema", reason="check-jsonschema has the schema")
     folder = resources.files("check_jsonschema") / "builtin_schemas" / "vendor"
     schema = json.loads((folder / "compose-spec.json").read_text("utf-8"))
     assert [error.message for error in Draft7Validator(schema).iter_errors(COMPOSE)] == []
