@@ -67,6 +67,7 @@ _CODES = (
     FindingCode("any-to-any", "lint", "The first rule is open to all addresses"),
     FindingCode("broad-single-rule", "lint", "Every event of a plugin or category is an alarm"),
     FindingCode("one-value", "lint", "sticky_different counts values of a fixed field"),
+    FindingCode("needless-escape", "lint", "A backslash is before a character that needs none"),
     FindingCode("no-wildcard", "lint", "A directive has wildcards on, and none in its texts"),
     FindingCode("same-rules", "lint", "Two directives have the same rules"),
     FindingCode("whitelisted-asset", "lint", "An asset is inside a whitelisted one"),

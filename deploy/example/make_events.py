@@ -44,12 +44,15 @@ SCHEDULE: tuple[tuple[int, Story], ...] = (
     (181, infections.rogue_administrator),
     (195, intrusions.password_spraying),
     (214, infections.dns_tunnel),
+    (222, intrusions.exploit),
     (230, intrusions.impossible_travel),
     (246, intrusions.web_attack_campaign_over_ipv6),
     (262, infections.worm_in_the_branch),
     (280, infections.tidying_up),
+    (288, intrusions.credential_stuffing),
     (297, intrusions.web_shell),
     (318, infections.ransomware),
+    (340, infections.encoded_script),
 )
 """Minutes after the start at which each story begins."""
 

@@ -13,7 +13,7 @@ from engine.directives.condition import is_reference, split_list
 from engine.directives.directive import Directive, ParsedDirective
 from engine.directives.rule import FOLDED_FIELDS, OPEN_ADDRESSES
 from engine.directives.rule_warnings import number_of_values
-from engine.directives.wildcards import has_wildcard
+from engine.directives.wildcards import has_wildcard, needless_escape
 from engine.errors import Finding
 
 _KNOWN_CONDITIONS = 8192
@@ -31,7 +31,7 @@ def directive_lints(parsed: ParsedDirective) -> list[Finding]:
     """
     found: list[Finding] = []
     if parsed.directive is not None and parsed.directive.wildcards:
-        found += _no_wildcard(parsed, parsed.directive)
+        found += _of_wildcards(parsed, parsed.directive)
     connected = 0
     for rule in parsed.directive.rules if parsed.directive else ():
         if rule.stage == 1:
@@ -47,11 +47,22 @@ def directive_lints(parsed: ParsedDirective) -> list[Finding]:
     return found
 
 
-def _no_wildcard(parsed: ParsedDirective, directive: Directive) -> Iterator[Finding]:
-    texts = (getattr(rule, name) for rule in directive.rules for name in FOLDED_FIELDS)
-    if not any(map(has_wildcard, texts)):
+def _of_wildcards(parsed: ParsedDirective, directive: Directive) -> Iterator[Finding]:
+    texts = [
+        (rule.stage, name, getattr(rule, name))
+        for rule in directive.rules
+        for name in sorted(FOLDED_FIELDS)
+    ]
+    if not any(has_wildcard(text) for _, _, text in texts):
         message = "is true, and no condition on a text has a * or ?: it has no effect"
         yield parsed.lint("no-wildcard", message, "wildcards")
+    for stage, name, text in texts:
+        if character := needless_escape(text):
+            message = (
+                f"has a \\ before {character}, which is left out: a \\ of the event is written "
+                "\\\\, and in JSON four of them"
+            )
+            yield parsed.lint("needless-escape", message, name, stage=stage)
 
 
 def _is_connected(rule: RuleRecord) -> bool:

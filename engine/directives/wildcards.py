@@ -16,6 +16,12 @@ def has_wildcard(text: str) -> bool:
     return any(token in (_ANY_NUMBER, _ANY_ONE) for token in _TOKEN.findall(text))
 
 
+def needless_escape(text: str) -> str:
+    """The first character but a wildcard, `\\`, `!` or `:` that a `\\` is before; "" if none is."""
+    escaped = (token[1] for token in _TOKEN.findall(text) if len(token) > 1)
+    return next((character for character in escaped if character not in "*?\\!:"), "")
+
+
 def compile_pattern(pattern: str) -> Callable[[str], bool]:
     """A function that says whether a text matches; its time is linear in the length of the text.
 

@@ -40,6 +40,14 @@ def office_downloader(at: float, rng: Random) -> Iterator[Event]:
     yield SYSMON.log(at + 21, call, 3, **run)
 
 
+def encoded_script(at: float, rng: Random) -> Iterator[Event]:
+    """1023: PowerShell runs an encoded command, which connects outwards."""
+    command = rf"{_POWERSHELL} -NoProfile -EncodedCommand JABzAD0ATgBlAHcA"
+    run = {"parent_process": "explorer.exe", "process": "powershell.exe", "command": command}
+    yield SYSMON.log(at, local(co.HELPDESK_PC), 1, **run)
+    yield SYSMON.log(at + 4, tcp(rng, co.HELPDESK_PC, co.SCRIPT_SERVER, 443), 3, **run)
+
+
 def office_add_in(at: float, rng: Random) -> Iterator[Event]:
     """1008, incomplete: an add-in of Excel starts cmd.exe."""
     excel = {"parent_process": "EXCEL.EXE", "process": "cmd.exe"}

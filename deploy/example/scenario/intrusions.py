@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from random import Random
 
 from scenario import company as co
-from scenario.event import Event, local, spaced_times, tcp, udp
+from scenario.event import Event, Flow, local, spaced_times, tcp, udp
 from scenario.sensors import APACHE, ASA, IDS, INTEGRITY, OPENVPN, SSHD, WINDOWS
 
 _GUESSED_NAMES = ("root", "admin", "test", "oracle", "ubuntu", "git", "postgres", "backup")
@@ -91,6 +91,24 @@ def _web_campaign(rng: Random, at: float, src: str, dst: str, web: str) -> Itera
         url = f"/product?id=1+union+select+{number},password"
         yield IDS.log(time - 1, tcp(rng, src, dst, 443), 2006446, url=url)
         yield apache.log(time, tcp(rng, src, dst, 443), 500, url=url)
+
+
+def exploit(at: float, rng: Random) -> Iterator[Event]:
+    """1021: a request with a command, its output to the attacker, and a connection elsewhere."""
+    request = tcp(rng, co.EXPLOITER, co.WWW, 443)
+    answer = Flow(request.dst, request.src, request.dst_port, request.src_port, request.protocol)
+    yield IDS.log(at, request, 2019401, url="/status")
+    yield IDS.log(at + 2, answer, 2012887)
+    yield ASA.log(at + 48, tcp(rng, co.WWW, co.TOOL_SERVER, 443), 302013)
+
+
+def credential_stuffing(at: float, rng: Random) -> Iterator[Event]:
+    """1022: stolen passwords of 16 users from 16 addresses, then one that fits."""
+    names = rng.sample(co.USERS, 17)
+    for user, src, time in zip(names, co.STUFFERS, spaced_times(rng, at, 17, 20), strict=True):
+        flow = tcp(rng, src, co.MAIL, 443)
+        sid = 4624 if user == names[16] else 4625
+        yield WINDOWS.at("mail01").log(time, flow, sid, user=user)
 
 
 def password_spraying(at: float, rng: Random) -> Iterator[Event]:

@@ -72,6 +72,7 @@ _SCAN = "Attempted Information Leak"
 _PROTOCOL = "Generic Protocol Command Decode"
 _PRIVACY = "Potential Corporate Privacy Violation"
 _TROJAN = "A Network Trojan was detected"
+_EXPLOIT = "Attempted Administrator Privilege Gain"
 
 IDS = Sensor(
     "ids01",
@@ -87,12 +88,14 @@ IDS = Sensor(
             "ET SCAN Suspicious inbound to mySQL port 3306", "Potentially Bad Traffic"
         ),
         2011768: Message("ET WEB_SERVER PHP tags in HTTP POST", _WEB_ATTACK),
+        2012887: Message("ET ATTACK_RESPONSE Output of id command", _EXPLOIT),
         2013028: Message("ET POLICY curl User-Agent Outbound", _SCAN),
         2013504: Message(
             "ET POLICY GNU/Linux APT User-Agent Outbound likely related to package management",
             "Not Suspicious Traffic",
         ),
         2018959: Message("ET POLICY PE EXE or DLL Windows file download HTTP", _PRIVACY),
+        2019401: Message("ET EXPLOIT Command in an HTTP header", _EXPLOIT),
         2100366: Message("GPL ICMP_INFO PING *NIX", "Misc activity"),
         2100469: Message("GPL SCAN PING NMAP", _SCAN),
         2221010: Message("SURICATA HTTP unable to match response to request", _PROTOCOL),

@@ -50,6 +50,22 @@ def test_a_restored_backlog_goes_on_as_the_original() -> None:
     assert outcomes == ["sticky_seen", "taken", "finished"]
 
 
+def test_of_several_sticky_values_each_is_restored() -> None:
+    several = {"occurrence": 3, "sticky_different": "SRC_PORT,DST_PORT"}
+    directive = compiled(rule(1), rule(2, from_="!:1.to", **several))
+    backlog = Backlog(directive, 0)
+    first = event(1, "open")
+    src, dst = ASSETS.address_info(first.src_ip), ASSETS.address_info(first.dst_ip)
+    backlog.open(first, src, dst, 2000)
+    backlog.set_expiry(2000)
+    backlog.consume(event(2, "a", src_port=1, dst_port=80), 2001)
+    again = restore_backlog(directive, 0, take_snapshot(backlog))
+    assert take_snapshot(again).bound == ((1, "dst_ip", "10.0.0.5"),)
+    assert again.consume(event(2, "b", src_port=2, dst_port=80), 2002) == "sticky_seen"
+    assert again.consume(event(2, "c", src_port=1, dst_port=81), 2002) == "sticky_seen"
+    assert again.consume(event(2, "d", src_port=80, dst_port=1), 2002) == "taken"
+
+
 def test_a_restored_backlog_is_not_older_than_those_there_are() -> None:
     assert restore_backlog(COMPILED, 9, snapshot()).order == 9
 

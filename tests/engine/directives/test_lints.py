@@ -209,7 +209,16 @@ def test_wildcards_without_any(text: str) -> None:
     assert (finding.code, finding.path) == ("no-wildcard", ("directives", 0, "wildcards"))
 
 
-@pytest.mark.parametrize("text", ["x*", "a, b?", "!?"])
+@pytest.mark.parametrize("text", ["C:\\Temp\\\\*", "!*\\a", "x, \\y*"])
+def test_an_escape_of_what_needs_none(text: str) -> None:
+    one = parsed(rule(1), rule(2, custom_data2=text), wildcards=True)
+    [finding] = directive_lints(one)
+    assert (finding.code, finding.stage, finding.field) == ("needless-escape", 2, "custom_data2")
+    assert finding.message.startswith("has a \\ before ")
+    assert directive_lints(parsed(rule(1), rule(2, custom_data2=text))) == []
+
+
+@pytest.mark.parametrize("text", ["x*", "a, b?", "!?", "*\\*\\?\\\\", "\\!*", "*\\"])
 def test_wildcards_in_any_text(text: str) -> None:
     sticky = {"sticky_different": "CUSTOM_DATA3", "custom_data3": text}
     assert directive_lints(parsed(rule(1), rule(2, **sticky), wildcards=True)) == []

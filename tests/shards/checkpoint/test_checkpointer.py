@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 from engine.alarm import BacklogKey
 from engine.correlation.correlator import Correlator
+from engine.correlation.directive_set import DirectiveSet
+from engine.correlation.outputs import Outputs
 from engine.options import Options
 from shards.checkpoint.checkpointer import Checkpointer
 from shards.checkpoint.database_file import prepare_database
@@ -175,6 +178,34 @@ def test_a_stop_saves_all_backlogs_in_both_forms(disk: Disk) -> None:
     with disk.store() as store:
         assert store.handed_over_directives() == {1, 2}
     assert disk.restored(first_start=True) == 6
+
+
+def test_a_directive_that_other_backends_read_otherwise_is_in_the_checkpoint_alone(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch, logged: list[dict[str, Any]]
+) -> None:
+    monkeypatch.setitem(PAIR_DIRECTIVES, 2, replace(PAIR_DIRECTIVES[2], wildcards=True))
+    disk.checkpointer(pair_correlator(3, track_changes=True)).finish(LATER)
+    assert disk.saved_files == FILES[:1]
+    assert disk.rows() == {1: 3, 2: 3}
+    with disk.store() as store:
+        assert store.handed_over_directives() == {1}
+    assert disk.restored(first_start=True) == 6
+    assert not [one for one in logged if one["level"] != "INFO"]
+
+
+def test_backlogs_under_a_former_definition_that_is_not_portable_are_in_the_checkpoint_alone(
+    disk: Disk,
+) -> None:
+    correlator = pair_correlator(1, track_changes=True)
+    own = replace(PAIR_DIRECTIVES[2], wildcards=True)
+    for directive in (own, PAIR_DIRECTIVES[2]):
+        assets = correlator.backlogs_of(1)
+        assert assets is not None
+        both = DirectiveSet([PAIR_DIRECTIVES[1], directive], assets.compiled.assets)
+        correlator.reload(both, 0, Outputs(), lookups=False)
+        take(correlator, 2, OPENS, 5 + len(correlator))
+    disk.checkpointer(correlator).finish(LATER)
+    assert disk.saved_files == FILES[:1]
 
 
 def test_backlogs_that_another_program_continues_are_not_restored(disk: Disk) -> None:

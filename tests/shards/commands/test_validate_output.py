@@ -9,7 +9,14 @@ import pytest
 from defusedxml.ElementTree import fromstring
 
 from shards.exit_codes import NO_PATH, USAGE
-from tests.support.invalid_config.build import GOOD_ASSETS, directive, directives, rule, write
+from tests.support.invalid_config.build import (
+    GOOD_ASSETS,
+    directive,
+    directives,
+    lines_for,
+    rule,
+    write,
+)
 from tests.support.invalid_config.command import Validate, command
 from tests.support.paths import EXAMPLE
 
@@ -28,6 +35,33 @@ def test_a_lint_does_not_change_the_exit_code(validate: Validate) -> None:
     result = validate(write("directives_x.json", directives(directive(), directive(id="8"))))
     assert (result.codes, result.code) == (["lint/same-rules"], 0)
     assert result.err == "1 file, 2 directives, 0 assets: 0 faults, 0 warnings, 1 lint\n"
+
+
+def test_what_other_backends_do_not_have_is_a_warning_if_it_is_asked_for(
+    validate: Validate,
+) -> None:
+    marked = directives(
+        directive(
+            rule(1), rule(2, from_='§":1.to"', sticky_different='§["DST_IP", "DST_PORT"]'),
+            rule(3, from_='":1"', to='§"!:1"', custom_data1='"a*"'), wildcards="§true",
+        )
+    )  # fmt: skip
+    file = write("directives_x.json", marked)
+    assert validate(file).codes == []
+    result = validate("--portable", file)
+    peers = "which other Dsiem backends do not have"
+    assert result.lines == lines_for(
+        file,
+        marked,
+        [
+            f"warning/not-portable 7 2 from: is :1.to: a reference that names a field, {peers}",
+            f"warning/not-portable 7 2 sticky_different: is a list, {peers}",
+            f"warning/not-portable 7 3 to: is !:1: a reference with !, {peers}",
+            f"warning/not-portable 7 - wildcards: is true: * and ? in texts, {peers}",
+        ],
+    )
+    assert result.code == 0
+    assert validate("--portable", "--ignore", "not-portable", file).out == ""
 
 
 def test_problems_are_on_stdout_as_editors_read_them(validate: Validate) -> None:

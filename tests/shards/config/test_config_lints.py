@@ -91,6 +91,18 @@ def test_the_conditions_bound_the_value(from_: str, to: str, value: int, tmp_pat
     assert found == ([] if 3 * 2 * value >= 25 else [("no-risk", risk(3, 2, value))])
 
 
+@pytest.mark.parametrize(
+    ("condition", "value"),
+    [(":1", 2), (":1.to", 2), ("!:1", 5), (":1.custom_data1", 5), ("!:1.to", 5)],
+)
+def test_a_reference_adds_addresses_unless_it_is_to_one(
+    condition: str, value: int, tmp_path: Path
+) -> None:
+    rules = (rule(1, 1, "!HOME_NET", "10.0.0.9"), rule(2, 2, condition, ":1"))
+    found = lints(tmp_path, [LAN, asset("10.0.0.5", 5)], directive(1, *rules))
+    assert found == ([] if 3 * 2 * value >= 25 else [("no-risk", risk(3, 2, value))])
+
+
 def test_a_stage_has_the_addresses_of_the_stages_before_it(tmp_path: Path) -> None:
     far = (rule(1, 1, "ANY", "!HOME_NET"), rule(2, 10, "!HOME_NET", "192.0.2.1"))
     assert lints(tmp_path, [LAN], directive(1, *far)) == []
