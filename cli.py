@@ -19,11 +19,11 @@ from shards.settings.command_line import (
     HelpFormatter,
     ParsedCommand,
     add_settings,
-    canonical_arguments,
     parse_command,
 )
 from shards.settings.schema import UsageError
 from shards.settings.settings import SETTINGS_TABLE
+from shards.settings.spellings import canonical_arguments
 
 
 def _command(module: str) -> Callable[[ParsedCommand], int]:
@@ -115,12 +115,14 @@ COMMANDS: Mapping[Command, Callable[[ParsedCommand], int]] = {
         "Correlate recorded events; their timestamps are the clock.",
         "EVENTS",
         "file of events in JSON, as lines or an array, plain, .gz or .zst; - is standard input",
+        instead="--elasticsearch",
     ): _replay,
     Command(
         "explain",
         "Say what became of recorded events, and why a directive did not fire.",
         "EVENTS",
         "file of events as for replay; - is standard input",
+        instead="--elasticsearch",
     ): _command("explain"),
     Command(
         "test",
@@ -153,6 +155,7 @@ COMMANDS: Mapping[Command, Callable[[ParsedCommand], int]] = {
         "Count what each directive makes of recorded events, and the events that none is for.",
         "EVENTS",
         "recorded events as for replay",
+        instead="--elasticsearch",
     ): _command("stats"),
     Command(
         "convert",
