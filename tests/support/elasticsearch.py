@@ -6,10 +6,9 @@ it does not have, pages of more than 10,000 documents, unknown parameters.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
-from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -22,11 +21,11 @@ from tests.support.replaying import Json
 INDEX = "siem_events-2025.03.04"
 OPENSEARCH = "opensearch"
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_KEPT = {"keep_alive": "5m"}
 _PARAMETERS = {
-    "_pit": {"keep_alive"},
-    "point_in_time": {"keep_alive", "allow_partial_pit_creation"},
-    "_search": {"allow_partial_search_results"},
+    ("POST", "_pit"): _KEPT,
+    ("POST", "point_in_time"): _KEPT | {"allow_partial_pit_creation": "false"},
+    ("POST", "_search"): {"allow_partial_search_results": "false"},
 }
 
 
@@ -107,8 +106,8 @@ class Elasticsearch(LookupServer):
         url = urlsplit(asked.path)
         *index, action = [unquote(part) for part in url.path.split("/")[1:]]
         parameters = dict(parse_qsl(url.query))
-        if unknown := parameters.keys() - _PARAMETERS.get(action, set()):
-            text = f"request [{url.path}] contains unrecognized parameters: {sorted(unknown)}"
+        if parameters != _PARAMETERS.get((asked.method, action), {}):
+            text = f"request [{url.path}] has other parameters than those that are known"
             raise ApiError(400, "illegal_argument_exception", text)
         body: Json = json.loads(asked.body) if asked.body else {}
         return self._action(asked.method, index, action)(index, body)
@@ -198,8 +197,10 @@ class Elasticsearch(LookupServer):
         return [hit(document, key, with_source=body["_source"]) for key, document in page]
 
     def _check_tiebreakers(self, fields: Iterable[str]) -> None:
-        major, minor = map(int, self._version.split(".")[:2])
-        has_shard_doc = (major, minor) >= ((3, 3) if self._is_opensearch else (7, 12))
+        version = tuple(map(int, self._version.split(".")[:2]))
+        has_shard_doc = version >= (7, 12)
+        if self._is_opensearch:  # 7.10 is what versions 1 and 2 may pretend to be
+            has_shard_doc = version >= (3, 3) and version != (7, 10)
         if "_shard_doc" in fields and not has_shard_doc:
             text = "No mapping found for [_shard_doc] in order to sort on"
             raise ApiError(400, "query_shard_exception", text)
@@ -262,14 +263,14 @@ def hit(document: Document, key: list[Any], *, with_source: bool) -> bytes:
     head = json.dumps(fields).encode()
     if document.source is None or not with_source:
         return head
-    return head[:-1] + b', "_source": ' + document.source + b"}"
+    return b"".join((head[:-1], b', "_source": ', document.source, b"}"))
 
 
 def with_hits(reply: bytes, hits: Iterable[bytes]) -> bytes:
     """A reply whose object `hits` gets the hits."""
     head, _, tail = reply.rpartition(b'"hits": {')
     comma = b"" if tail.startswith(b"}") else b", "
-    return head + b'"hits": {"hits": [' + b",".join(hits) + b"]" + comma + tail
+    return b"".join((head, b'"hits": {"hits": [', b",".join(hits), b"]", comma, tail))
 
 
 def shards(failed: int = 0, **more: Any) -> Json:

@@ -244,10 +244,16 @@ def test_a_file_that_cannot_be_written_is_2(run: Run, server: Elasticsearch) -> 
     ],
 )
 def test_nothing_is_left_if_nothing_is_recorded(
-    select: str, faults: int, text: str, run: Run, server: Elasticsearch
+    select: str,
+    faults: int,
+    text: str,
+    run: Run,
+    server: Elasticsearch,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(elasticsearch, "MAX_PAGE", 2)
     server.add(*STORY)
-    server.faults = [error_reply(500, "any", "disk")] * faults
+    server.faults = [None, *[error_reply(500, "any", "disk")] * faults]
     result = recorded(run, server, "--from", select)
     assert (result.code, result.out) == (INVALID, "")
     assert text in result.err
