@@ -77,7 +77,7 @@ def test_each_command_says_the_same_as_of_a_file(
     command = [*COMMANDS[name], "--format", "json"]
     from_file = run(*command, "events.ndjson")
     from_server = run(*command, "--elasticsearch", server.url)
-    assert from_file.code == from_server.code == 0
+    assert (from_file.code, from_server.code) == (0, 0), from_server.err
     assert comparable(from_server) == comparable(from_file)
     assert server.open == {}
 
