@@ -19,11 +19,11 @@ from shards.settings.command_line import (
     HelpFormatter,
     ParsedCommand,
     add_settings,
-    canonical_arguments,
     parse_command,
 )
 from shards.settings.schema import UsageError
 from shards.settings.settings import SETTINGS_TABLE
+from shards.settings.spellings import canonical_arguments
 
 
 def _command(module: str) -> Callable[[ParsedCommand], int]:
@@ -114,13 +114,16 @@ COMMANDS: Mapping[Command, Callable[[ParsedCommand], int]] = {
         "replay",
         "Correlate recorded events; their timestamps are the clock.",
         "EVENTS",
-        "file of events in JSON, as lines or an array, plain, .gz or .zst; - is standard input",
+        "file of events in JSON, as lines or an array, plain, .gz or .zst; - is standard input; "
+        "none with --elasticsearch",
+        instead="--elasticsearch",
     ): _replay,
     Command(
         "explain",
         "Say what became of recorded events, and why a directive did not fire.",
         "EVENTS",
-        "file of events as for replay; - is standard input",
+        "file of events as for replay; - is standard input; none with --elasticsearch",
+        instead="--elasticsearch",
     ): _command("explain"),
     Command(
         "test",
@@ -146,13 +149,14 @@ COMMANDS: Mapping[Command, Callable[[ParsedCommand], int]] = {
         "diff",
         "Correlate recorded events with two config folders, and show how the alarms differ.",
         "OLD NEW EVENTS",
-        "two config folders, and recorded events as for replay",
+        "two config folders, and recorded events as for replay, none with --elasticsearch",
     ): _command("diff"),
     Command(
         "stats",
         "Count what each directive makes of recorded events, and the events that none is for.",
         "EVENTS",
-        "recorded events as for replay",
+        "recorded events as for replay, none with --elasticsearch",
+        instead="--elasticsearch",
     ): _command("stats"),
     Command(
         "convert",

@@ -83,7 +83,7 @@ def _groups(command: str, heading: str) -> Iterator[str]:
         if group is None or (heading and setting.spec.group != group):
             group = setting.spec.group
             yield f"\n{heading} {group}\n\n{_SETTING_HEAD}" if heading else f"\n{_SETTING_HEAD}"
-        cells = f"`{_flags(setting)}`", f"`{setting.env}`", _default(setting), _meaning(setting)
+        cells = _flags(setting), f"`{setting.env}`", _default(setting), _meaning(setting)
         yield _row(*cells)
 
 
@@ -92,7 +92,9 @@ def _row(*cells: str) -> str:
 
 
 def _flags(setting: Setting) -> str:
-    return f"{setting.spec.short}, {setting.flag}" if setting.spec.short else setting.flag
+    if setting.spec.variable_only:
+        return ""
+    return f"`{setting.spec.short}, {setting.flag}`" if setting.spec.short else f"`{setting.flag}`"
 
 
 def _default(setting: Setting) -> str:

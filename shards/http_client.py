@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
 import requests
 from msgspec import Struct
-from requests.auth import HTTPBasicAuth
+from requests.auth import AuthBase, HTTPBasicAuth
 from urllib3.exceptions import HTTPError
 
 from shards.http_deadline import STOPPING, Deadline, DeadlineAdapter
@@ -57,6 +57,13 @@ class HttpResponse(Struct, frozen=True):
     body: bytes
 
 
+class RequestBody(Struct, frozen=True):
+    """JSON that a request carries, and its method: POST, or DELETE."""
+
+    method: str
+    content: bytes
+
+
 class TransportOptions(Struct, frozen=True):
     """How servers are reached. `proxy`: URL of a proxy, or ""; `read_timeout` in seconds.
 
@@ -73,7 +80,7 @@ class ServerUrl(Struct, frozen=True):
 
     url: str
     shown: str
-    login: HTTPBasicAuth | None
+    login: AuthBase | None
 
 
 def parse_server_url(url: str) -> ServerUrl:
@@ -98,7 +105,7 @@ def _login(parts: SplitResult) -> HTTPBasicAuth | None:
 
 
 _DIRECT = TransportOptions()
-
+_NOTHING = RequestBody("GET", b"")
 
 _NO_DEADLINE = "is not read: the installed urllib3 takes no deadline, use the pinned version"
 
@@ -139,20 +146,28 @@ class HttpClient:
         return self.request(path, most, seconds).body
 
     def request(
-        self, path: str, most: int, seconds: float, statuses: Container[int] = _OK
+        self,
+        path: str,
+        most: int,
+        seconds: float,
+        statuses: Container[int] = _OK,
+        sent: RequestBody = _NOTHING,
     ) -> HttpResponse:
-        """GET a path: a response with one of these statuses and at most `most` bytes of body.
+        """GET a path, or send JSON to it: a response with one of these statuses.
 
-        HttpClientError if it is not complete within `seconds`. After a stop it fails within a
-        second, except during name resolution, which has no bound, and while connecting, which may
-        take SOCKET_SECONDS for each address.
+        It has at most `most` bytes of body. HttpClientError if it is not complete within `seconds`.
+        After a stop it fails within a second, except during name resolution, which has no bound,
+        and while connecting, which may take SOCKET_SECONDS for each address.
         """
         shown = self._server.shown + path
         if self._stop.is_set():
             raise HttpClientError(shown, STOPPING, code="stopping")
         with Deadline(seconds, self._stop) as deadline:
             try:
-                response = self._receive(path, shown, most, statuses, deadline)
+                with self._send(path, sent) as answer:
+                    if not deadline.holds_connection:
+                        raise HttpClientError(shown, _NO_DEADLINE, code="no_deadline")
+                    response = _receive(answer, shown, most, statuses)
             except (HTTPError, OSError, ValueError) as error:  # those of requests are OSErrors
                 raise self._deadline_error(deadline, shown) or self._read_error(
                     shown, error
@@ -161,28 +176,17 @@ class HttpClient:
             raise late  # a body without length ends like this when its connection is shut down
         return response
 
-    def _receive(
-        self, path: str, shown: str, most: int, statuses: Container[int], deadline: Deadline
-    ) -> HttpResponse:
-        body = bytearray()
-        with self._session.get(
+    def _send(self, path: str, sent: RequestBody) -> requests.Response:
+        return self._session.request(
+            sent.method,
             self._server.url + path,
+            data=sent.content or None,
+            headers={"Content-Type": "application/json"} if sent.content else None,
             auth=self._server.login,
             stream=True,
             allow_redirects=False,
             timeout=(SOCKET_SECONDS, self._read_timeout),
-        ) as response:
-            if not deadline.holds_connection:
-                raise HttpClientError(shown, _NO_DEADLINE, code="no_deadline")
-            _check_head(response, shown, statuses)
-            for chunk in response.iter_content(_CHUNK_BYTES):
-                body += chunk
-                if len(body) > most:
-                    raise HttpClientError(
-                        shown, f"is too long, may have {most} bytes", code="too_long"
-                    )
-        _check_length(response, shown, len(body))
-        return HttpResponse(response.status_code, bytes(body))
+        )
 
     def _deadline_error(self, deadline: Deadline, shown: str) -> HttpClientError | None:
         if not deadline.reason:
@@ -197,6 +201,19 @@ class HttpClient:
         return HttpClientError(
             shown, f"cannot be read: {why}", code="timeout" if late else "connection"
         )
+
+
+def _receive(
+    response: requests.Response, shown: str, most: int, statuses: Container[int]
+) -> HttpResponse:
+    body = bytearray()
+    _check_head(response, shown, statuses)
+    for chunk in response.iter_content(_CHUNK_BYTES):
+        body += chunk
+        if len(body) > most:
+            raise HttpClientError(shown, f"is too long, may have {most} bytes", code="too_long")
+    _check_length(response, shown, len(body))
+    return HttpResponse(response.status_code, bytes(body))
 
 
 def _check_head(response: requests.Response, shown: str, statuses: Container[int]) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 import shtab
 
 from shards.commands.terminal import print_line
-from shards.settings.command_line import SETTINGS_FILE, Command, add_arguments
+from shards.settings.command_line import Command, add_arguments
 from shards.settings.schema import Setting
 from shards.settings.settings import SETTINGS_TABLE, settings_of
+from shards.settings.spellings import SETTINGS_FILE
 
 _PATHS = {"file": shtab.FILE, "folder": shtab.DIRECTORY}
 

@@ -32,10 +32,13 @@ _PRINTERS: Mapping[str, Callable[[DiffResult, bool], None]] = {
 def run(settings: Settings, operands: list[str]) -> int:
     """Replay the events through both configs, print the differences, and return the exit code.
 
-    `operands`: the two config folders, and the files of events; UsageError if they are not.
+    `operands`: the two config folders, and the files of events, if they come from files; UsageError
+    if they are not.
     """
-    if len(operands) < 3:
-        raise UsageError("diff needs OLD and NEW, two config folders, and at least one EVENTS")
+    if len(operands) < 2 or (len(operands) == 2 and not settings.elasticsearch):
+        raise UsageError(
+            "diff needs OLD and NEW, two config folders, and at least one EVENTS or --elasticsearch"
+        )
     folders, names = operands[:2], operands[2:]
     for name, folder in zip(("OLD", "NEW"), folders, strict=True):
         if Path(folder).exists() and not Path(folder).is_dir():

@@ -1,4 +1,4 @@
-"""Reading recorded files for a command: each event to a function, faults and order to the user.
+"""Reading recordings for a command: each event to a function, faults and order to the user.
 
 `replay`, `diff` and `stats` read alike, so the same input gives the same warnings.
 """
@@ -15,22 +15,24 @@ from shards.logs import EventLog
 from shards.replay.event_replay import Replay
 from shards.settings.settings import Settings
 from shards.sources.recorded_event import RecordedEvent
-from shards.sources.recorded_file import RecordedFile
-from shards.sources.recordings import events_in_order
+from shards.sources.recordings import events_in_order, open_recordings
 
 _PROGRESS_INTERVAL = 1000
 """Number of events between two calls of the function that shows progress."""
 
 
 class EventReader:
-    """Recorded files that are read once, to their end or until reading fails.
+    """Recordings that are read once, to their end or until reading fails.
 
     Afterwards, `stopped` is why it ended early, or "", and `exit_code` is that of the command.
     """
 
     def __init__(self, names: Sequence[str], settings: Settings) -> None:
-        """Check that all files can be read; PathError if not. "-" is standard input."""
-        self._files = [RecordedFile(name) for name in names]
+        """Check that all recordings can be read; PathError if not.
+
+        `names`: files, "-" for standard input; none if settings say where the events are.
+        """
+        self._recordings = open_recordings(names, settings)
         self._settings = settings
         self._event_log = EventLog()
         self.stopped = ""
@@ -38,13 +40,13 @@ class EventReader:
 
     @property
     def size(self) -> int:
-        """Bytes of all files as stored; streams count 0."""
-        return sum(file.size for file in self._files)
+        """Bytes of all files as stored; streams count 0. Or the number of documents."""
+        return sum(recording.size for recording in self._recordings)
 
     @property
     def position(self) -> int:
-        """Stored bytes that have been read."""
-        return sum(file.position for file in self._files)
+        """How much of `size` has been read."""
+        return sum(recording.position for recording in self._recordings)
 
     def read(self, process: Callable[[RecordedEvent], None], show: Callable[[int], None]) -> None:
         """Pass each event to `process`, in the order of time; `show` gets the position.
@@ -52,7 +54,9 @@ class EventReader:
         An InvalidEventError of `process` is logged with the place of the event, other errors of it
         end the reading.
         """
-        events = events_in_order(self._files, self._settings.max_future, sort=self._settings.sort)
+        events = events_in_order(
+            self._recordings, self._settings.max_future, sort=self._settings.sort
+        )
         try:
             for number, event in enumerate(events):
                 if number % _PROGRESS_INTERVAL == 0:
@@ -81,6 +85,8 @@ class EventReader:
         `replay` has processed them.
         """
         clock = replay.clock
+        if self._settings.elasticsearch and not self.size:
+            yield f"no document of {self._settings.index} is within --from, --to and --query"
         if newest_first := self._newest_first():
             yield (
                 f"newest events first: {', '.join(newest_first)}. No event can continue what "
@@ -102,7 +108,7 @@ class EventReader:
             )
 
     def _newest_first(self) -> list[str]:
-        """Names of the files whose order is wrong and was not corrected."""
+        """Names of the recordings whose order is wrong and was not corrected."""
         if self._settings.sort:
             return []
-        return [file.name for file in self._files if file.is_newest_first]
+        return [one.name for one in self._recordings if one.is_newest_first]

@@ -1,9 +1,4 @@
-"""Parses a command line: flag > environment variable > settings file > default.
-
-A setting has several spellings (`--max-delay`, `--max_delay`, `--maxDelay`, aliases, `--no-…`).
-`canonical_arguments` maps them to the spelling of `--help` before ConfigArgParse sees them, since
-argparse cannot tell `--switch false` from `--switch FILE`.
-"""
+"""Parses a command line: flag > environment variable > settings file > default."""
 
 import argparse
 import sys
@@ -16,7 +11,6 @@ from msgspec import Struct
 
 from shards.exit_codes import NO_PATH
 from shards.settings.schema import (
-    BOOLEANS,
     Origin,
     Setting,
     UsageError,
@@ -24,11 +18,11 @@ from shards.settings.schema import (
     metavar,
     parse_value,
 )
-from shards.settings.settings import SETTINGS_TABLE, Settings, settings_of
+from shards.settings.settings import Settings, settings_of
+from shards.settings.spellings import SETTINGS_BY_KEY, SETTINGS_FILE, options_first
 from shards.settings.validation import SETTINGS_VARIABLE, derive_settings, set_variables
 
 PROG = "dsiem-backend"
-SETTINGS_FILE = "--settings"
 _EPILOG = """\
 A flag overrides its variable, a variable overrides the settings file, and the file overrides the
 default. An empty variable counts as not set. A switch --x is turned off by --no-x or --x false. The
@@ -39,7 +33,8 @@ settings file has one setting per line, like `log-dir: /var/log/dsiem`.
 class Command(Struct, frozen=True):
     """The command line of one command, besides its settings.
 
-    `operands`: their placeholder, "" when it has none; `choices`: those of its only operand.
+    `operands`: their placeholder, "" when it has none; `choices`: those of its only operand;
+    `instead`: flag of a setting that may stand for them.
     """
 
     name: str
@@ -47,6 +42,14 @@ class Command(Struct, frozen=True):
     operands: str = ""
     operands_help: str = ""
     choices: tuple[str, ...] = ()
+    instead: str = ""
+
+    @property
+    def operand_count(self) -> int | str:
+        """How many operands there may be, as argparse wants it."""
+        if self.choices:
+            return 1
+        return "*" if self.instead else "+"
 
 
 class ParsedCommand(Struct, frozen=True):
@@ -62,13 +65,24 @@ def parse_command(
 ) -> ParsedCommand:
     """The settings and operands of a command, from canonical arguments; UsageError if invalid."""
     parser = _make_parser(command)
-    given = parser.parse_args(_options_first(arguments), env_vars=set_variables(environ))
+    given = parser.parse_args(options_first(arguments), env_vars=set_variables(environ))
     settings = settings_of(command.name)
-    texts = {s: text for s in settings if (text := getattr(given, s.name)) is not None}
+    variables = set_variables(environ)
+    texts = {s: text for s in settings if (text := _given_text(s, given, variables)) is not None}
     origins = {s.name: _find_origin(parser, s) if s in texts else Origin() for s in settings}
     values = {s.name: _parse_setting(s, text, origins[s.name]) for s, text in texts.items()}
     derived, origins = derive_settings(Settings(**values), origins)
     return ParsedCommand(derived, getattr(given, "operands", []), origins)
+
+
+def _given_text(
+    setting: Setting, given: argparse.Namespace, variables: Mapping[str, str]
+) -> str | None:
+    """The text of a setting, None if it was not given."""
+    if setting.spec.variable_only:
+        return variables.get(setting.env)
+    text: str | None = getattr(given, setting.name)
+    return text
 
 
 class _SettingsFileParser(configargparse.DefaultConfigFileParser):
@@ -121,6 +135,8 @@ def _make_parser(command: Command) -> _Parser:
     operands = [f"{command.operands}…"] if command.operands else []
     if command.choices:
         operands = ["|".join(command.choices)]
+    if command.instead:
+        operands = [f"{command.operands}…|{command.instead} …"]
     parser = _Parser(
         prog=f"{PROG} {command.name}",
         usage=" ".join([PROG, command.name, "[OPTION]…", *operands]),
@@ -143,7 +159,7 @@ def add_arguments(parser: argparse.ArgumentParser, command: Command) -> None:
         parser.add_argument(
             "operands",
             metavar=command.operands,
-            nargs=1 if command.choices else "+",
+            nargs=command.operand_count,
             choices=command.choices or None,
             help=command.operands_help,
         )
@@ -161,6 +177,8 @@ def add_settings(parser: argparse.ArgumentParser, settings: Sequence[Setting]) -
     """Add an option for each setting to a parser, in their groups."""
     groups: dict[str, Any] = {}
     for setting in settings:
+        if setting.spec.variable_only:
+            continue
         group = setting.spec.group
         if group not in groups:
             groups[group] = parser.add_argument_group(group)
@@ -190,106 +208,11 @@ def _parse_setting(setting: Setting, text: str, origin: Origin) -> Any:
 
 def _find_origin(parser: _Parser, setting: Setting) -> Origin:
     """Where the value of a setting that was given comes from."""
+    if setting.spec.variable_only:
+        return Origin("variable", setting.env)
     for source, given in parser.get_source_to_settings_dict().items():
         if setting.env in given:
             return Origin("variable", setting.env)
         if setting.key in given:
             return Origin("file", source.partition("|")[2])
     return Origin("flag", setting.flag)
-
-
-def canonical_arguments(arguments: Sequence[str]) -> list[str]:
-    """The arguments with the spelling of `--help`, and settings always as --x=value."""
-    rest, done = list(arguments), []
-    while rest and rest[0] != "--":
-        done.append(_canonical_option(rest.pop(0), rest))
-    return done + rest
-
-
-def _canonical_option(token: str, following: list[str]) -> str:
-    spelling, equals, value = token.partition("=")
-    if setting := _SPELLINGS.get(spelling):
-        if setting.is_switch and not equals:
-            equals, value = "=", _take_switch_value(following)
-        elif not equals and following and not _is_option(following[0]):
-            equals, value = "=", following.pop(0)
-        return f"{setting.flag}{equals}{value}"
-    if setting := _NEGATIONS.get(token):
-        return f"{setting.flag}=false"
-    if setting := _SPELLINGS.get(token[:2]):
-        return f"{setting.flag}={token[2:]}"  # -nNAME
-    return token
-
-
-def _is_option(token: str) -> bool:
-    return token.startswith("-") and token != "-"
-
-
-def _options_first(arguments: Sequence[str]) -> list[str]:
-    """Canonical arguments with the operands last: argparse does not find those between options.
-
-    A list that is given several times is one list of all values.
-    """
-    options: list[str] = []
-    operands: list[str] = []
-    rest = list(arguments)
-    while rest and rest[0] != "--":
-        token = rest.pop(0)
-        if not _is_option(token):
-            operands.append(token)
-        elif token == SETTINGS_FILE and rest:
-            options.append(f"{token}={rest.pop(0)}")
-        else:
-            options.append(token)
-    operands += rest[1:]
-    without_value = bool(options) and "=" not in options[-1]  # it must not take an operand
-    end = ["--"] if without_value or any(map(_is_option, operands)) else []
-    return _with_joined_lists(options) + end + operands
-
-
-def _with_joined_lists(options: list[str]) -> list[str]:
-    joined: list[str] = []
-    places: dict[str, int] = {}
-    for option in options:
-        flag, equals, value = option.partition("=")
-        setting = _SPELLINGS.get(flag)
-        if equals and setting is not None and setting.type is tuple:
-            if flag in places:
-                joined[places[flag]] += f",{value}"
-                continue
-            places[flag] = len(joined)
-        joined.append(option)
-    return joined
-
-
-def _take_switch_value(following: list[str]) -> str:
-    """Take the value after a switch if there is one: `--x false`, but not `--x FILE`."""
-    if following and following[0].lower() in BOOLEANS:
-        return following.pop(0)
-    return "true"
-
-
-def _spellings(name: str) -> list[str]:
-    first, *rest = name.split("_")
-    camel = first + "".join(word[:1].upper() + word[1:] for word in rest)
-    return [name.replace("_", "-"), name, camel]
-
-
-def _keys(setting: Setting, prefix: str = "") -> list[str]:
-    names = (setting.name, *setting.spec.aliases)
-    return [spelling for name in names for spelling in _spellings(prefix + name)]
-
-
-SETTINGS_BY_KEY: Mapping[str, Setting] = {
-    key: setting for setting in SETTINGS_TABLE.values() for key in _keys(setting)
-}
-"""The setting of each key in a settings file, in every spelling."""
-_SPELLINGS = {f"--{key}": setting for key, setting in SETTINGS_BY_KEY.items()} | {
-    setting.spec.short: setting for setting in SETTINGS_TABLE.values() if setting.spec.short
-}
-_NEGATIONS = {
-    f"--{key}": setting
-    for setting in SETTINGS_TABLE.values()
-    if setting.is_switch
-    for key in _keys(setting, "no_")
-}

@@ -5,6 +5,7 @@ Apart from settings.py, so that either file can be read at one sitting.
 
 from typing import Annotated, Literal
 
+from shards.settings.elasticsearch_settings import ElasticsearchSettings
 from shards.settings.schema import (
     CONVERT,
     DIFF,
@@ -19,7 +20,6 @@ from shards.settings.schema import (
     VALIDATE,
     Spec,
 )
-from shards.settings.service_settings import ServiceSettings
 
 FORMATS_OF = (
     ("validate", ("text", "json", "github", "sarif", "junit")),
@@ -29,7 +29,7 @@ FORMATS_OF = (
 """The output formats of commands that have more than text and json."""
 
 
-class CommandSettings(ServiceSettings, frozen=True, kw_only=True):
+class CommandSettings(ElasticsearchSettings, frozen=True, kw_only=True):
     """The settings of the group `output`, and of what is selected for it."""
 
     check: Annotated[
@@ -90,7 +90,12 @@ class CommandSettings(ServiceSettings, frozen=True, kw_only=True):
     fail_fast: Annotated[bool, Spec("selection", "stop after the first failure", TEST)] = False
     record: Annotated[
         str,
-        Spec("output", "write a test of --directive from this file of recorded events", TEST),
+        Spec(
+            "output",
+            "write a test of --directive from this file of recorded events; with --elasticsearch"
+            " the file is made first",
+            TEST,
+        ),
     ] = ""
     junit: Annotated[
         str, Spec("output", "file to write a JUnit report to, beside the other output", TEST)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args, get_origin
@@ -38,6 +39,7 @@ GROUPS = (
     "lookups",
     "ops",
     "files",
+    "Elasticsearch",
     "selection",
     "output",
     "logging",
@@ -77,7 +79,8 @@ class Spec(Struct, frozen=True):
     `pattern`: a regular expression for the whole text, and `expected` the same in words;
     `secret`: "all" of the value, or the "login" in a URL; `choices_of`: those of a command, if it
     has not all of them, and `other_choices` those of all commands that are not named there; `path`:
-    what a path leads to, for completion, by default a file if the type is Path.
+    what a path leads to, for completion, by default a file if the type is Path. `variable_only`: it
+    has no flag and no key: a list of processes or a file is for more eyes than a variable.
     """
 
     group: str
@@ -94,6 +97,7 @@ class Spec(Struct, frozen=True):
     choices_of: tuple[tuple[str, tuple[str, ...]], ...] = ()
     other_choices: tuple[str, ...] = ()
     path: Literal["", "file", "folder"] = ""
+    variable_only: bool = False
 
     def redact(self, value: Any) -> Any:
         """A value of the setting without its secrets."""
@@ -120,7 +124,7 @@ class Setting(Struct, frozen=True, kw_only=True):
     @property
     def flag(self) -> str:
         """Its flag, as `--help` spells it."""
-        return "--" + self.name.replace("_", "-")
+        return "--" + self.name.rstrip("_").replace("_", "-")
 
     @property
     def key(self) -> str:
@@ -186,7 +190,7 @@ class Origin(Struct, frozen=True):
     def name_of(self, setting: Setting) -> str:
         """The setting as the user wrote it: the flag, the variable, or the key and its file."""
         if self.kind == "variable":
-            return f"{setting.env} ({setting.flag})"
+            return setting.env if setting.spec.variable_only else f"{setting.env} ({setting.flag})"
         if self.kind == "file":
             return f"{setting.key} in {self.where} ({setting.flag})"
         return setting.flag
@@ -198,6 +202,15 @@ def parse_value(setting: Setting, text: str) -> Any:
     if value is None:
         raise ValueError(describe_expected(setting))
     return value
+
+
+def parse_time(text: str) -> datetime:
+    """A time of a setting as UTC, which it is unless it says otherwise; ValueError."""
+    time = datetime.fromisoformat(text)
+    try:
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except OverflowError as error:  # in the first or the last hours that there are
+        raise ValueError("it is out of range in UTC") from error
 
 
 def format_value(value: object) -> str:

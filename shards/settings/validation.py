@@ -4,12 +4,12 @@ import difflib
 import re
 import socket
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from ipaddress import ip_address
 
 from msgspec.structs import replace
 
-from shards.settings.schema import Origin, UsageError
+from shards.settings.elasticsearch_validation import check_elasticsearch
+from shards.settings.schema import Origin, UsageError, parse_time
 from shards.settings.settings import SETTINGS_TABLE, Settings
 
 PREFIX = "DSIEM_"
@@ -58,6 +58,7 @@ def derive_settings(
     origins = dict(origins)
     _check_risk(settings)
     _check_ignored(settings, origins)
+    check_elasticsearch(settings, origins)
     if "mode" in origins:
         settings, origins["mode"] = _derive_mode(settings, origins)
         _check_node(settings, origins["mode"])
@@ -181,15 +182,6 @@ def _check_time(text: str) -> None:
             f"--stream-from (DSIEM_STREAM_FROM) is {text}, should be new, all, or a time like"
             f" 2026-01-31T12:00:00Z: {error}"
         ) from error
-
-
-def parse_time(text: str) -> datetime:
-    """A time of --stream-from as UTC, which it is unless it says otherwise; ValueError."""
-    time = datetime.fromisoformat(text)
-    try:
-        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    except OverflowError as error:  # in the first or the last hours that there are
-        raise ValueError("it is out of range in UTC") from error
 
 
 def settings_warnings(settings: Settings, environ: Mapping[str, str]) -> list[str]:

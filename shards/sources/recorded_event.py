@@ -8,7 +8,9 @@ from engine.event import TimedRoutingKey, decode_timed_routing_key, parse_timest
 
 
 class RecordedEvent(Struct, gc=False):
-    """An event of a file; `key` is None if it cannot be decoded.
+    """An event of a file, or a document of an index, which has no line; `file` is its name.
+
+    `key` is None if it cannot be decoded.
 
     `time`: seconds since the epoch, None if the event has no valid timestamp. `from_future`:
     whether the time was replaced, see limit_future.
@@ -25,6 +27,8 @@ class RecordedEvent(Struct, gc=False):
     @property
     def place(self) -> str:
         """Where the event begins; line and column from 1, in bytes."""
+        if not self.line:
+            return self.file
         column = f", column {self.column}" if self.column > 1 else ""
         return f"{self.file}, line {self.line}{column}"
 

@@ -15,8 +15,8 @@ from loguru import logger
 from nats.aio.client import Client
 
 from shards.ledger import Feed
+from shards.settings.schema import parse_time
 from shards.settings.settings import Settings
-from shards.settings.validation import parse_time
 from shards.sources import jetstream, nats_connection
 from shards.sources.jetstream import JetStreamError, StreamInfo, StreamMissingError
 from shards.sources.nats_client import EventClient

@@ -1,5 +1,6 @@
 """Sorting recorded events by time, in temporary files if they do not fit into memory."""
 
+import os
 import struct
 from collections.abc import Iterable, Iterator
 from operator import itemgetter
@@ -17,7 +18,10 @@ _EVENT_OVERHEAD = 1000
 _MOST_RUNS = 64
 """So many runs of one size are merged into one; each is an open file."""
 _HEADER = struct.Struct("<qIQQI")
-"""Time, number of the file's name, line, column, and length of the raw JSON, which follows."""
+"""Time, length of the file's name, line, column, and length of the raw JSON; name and JSON follow.
+
+Each document of an index has a name of its own.
+"""
 _time = itemgetter(0)
 
 
@@ -30,8 +34,6 @@ class TimeSorter:
 
     def __init__(self, run_bytes: int = RUN_BYTES) -> None:
         self._run_bytes = run_bytes
-        self._names: dict[str, int] = {}
-        """Names of recorded files, with their numbers in the temporary files."""
         self._levels: list[list[IO[bytes]]] = []
         """Runs; one of a level holds _MOST_RUNS of the level before."""
         self._failure: PathError | None = None
@@ -98,15 +100,14 @@ class TimeSorter:
     def _write(self, run: Iterable[TimedEvent]) -> IO[bytes]:
         file = TemporaryFile()  # noqa: SIM115
         for time, event in run:
-            name = self._names.setdefault(event.file, len(self._names))
-            file.write(_HEADER.pack(time, name, event.line, event.column, len(event.raw)))
-            file.write(event.raw)
+            name = os.fsencode(event.file)
+            file.write(_HEADER.pack(time, len(name), event.line, event.column, len(event.raw)))
+            file.write(name + event.raw)
         file.seek(0)
         return file
 
     def _read(self, file: IO[bytes]) -> Iterator[TimedEvent]:
-        names = list(self._names)
         while header := file.read(_HEADER.size):
-            time, name, line, column, length = _HEADER.unpack(header)
-            raw = file.read(length)
-            yield time, decode_recorded_event(names[name], raw, line, column)
+            time, name_length, line, column, length = _HEADER.unpack(header)
+            name = os.fsdecode(file.read(name_length))
+            yield time, decode_recorded_event(name, file.read(length), line, column)

@@ -16,8 +16,9 @@ from cli import COMMANDS
 from shards.ops.metric import PREFIX
 from shards.ops.metrics import METRICS
 from shards.ops.prometheus_text import prometheus_text
-from shards.settings.command_line import canonical_arguments, parse_command
+from shards.settings.command_line import parse_command
 from shards.settings.settings import SETTINGS_TABLE, Settings
+from shards.settings.spellings import canonical_arguments
 from tests.support.manifests import (
     KUBERNETES,
     MONITORING,

@@ -14,8 +14,9 @@ import pytest
 from cli import COMMANDS
 from shards.alarm_files import ALARM_EVENTS, ALARMS, AlarmFiles
 from shards.exit_codes import USAGE
-from shards.settings.command_line import ParsedCommand, canonical_arguments, parse_command
+from shards.settings.command_line import ParsedCommand, parse_command
 from shards.settings.settings import Settings
+from shards.settings.spellings import canonical_arguments
 from tests.support.pages import FENCE
 from tests.support.paths import ROOT
 

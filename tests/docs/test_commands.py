@@ -5,8 +5,8 @@ from pathlib import Path
 
 from cli import COMMANDS
 from shards.settings import command_line
-from shards.settings.command_line import SETTINGS_BY_KEY, SETTINGS_FILE, canonical_arguments
 from shards.settings.settings import SETTINGS_TABLE
+from shards.settings.spellings import SETTINGS_BY_KEY, SETTINGS_FILE, canonical_arguments
 from tests.support.pages import EACH_PAGE, all_pages, code_spans, typed_commands
 
 FLAGS_OF_OTHERS = {

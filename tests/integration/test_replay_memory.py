@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
+from tests.support.elasticsearch import Elasticsearch
 from tests.support.paths import ROOT
 from tests.support.replaying import LOGIN, event, ndjson, write_config
 from tests.support.serving import NOT_MEASURED
@@ -74,6 +75,13 @@ def test_memory_does_not_grow_with_what_is_sorted() -> None:
         for number in range(400, 0, -1):
             file.write(ndjson(event(str(number), number, LOGIN, **padding)))
     assert replay_mib("newest", "--sort") < 2 * MOST_MIB
+
+
+def test_memory_does_not_grow_with_the_documents_of_an_index() -> None:
+    document = ndjson(event("a", 1, LOGIN, message="x" * 100_000))
+    with Elasticsearch() as server:
+        server.add(*[document] * 600)
+        assert replay_mib("--elasticsearch", server.url) < MOST_MIB
 
 
 @pytest.mark.parametrize("command", [("stats", "--config-dir", "conf"), ("diff", "conf", "conf")])

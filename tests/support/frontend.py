@@ -45,6 +45,8 @@ class Asked(NamedTuple):
     path: str
     login: str | None
     headers: Mapping[str, str]
+    method: str = "GET"
+    body: bytes = b""
 
 
 class Frontend:
@@ -115,6 +117,9 @@ class Frontend:
         """How many times a path has been asked for."""
         return sum(asked.path == path for asked in self.asked)
 
+    def reply(self, asked: Asked) -> Reply:
+        return self.reply_to(asked.path)
+
     def reply_to(self, path: str) -> Reply:
         scripted = self.replies.get(path)
         if isinstance(scripted, Reply):
@@ -151,12 +156,17 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.close_connection = True
         frontend = self.server.frontend
+        length = int(self.headers.get("Content-Length", 0))
+        headers, body = dict(self.headers.items()), self.rfile.read(length)
+        asked = Asked(self.path, self._login(), headers, self.command, body)
         with frontend.asked_for:
-            frontend.asked.append(Asked(self.path, self._login(), dict(self.headers.items())))
-            reply = frontend.reply_to(self.path)
+            frontend.asked.append(asked)
+            reply = frontend.reply(asked)
             frontend.asked_for.notify_all()
         self._send(reply.head(), reply.head_drip)
         self._send(reply.body[: reply.sent], reply.drip)
+
+    do_POST = do_DELETE = do_GET  # noqa: N815 - names of http.server
 
     def _login(self) -> str | None:
         scheme, _, login = self.headers.get("Authorization", "").partition(" ")

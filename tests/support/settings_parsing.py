@@ -3,9 +3,10 @@
 import pytest
 
 from shards.exit_codes import USAGE
-from shards.settings.command_line import Command, canonical_arguments, parse_command
+from shards.settings.command_line import Command, parse_command
 from shards.settings.schema import UsageError
 from shards.settings.settings import Settings, settings_of
+from shards.settings.spellings import canonical_arguments
 
 REPLAY = Command("replay", "help", "EVENTS", "help")
 

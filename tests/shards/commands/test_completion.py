@@ -67,7 +67,8 @@ def test_commands(script: Path, folder: Path) -> None:
 
 @pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: command.name)
 def test_the_settings_of_each_command(script: Path, folder: Path, command: Command) -> None:
-    flags = {setting.flag for setting in settings_of(command.name)}
+    settings = settings_of(command.name)
+    flags = {setting.flag for setting in settings if not setting.spec.variable_only}
     assert offered(script, folder, command.name, "--") == flags | {"--help", "--settings"}
 
 

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from shards.commands import serve_check, validate
-from shards.settings.command_line import Command, ParsedCommand, canonical_arguments, parse_command
+from shards.settings.command_line import Command, ParsedCommand, parse_command
 from shards.settings.settings import Settings, settings_of
+from shards.settings.spellings import canonical_arguments
 from shards.settings.validation import settings_warnings
 from tests.support.paths import EXAMPLE
 

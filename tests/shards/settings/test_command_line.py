@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from shards.exit_codes import NO_PATH
-from shards.settings.command_line import canonical_arguments, parse_command
+from shards.settings.command_line import parse_command
 from shards.settings.schema import Origin, UsageError
 from shards.settings.settings import SETTINGS_TABLE, Settings
+from shards.settings.spellings import canonical_arguments
 from tests.support.settings_parsing import REPLAY, SERVE, VALIDATE, fault, origins, serve, settings
 
 

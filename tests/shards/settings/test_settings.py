@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from shards.settings.command_line import canonical_arguments, parse_command
+from shards.settings.command_line import parse_command
 from shards.settings.cpu_limit import usable_cpus
 from shards.settings.schema import Setting, UsageError
 from shards.settings.settings import SETTINGS_TABLE, Settings, settings_of
+from shards.settings.spellings import canonical_arguments
 from tests.support.settings_parsing import REPLAY, SERVE, serve, settings
 
 

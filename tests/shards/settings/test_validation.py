@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from shards.settings.schema import parse_time
 from shards.settings.settings import Settings
-from shards.settings.validation import parse_time, settings_warnings
+from shards.settings.validation import settings_warnings
 from tests.support.settings_parsing import SERVE, fault, origins, serve, settings
 
 
