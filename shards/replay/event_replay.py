@@ -38,14 +38,17 @@ class EventClock:
     def __init__(self) -> None:
         self.now = _BEFORE_ALL_EVENTS
         self.late_events = 0
+        self.first_late = ""
+        """The place of the first late event."""
         self.max_seconds_behind = 0
 
-    def advance(self, event_time: int) -> int:
-        """Advance to an event time, unless it has passed; returns the clock's time."""
+    def advance(self, event_time: int, event: RecordedEvent) -> int:
+        """Advance to the time of an event, unless it has passed; returns the clock's time."""
         if event_time >= self.now:
             self.now = event_time
         elif self.now - event_time > _UNSORTED_SECONDS:
             self.late_events += 1
+            self.first_late = self.first_late or event.place
             self.max_seconds_behind = max(self.max_seconds_behind, self.now - event_time)
         return self.now
 
@@ -107,10 +110,10 @@ class Replay:
             self.ledger.from_future += 1
         if not self._index.find(key):
             events.unmatched += 1
-            self._advance_clock(recorded.time)
+            self._advance_clock(recorded)
         elif self._assets.address_info(canonical_event_ip(key.src_ip)).whitelisted:
             events.whitelisted += 1
-            self._advance_clock(recorded.time)
+            self._advance_clock(recorded)
         else:
             events.routed += 1
             self._deliver(recorded)
@@ -126,16 +129,16 @@ class Replay:
             self.ledger.count_invalid(deliveries.invalid, error)
             raise
         self.ledger.repaired.update(repaired)
-        now = self.clock.advance(event.time)
+        now = self.clock.advance(event.time, recorded)
         if self._correlator.process_event_into(event, now, self._outputs):
             deliveries.consumed += 1
         else:
             deliveries.unmatched += 1
 
-    def _advance_clock(self, time: int | None) -> None:
+    def _advance_clock(self, recorded: RecordedEvent) -> None:
         """Advance the clock by an event that is not correlated; one without a time is ignored."""
-        if time is not None:
-            now = self.clock.advance(time)
+        if recorded.time is not None:
+            now = self.clock.advance(recorded.time, recorded)
             if self._correlator.is_due(now):
                 self._correlator.advance_time(now, self._outputs)
 
