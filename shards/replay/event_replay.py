@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from engine.address import canonical_event_ip
-from engine.alarm import BacklogKey
+from engine.alarm import BacklogKey, alarm_id, directive_salt
 from engine.asset import NetworkAssets
 from engine.correlation.correlator import Correlator
 from engine.correlation.outputs import Outputs
@@ -59,6 +59,7 @@ class Replay:
     def __init__(self, config: Config, settings: Settings, *, count_matches: bool = False) -> None:
         """`count_matches`: count the events that each directive consumes."""
         self.clock = EventClock()
+        self._node = settings.node
         self._assets = NetworkAssets(config.assets)
         self._index = DirectiveIndex(map(routing_keys_of, config.directives))
         options = replace(engine_options(settings), count_matches=count_matches)
@@ -92,6 +93,23 @@ class Replay:
     def concerned_by(self, key: TimedRoutingKey) -> tuple[int, ...]:
         """The directives with a rule for the plugin or the taxonomy of an event."""
         return self._index.find(key)
+
+    def directive_of(self, alarm: str, recorded: RecordedEvent) -> int | None:
+        """The directive with a backlog of this alarm id that has just taken this event.
+
+        The backlog is open, or, of a directive of one rule, the event has opened and closed it.
+        None if neither is true.
+        """
+        concerned = self.concerned_by(recorded.key) if recorded.key else ()
+        if found := next((id_ for id_ in concerned if self.is_open((id_, alarm))), None):
+            return found
+        identity = decode_event(recorded.raw, [], recorded.time).identity
+        ids = (
+            id_
+            for id_ in concerned
+            if alarm_id(identity ^ directive_salt(self._node, id_)) == alarm
+        )
+        return next(ids, None)
 
     def take_matches(self) -> Mapping[int, int]:
         """Number of events that each directive has consumed since the last call, if counted."""
