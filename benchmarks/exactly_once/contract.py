@@ -7,8 +7,9 @@ CHILDREN = ("worker", "router")
 PROCESSES = (*CHILDREN, "supervisor", "all", "nats")
 """Victims of SIGKILL; all: the supervisor and its children, at once."""
 _SERVICE = {"supervisor", "all"}
-HINDRANCES = ("pause", "disk", "rotate")
-"""pause: SIGSTOP of any process for a while; disk: no room for a while; rotate: renamed files."""
+HINDRANCES = ("pause", "disk", "rotate", "reload")
+"""pause: SIGSTOP of any process for a while; disk: no room for a while; rotate: renamed files;
+reload: half of the directives change, in nothing that matters to the events."""
 VICTIMS = (*PROCESSES, *HINDRANCES)
 SOURCES = ("http", "nats", "stream", "spool")
 

@@ -92,10 +92,8 @@ class Injector(threading.Thread):
         match kind:
             case "worker" | "router":
                 self._system.kill_child(victim)
-            case "supervisor":
-                self._system.kill_supervisor()
-            case "all":
-                self._system.kill_supervisor(with_children=True)
+            case "supervisor" | "all":
+                self._system.kill_supervisor(with_children=kind == "all")
             case "nats":
                 self._system.restart_nats(self._random.uniform(*_NATS_DOWN_SECONDS))
             case "pause":
@@ -104,6 +102,8 @@ class Injector(threading.Thread):
                 self._fill_disk()
             case "rotate":
                 self._system.rotate()
+            case "reload":
+                self._system.reload()
 
     def _pause(self, name: str) -> None:
         """Stop a process for a while; it may be killed meanwhile."""

@@ -4,7 +4,7 @@ A scenario is one source address that sends the events of a plan. No two scenari
 so that each of them has at most one alarm.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
@@ -127,3 +127,11 @@ def all_plans(workers: int) -> tuple[list[Json], list[Plan]]:
     parts = [WorkerPlans(worker, workers) for worker in range(workers)]
     directives = [one for part in parts for one in part.directives]
     return directives, [plan for part in parts for plan in part.plans]
+
+
+def in_version(directives: Iterable[Json], number: int) -> list[Json]:
+    """These directives as they are after so many reloads: each one changes half of their names."""
+    return [
+        one | {"name": f"{one['name']}, version {number - (number + place) % 2}"}
+        for place, one in enumerate(directives)
+    ]

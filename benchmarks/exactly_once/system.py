@@ -6,14 +6,18 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from http.client import HTTPException
 from pathlib import Path
 
+from benchmarks.exactly_once.plans import in_version
 from benchmarks.exactly_once.small_disk import SmallDisk
 from shards.alarm_files import ALARM_EVENTS, ALARMS
 from shards.supervisor.restart_policy import MAX_DEATHS, WINDOW_SECONDS
-from tests.support.cluster import CONNECTED, NODE, frontend_of
+from tests.support.cluster import CONNECTED, NODE
+from tests.support.frontend import Frontend
 from tests.support.jetstream import on_disk
 from tests.support.nats_server import NatsServer, free_port
+from tests.support.reload_service import OpsClient, documents, write_files
 from tests.support.replaying import Json
 from tests.support.serving import (
     DEADLINE,
@@ -21,7 +25,6 @@ from tests.support.serving import (
     Service,
     ServiceExit,
     wait_until,
-    write_config,
 )
 
 STREAM = "chaos"
@@ -55,6 +58,9 @@ class System:
         self._deaths: dict[str, list[float]] = defaultdict(list)
         """Times of the kills of each child in this life of the supervisor."""
         self._rotated = 0
+        self._frontend: Frontend | None = None
+        self._directives: list[Json] = []
+        self._version = 0
         self._stack = ExitStack()
 
     def use_small_disk(self, size: int) -> None:
@@ -64,18 +70,20 @@ class System:
     def start(self, directives: list[Json]) -> None:
         """Start all of it with these directives; returns when events can be sent."""
         self._stack.callback(self._kill_service)
+        self._directives = directives
         if self.source in ("http", "spool"):
-            write_config(self._folder, directives)
+            self._put_directives()
             self._options += ["--spool"] if self.source == "spool" else []
             self._start_service()
             return
         store = on_disk(self._folder / "store")
         self.nats = NatsServer(self._folder / "nats", *([store] if self.source == "stream" else []))
         self._stack.enter_context(self.nats)
-        frontend = self._stack.enter_context(frontend_of(directives))
+        self._frontend = self._stack.enter_context(Frontend())
+        self._put_directives()
         (self._folder / "conf").mkdir(exist_ok=True)
         self._options += ["--mode=cluster-backend", f"--node={NODE}"]
-        self._options += [f"--frontend={frontend.url}", f"--msq={self.nats.url}"]
+        self._options += [f"--frontend={self._frontend.url}", f"--msq={self.nats.url}"]
         if self.source == "stream":
             self._options += [f"--stream={STREAM}", "--stream-create"]
         self._start_service()
@@ -156,6 +164,26 @@ class System:
         for name in (ALARMS, ALARM_EVENTS):
             with suppress(FileNotFoundError):
                 (self.logs / name).rename(self.logs / f"{name}.{self._rotated}")
+
+    def reload(self) -> None:
+        """Change half of the directives in their names, and ask for a reload.
+
+        It may fail since a process dies meanwhile: the next one, or the next start, makes it good.
+        """
+        self._version += 1
+        self._put_directives()
+        with suppress(OSError, HTTPException, ValueError):
+            OpsClient(self.ops_port).reload()
+
+    def _put_directives(self) -> None:
+        files = documents(in_version(self._directives, self._version))
+        if self._frontend is None:
+            write_files(self._folder / "conf", files)
+        else:
+            self._frontend.files = {
+                name.replace("directives_", f"directives_{NODE}_"): content
+                for name, content in files.items()
+            }
 
     def stop(self) -> ServiceExit:
         """Stop the service, unless it has ended by itself; says how it has ended."""

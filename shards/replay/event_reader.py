@@ -96,8 +96,8 @@ class EventReader:
             behind = timedelta(seconds=clock.max_seconds_behind)
             late = "1 event" if clock.late_events == 1 else f"{clock.late_events:,} events"
             yield (
-                f"{late} came late, up to {behind} behind the clock: what "
-                "they open or continue may have timed out by then. "
+                f"{late} came late, up to {behind} behind the clock, the first one at "
+                f"{clock.first_late}: what they open or continue may have timed out by then. "
                 "Is the input sorted by timestamp? --sort sorts it."
             )
         if count := replay.ledger.from_future:

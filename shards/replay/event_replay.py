@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from engine.address import canonical_event_ip
-from engine.alarm import BacklogKey
+from engine.alarm import BacklogKey, alarm_id, directive_salt
 from engine.asset import NetworkAssets
 from engine.correlation.correlator import Correlator
 from engine.correlation.outputs import Outputs
@@ -38,14 +38,17 @@ class EventClock:
     def __init__(self) -> None:
         self.now = _BEFORE_ALL_EVENTS
         self.late_events = 0
+        self.first_late = ""
+        """The place of the first late event."""
         self.max_seconds_behind = 0
 
-    def advance(self, event_time: int) -> int:
-        """Advance to an event time, unless it has passed; returns the clock's time."""
+    def advance(self, event_time: int, event: RecordedEvent) -> int:
+        """Advance to the time of an event, unless it has passed; returns the clock's time."""
         if event_time >= self.now:
             self.now = event_time
         elif self.now - event_time > _UNSORTED_SECONDS:
             self.late_events += 1
+            self.first_late = self.first_late or event.place
             self.max_seconds_behind = max(self.max_seconds_behind, self.now - event_time)
         return self.now
 
@@ -56,6 +59,7 @@ class Replay:
     def __init__(self, config: Config, settings: Settings, *, count_matches: bool = False) -> None:
         """`count_matches`: count the events that each directive consumes."""
         self.clock = EventClock()
+        self._node = settings.node
         self._assets = NetworkAssets(config.assets)
         self._index = DirectiveIndex(map(routing_keys_of, config.directives))
         options = replace(engine_options(settings), count_matches=count_matches)
@@ -90,6 +94,23 @@ class Replay:
         """The directives with a rule for the plugin or the taxonomy of an event."""
         return self._index.find(key)
 
+    def directive_of(self, alarm: str, recorded: RecordedEvent) -> int | None:
+        """The directive with a backlog of this alarm id that has just taken this event.
+
+        The backlog is open, or, of a directive of one rule, the event has opened and closed it.
+        None if neither is true.
+        """
+        concerned = self.concerned_by(recorded.key) if recorded.key else ()
+        if found := next((id_ for id_ in concerned if self.is_open((id_, alarm))), None):
+            return found
+        identity = decode_event(recorded.raw, [], recorded.time).identity
+        ids = (
+            id_
+            for id_ in concerned
+            if alarm_id(identity ^ directive_salt(self._node, id_)) == alarm
+        )
+        return next(ids, None)
+
     def take_matches(self) -> Mapping[int, int]:
         """Number of events that each directive has consumed since the last call, if counted."""
         return self._correlator.take_matches()
@@ -107,10 +128,10 @@ class Replay:
             self.ledger.from_future += 1
         if not self._index.find(key):
             events.unmatched += 1
-            self._advance_clock(recorded.time)
+            self._advance_clock(recorded)
         elif self._assets.address_info(canonical_event_ip(key.src_ip)).whitelisted:
             events.whitelisted += 1
-            self._advance_clock(recorded.time)
+            self._advance_clock(recorded)
         else:
             events.routed += 1
             self._deliver(recorded)
@@ -126,16 +147,16 @@ class Replay:
             self.ledger.count_invalid(deliveries.invalid, error)
             raise
         self.ledger.repaired.update(repaired)
-        now = self.clock.advance(event.time)
+        now = self.clock.advance(event.time, recorded)
         if self._correlator.process_event_into(event, now, self._outputs):
             deliveries.consumed += 1
         else:
             deliveries.unmatched += 1
 
-    def _advance_clock(self, time: int | None) -> None:
+    def _advance_clock(self, recorded: RecordedEvent) -> None:
         """Advance the clock by an event that is not correlated; one without a time is ignored."""
-        if time is not None:
-            now = self.clock.advance(time)
+        if recorded.time is not None:
+            now = self.clock.advance(recorded.time, recorded)
             if self._correlator.is_due(now):
                 self._correlator.advance_time(now, self._outputs)
 

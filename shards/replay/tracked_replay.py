@@ -69,7 +69,7 @@ class TrackedReplay:
         state = self.alarms.get(taken.alarm_id)
         event, time = short_id(taken.event_id), recorded.time or 0
         if state is None:
-            directive = self._directive_of(taken.alarm_id, recorded)
+            directive = self.replay.directive_of(taken.alarm_id, recorded)
             if directive is None:  # settled since another backlog of its opening event was closed
                 return
             state = AlarmState(taken.alarm_id, directive, event, time, event, time)
@@ -77,11 +77,6 @@ class TrackedReplay:
         state.last_event, state.last_time = event, time
         state.events += 1
         state.stage = max(state.stage, taken.stage)
-
-    def _directive_of(self, alarm_id: str, opening: RecordedEvent) -> int | None:
-        """The directive whose backlog the event has just opened: it cannot be closed yet."""
-        concerned = self.replay.concerned_by(opening.key) if opening.key else ()
-        return next((id_ for id_ in concerned if self.replay.is_open((id_, alarm_id))), None)
 
     def _add_line(self, published: PublishedAlarm) -> None:
         alarm = published.alarm

@@ -30,6 +30,11 @@ def test_each_page_is_in_it_and_can_be_found(site: Path) -> None:
     assert {entry["location"].partition("#")[0] for entry in entries} >= names - {"index.html"}
 
 
+def test_each_block_of_code_is_shown_as_one(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        assert "```" not in page.read_text("utf-8"), page
+
+
 def test_nothing_is_loaded_from_other_hosts(site: Path) -> None:
     for page in site.rglob("*.html"):
         text = page.read_text("utf-8")

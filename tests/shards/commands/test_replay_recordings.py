@@ -74,7 +74,8 @@ def test_the_newest_events_first_are_noticed_and_can_be_sorted(replay: Replay) -
 def test_one_late_event_is_one_event(replay: Replay) -> None:
     before = [event(f"x{n}", 300 + n, UNKNOWN) for n in range(9)]
     result = replay(*before, event("y", 0, UNKNOWN), event("z", 310, UNKNOWN))
-    assert "1 event came late, up to 0:05:08 behind the clock" in result.err
+    assert "1 event came late, up to 0:05:08 behind the clock, the first one at " in result.err
+    assert "events.ndjson, line 10: what they open" in result.err
 
 
 def test_unsorted_input_is_noticed_and_can_be_sorted(replay: Replay) -> None:
