@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from engine.address import canonical_ip
 from engine.correlation import compact_set
+from engine.correlation.absence_backlog import backlog_type
 from engine.correlation.backlog import Backlog
 from engine.correlation.compact_set import CompactSet
 from engine.correlation.compiled_directive import (
@@ -46,7 +47,7 @@ def restore_backlog(compiled: CompiledDirective, youngest: int, state: BacklogSn
     it.
     """
     _check(compiled, state)
-    backlog = Backlog(compiled, max(youngest, state.order))
+    backlog = backlog_type(compiled)(compiled, max(youngest, state.order))
     backlog.opened_by = state.opened_by
     backlog.opening_id = state.opening_id or state.opened_by
     backlog.alarm_id = state.alarm_id

@@ -12,9 +12,10 @@ from msgspec.structs import replace
 
 from engine.alarm import BacklogKey, CustomData, Hit, RuleRecord
 from engine.correlation import compact_set
-from engine.correlation.backlog import Backlog, RareData
+from engine.correlation.backlog import Backlog
 from engine.correlation.compact_set import CompactSet
 from engine.correlation.compiled_directive import UNBOUND
+from engine.correlation.kept_items import RareData
 from engine.directives.directive import Directive
 from engine.errors import Finding
 

@@ -174,7 +174,8 @@ class Stages:
         stages = self._stages[compiled]
         if not compiled.directive.always_active:
             stages[finished - 1].remove(backlog)
-        stages[finished].add(backlog)
+        if not compiled.directive.any_order:
+            stages[finished].add(backlog)
 
     def remove(self, backlog: Backlog, stage: int) -> None:
         """Remove a closed backlog, which was at this stage."""
@@ -228,12 +229,15 @@ class Stages:
         return backlog.stage if backlog.stage in numbers else numbers[0]
 
     def _waiting_stages(self, backlog: Backlog, current: int) -> tuple[Stage, ...]:
-        """The stages at which a backlog waits: with all rules active, the earlier ones too."""
+        """The stages at which a backlog waits that is, or was, at the current one."""
         compiled = backlog.compiled
         stages = self._stages[compiled]
+        if not compiled.several_open:
+            return (stages[current - 1],)
         if compiled.directive.always_active:
             return stages[:current]
-        return (stages[current - 1],)
+        numbers = sorted({current, *backlog.open_stages})
+        return tuple(stages[number - 1] for number in numbers)
 
     def _add_former(self, compiled: CompiledDirective) -> None:
         compiled.former = True

@@ -56,7 +56,9 @@ class ExplainingCorrelator(Correlator):
                 found.append(self._explainer.explain(backlogs, event, now, expired))
         return found
 
-    def _expire(self, backlog: Backlog, now: int, outputs: Outputs) -> None:
-        super()._expire(backlog, now, outputs)
-        id_ = backlog.compiled.directive.id
-        self._expired.setdefault(id_, deque(maxlen=MAX_EXPIRED)).append(backlog)
+    def _expire(self, backlog: Backlog, now: int, outputs: Outputs) -> bool:
+        timed_out = super()._expire(backlog, now, outputs)
+        if timed_out:
+            id_ = backlog.compiled.directive.id
+            self._expired.setdefault(id_, deque(maxlen=MAX_EXPIRED)).append(backlog)
+        return timed_out
