@@ -9,6 +9,7 @@ shrinks as well, since the byte 0 chooses the first of a pool, and that is the p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -134,7 +135,9 @@ def directive_from(number: int, rule_bytes: list[bytes]) -> Json:
         rule_from(stage, Dice(data[BYTES_PER_DIRECTIVE:]))
         for stage, data in enumerate(rule_bytes, 1)
     ]
-    return {
+    for rule, data in zip(rules[1:], rule_bytes[1:], strict=True):
+        rule["absent"] = Dice(data).happens(4)
+    made = {
         "id": number,
         "name": dice.pick(["Trouble", "SRC_IP to DST_IP"]),
         "kingdom": "Kingdom",
@@ -146,6 +149,27 @@ def directive_from(number: int, rule_bytes: list[bytes]) -> Json:
         "rules": rules[::-1] if number == 2 else rules,
         **suppress_from(dice),
     }
+    return without_contradictions(made)
+
+
+def without_contradictions(directive: Json) -> Json:
+    """The directive without absence and any order where something else excludes them.
+
+    Stages that references may not name are replaced by stage 1 in these.
+    """
+    active = directive["all_rules_always_active"]
+    any_order = directive.get("any_order") and not active and len(directive["rules"]) > 1
+    rules = [rule | {"absent": rule.get("absent", False)} for rule in directive["rules"]]
+    for rule in rules:
+        rule["absent"] &= rule["stage"] > 1 and not active
+        rule["timeout"] = max(rule["timeout"], int(rule["absent"]))
+    unnameable = {rule["stage"] for rule in rules if any_order or rule["absent"]}
+    for rule in rules:
+        for name, text in rule.items():
+            reference = isinstance(text, str) and re.fullmatch(r"(!?:)([0-9]+)(\..+)?", text)
+            if reference and int(reference[2]) in unnameable:
+                rule[name] = f"{reference[1]}1{reference[3] or ''}"
+    return directive | {"rules": rules, "any_order": bool(any_order)}
 
 
 def suppress_from(dice: Dice) -> Json:
@@ -405,7 +429,9 @@ def changed_directive(dice: Dice, first: Json, other: Json) -> Json | None:
         None,
     ]
     change = changes[chosen]
-    return None if change is None else first | change | {"id": first["id"]}
+    if change is None:
+        return None
+    return without_contradictions(first | change | {"id": first["id"]})
 
 
 def configuration_from(data: bytes, first: list[Json], others: list[Json]) -> Configuration:
