@@ -99,9 +99,10 @@ class DirectiveSummary:
 
     `events`: those on which there were verdicts; `opened`, `averted`, `finished`: backlogs, to
     which the owner adds those whose last stage was absent, since no event finishes them;
-    `repeated`: events that had been taken before; `whitelisted`: events for one of its stages that were dropped
-    since they come from a whitelisted asset; `suppressed`: events that a cool-down kept from
-    opening a backlog; `unasked`: number of times that an open backlog was not asked about an event.
+    `repeated`: events that had been taken before; `whitelisted`: events for one of its stages that
+    were dropped since they come from a whitelisted asset; `suppressed`: events that a cool-down
+    kept from opening a backlog; `unasked`: number of times that an open backlog was not asked about
+    an event.
     """
 
     def __init__(self, compiled: CompiledDirective) -> None:
