@@ -5,7 +5,6 @@ Directives without any have plain backlogs, which do not pay for it.
 
 from engine.correlation import compact_set
 from engine.correlation.backlog import Backlog, EventOutcome, Refused
-from engine.correlation.compiled_directive import CompiledDirective
 from engine.directives.rule import CompiledRule
 from engine.event import NormalizedEvent
 
@@ -20,7 +19,10 @@ class AbsenceBacklog(Backlog):
         return refusal(self, stage, event) or super().consume(stage, event, now)
 
     def _complete_stage(self, rule: CompiledRule, time: int) -> EventOutcome:
-        return "averted" if rule.record.absent else super()._complete_stage(rule, time)
+        return "averted" if rule.record.absent else self._finish_stage(rule, time)
+
+    def _finish_stage(self, rule: CompiledRule, time: int) -> EventOutcome:
+        return super()._complete_stage(rule, time)
 
     def pass_timeout(self, now: int) -> bool:
         """Finish the stage whose timeout has passed, if it is absent; returns whether it is."""
@@ -29,7 +31,7 @@ class AbsenceBacklog(Backlog):
         if not rule.record.absent:
             return False
         self.updated = max(self.updated, now)
-        super()._complete_stage(rule, self.start_of(stage) + rule.record.timeout)
+        self._finish_stage(rule, self.start_of(stage) + rule.record.timeout)
         return True
 
 
@@ -48,9 +50,3 @@ def refusal(backlog: Backlog, stage: int, event: NormalizedEvent) -> Refused | N
     if rule.record.absent and event.time > backlog.start_of(stage) + rule.record.timeout:
         return "too_late"
     return None
-
-
-def backlog_type(compiled: CompiledDirective) -> type[Backlog]:
-    """The type of the backlogs of a directive."""
-    absent = any(rule.record.absent for rule in compiled.rules)
-    return AbsenceBacklog if absent else Backlog

@@ -179,13 +179,17 @@ class Backlog(KeptItems):
 
     def _complete_stage(self, rule: CompiledRule, time: int) -> EventOutcome:
         """Finish the current stage at this event time, and start the next one."""
-        directive = self.compiled.directive
-        self.risk = directive.priority * rule.record.reliability * self._max_asset_value() // 25
-        if directive.always_active:
+        self._set_risk(rule)
+        if self.compiled.directive.always_active:
             self.earlier_ids += (self.ids,)
         self.ids = self.sticky = None
         self.starts += (time,)
         return "finished"
+
+    def _set_risk(self, rule: CompiledRule) -> None:
+        """Set the risk by the reliability of a rule, and the addresses so far."""
+        priority, reliability = self.compiled.directive.priority, rule.record.reliability
+        self.risk = priority * reliability * self._max_asset_value() // 25
 
     def follow_clock_back(self, now: int, latest: int) -> bool:
         """Let stages that began later than `latest` begin at `now`; returns whether any did."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from engine.alarm import AlarmEvent, Hit, LookupKind
 from engine.asset import AddressInfo
-from engine.correlation.absence_backlog import backlog_type
+from engine.correlation.any_order_backlog import backlog_type
 from engine.correlation.backlog import Backlog, EventOutcome
 from engine.correlation.compiled_directive import CompiledDirective
 from engine.correlation.open_backlogs import OpenBacklogs

@@ -69,7 +69,7 @@ class Stages:
     """All stages of a directive, those of former definitions included."""
 
     __slots__ = (
-        "_any_always_active",
+        "_any_several_open",
         "_by_definition",
         "_compiled",
         "_former",
@@ -105,7 +105,7 @@ class Stages:
         own = self._stages[self._compiled]
         others = chain.from_iterable(map(self._stages.__getitem__, self._by_definition.values()))
         self.searched = (*own, *others)
-        self._any_always_active = any(compiled.directive.always_active for compiled in self._stages)
+        self._any_several_open = any(compiled.several_open for compiled in self._stages)
 
     def find_definition(self, definition: Directive) -> CompiledDirective:
         """The compiled form of a definition that a restored backlog is under.
@@ -199,7 +199,7 @@ class Stages:
                 else:  # the usual case
                     found.append((waiting, stage.number))
         if len(found) > 1:
-            found = _one_stage_each(found) if self._any_always_active else found
+            found = _one_stage_each(found) if self._any_several_open else found
             found.sort(key=lambda consumer: consumer[0].order)
         return found
 

@@ -137,6 +137,7 @@ def directive_from(number: int, rule_bytes: list[bytes]) -> Json:
     ]
     for rule, data in zip(rules[1:], rule_bytes[1:], strict=True):
         rule["absent"] = Dice(data).happens(4)
+    any_order = Dice(rule_bytes[-1][1:]).happens(4)
     made = {
         "id": number,
         "name": dice.pick(["Trouble", "SRC_IP to DST_IP"]),
@@ -146,6 +147,7 @@ def directive_from(number: int, rule_bytes: list[bytes]) -> Json:
         "disabled": dice.happens(24),
         "all_rules_always_active": always_active,
         "wildcards": dice.happens(2),
+        "any_order": any_order,
         "rules": rules[::-1] if number == 2 else rules,
         **suppress_from(dice),
     }
@@ -412,7 +414,7 @@ class ReloadScenario:
 
 def changed_directive(dice: Dice, first: Json, other: Json) -> Json | None:
     """The directive as it was first, changed in one way, replaced by another one, or gone."""
-    chosen = dice.pick(range(11))
+    chosen = dice.pick(range(12))
     stage = dice.pick(range(1, len(first["rules"]) + 1))
     new_rule = rule_from(stage, dice)
     changes: list[Json | None] = [
@@ -422,6 +424,7 @@ def changed_directive(dice: Dice, first: Json, other: Json) -> Json | None:
         {"rules": [new_rule if one["stage"] == stage else one for one in first["rules"]]},
         {"all_rules_always_active": not first["all_rules_always_active"]},
         {"wildcards": not first["wildcards"]},
+        {"any_order": not first["any_order"]},
         {"rules": other["rules"]},
         other,
         {"disabled": True},
