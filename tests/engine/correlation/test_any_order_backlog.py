@@ -106,7 +106,7 @@ def test_an_event_costs_one_lookup_for_each_open_rule_whatever_the_number_of_bac
     rules = (rule(1), rule(2, from_=":1"), rule(3, from_=":1", occurrence=2))
     correlator = Correlator([directive(*rules, any_order=True)], ASSETS, Options())
     for number in range(200):
-        correlator.process_event(event(1, f"o{number}", src_ip=f"192.0.2.{number}"), 2000)
+        correlator.process_event(event(1, f"o{number}", src_ip=f"192.0.2.{number}"), 1000)
     lookups: list[int] = []
     backlogs = correlator.backlogs_of(7)
     assert backlogs is not None
@@ -119,6 +119,6 @@ def test_an_event_costs_one_lookup_for_each_open_rule_whatever_the_number_of_bac
     for stage in backlogs.stages.searched:
         assert isinstance(stage, Stage)
         monkeypatch.setattr(stage, "waiting", Counted(stage.waiting))
-    outputs = correlator.process_event(event(3, "x", src_ip="192.0.2.7"), 2001)
+    outputs = correlator.process_event(event(3, "x", src_ip="192.0.2.7"), 1001)
     assert outputs.counts == {"taken": 1}
     assert len(lookups) == 2, "one for stage 2, one for stage 3"
