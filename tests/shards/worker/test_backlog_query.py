@@ -76,7 +76,7 @@ def test_a_row_has_the_stage_the_names_of_assets_and_when_it_expires(shard: Shar
 
 def test_stages_in_any_order_are_shown_by_the_lowest_open_one() -> None:
     directive = two_stages(1, any_order=True)
-    directive["rules"].append(rule(3, 102, occurrence=2))
+    directive["rules"] += (rule(3, 102, occurrence=2),)
     made = shard_of(directive)
     open_backlogs(made, range(1))
     take(made, event("x", 5, 101, src_ip=source(0)), event("y", 6, 102))
