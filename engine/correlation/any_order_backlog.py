@@ -84,8 +84,8 @@ class AnyOrderBacklog(AbsenceBacklog):
         rule = self.compiled.rules[stage - 1]
         ids = self.open_ids[stage] = add_id(self.open_ids[stage], event.event_id)
         if rule.sticky_values is not None:
-            for value in rule.sticky_values(event):
-                self.open_sticky[stage] = compact_set.add(self.open_sticky[stage], value)
+            sticky = self.open_sticky[stage]
+            self.open_sticky[stage] = compact_set.add_all(sticky, rule.sticky_values(event))
         self._record_event(event, now)
         if compact_set.size(ids) < rule.record.occurrence:
             return "taken"

@@ -162,8 +162,7 @@ class Backlog(KeptItems):
             self.ids = add_id(ids, event.event_id)
             number = compact_set.size(self.ids)
         if rule.sticky_values is not None:
-            for value in rule.sticky_values(event):
-                self.sticky = compact_set.add(self.sticky, value)
+            self.sticky = compact_set.add_all(self.sticky, rule.sticky_values(event))
         self._record_event(event, now)
         if number < rule.record.occurrence:
             return "taken"

@@ -130,14 +130,15 @@ class Dice:
 
 def directive_from(number: int, rule_bytes: list[bytes]) -> Json:
     dice = Dice(rule_bytes[0])
-    always_active = dice.happens(3)
+    stages = dice.pick(["in order", "always active", "any order"])
     rules = [
         rule_from(stage, Dice(data[BYTES_PER_DIRECTIVE:]))
         for stage, data in enumerate(rule_bytes, 1)
     ]
     for rule, data in zip(rules[1:], rule_bytes[1:], strict=True):
-        rule["absent"] = Dice(data).happens(4)
-    any_order = Dice(rule_bytes[-1][1:]).happens(4)
+        of_stage = Dice(data)
+        if of_stage.happens(3):
+            rule |= {"absent": True, "occurrence": of_stage.pick([1, 1, 2])}
     made = {
         "id": number,
         "name": dice.pick(["Trouble", "SRC_IP to DST_IP"]),
@@ -145,9 +146,9 @@ def directive_from(number: int, rule_bytes: list[bytes]) -> Json:
         "category": "Category",
         "priority": dice.pick([5, 3]),
         "disabled": dice.happens(24),
-        "all_rules_always_active": always_active,
+        "all_rules_always_active": stages == "always active",
         "wildcards": dice.happens(2),
-        "any_order": any_order,
+        "any_order": stages == "any order",
         "rules": rules[::-1] if number == 2 else rules,
         **suppress_from(dice),
     }
@@ -365,8 +366,8 @@ def options() -> st.SearchStrategy[Options]:
 def directives(most: int) -> st.SearchStrategy[list[Json]]:
     """One or more directives of up to four rules, seldom of one."""
     rule_bytes = st.binary(min_size=BYTES_PER_RULE, max_size=BYTES_PER_RULE)
-    several = st.lists(rule_bytes, min_size=2, max_size=4)
-    rules = several | several | several | st.lists(rule_bytes, min_size=1, max_size=1)
+    several = [st.lists(rule_bytes, min_size=2, max_size=4) for _ in range(3)]
+    rules = st.one_of(*several, st.lists(rule_bytes, min_size=1, max_size=1))
     return st.lists(rules, min_size=1, max_size=most).map(
         lambda all_bytes: [directive_from(i, data) for i, data in enumerate(all_bytes, 1)]
     )
