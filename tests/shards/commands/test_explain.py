@@ -214,6 +214,7 @@ def test_the_json_has_directives_events_and_totals(explain: Explain) -> None:
                 "alarms": 1,
                 "repeated": 1,
                 "whitelisted": 1,
+                "suppressed": 0,
                 "stage": 2,
                 "stages": 2,
                 "needed": 2,
