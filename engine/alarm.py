@@ -78,6 +78,7 @@ class RuleRecord(Struct, frozen=True, omit_defaults=True):
     custom_label1: str = ""
     custom_label2: str = ""
     custom_label3: str = ""
+    absent: bool = False
 
 
 class AlarmRecord(Struct, frozen=True, omit_defaults=True):

@@ -40,6 +40,7 @@ _CODES = (
     FindingCode("bad-stage", "error", "The stages of a directive are not 1 to n, each once"),
     FindingCode("bad-condition", "error", "A condition cannot be understood"),
     FindingCode("bad-reference", "error", "A reference is to its own or a later stage"),
+    FindingCode("bad-combination", "error", "Settings of a directive exclude each other"),
     FindingCode("duplicate-id", "error", "Two directives have the same id"),
     FindingCode("bad-address", "error", "The cidr of an asset is no network"),
     FindingCode("bad-source", "error", "The config of a lookup source cannot be used"),

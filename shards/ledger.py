@@ -16,7 +16,10 @@ from msgspec import Struct, field
 
 from engine.errors import InvalidEventError
 
-OUTCOMES = ("taken", "opened", "repeated", "sticky_seen", "out_of_order", "suppressed")
+OUTCOMES = (
+    *("taken", "opened", "repeated", "sticky_seen", "out_of_order", "suppressed"),
+    "too_late",
+)
 """The ways in which a directive consumes an event; counted once per backlog.
 
 Suppressed events would have opened one.
@@ -26,13 +29,18 @@ WORKER_DIED = "worker_died"
 ROUTER_DIED = "router_died"
 """Reasons of lost deliveries: the process whose death they did not survive."""
 
-BACKLOGS = ("opened", "restored", "finished", "expired", "removed", "open", "interrupted")
-"""Counts of backlogs: opened + restored = finished + expired + removed + open + interrupted.
+BACKLOGS = (
+    *("opened", "restored", "finished", "expired", "averted", "removed"),
+    *("open", "interrupted"),
+)
+"""Counts of backlogs.
 
-Restored ones come from disk; those of directives that a reload has removed are removed, too;
-interrupted ones were open in a worker when it died, and were not restored.
+opened + restored = finished + expired + averted + removed + open + interrupted. Restored ones come
+from disk; averted ones had an absent stage, and its events came; those of directives that a reload
+has removed are removed, too; interrupted ones were open in a worker when it died, and were not
+restored.
 """
-ENDED = ("finished", "expired", "removed", "interrupted")
+ENDED = ("finished", "expired", "averted", "removed", "interrupted")
 """The counts of backlogs that are not open any more."""
 
 

@@ -15,6 +15,7 @@ from engine.alarm import (
     RuleRecord,
 )
 from engine.correlation import compact_set
+from engine.correlation.any_order_backlog import AnyOrderBacklog
 from engine.correlation.backlog import Backlog
 from engine.correlation.compiled_directive import UNBOUND, BoundValues, ReferencePlaces
 
@@ -86,6 +87,8 @@ def build_rules(
 
     `printed`: rules with the places of their references, as `CompiledDirective.printed_rules`.
     """
+    if isinstance(backlog, AnyOrderBacklog):
+        return _rules_in_any_order(backlog, printed, timed_out=timed_out)
     current, starts = backlog.stage, backlog.starts
     records = []
     for stage, (record, places) in enumerate(printed, 1):
@@ -99,6 +102,22 @@ def build_rules(
             if timed_out:
                 changes["status"] = "timeout"
         records.append(replace(record, **changes) if changes else record)
+    return tuple(records)
+
+
+def _rules_in_any_order(
+    backlog: AnyOrderBacklog, printed: Iterable[tuple[R, ReferencePlaces]], *, timed_out: bool
+) -> tuple[R, ...]:
+    """As build_rules."""
+    ends = dict(zip(backlog.finished_stages, backlog.starts[1:], strict=True))
+    records = []
+    for stage, (record, places) in enumerate(printed, 1):
+        changes = _bound_texts(backlog.bound, places) | {"start_time": backlog.starts[0]}
+        if stage in ends:
+            changes |= {"end_time": ends[stage], "status": "finished"}
+        elif timed_out and stage == backlog.expiring_stage:
+            changes["status"] = "timeout"
+        records.append(replace(record, **changes))
     return tuple(records)
 
 

@@ -4,49 +4,28 @@ It consumes events that match the rule of a stage; finding them is the work of
 directive_backlogs.py. Everything that all backlogs of a directive share is in `CompiledDirective`.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Literal, TypeVar
+from typing import Literal
 
-from engine.alarm import (
-    MAX_ITEMS,
-    UNSPECIFIED_ADDRESSES,
-    BacklogKey,
-    CustomData,
-    Hit,
-    LookupKind,
-    alarm_id,
-)
+from engine.alarm import BacklogKey, alarm_id
 from engine.asset import AddressInfo
 from engine.correlation import compact_set
 from engine.correlation.compact_set import CompactSet
 from engine.correlation.compiled_directive import BoundValues, CompiledDirective
+from engine.correlation.kept_items import KeptItems, add_id
 from engine.directives.rule import CompiledRule
 from engine.event import NormalizedEvent
 
-T = TypeVar("T")
+Refused = Literal["sticky_seen", "out_of_order", "too_late"]
+"""Why a backlog consumed an event that matches a stage, and did not take it."""
+EventOutcome = Refused | Literal["taken", "finished", "averted", "revisited"]
+"""How a backlog consumed an event. It was taken, except if it was refused.
 
-_UNSPECIFIED = "0.0.0.0"
-
-EventOutcome = Literal["taken", "finished", "sticky_seen", "out_of_order"]
-"""How a backlog consumed an event; `finished`: it was taken and completed the stage."""
-
-
-class RareData:
-    """What only backlogs with lookups, or with more addresses than MAX_ITEMS, have.
-
-    `pairs`: addresses with ports to look up. `hits`: those found, by kind. `asset_value`: the
-    highest one of the addresses that were not kept.
-    """
-
-    __slots__ = ("asset_value", "hits", "pairs")
-
-    def __init__(self) -> None:
-        self.asset_value = 0
-        self.pairs: CompactSet[tuple[str, int]] = None
-        self.hits: dict[LookupKind, CompactSet[Hit]] = {}
+`finished`: it completed the stage; `averted`: it was the last one that an absent stage excludes;
+`revisited`: it was taken at an earlier stage.
+"""
 
 
-class Backlog:
+class Backlog(KeptItems):
     """The state of one backlog; times in seconds since the epoch.
 
     `opened_by`: the identity of the opening event as a text that no other open backlog of the
@@ -61,24 +40,18 @@ class Backlog:
     __slots__ = (
         "alarm_id",
         "bound",
-        "compiled",
         "created",
-        "custom_data",
-        "dst_ips",
         "earlier_ids",
         "expires_at",
         "ids",
         "opened_by",
         "opening_id",
         "order",
-        "rare_data",
         "risk",
         "shares_alarm",
-        "src_ips",
         "starts",
         "sticky",
         "title",
-        "updated",
     )
 
     opened_by: str
@@ -89,9 +62,6 @@ class Backlog:
     bound: BoundValues
     starts: tuple[int, ...]
     expires_at: int
-    updated: int
-    src_ips: CompactSet[str]
-    dst_ips: CompactSet[str]
 
     def __init__(self, compiled: CompiledDirective, order: int) -> None:
         """Make an empty backlog, to be filled by `open` or by `snapshot.restore_backlog`."""
@@ -101,8 +71,8 @@ class Backlog:
         self.ids: CompactSet[str] = None
         self.earlier_ids: tuple[CompactSet[str], ...] = ()
         self.sticky: CompactSet[int | str] = None
-        self.custom_data: CompactSet[CustomData] = None
-        self.rare_data: RareData | None = None
+        self.custom_data = None
+        self.rare_data = None
         self.shares_alarm = False
 
     def open(self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo, now: int) -> None:
@@ -136,15 +106,45 @@ class Backlog:
         return len(self.starts)
 
     @property
+    def open_stages(self) -> tuple[int, ...]:
+        """The stages that are not finished and have begun, lowest first; none if all are."""
+        return () if self.closed else (len(self.starts),)
+
+    @property
+    def expiring_stage(self) -> int:
+        """The open stage whose timeout is the next to pass."""
+        return len(self.starts)
+
+    @property
     def closed(self) -> bool:
         """Whether the last stage is finished."""
-        return self.stage > len(self.compiled.rules)
+        return len(self.starts) > len(self.compiled.rules)
 
-    def consume(self, event: NormalizedEvent, now: int) -> EventOutcome:
-        """Consume an event that matches the rule of the current stage."""
+    def ids_of(self, stage: int) -> CompactSet[str]:  # noqa: ARG002 - there is one
+        """The ids of the events taken at an open stage."""
+        return self.ids
+
+    def sticky_of(self, stage: int) -> CompactSet[int | str]:  # noqa: ARG002 - there is one
+        """The sticky values of an open stage."""
+        return self.sticky
+
+    def start_of(self, stage: int) -> int:  # noqa: ARG002 - there is one
+        """When an open stage began."""
+        return self.starts[-1]
+
+    @property
+    def latest_end(self) -> int:
+        """The latest end of a stage, by which events are out of order."""
+        return max(self.starts[1:])
+
+    def consume(self, stage: int, event: NormalizedEvent, now: int) -> EventOutcome:
+        """Consume an event that matches the rule of a stage at which the backlog waits."""
         starts = self.starts
+        if stage < len(starts):
+            self._take_at_earlier_stage(stage, event, now)
+            return "revisited"
         compiled = self.compiled
-        rule = compiled.rules[len(starts) - 1]
+        rule = compiled.rules[stage - 1]
         if rule.sticky_values is not None and compact_set.contains_any(
             self.sticky, rule.sticky_values(event)
         ):
@@ -153,104 +153,49 @@ class Backlog:
         if event.time + compiled.options.out_of_order_tolerance <= latest_end:
             return "out_of_order"
         ids = self.ids
-        if isinstance(ids, dict) and event.event_id not in ids:  # as _add_id, but faster
+        if isinstance(ids, dict) and event.event_id not in ids:  # as add_id, but faster
             ids[event.event_id] = None
             number = len(ids)
         else:
             if ids is None:
-                self.bound += compiled.first_event_values[len(starts) - 1](event)
-            self.ids = _add_id(ids, event.event_id)
+                self.bound += compiled.first_event_values[stage - 1](event)
+            self.ids = add_id(ids, event.event_id)
             number = compact_set.size(self.ids)
         if rule.sticky_values is not None:
-            for value in rule.sticky_values(event):
-                self.sticky = compact_set.add(self.sticky, value)
+            self.sticky = compact_set.add_all(self.sticky, rule.sticky_values(event))
         self._record_event(event, now)
         if number < rule.record.occurrence:
             return "taken"
-        self._finish_stage(rule, event.time)
-        return "finished"
+        return self._complete_stage(rule, event.time)
 
-    def take_at_earlier_stage(self, stage: int, event: NormalizedEvent, now: int) -> None:
+    def _take_at_earlier_stage(self, stage: int, event: NormalizedEvent, now: int) -> None:
         """Take an event that matches the rule of an earlier stage, if all rules are active."""
         ids = self.earlier_ids[stage - 1]
-        added = _add_id(ids, event.event_id)
+        added = add_id(ids, event.event_id)
         if added is not ids:
             self.earlier_ids = (*self.earlier_ids[: stage - 1], added, *self.earlier_ids[stage:])
         self._record_event(event, now)
 
-    def _record_event(self, event: NormalizedEvent, now: int) -> None:
-        """Record the addresses, custom data and time of an event taken at any stage."""
-        if event.src_ip != self.src_ips:
-            self.src_ips = self._add_address("src_ips", self.src_ips, event.src_ip)
-        if event.dst_ip != self.dst_ips:
-            self.dst_ips = self._add_address("dst_ips", self.dst_ips, event.dst_ip)
-        if now > self.updated:  # noqa: PLR1730 - twice as fast as max()
-            self.updated = now
-        if event.custom_data1 or event.custom_data2 or event.custom_data3:
-            for custom in _custom_data(event):
-                self.custom_data = self._add_item("custom_data", self.custom_data, custom)
-        if self.compiled.options.lookups:
-            self.add_pairs(_pairs(event))
-
-    def _add_item(self, name: str, items: CompactSet[T], item: T) -> CompactSet[T]:
-        """A set with an item added, unless it is full: then the item is counted by this name."""
-        if isinstance(items, dict) and len(items) >= MAX_ITEMS and item not in items:
-            self.compiled.capped[name] += 1
-            return items
-        return compact_set.add(items, item)
-
-    def _add_address(self, name: str, addresses: CompactSet[str], address: str) -> CompactSet[str]:
-        """Add an address to one side; 0.0.0.0 stays only while it is the only one."""
-        if address == _UNSPECIFIED and addresses is not None:
-            return addresses
-        if addresses == _UNSPECIFIED:
-            return address
-        added = self._add_item(name, addresses, address)
-        if not compact_set.contains(added, address):
-            self.keep_asset_value(self.compiled.assets.address_info(address).value)
-        return added
-
-    def keep_asset_value(self, value: int) -> None:
-        """Keep the asset value of an address that is not kept itself: the risk depends on it."""
-        if value:
-            data = self.rare_data = self.rare_data or RareData()
-            data.asset_value = max(data.asset_value, value)
-
-    def _finish_stage(self, rule: CompiledRule, time: int) -> None:
+    def _complete_stage(self, rule: CompiledRule, time: int) -> EventOutcome:
         """Finish the current stage at this event time, and start the next one."""
-        directive = self.compiled.directive
-        self.risk = directive.priority * rule.record.reliability * self._max_asset_value() // 25
-        if directive.always_active:
+        self._set_risk(rule)
+        if self.compiled.directive.always_active:
             self.earlier_ids += (self.ids,)
         self.ids = self.sticky = None
         self.starts += (time,)
+        return "finished"
 
-    def enrich(self, kind: LookupKind, hits: Iterable[Hit]) -> bool:
-        """Add the hits of a lookup; returns whether any of them is new."""
-        data = self.rare_data = self.rare_data or RareData()
-        found = data.hits.get(kind)
-        known = compact_set.size(found)
-        for hit in hits:
-            found = self._add_item("hits", found, hit)
-        data.hits[kind] = found
-        return compact_set.size(found) > known
+    def _set_risk(self, rule: CompiledRule) -> None:
+        """Set the risk by the reliability of a rule, and the addresses so far."""
+        priority, reliability = self.compiled.directive.priority, rule.record.reliability
+        self.risk = priority * reliability * self._max_asset_value() // 25
 
-    def hits_of_kind(self, kind: LookupKind) -> tuple[Hit, ...]:
-        """The hits of one kind of lookup, in the order in which they were found."""
-        if self.rare_data is None:  # the usual case
-            return ()
-        return tuple(compact_set.items(self.rare_data.hits.get(kind)))
-
-    def add_pairs(self, pairs: Iterable[tuple[str, int]]) -> None:
-        """Add addresses with ports, to be looked up."""
-        data = self.rare_data = self.rare_data or RareData()
-        for pair in pairs:
-            data.pairs = self._add_item("pairs", data.pairs, pair)
-
-    @property
-    def pairs(self) -> tuple[tuple[str, int], ...]:
-        """The addresses with ports to look up, in order."""
-        return () if self.rare_data is None else tuple(compact_set.items(self.rare_data.pairs))
+    def follow_clock_back(self, now: int, latest: int) -> bool:
+        """Let stages that began later than `latest` begin at `now`; returns whether any did."""
+        ahead = max(self.starts) > latest
+        if ahead:
+            self.starts = tuple(now if start > latest else start for start in self.starts)
+        return ahead
 
     def set_expiry(self, now: int) -> None:
         """Set `expires_at`; the current stage has been current since `now`."""
@@ -263,37 +208,6 @@ class Backlog:
         after_timeout = self.starts[-1] + timeout + options.min_alarm_lifetime + 1
         return max(after_timeout, now + options.expiry_grace)
 
-    def _max_asset_value(self) -> int:
-        """The highest asset value of all addresses so far."""
-        address_info = self.compiled.assets.address_info
-        values = [address_info(address).value for address in self.addresses()]
-        return max(*values, self.rare_data.asset_value) if self.rare_data else max(values)
-
-    def addresses(self) -> tuple[str, ...]:
-        """The source, then the destination addresses, in order; one may be in both."""
-        return (*compact_set.items(self.src_ips), *compact_set.items(self.dst_ips))
-
-
-def _add_id(ids: CompactSet[str], id_: str) -> CompactSet[str]:
-    """Add the id of an event; one that another event had is made unique by a number."""
-    if compact_set.contains(ids, id_):
-        number = compact_set.size(ids) + 1
-        while compact_set.contains(ids, f"{id_} ({number})"):
-            number += 1
-        id_ = f"{id_} ({number})"
-    return compact_set.add(ids, id_)
-
-
-def _custom_data(event: NormalizedEvent) -> Iterator[CustomData]:
-    if event.custom_data1:
-        yield CustomData(event.custom_label1, event.custom_data1)
-    if event.custom_data2:
-        yield CustomData(event.custom_label2, event.custom_data2)
-    if event.custom_data3:
-        yield CustomData(event.custom_label3, event.custom_data3)
-
-
-def _pairs(event: NormalizedEvent) -> Iterator[tuple[str, int]]:
-    for address, port in ((event.src_ip, event.src_port), (event.dst_ip, event.dst_port)):
-        if port and address not in UNSPECIFIED_ADDRESSES:
-            yield address, port
+    def pass_timeout(self, now: int) -> bool:  # noqa: ARG002 - none is absent
+        """Finish the stage whose timeout has passed, if it is absent; returns whether it is."""
+        return False

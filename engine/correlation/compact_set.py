@@ -24,6 +24,13 @@ def add(items_: CompactSet[T], item: T) -> CompactSet[T]:
     return items_ if items_ == item else {items_: None, item: None}
 
 
+def add_all(items_: CompactSet[T], some: Iterable[T]) -> CompactSet[T]:
+    """The set with these items added; assign the result, which may be a new object."""
+    for item in some:
+        items_ = add(items_, item)
+    return items_
+
+
 def remove(items_: CompactSet[T], item: T) -> CompactSet[T]:
     """The set without the item; assign the result, which may be a new object."""
     if isinstance(items_, dict):
@@ -68,10 +75,7 @@ def items_after(items_: CompactSet[T], number: int) -> tuple[T, ...]:
 
 def from_items(items_in: Iterable[T]) -> CompactSet[T]:
     """A set of these items."""
-    items_: CompactSet[T] = None
-    for item in items_in:
-        items_ = add(items_, item)
-    return items_
+    return add_all(None, items_in)
 
 
 class CompactSetMap(dict[K, CompactSet[T]]):

@@ -51,6 +51,7 @@ class CompiledDirective:
         "printed_rules",
         "rules",
         "salt",
+        "several_open",
         "slots",
         "suppress",
         "title_template",
@@ -87,6 +88,8 @@ class CompiledDirective:
         )
         self.suppress = directive.suppress
         """The cool-down after an alarm, if it has one."""
+        self.several_open = directive.always_active or directive.any_order
+        """Whether a backlog may wait at several stages at once."""
         self.slots = _slots(self.rules, self.suppress.by if self.suppress else ())
         self.printed_rules = tuple((rule.record, _places(rule, self.slots)) for rule in self.rules)
         """The rule records as alarms print them, with the places of bound values."""

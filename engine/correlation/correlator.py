@@ -174,10 +174,7 @@ class Correlator:
         return consumed
 
     def take_matches(self) -> Mapping[int, int]:
-        """Number of events that each directive has consumed since the last call.
-
-        Empty without `Options.count_matches`.
-        """
+        """Number of events consumed by each directive since the last call, if they are counted."""
         if not self._matches:
             return {}
         matches, self._matches = self._matches, Counter()
@@ -199,14 +196,17 @@ class Correlator:
         changed = self._pending.pop_due(now, limit)
         for backlog in changed:
             self._backlogs_with(backlog).write_pending(backlog, now, outputs)
-        for backlog in self._expiry.pop_expired(now, limit - len(changed)):
-            self._expire(backlog, now, outputs)
+        limit -= len(changed)
+        while expired := self._expiry.pop_expired(now, limit):
+            for backlog in expired:
+                self._expire(backlog, now, outputs)
+            limit -= len(expired)
         if self.memory.is_due(now):
             self.memory.prune(now)
         return outputs
 
-    def _expire(self, backlog: Backlog, now: int, outputs: Outputs) -> None:
-        self._backlogs_with(backlog).expire(backlog, now, outputs)
+    def _expire(self, backlog: Backlog, now: int, outputs: Outputs) -> bool:
+        return self._backlogs_with(backlog).expire(backlog, now, outputs)
 
     def write_pending(self, outputs: Outputs | None = None) -> Outputs:
         """Write the alarms that wait for another second, as the last thing before the end."""

@@ -3,32 +3,32 @@
 `Stages` keys them by the values that references are bound to: one dictionary lookup per stage.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable
 
 from engine.alarm import AlarmEvent, Hit, LookupKind
 from engine.asset import AddressInfo
-from engine.correlation.backlog import Backlog
+from engine.correlation.any_order_backlog import backlog_type
+from engine.correlation.backlog import Backlog, EventOutcome
 from engine.correlation.compiled_directive import CompiledDirective
+from engine.correlation.open_backlogs import OpenBacklogs
 from engine.correlation.outputs import Outputs
 from engine.correlation.restoration import definition_of, restore_backlog
 from engine.correlation.shared_parts import SharedParts
-from engine.correlation.snapshot import BacklogSnapshot, HeldItems, take_snapshot
+from engine.correlation.snapshot import BacklogSnapshot
 from engine.correlation.stages import Stages
 from engine.directives.directive import Directive
 from engine.event import NormalizedEvent
 
 
-class DirectiveBacklogs:
+class DirectiveBacklogs(OpenBacklogs):
     """The open backlogs of one directive, oldest first."""
 
     __slots__ = (
         "_activity",
-        "_backlogs",
         "_expiry",
-        "_first_order",
         "_id",
         "_memory",
-        "_pending",
+        "_new_backlog",
         "_publisher",
         "_salt",
         "_saved_ids",
@@ -36,16 +36,15 @@ class DirectiveBacklogs:
         "_taken_stamps",
         "_written_stamps",
         "compiled",
-        "next_order",
         "stages",
     )
 
     def __init__(self, compiled: CompiledDirective, shared: SharedParts, order: int = 0) -> None:
         """`order`: of the first backlog that is opened."""
+        super().__init__(shared.pending, order)
         self._id = compiled.directive.id
         self.compiled = compiled
         self._expiry = shared.expiry
-        self._pending = shared.pending
         self._activity = shared.activity
         self._memory = memory = shared.memory
         self._publisher = shared.publisher
@@ -55,13 +54,8 @@ class DirectiveBacklogs:
         self._salt = compiled.salt
         self._stamp = (0, self._id)
         """Of what is taken now."""
+        self._new_backlog = backlog_type(compiled)
         self.stages = Stages(compiled, shared.former)
-        self._backlogs: dict[str, Backlog] = {}
-        """By `opened_by`."""
-        self._first_order = self.next_order = order
-
-    def __contains__(self, opened_by: str) -> bool:
-        return opened_by in self._backlogs
 
     def process_event(
         self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo, now: int, outputs: Outputs
@@ -111,26 +105,36 @@ class DirectiveBacklogs:
         """Let a backlog consume an event; returns whether it took it."""
         if self._activity.cut:
             self._activity.before_change(self._id, backlog.opened_by)
-        if stage == len(backlog.starts):  # the current one
-            outcome = backlog.consume(event, now)
-            if outcome not in ("taken", "finished"):
-                outputs.count(outcome)
-                return False
-        else:
-            outcome = "taken"
-            backlog.take_at_earlier_stage(stage, event, now)
-            if backlog.risk:
-                self._pending.add(backlog, now)
+        outcome = backlog.consume(stage, event, now)
+        if outcome in {"sticky_seen", "out_of_order", "too_late"}:
+            outputs.count(outcome)
+            return False
         self._activity.add_changed(self._id, backlog.opened_by)
         outputs.counts["taken"] += 1
         outputs.alarm_events.append(AlarmEvent(backlog.alarm_id, stage, event.event_id))
-        if outcome == "finished":
-            self._advance(backlog, stage, now, outputs)
+        if outcome != "taken":
+            self._complete(backlog, stage, outcome, now, outputs)
         return True
 
-    def _advance(self, backlog: Backlog, finished: int, now: int, outputs: Outputs) -> None:
-        """Move a backlog that has finished a stage to the next one, or close it."""
+    def _complete(
+        self, backlog: Backlog, stage: int, outcome: EventOutcome, now: int, outputs: Outputs
+    ) -> None:
+        """Do what follows from an event that was taken with this outcome."""
+        if outcome == "revisited":
+            if backlog.risk:
+                self._pending.add(backlog, now)
+            return
         self._expiry.remove(backlog)
+        if outcome == "finished":
+            self._advance(backlog, stage, now, outputs)
+        else:
+            self._close(backlog, stage, "averted", now, outputs)
+
+    def _advance(self, backlog: Backlog, finished: int, now: int, outputs: Outputs) -> None:
+        """Move a backlog that has finished a stage to the next one, or close it.
+
+        It has left the expiry queue.
+        """
         if backlog.closed:
             self._remove(backlog, finished)
         else:
@@ -150,7 +154,7 @@ class DirectiveBacklogs:
         if self.is_suppressed(event, now):
             outputs.count("suppressed")
             return False
-        backlog = Backlog(self.compiled, self.next_order)
+        backlog = self._new_backlog(self.compiled, self.next_order)
         backlog.open(event, src, dst, now)
         if backlog.alarm_id in self._written_stamps or backlog.opened_by in self._backlogs:
             self._find_predecessor(backlog, now)
@@ -167,14 +171,27 @@ class DirectiveBacklogs:
             self._publisher.finish(backlog, now)
         return True
 
-    def expire(self, backlog: Backlog, now: int, outputs: Outputs) -> None:
-        """Close a backlog whose current stage has timed out; it has left the expiry queue."""
+    def expire(self, backlog: Backlog, now: int, outputs: Outputs) -> bool:
+        """Pass the timeout of an open stage of a backlog, which has left the expiry queue.
+
+        Finishes the stage if it is absent, else closes the backlog, and returns True.
+        """
         self._activity.before_change(self._id, backlog.opened_by)
-        self._remove(backlog, backlog.stage)
         self._activity.add_changed(self._id, backlog.opened_by)
-        outputs.count("expired")
+        stage = backlog.expiring_stage
+        if backlog.pass_timeout(now):
+            self._advance(backlog, stage, now, outputs)
+            return False
+        self._close(backlog, stage, "expired", now, outputs)
+        return True
+
+    def _close(self, backlog: Backlog, stage: int, why: str, now: int, outputs: Outputs) -> None:
+        """Close a backlog at this stage, which is not finished; it has left the expiry queue."""
+        self._remove(backlog, stage)
         self._pending.discard(backlog)
-        self._publisher.publish(backlog, now, outputs, timed_out=True)
+        outputs.count(why)
+        if why == "expired":
+            self._publisher.publish(backlog, now, outputs, timed_out=True)
         self._publisher.remember(backlog, now)
 
     def _find_predecessor(self, backlog: Backlog, now: int) -> None:
@@ -202,6 +219,7 @@ class DirectiveBacklogs:
             self._activity.before_change(self._id, opened_by)
             self._activity.add_changed(self._id, opened_by)
         self.compiled = self.stages.change_definition(definition)
+        self._new_backlog = backlog_type(self.compiled)
 
     def write_pending(self, backlog: Backlog, now: int, outputs: Outputs) -> None:
         """Write the alarm of a backlog that has left the pending lines."""
@@ -216,10 +234,7 @@ class DirectiveBacklogs:
         """As `Correlator.follow_clock_back`."""
         for backlog in self._backlogs.values():
             self._activity.before_change(self._id, backlog.opened_by)
-            ahead = max(backlog.starts) > latest
-            if ahead:
-                starts = backlog.starts
-                backlog.starts = tuple(now if start > latest else start for start in starts)
+            ahead = backlog.follow_clock_back(now, latest)
             expires_at = backlog.expiry_since(now)
             if expires_at < backlog.expires_at:
                 self._expiry.move(backlog, expires_at)
@@ -238,32 +253,6 @@ class DirectiveBacklogs:
                 self._pending.add(backlog)
             self._activity.add_changed(self._id, opened_by)
         return True
-
-    @property
-    def opened(self) -> int:
-        """Number of backlogs opened or restored so far."""
-        return self.next_order - self._first_order
-
-    @property
-    def opened_by(self) -> tuple[str, ...]:
-        """`opened_by` of the open backlogs, oldest first."""
-        return tuple(self._backlogs)
-
-    def backlogs(self) -> Collection[Backlog]:
-        """The open backlogs, oldest first."""
-        return self._backlogs.values()
-
-    def snapshots(self) -> Iterator[BacklogSnapshot]:
-        """Snapshots of the open backlogs, oldest first."""
-        return map(self._snapshot, self._backlogs.values())
-
-    def _snapshot(self, backlog: Backlog, held: HeldItems | None = None) -> BacklogSnapshot:
-        return take_snapshot(backlog, held, line_pending=backlog in self._pending)
-
-    def snapshot(self, opened_by: str, held: HeldItems | None) -> BacklogSnapshot | None:
-        """The snapshot of the backlog of this key; None if it is not open."""
-        backlog = self._backlogs.get(opened_by)
-        return None if backlog is None else self._snapshot(backlog, held)
 
     def restore(self, state: BacklogSnapshot) -> None:
         """Restore a backlog as the youngest; UnusableBacklogError if it does not fit."""

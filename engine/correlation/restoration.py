@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from engine.address import canonical_ip
 from engine.correlation import compact_set
+from engine.correlation.any_order_backlog import AnyOrderBacklog, backlog_type
 from engine.correlation.backlog import Backlog
 from engine.correlation.compact_set import CompactSet
 from engine.correlation.compiled_directive import (
@@ -46,7 +47,7 @@ def restore_backlog(compiled: CompiledDirective, youngest: int, state: BacklogSn
     it.
     """
     _check(compiled, state)
-    backlog = Backlog(compiled, max(youngest, state.order))
+    backlog = backlog_type(compiled)(compiled, max(youngest, state.order))
     backlog.opened_by = state.opened_by
     backlog.opening_id = state.opening_id or state.opened_by
     backlog.alarm_id = state.alarm_id
@@ -59,6 +60,10 @@ def restore_backlog(compiled: CompiledDirective, youngest: int, state: BacklogSn
     backlog.ids = compact_set.from_items(state.ids)
     backlog.earlier_ids = _earlier_ids(compiled, state)
     backlog.sticky = compact_set.from_items(state.sticky if _is_sticky(compiled, state) else ())
+    if isinstance(backlog, AnyOrderBacklog):
+        _restore_stages(backlog, state)
+    elif state.finished_stages:
+        raise UnusableBacklogError("its stages are in any order, those of its directive are not")
     backlog.bound = _bound(compiled, state)
     backlog.src_ips = compact_set.from_items(canonical_addresses(state.src_ips))
     backlog.dst_ips = compact_set.from_items(canonical_addresses(state.dst_ips))
@@ -91,6 +96,22 @@ def _check(compiled: CompiledDirective, state: BacklogSnapshot) -> None:
         raise UnusableBacklogError("a time in it is out of range")
     if not (0 <= state.risk < 2**63 and 0 <= state.asset_value < 2**63):
         raise UnusableBacklogError("its risk is out of range")
+
+
+def _restore_stages(backlog: AnyOrderBacklog, state: BacklogSnapshot) -> None:
+    """Set the stages of a backlog in any order; UnusableBacklogError if they do not fit."""
+    finished = state.finished_stages
+    backlog.begin_stages(finished)
+    opened = backlog.open_ids.keys()
+    numbers = sorted((*finished, *opened))
+    fits = numbers == list(range(1, len(numbers) + 1)) and len(finished) == len(state.starts) - 1
+    if not (fits and finished[0] == 1 and opened >= state.open_ids.keys()):
+        raise UnusableBacklogError("its finished stages are not those that its directive can have")
+    for stage in opened:
+        backlog.open_ids[stage] = compact_set.from_items(state.open_ids.get(stage, ()))
+        if backlog.compiled.rules[stage - 1].sticky_values is not None:
+            sticky = compact_set.from_items(state.open_sticky.get(stage, ()))
+            backlog.open_sticky[stage] = sticky
 
 
 def _is_sticky(compiled: CompiledDirective, state: BacklogSnapshot) -> bool:

@@ -12,9 +12,11 @@ from msgspec.structs import replace
 
 from engine.alarm import BacklogKey, CustomData, Hit, RuleRecord
 from engine.correlation import compact_set
-from engine.correlation.backlog import Backlog, RareData
+from engine.correlation.any_order_backlog import AnyOrderBacklog
+from engine.correlation.backlog import Backlog
 from engine.correlation.compact_set import CompactSet
 from engine.correlation.compiled_directive import UNBOUND
+from engine.correlation.kept_items import RareData
 from engine.directives.directive import Directive
 from engine.errors import Finding
 
@@ -33,7 +35,8 @@ class BacklogSnapshot(Struct, frozen=True, omit_defaults=True):
     directive that it is under, None for the present one; `rules`: its rules, where only these are
     known to differ, else (). `left_out`: by name of a set, the number of leading items that are not
     in this snapshot. `line_pending`: its alarm has changed since it was written. `asset_value`:
-    the highest one of the addresses that were not kept.
+    the highest one of the addresses that were not kept. `finished_stages`, `open_ids` and
+    `open_sticky`: of stages in any order, by their number, in place of `ids` and `sticky`.
     """
 
     directive: int
@@ -63,6 +66,9 @@ class BacklogSnapshot(Struct, frozen=True, omit_defaults=True):
     opening_id: str = ""
     ids_only: bool = False
     definition: Directive | None = None
+    finished_stages: tuple[int, ...] = ()
+    open_ids: dict[int, tuple[str, ...]] = {}
+    open_sticky: dict[int, tuple[BoundValue, ...]] = {}
 
     @property
     def key(self) -> BacklogKey:
@@ -72,18 +78,33 @@ class BacklogSnapshot(Struct, frozen=True, omit_defaults=True):
     @property
     def sets(self) -> dict[str, tuple[Any, ...]]:
         """The items of each set by its name; `ids` and `sticky` have a name for each stage."""
+        return self._sets_of_stages | {name: getattr(self, name) for name in _NAMED_SETS}
+
+    @property
+    def _sets_of_stages(self) -> dict[str, tuple[Any, ...]]:
+        if self.finished_stages:
+            ids = {f"ids.{stage}": items for stage, items in self.open_ids.items()}
+            return ids | {f"sticky.{stage}": items for stage, items in self.open_sticky.items()}
         earlier = enumerate(self.earlier_ids, 1)
         return {
             **{f"ids.{stage}": ids for stage, ids in earlier},
             f"ids.{len(self.starts)}": self.ids,
             f"sticky.{len(self.starts)}": self.sticky,
-            **{name: getattr(self, name) for name in _NAMED_SETS},
         }
 
     def with_sets(
         self, sets: Mapping[str, tuple[Any, ...]], left_out: dict[str, int]
     ) -> "BacklogSnapshot":
         """The same snapshot with these items of all sets."""
+        named = {name: sets[name] for name in _NAMED_SETS}
+        if self.finished_stages:
+            return replace(
+                self,
+                open_ids={n: sets[f"ids.{n}"] for n in self.open_ids},
+                open_sticky={n: sets[f"sticky.{n}"] for n in self.open_sticky},
+                left_out=left_out,
+                **named,
+            )
         stage = len(self.starts)
         return replace(
             self,
@@ -91,7 +112,7 @@ class BacklogSnapshot(Struct, frozen=True, omit_defaults=True):
             sticky=sets[f"sticky.{stage}"],
             earlier_ids=tuple(sets[f"ids.{n}"] for n in range(1, len(self.earlier_ids) + 1)),
             left_out=left_out,
-            **{name: sets[name] for name in _NAMED_SETS},
+            **named,
         )
 
 
@@ -154,7 +175,7 @@ def take_snapshot(
 
     stage, data = len(backlog.starts), backlog.rare_data
     slots = zip(backlog.compiled.slots, backlog.bound, strict=False)
-    return BacklogSnapshot(
+    taken = BacklogSnapshot(
         directive=backlog.compiled.directive.id,
         opened_by=backlog.opened_by,
         alarm_id=backlog.alarm_id,
@@ -181,17 +202,26 @@ def take_snapshot(
         opening_id=backlog.opening_id,
         definition=backlog.compiled.directive if backlog.compiled.former else None,
     )
+    if not isinstance(backlog, AnyOrderBacklog):
+        return taken
+    return replace(
+        taken,
+        finished_stages=backlog.finished_stages,
+        open_ids={n: items(f"ids.{n}", ids) for n, ids in backlog.open_ids.items()},
+        open_sticky={n: items(f"sticky.{n}", some) for n, some in backlog.open_sticky.items()},
+    )
 
 
 def _left_out(backlog: Backlog, held: HeldItems) -> dict[str, int]:
     """The held items that are of this backlog, and of sets that it still has."""
     if held.order != backlog.order:
         return {}
-    data, stage = backlog.rare_data or RareData(), len(backlog.starts)
+    data = backlog.rare_data or RareData()
     sizes = {f"ids.{n}": compact_set.size(ids) for n, ids in enumerate(backlog.earlier_ids, 1)}
+    for stage in backlog.open_stages:
+        sizes[f"ids.{stage}"] = compact_set.size(backlog.ids_of(stage))
+        sizes[f"sticky.{stage}"] = compact_set.size(backlog.sticky_of(stage))
     sizes |= {
-        f"ids.{stage}": compact_set.size(backlog.ids),
-        f"sticky.{stage}": compact_set.size(backlog.sticky),
         "src_ips": compact_set.size(backlog.src_ips),
         "dst_ips": compact_set.size(backlog.dst_ips),
         "custom_data": compact_set.size(backlog.custom_data),

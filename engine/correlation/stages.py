@@ -69,7 +69,7 @@ class Stages:
     """All stages of a directive, those of former definitions included."""
 
     __slots__ = (
-        "_any_always_active",
+        "_any_several_open",
         "_by_definition",
         "_compiled",
         "_former",
@@ -105,7 +105,7 @@ class Stages:
         own = self._stages[self._compiled]
         others = chain.from_iterable(map(self._stages.__getitem__, self._by_definition.values()))
         self.searched = (*own, *others)
-        self._any_always_active = any(compiled.directive.always_active for compiled in self._stages)
+        self._any_several_open = any(compiled.several_open for compiled in self._stages)
 
     def find_definition(self, definition: Directive) -> CompiledDirective:
         """The compiled form of a definition that a restored backlog is under.
@@ -174,7 +174,8 @@ class Stages:
         stages = self._stages[compiled]
         if not compiled.directive.always_active:
             stages[finished - 1].remove(backlog)
-        stages[finished].add(backlog)
+        if not compiled.directive.any_order:
+            stages[finished].add(backlog)
 
     def remove(self, backlog: Backlog, stage: int) -> None:
         """Remove a closed backlog, which was at this stage."""
@@ -198,7 +199,7 @@ class Stages:
                 else:  # the usual case
                     found.append((waiting, stage.number))
         if len(found) > 1:
-            found = _one_stage_each(found) if self._any_always_active else found
+            found = _one_stage_each(found) if self._any_several_open else found
             found.sort(key=lambda consumer: consumer[0].order)
         return found
 
@@ -228,12 +229,15 @@ class Stages:
         return backlog.stage if backlog.stage in numbers else numbers[0]
 
     def _waiting_stages(self, backlog: Backlog, current: int) -> tuple[Stage, ...]:
-        """The stages at which a backlog waits: with all rules active, the earlier ones too."""
+        """The stages at which a backlog waits that is, or was, at the current one."""
         compiled = backlog.compiled
         stages = self._stages[compiled]
+        if not compiled.several_open:
+            return (stages[current - 1],)
         if compiled.directive.always_active:
             return stages[:current]
-        return (stages[current - 1],)
+        numbers = sorted({current, *backlog.open_stages})
+        return tuple(stages[number - 1] for number in numbers)
 
     def _add_former(self, compiled: CompiledDirective) -> None:
         compiled.former = True

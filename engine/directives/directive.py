@@ -14,6 +14,7 @@ from engine.directives.field import Field
 from engine.directives.json_document import FieldTable, parse_list, parse_object
 from engine.directives.repairs import DIRECTIVE_REPAIRS, NO_REPAIRS, fold_names, read_fields
 from engine.directives.rule_schema import Item, items_of, read_rules, records_of
+from engine.directives.stage_checks import check_stages_together
 from engine.directives.suppress import Suppress, read_suppress
 from engine.errors import DocumentPath, Finding, has_faults
 
@@ -43,13 +44,18 @@ DIRECTIVE_FIELDS = FieldTable(
         description="Whether in the conditions on texts * is any number of characters, ? is one, "
         "and \\ takes the next one as it is.",
     ),
+    Field(
+        "any_order",
+        "bool",
+        description="Whether the stages after the first one may finish in any order.",
+    ),
     also=("rules", "suppress"),
 )
 
 
 NO_KNOWN: Mapping[bytes, int] = MappingProxyType({})
 """No known directives, see `parse_directives`."""
-_OWN_FIELDS = ("id", "name", "kingdom", "category", "priority", "wildcards")
+_OWN_FIELDS = ("id", "name", "kingdom", "category", "priority", "wildcards", "any_order")
 """The fields that are the same in a document and in a Directive."""
 
 
@@ -65,6 +71,7 @@ class Directive(Struct, frozen=True, omit_defaults=True):
     rules: tuple[RuleRecord, ...]
     suppress: Suppress | None = None
     wildcards: bool = False
+    any_order: bool = False
 
 
 class ParsedDirective(Struct, frozen=True):
@@ -185,8 +192,8 @@ def _read_directive(item: Item, lenient: bool) -> ParsedDirective:
         return ParsedDirective((), None, None, [skipped])
     rules, more = read_rules(item.get("rules"), lenient)
     suppress, about_suppress = read_suppress(item.get("suppress"))
+    findings = folded + findings + about_suppress + more + check_stages_together(values, rules)
     id_ = values.get("id")
-    findings = folded + findings + about_suppress + more
     findings = [replace(finding, directive=id_) for finding in findings]
     if has_faults(findings):
         return ParsedDirective((), id_, None, findings)
@@ -205,4 +212,5 @@ def _directive(values: Item, rules: tuple[RuleRecord, ...], suppress: Suppress |
         rules=rules,
         suppress=suppress,
         wildcards=values["wildcards"],
+        any_order=values["any_order"],
     )

@@ -30,6 +30,8 @@ def own_features(directive: Directive) -> Iterator[OwnFeature]:
         yield OwnFeature("wildcards", "is true: * and ? in texts")
     if directive.suppress is not None:
         yield OwnFeature("suppress", "is a cool-down")
+    if directive.any_order:
+        yield OwnFeature("any_order", "is true: stages finish in any order")
     if len(directive.rules) == 1:
         yield OwnFeature("rules", "has one rule")
     for rule in directive.rules:
@@ -47,5 +49,7 @@ def _features_of_rule(rule: RuleRecord) -> Iterator[OwnFeature]:
         if "!" in text or "." in text:
             what = "a reference with !" if "!" in text else "a reference that names a field"
             yield OwnFeature(name.rstrip("_"), f"is {text}: {what}", rule.stage)
+    if rule.absent:
+        yield OwnFeature("absent", "is true: events avert the stage", rule.stage)
     if "," in rule.sticky_different:
         yield OwnFeature("sticky_different", "is a list", rule.stage)

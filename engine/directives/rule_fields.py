@@ -119,6 +119,11 @@ RULE_FIELDS = FieldTable(
         description="A factor of the risk, once this stage is finished.",
     ),
     Field("timeout", "int", description="The longest duration of the stage, in seconds."),
+    Field(
+        "absent",
+        "bool",
+        description="Whether the stage is finished by its timeout, unless the events come before.",
+    ),
     also=("start_time", "end_time", "status", "events", "rcvd_time"),
 )
 """The fields of a rule; an absent `timeout` is 0, an absent text is ANY.

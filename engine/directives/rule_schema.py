@@ -118,6 +118,8 @@ def _read_rule(rule: Any, lenient: bool) -> tuple[Item, list[Finding]]:
     if type(values.get("sticky_different")) is tuple:
         values["sticky_different"] = ",".join(values["sticky_different"])  # as in alarms
     findings = _check_first_occurrence(rule, values, findings, lenient)
+    if values.get("absent"):
+        findings += _check_absent(values)
     found, faulty = _check_conditions(tuple(map(values.get, _FIELDS)), values.get("stage"))
     findings += found
     for field in faulty:
@@ -150,6 +152,15 @@ def _check_first_occurrence(
         values["occurrence"] = 1
         found = found.as_warning("taken as 1")
     return [finding for finding in findings if finding.field != "occurrence"] + [found]
+
+
+def _check_absent(values: Item) -> Iterator[Finding]:
+    if values.get("stage") == 1:
+        message = "is true, must be false for stage 1: its event opens the backlog"
+        yield Finding("bad-combination", message, ("absent",), field="absent")
+    if values.get("timeout") == 0:
+        message = "is 0, must be 1 or more where absent is true: when it is over, the stage is"
+        yield Finding("out-of-range", f"{message} finished", ("timeout",), field="timeout")
 
 
 @lru_cache(maxsize=_KNOWN_CONDITIONS)

@@ -9,15 +9,17 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.asset import AddressInfo
 from engine.correlation import compact_set
+from engine.correlation.absence_backlog import refusal
 from engine.correlation.backlog import Backlog
 from engine.correlation.compiled_directive import CompiledDirective
 from engine.correlation.directive_backlogs import DirectiveBacklogs
 from engine.directives.rule import CompiledRule
 from engine.event import NormalizedEvent
-from engine.explain.rule_checks import OwnResult, RuleChecks
+from engine.explain.rule_checks import TYPE_FIELDS, OwnResult, RuleChecks
 from engine.explain.verdict import CONSUMED, Verdict, VerdictKind
 
 MAX_BACKLOGS = 1000
@@ -144,16 +146,24 @@ class _Asked:
         """`consuming`: the stage at which the backlog will consume the event, if it will."""
         if backlog.expires_at <= self._now:
             return self._of_expired(backlog)
-        directive = backlog.compiled.directive.id
         if consuming is None:
             return self._of_refusing(backlog)
-        if consuming != backlog.stage:
+        if consuming not in backlog.open_stages:
+            directive = backlog.compiled.directive.id
             return Verdict("revisited", directive, consuming, backlog.alarm_id)
-        return _of_current_stage(backlog, self._event)
+        return _of_open_stage(backlog, consuming, self._event)
 
     def _of_refusing(self, backlog: Backlog) -> Verdict:
-        """The verdict of a backlog whose current stage, at least, does not match."""
-        compiled, stage = backlog.compiled, backlog.stage
+        """The verdict of a backlog none of whose open stages, at least, matches.
+
+        Of several open stages that of the nearest one: whose kind the event is, and the lowest.
+        """
+        verdicts = [self._of_stage(backlog, stage) for stage in backlog.open_stages]
+        return max(verdicts, key=_nearness)
+
+    def _of_stage(self, backlog: Backlog, stage: int) -> Verdict:
+        """Why an event does not match an open stage of a backlog; without a refusal if it does."""
+        compiled = backlog.compiled
         checks, own = self._checks_of(compiled.rules[stage - 1], compiled)
         refusal = checks.refusal(self._event, own, backlog.bound)
         return Verdict("no_match", compiled.directive.id, stage, backlog.alarm_id, refusal=refusal)
@@ -162,29 +172,33 @@ class _Asked:
         verdict = self._of_refusing(backlog)
         if verdict.refusal is not None:
             return verdict
-        timeout = backlog.compiled.rules[backlog.stage - 1].record.timeout
-        late = self._event.time - backlog.starts[-1] - timeout
-        return Verdict(
-            "expired_before",
-            verdict.directive,
-            verdict.stage,
-            backlog.alarm_id,
-            seconds=max(0, late),
-        )
+        expired = backlog.expiring_stage
+        rule = backlog.compiled.rules[expired - 1].record
+        late = self._event.time - backlog.start_of(expired) - rule.timeout
+        kind: VerdictKind = "too_late" if rule.absent else "expired_before"
+        return replace(verdict, verdict=kind, seconds=max(0, late))
 
 
-def _of_current_stage(backlog: Backlog, event: NormalizedEvent) -> Verdict:
-    """What a backlog makes of an event that matches its current stage, as `Backlog.consume`."""
-    compiled, stage = backlog.compiled, backlog.stage
-    rule = compiled.rules[stage - 1]
+def _nearness(verdict: Verdict) -> tuple[bool, bool]:
+    refusal = verdict.refusal
+    return refusal is None, refusal is not None and refusal.field not in TYPE_FIELDS
+
+
+def _of_open_stage(backlog: Backlog, stage: int, event: NormalizedEvent) -> Verdict:
+    """What a backlog makes of an event that matches this open stage of it."""
+    compiled = backlog.compiled
+    record = compiled.rules[stage - 1].record
     directive, alarm = compiled.directive.id, backlog.alarm_id
-    needed, count = rule.record.occurrence, compact_set.size(backlog.ids)
-    if rule.sticky_values is not None and compact_set.contains_any(
-        backlog.sticky, rule.sticky_values(event)
-    ):
-        return Verdict("sticky_seen", directive, stage, alarm, count, needed)
-    behind = max(backlog.starts[1:]) - event.time
-    if behind >= compiled.options.out_of_order_tolerance:
-        return Verdict("out_of_order", directive, stage, alarm, count, needed, behind)
-    kind: VerdictKind = "finished" if count + 1 >= needed else "taken"
+    needed, count = record.occurrence, compact_set.size(backlog.ids_of(stage))
+    refused = refusal(backlog, stage, event)
+    if refused is not None:
+        seconds = {
+            "sticky_seen": 0,
+            "out_of_order": backlog.latest_end - event.time,
+            "too_late": event.time - backlog.start_of(stage) - record.timeout,
+        }
+        return Verdict(refused, directive, stage, alarm, count, needed, seconds[refused])
+    kind: VerdictKind = "taken"
+    if count + 1 >= needed:
+        kind = "averted" if record.absent else "finished"
     return Verdict(kind, directive, stage, alarm, count + 1, needed)

@@ -3,7 +3,7 @@
 A file of its own: it is what replayed events run through, while a service has a plain correlator.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable
 
 from engine.asset import NetworkAssets
@@ -36,6 +36,7 @@ class ExplainingCorrelator(Correlator):
         self._selected = tuple(selected)
         self._explainer = Explainer()
         self._expired: dict[int, deque[Backlog]] = {}
+        self._finished_by_time: Counter[int] = Counter()
         self.listener: Listener | None = None
 
     def process_event_into(self, event: NormalizedEvent, now: int, outputs: Outputs) -> bool:
@@ -56,7 +57,16 @@ class ExplainingCorrelator(Correlator):
                 found.append(self._explainer.explain(backlogs, event, now, expired))
         return found
 
-    def _expire(self, backlog: Backlog, now: int, outputs: Outputs) -> None:
-        super()._expire(backlog, now, outputs)
-        id_ = backlog.compiled.directive.id
-        self._expired.setdefault(id_, deque(maxlen=MAX_EXPIRED)).append(backlog)
+    def take_finished_by_time(self) -> Counter[int]:
+        """By directive: backlogs whose last stage was absent, and passed, since the last call."""
+        taken, self._finished_by_time = self._finished_by_time, Counter()
+        return taken
+
+    def _expire(self, backlog: Backlog, now: int, outputs: Outputs) -> bool:
+        timed_out = super()._expire(backlog, now, outputs)
+        if timed_out:
+            id_ = backlog.compiled.directive.id
+            self._expired.setdefault(id_, deque(maxlen=MAX_EXPIRED)).append(backlog)
+        elif backlog.closed:
+            self._finished_by_time[backlog.compiled.directive.id] += 1
+        return timed_out

@@ -24,6 +24,8 @@ from engine.event import NormalizedEvent
 from engine.explain.verdict import Refusal
 
 _NO_INFO = AddressInfo()
+TYPE_FIELDS = frozenset({"plugin_id", "plugin_sid", "category", "product", "subcategory"})
+"""The conditions that say which events a rule is about: others did not come for its stage."""
 MAX_TEXT = 200
 """Longest text of a condition or value in an explanation, in characters."""
 UNKNOWN = "the value of stage "

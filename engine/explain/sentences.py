@@ -84,6 +84,8 @@ def _rest(summary: DirectiveSummary, alarms: int) -> Iterator[str]:
     if summary.finished:
         yield _risk_of(summary)
         return
+    if summary.averted:
+        yield f"{_were(summary.averted, 'backlog')} averted: what an absent stage excludes came."
     yield from _how_far(summary)
     if summary.repeated:
         yield f"{_were(summary.repeated, 'repeated event')} not counted (--repeat-window)."
@@ -96,16 +98,26 @@ def _rest(summary: DirectiveSummary, alarms: int) -> Iterator[str]:
 
 def _how_far(summary: DirectiveSummary) -> Iterator[str]:
     """The stage that the furthest backlog got to, and what held it up there."""
-    best = summary.best()
+    best = summary.open_of_best()
     if best is not None:
+        backlog, open_stages = best
         if summary.opened > 1:
-            yield f"The furthest of its {summary.opened:,} backlogs got to stage {best[1].stage}."
-        yield from _of_stage(best[1], best[0])
+            furthest = f"The furthest of its {summary.opened:,} backlogs"
+            yield f"{furthest} {_got_to(backlog, open_stages)}."
+        for events in open_stages[:_SHOWN]:
+            yield from _of_stage(events, backlog)
     elif summary.opened:
         yield f"{_were(summary.opened, 'backlog')} opened."
         yield from _nothing_came(summary.compiled, StageEvents(2))
     else:
         yield from _never_opened(summary)
+
+
+def _got_to(backlog: Backlog, open_stages: list[StageEvents]) -> str:
+    if not backlog.compiled.directive.any_order:
+        return f"got to stage {open_stages[0].stage}"
+    stages = len(backlog.compiled.rules)
+    return f"finished {stages - len(open_stages)} of {stages} stages, which may come in any order"
 
 
 def _risk_of(summary: DirectiveSummary) -> str:
@@ -125,11 +137,15 @@ def _risk_of(summary: DirectiveSummary) -> str:
 def _of_stage(events: StageEvents, backlog: Backlog) -> Iterator[str]:
     """The events that came for the stage at which the backlog is, and what is missing."""
     record = backlog.compiled.rules[events.stage - 1].record
+    if record.absent:
+        yield _how_to_finish(record)
     if not events.came:
-        yield from _nothing_came(backlog.compiled, events)
+        if not record.absent:
+            yield from _nothing_came(backlog.compiled, events)
         return
     came = _count(events.came, "event")
-    yield f"{came} came for stage {events.stage}, {_were(record.occurrence)} needed."
+    needed = "" if record.absent else f", {_were(record.occurrence)} needed"
+    yield f"{came} came for stage {events.stage}{needed}."
     yield from _refusals(events.refused)
     if events.late_events:
         shortest, longest = events.late
@@ -140,7 +156,17 @@ def _of_stage(events: StageEvents, backlog: Backlog) -> Iterator[str]:
         yield f"{events.sticky_seen:,} had a value that was counted before {sticky}."
     if events.out_of_order:
         yield f"{events.out_of_order:,} came out of order, before the end of the previous stage."
+    if events.too_late:
+        yield f"{events.too_late:,} came after its timeout, too late to prevent it."
     yield f"{_were(events.taken)} taken." if events.taken else "None was taken."
+
+
+def _how_to_finish(record: RuleRecord) -> str:
+    """What finishes an absent stage."""
+    fewer = "no event" if record.occurrence == 1 else f"fewer than {record.occurrence:,} events"
+    come = "comes" if record.occurrence == 1 else "come"
+    when = f"{come} within {record.timeout:,} s"
+    return f"Stage {record.stage} is finished if {fewer} ({_kind(record)}) {when}."
 
 
 def _never_opened(summary: DirectiveSummary) -> Iterator[str]:

@@ -8,14 +8,13 @@ from engine.correlation import compact_set
 from engine.correlation.backlog import Backlog
 from engine.correlation.compiled_directive import CompiledDirective
 from engine.explain.explainer import DirectiveVerdicts
+from engine.explain.rule_checks import TYPE_FIELDS
 from engine.explain.verdict import Refusal, Verdict
 
 MAX_BACKLOGS = 1000
 """Backlogs of a directive whose present stage is followed; the least advanced are given up."""
 MAX_REFUSALS = 20
 """Different refusals of one stage that are kept apart; further ones count by their field."""
-TYPE_FIELDS = frozenset({"plugin_id", "plugin_sid", "category", "product", "subcategory"})
-"""The conditions that say which events a rule is about: others did not come for its stage."""
 
 
 class RefusedEvents(Struct, frozen=True):
@@ -33,6 +32,7 @@ class StageEvents:
         self.taken = 0
         self.sticky_seen = 0
         self.out_of_order = 0
+        self.too_late = 0
         self.late: list[int] = []
         """The shortest and the longest time after the timeout, in seconds."""
         self.late_events = 0
@@ -46,7 +46,7 @@ class StageEvents:
     @property
     def came(self) -> int:
         """Number of events that came for the stage."""
-        held_up = self.late_events + self.sticky_seen + self.out_of_order
+        held_up = self.late_events + self.sticky_seen + self.out_of_order + self.too_late
         return self.taken + held_up + self._counts.total()
 
     @property
@@ -59,12 +59,14 @@ class StageEvents:
     def add(self, verdict: Verdict) -> None:
         """Add a verdict on an event of the kind that the stage is about."""
         match verdict.verdict:
-            case "taken" | "opened" | "finished":
+            case "taken" | "opened" | "finished" | "averted":
                 self.taken += 1
             case "sticky_seen":
                 self.sticky_seen += 1
             case "out_of_order":
                 self.out_of_order += 1
+            case "too_late":
+                self.too_late += 1
             case "expired_before":
                 self.late_events += 1
                 seconds = [*self.late, verdict.seconds]
@@ -88,14 +90,19 @@ class StageEvents:
         self._counts[key] += 1
 
 
+_Followed = tuple[Backlog, dict[int, StageEvents]]
+"""A backlog with the events of its open stages."""
+
+
 class DirectiveSummary:
     """What became of one directive, verdict by verdict.
 
-    `events`: those on which there were verdicts; `opened`, `finished`: backlogs; `repeated`:
-    events that had been taken before; `whitelisted`: events for one of its stages that were dropped
-    since they come from a whitelisted asset; `suppressed`: events that a cool-down kept from
-    opening a backlog; `unasked`: number of times that an open backlog was
-    not asked about an event.
+    `events`: those on which there were verdicts; `opened`, `averted`, `finished`: backlogs, to
+    which the owner adds those whose last stage was absent, since no event finishes them;
+    `repeated`: events that had been taken before; `whitelisted`: events for one of its stages that
+    were dropped since they come from a whitelisted asset; `suppressed`: events that a cool-down
+    kept from opening a backlog; `unasked`: number of times that an open backlog was not asked about
+    an event.
     """
 
     def __init__(self, compiled: CompiledDirective) -> None:
@@ -103,13 +110,15 @@ class DirectiveSummary:
         self.events = 0
         self.opened = 0
         self.finished = 0
+        self.averted = 0
         self.repeated = 0
         self.whitelisted = 0
         self.suppressed = 0
         self.unasked = 0
         self.opening = StageEvents(1)
-        self._followed: dict[Backlog, StageEvents] = {}
-        self.furthest: tuple[Backlog, StageEvents] | None = None
+        self._followed: dict[Backlog, dict[int, StageEvents]] = {}
+        """The events of the open stages of backlogs, as far as any came."""
+        self.furthest: _Followed | None = None
         """The backlog that got furthest of those that were given up or have closed."""
 
     def add(self, found: DirectiveVerdicts) -> None:
@@ -127,11 +136,20 @@ class DirectiveSummary:
                 self._add_of_opening(verdict)
 
     def best(self) -> tuple[Backlog, StageEvents] | None:
-        """The backlog that got furthest, with the events of its present stage."""
+        """The backlog that got furthest, with the events of its present stage.
+
+        Of several open stages that is the lowest one.
+        """
+        open_stages = self.open_of_best()
+        return (open_stages[0], open_stages[1][0]) if open_stages is not None else None
+
+    def open_of_best(self) -> tuple[Backlog, list[StageEvents]] | None:
+        """As `best`, with the events of each open stage."""
         followed = list(self._followed.items())
         if self.furthest is not None:
             followed.append(self.furthest)
-        return max(followed, key=_progress, default=None)
+        best = max(followed, key=_progress, default=None)
+        return best and (best[0], _open_stages(*best))
 
     def _add_of_opening(self, verdict: Verdict) -> None:
         opened = verdict.verdict == "opened"
@@ -155,29 +173,41 @@ class DirectiveSummary:
         events.add(verdict)
         if verdict.verdict == "finished":
             self._finish(backlog, events)
+        elif verdict.verdict == "averted":
+            self.averted += 1
+            self._give_up(backlog)
 
     def _events_of(self, backlog: Backlog, stage: int) -> StageEvents:
-        """The events of the present stage of a backlog."""
-        events = self._followed.get(backlog)
-        if events is None or events.stage != stage:
-            events = self._follow(backlog, stage)
+        """The events of an open stage of a backlog."""
+        followed = self._followed.get(backlog)
+        if followed is None:
+            followed = self._follow(backlog)
+        events = followed.get(stage)
+        if events is None:
+            if not backlog.compiled.directive.any_order:
+                followed.clear()
+            events = followed[stage] = StageEvents(stage)
+            events.taken = compact_set.size(backlog.ids_of(stage))
         return events
 
     def _finish(self, backlog: Backlog, events: StageEvents) -> None:
-        """The event that is about to be correlated finishes the stage of a backlog."""
-        if events.stage < len(backlog.compiled.rules):
-            self._followed[backlog] = StageEvents(events.stage + 1)
+        """The event that is about to be correlated finishes a stage of a backlog."""
+        any_order, stages = backlog.compiled.directive.any_order, len(backlog.compiled.rules)
+        if (len(backlog.starts) if any_order else events.stage) == stages:
+            self.finished += 1
+            self._give_up(backlog)
             return
-        self.finished += 1
-        self._give_up(backlog)
+        followed = self._followed[backlog]
+        del followed[events.stage]
+        if not any_order:
+            followed[events.stage + 1] = StageEvents(events.stage + 1)
 
-    def _follow(self, backlog: Backlog, stage: int) -> StageEvents:
-        if len(self._followed) >= MAX_BACKLOGS and backlog not in self._followed:
+    def _follow(self, backlog: Backlog) -> dict[int, StageEvents]:
+        if len(self._followed) >= MAX_BACKLOGS:
             for least in sorted(self._followed.items(), key=_progress)[: MAX_BACKLOGS // 10]:
                 self._give_up(least[0])
-        events = self._followed[backlog] = StageEvents(stage)
-        events.taken = compact_set.size(backlog.ids)
-        return events
+        followed = self._followed[backlog] = {}
+        return followed
 
     def _give_up(self, backlog: Backlog) -> None:
         """Follow a backlog no longer; keep it if it is the one that got furthest."""
@@ -186,7 +216,22 @@ class DirectiveSummary:
             self.furthest = candidate
 
 
-def _progress(followed: tuple[Backlog, StageEvents]) -> tuple[int, int, int]:
-    """How far a backlog is: its stage, the events of it that were taken, and those that came."""
-    _, events = followed
-    return events.stage, events.taken, events.came
+def _progress(followed: _Followed) -> tuple[int, int, int]:
+    """How far a backlog is: its stage, the events of it that were taken, and those that came.
+
+    In any order its stage is one more than the number of those that are finished.
+    """
+    backlog, by_stage = followed
+    events = by_stage.values()
+    taken, came = sum(one.taken for one in events), sum(one.came for one in events)
+    any_order = backlog.compiled.directive.any_order
+    return (len(backlog.starts) if any_order else max(by_stage, default=0)), taken, came
+
+
+def _open_stages(backlog: Backlog, by_stage: dict[int, StageEvents]) -> list[StageEvents]:
+    """The events of each open stage; of the last one for a backlog whose stages are finished."""
+    if backlog.compiled.directive.any_order:
+        numbers = backlog.open_stages or (len(backlog.compiled.rules),)
+    else:  # time may have finished an absent one since its last event
+        numbers = (max([*by_stage, *backlog.open_stages], default=1),)
+    return [by_stage.get(number) or StageEvents(number) for number in numbers]

@@ -19,6 +19,8 @@ VerdictKind = Literal[
     "suppressed",
     "sticky_seen",
     "out_of_order",
+    "too_late",
+    "averted",
     "no_match",
     "expired_before",
 ]
@@ -29,13 +31,14 @@ Of the whole event: invalid, whitelisted (its source is in a whitelisted asset),
 has its plugin or taxonomy). By a directive: opened (a backlog), repeated (it took the event
 before), suppressed (it would open a backlog, but an alarm of the same values is not long ago). By a
 backlog: taken, finished (taken as the last one of its stage), revisited (taken at an earlier
-stage), sticky_seen, out_of_order, no_match (a condition of its stage refused the event),
-expired_before (it matches, but the stage had timed out).
+stage), sticky_seen, out_of_order, too_late (it came after the timeout of an absent stage), averted
+(the last event that its absent stage excludes), no_match (a condition of its stage refused the
+event), expired_before (it matches, but the stage had timed out).
 """
 CONSUMED = frozenset(
     {
         *("opened", "taken", "finished", "revisited", "repeated"),
-        *("suppressed", "sticky_seen", "out_of_order"),
+        *("suppressed", "sticky_seen", "out_of_order", "too_late", "averted"),
     }
 )
 """The verdicts after which the event opens no other backlog of the directive."""

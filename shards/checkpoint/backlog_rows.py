@@ -94,6 +94,8 @@ def _has_blocks(state: BacklogSnapshot) -> bool:
         or len(state.intel_hits) >= BLOCK_ITEMS
         or len(state.vulnerabilities) >= BLOCK_ITEMS
         or any(len(ids) >= BLOCK_ITEMS for ids in state.earlier_ids)
+        or any(len(ids) >= BLOCK_ITEMS for ids in state.open_ids.values())
+        or any(len(sticky) >= BLOCK_ITEMS for sticky in state.open_sticky.values())
     )
 
 

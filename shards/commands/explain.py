@@ -6,8 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from engine.explain.rule_checks import TYPE_FIELDS
 from engine.explain.sentences import refusal_phrase, shown_value
-from engine.explain.summary import TYPE_FIELDS
 from engine.explain.verdict import CONSUMED, Verdict
 from shards.commands.recordings import open_recordings, read_recordings, warn_of_times
 from shards.commands.terminal import counted, print_error, print_json
@@ -186,5 +186,7 @@ def describe(verdict: Verdict) -> str:
         "suppressed": "suppressed: an alarm with the same values is not long ago",
         "sticky_seen": f"not counted{of}: sticky_different wants a new value",
         "out_of_order": f"out of order: {verdict.seconds} s before the end of the previous stage",
+        "too_late": f"not counted: {verdict.seconds} s after the timeout of the absent stage",
+        "averted": f"taken{of}: the absent stage cannot finish, and the backlog closes",
         "expired_before": f"too late: {verdict.seconds} s after the timeout of the stage",
     }[verdict.verdict]

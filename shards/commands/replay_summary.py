@@ -132,7 +132,7 @@ def _ledger_table(summary: Summary) -> Table:
     ledger = summary.ledger
     events, deliveries = ledger.events, ledger.deliveries
     outcomes = {name: ledger.outcomes[name] for name in OUTCOMES}
-    backlogs = {name: ledger.backlogs[name] for name in ("finished", "expired", "open")}
+    backlogs = {name: ledger.backlogs[name] for name in ("finished", "expired", "averted", "open")}
     by_class = summary.alarms.by_class
     rows: list[tuple[str, int, str]] = [
         (

@@ -10,7 +10,7 @@ from engine.correlation.compiled_directive import CompiledDirective
 from engine.directives.directive import Directive
 from engine.event import NormalizedEvent
 from engine.explain.explainer import Explainer
-from engine.explain.summary import TYPE_FIELDS
+from engine.explain.rule_checks import TYPE_FIELDS
 from engine.explain.verdict import Verdict
 
 
@@ -20,13 +20,14 @@ class StageCoverage(Struct):
     reached: bool = False
     finished: bool = False
     timed_out: bool = False
+    averted: bool = False
     conditions: dict[str, set[bool]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """The stage in words."""
         if not self.reached:
             return "never reached"
-        ends = [name for name in ("finished", "timed_out") if getattr(self, name)]
+        ends = [name for name in ("finished", "timed_out", "averted") if getattr(self, name)]
         return ", ".join(ends).replace("_", " ") or "reached, never finished"
 
     @property
@@ -79,11 +80,17 @@ class Coverage:
         stages = self.stages[verdict.directive]
         stage = stages[verdict.stage - 1]
         stage.reached |= backlog is not None
+        stage.averted |= verdict.verdict == "averted"
         if verdict.verdict in ("opened", "finished"):
-            stage.reached = stage.finished = True
-            if verdict.stage < len(stages):
-                stages[verdict.stage].reached = True
+            self._finish((backlog.compiled if backlog else compiled).directive, verdict.stage)
         self._add_conditions(event, compiled, backlog, stage, verdict.stage)
+
+    def _finish(self, directive: Directive, number: int) -> None:
+        """Note that a stage was finished, and those reached that are open by that."""
+        stages = self.stages[directive.id]
+        stages[number - 1].reached = stages[number - 1].finished = True
+        for following in stages[number:] if directive.any_order else stages[number : number + 1]:
+            following.reached = True
 
     def _add_conditions(
         self,
@@ -107,9 +114,12 @@ class Coverage:
             if name not in TYPE_FIELDS:
                 stage.conditions.setdefault(name, set()).add(result)
 
-    def add_timeout(self, directive: int, stage: int) -> None:
-        """Add that a backlog timed out at a stage."""
-        self.stages[directive][stage - 1].timed_out = True
+    def add_timeout(self, directive: Directive, stage: int, *, finished: bool) -> None:
+        """Add that the timeout of a stage has passed; `finished`: it was absent."""
+        if finished:
+            self._finish(directive, stage)
+        else:
+            self.stages[directive.id][stage - 1].timed_out = True
 
     def as_document(self) -> list[dict[str, Any]]:
         """The coverage for programs."""
@@ -123,6 +133,7 @@ class Coverage:
                         "reached": stage.reached,
                         "finished": stage.finished,
                         "timed_out": stage.timed_out,
+                        "averted": stage.averted,
                         "conditions": {
                             name: sorted(results) for name, results in stage.conditions.items()
                         },

@@ -37,6 +37,8 @@ class CoverageReplay(Replay):
 class _CoverageCorrelator(ExplainingCorrelator):
     coverage: Coverage
 
-    def _expire(self, backlog: Backlog, now: int, outputs: Outputs) -> None:
-        super()._expire(backlog, now, outputs)
-        self.coverage.add_timeout(backlog.compiled.directive.id, backlog.stage)
+    def _expire(self, backlog: Backlog, now: int, outputs: Outputs) -> bool:
+        stage = backlog.expiring_stage
+        timed_out = super()._expire(backlog, now, outputs)
+        self.coverage.add_timeout(backlog.compiled.directive, stage, finished=not timed_out)
+        return timed_out

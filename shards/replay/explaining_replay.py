@@ -49,10 +49,10 @@ class ExplainedEvent(Struct, frozen=True, omit_defaults=True):
 class ExplainedDirective(Struct, frozen=True):
     """What became of one directive.
 
-    `events`: those on which it had a verdict; `opened`, `finished`: backlogs; `alarms`: those
-    written; `whitelisted`: events for it that were dropped; `stage` of `stages`: the one that its
-    furthest backlog is at, with `taken` of `needed` events, and what held up the others that came
-    for it. `late_seconds`: the shortest and the longest time after the timeout. `unasked`: how
+    `events`: those on which it had a verdict; `opened`, `finished`, `averted`: backlogs; `alarms`:
+    those written; `whitelisted`: events for it that were dropped; `stage` of `stages`: the one that
+    its furthest backlog is at, with `taken` of `needed` events, and what held up the others that
+    came for it. `late_seconds`: the shortest and the longest time after the timeout. `unasked`: how
     often an open backlog was not asked about an event, since there are too many.
     """
 
@@ -76,6 +76,8 @@ class ExplainedDirective(Struct, frozen=True):
     late_seconds: tuple[int, ...]
     sticky_seen: int
     out_of_order: int
+    too_late: int
+    averted: int
     unasked: int
 
 
@@ -195,6 +197,8 @@ class ExplainingReplay(Replay):
 
     def directives(self) -> list[ExplainedDirective]:
         """What became of the selected directives, and those that an event concerned, by id."""
+        for id_, count in self._explaining.take_finished_by_time().items():
+            self._summary(id_).finished += count
         return [
             _explained(self._summaries[id_], len(self._alarms[id_]))
             for id_ in sorted(self._summaries)
@@ -260,5 +264,7 @@ def _explained(summary: DirectiveSummary, alarms: int) -> ExplainedDirective:
         late_seconds=tuple(events.late),
         sticky_seen=events.sticky_seen,
         out_of_order=events.out_of_order,
+        too_late=events.too_late,
+        averted=summary.averted,
         unasked=summary.unasked,
     )

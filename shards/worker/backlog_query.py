@@ -74,11 +74,11 @@ def _chunks(
 
 
 def _progress(backlog: Backlog) -> float:
-    """The part of its stage that a backlog has taken, from 0 to 1."""
-    rules, stage = backlog.compiled.rules, len(backlog.starts)
+    """The part of its stage, the lowest open one, that a backlog has taken, from 0 to 1."""
+    rules, stage = backlog.compiled.rules, backlog.stage
     if stage > len(rules):
         return 1.0
-    return compact_set.size(backlog.ids) / rules[stage - 1].record.occurrence
+    return compact_set.size(backlog.ids_of(stage)) / rules[stage - 1].record.occurrence
 
 
 _RANKS: dict[str, Rank] = {
@@ -86,7 +86,7 @@ _RANKS: dict[str, Rank] = {
     "age": lambda backlog: backlog.starts[0],
     "expires": lambda backlog: backlog.expires_at,
     "progress": _progress,
-    "stage": lambda backlog: len(backlog.starts),
+    "stage": lambda backlog: backlog.stage,
     "directive": lambda backlog: backlog.compiled.directive.id,
     "risk": lambda backlog: backlog.risk,
 }
@@ -104,7 +104,7 @@ def _after_test(query: FindBacklogs, rank: Rank) -> Test | None:
 def _tests(query: FindBacklogs, shard: Shard) -> Iterator[Test]:
     """The filters that are set, the cheapest first."""
     if stage := query.stage:
-        yield lambda backlog: len(backlog.starts) == stage
+        yield lambda backlog: stage in backlog.open_stages
     if query.risks:
         yield _risk_test(query.risks)
     if alarm := query.alarm:
@@ -165,7 +165,7 @@ def _custom_data(backlog: Backlog) -> Iterable[CustomData]:
 
 def _row(shard: Shard, backlog: Backlog, rank: float) -> BacklogRow:
     rules = backlog.compiled.rules
-    stage = min(len(backlog.starts), len(rules))  # it may have been finished since it was found
+    stage = min(backlog.stage, len(rules))  # it may have been finished since it was found
     rule = rules[stage - 1].record
     return BacklogRow(
         rank=rank,
@@ -177,7 +177,7 @@ def _row(shard: Shard, backlog: Backlog, rank: float) -> BacklogRow:
         stage=stage,
         stages=len(rules),
         stage_name=rule.name[:MAX_TEXT],
-        taken=compact_set.size(backlog.ids),
+        taken=compact_set.size(backlog.ids_of(stage)),
         needed=rule.occurrence,
         src=_shown(shard, compact_set.items(backlog.src_ips)),
         src_count=compact_set.size(backlog.src_ips),

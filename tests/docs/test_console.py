@@ -26,10 +26,12 @@ IN_GOOD_TIMES = {
     "outcomes.sticky_seen",
     "outcomes.suppressed",
     "outcomes.out_of_order",
+    "outcomes.too_late",
     "backlogs.opened",
     "backlogs.restored",
     "backlogs.finished",
     "backlogs.expired",
+    "backlogs.averted",
     "backlogs.open",
     "lookups",
 }

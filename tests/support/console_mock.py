@@ -313,6 +313,7 @@ class MockConsole:
                 "directive": row,
                 "all_rules_always_active": False,
                 "wildcards": True,
+                "any_order": False,
                 "rules": console_data.make_rules(row["id"]),
             }
         )

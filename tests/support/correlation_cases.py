@@ -59,7 +59,7 @@ RULE_KEYS = (
     *("port_from", "port_to", "protocol", "reliability", "timeout"),
     *("product", "category", "subcategory", "start_time", "end_time", "status"),
     *("sticky_different", "custom_data1", "custom_data2", "custom_data3"),
-    *("custom_label1", "custom_label2", "custom_label3"),
+    *("custom_label1", "custom_label2", "custom_label3", "absent"),
 )
 CONTENT = (
     *("event_id", "timestamp", "sensor", "src_ip", "dst_ip", "plugin_id", "plugin_sid", "title"),

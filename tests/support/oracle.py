@@ -430,11 +430,14 @@ class Oracle:
         ids = [directive["id"] for directive in self.directives]
         for backlog in list(self.backlogs):
             if backlog.directive["id"] not in ids:
-                self.backlogs.remove(backlog)
-                output.count("removed")
-                if backlog.risk and not self.is_outdated(backlog, now):
-                    self.written[backlog.alarm_id] = finished_stages(backlog), now
+                self.close_without_line(backlog, "removed", now, output)
         return output
+
+    def close_without_line(self, backlog: Backlog, why: str, now: int, output: Output) -> None:
+        self.backlogs.remove(backlog)
+        output.count(why)
+        if backlog.risk and not self.is_outdated(backlog, now):
+            self.written[backlog.alarm_id] = finished_stages(backlog), now
 
     def tick(self, now: int) -> Output:
         """Write what was changed in another second; close what has expired by now."""
@@ -442,7 +445,7 @@ class Oracle:
         for backlog in list(self.backlogs):
             if backlog.changed_at not in (None, now):
                 self.publish(backlog, now, output, lookups=False)
-            if self.is_expired(backlog, now):
+            while not is_closed(backlog) and self.is_expired(backlog, now):
                 self.expire(backlog, now, output)
         return output
 
@@ -521,10 +524,12 @@ class Oracle:
         stages = {rule["stage"]: Stage(rule) for rule in directive["rules"]}
         title = self.title(directive["name"], event)
         backlog = Backlog(directive, event, title, stages, now_at_stage=now)
-        stages[1].start_time = event["time"]
+        for number, stage in stages.items():
+            if number == 1 or directive.get("any_order"):
+                stage.start_time = event["time"]
         self.backlogs.append(backlog)
         output.count("opened")
-        self.take(backlog, event, now, output)
+        self.take(backlog, stages[1], event, now, output)
 
     def title(self, name: str, event: Json) -> str:
         """SRC_IP and DST_IP are replaced, in one pass, with the asset name, else the address."""
@@ -536,14 +541,14 @@ class Oracle:
         return re.sub("SRC_IP|DST_IP", shown, name)
 
     def offer(self, backlog: Backlog, event: Json, now: int, output: Output) -> bool:
-        """Does the backlog consume the event?"""
-        stage = backlog.stages[backlog.current]
-        if self.matcher.matches(stage.rule, event, backlog):
-            refusal = refused(backlog, stage, event, self.options.out_of_order_tolerance)
-            output.count(refusal or "taken")
-            if not refusal:
-                self.take(backlog, event, now, output)
-            return True
+        """Does the backlog consume the event? The lowest open stage that it matches decides."""
+        for stage in open_stages(backlog):
+            if self.matcher.matches(stage.rule, event, backlog):
+                refusal = refused(backlog, stage, event, self.options.out_of_order_tolerance)
+                output.count(refusal or "taken")
+                if not refusal:
+                    self.take(backlog, stage, event, now, output)
+                return True
         if backlog.directive.get("all_rules_always_active"):
             return self.offer_to_earlier_stages(backlog, event, now, output)
         return False
@@ -561,23 +566,30 @@ class Oracle:
             return True
         return False
 
-    def take(self, backlog: Backlog, event: Json, now: int, output: Output) -> None:
-        """Taken at the current stage."""
-        stage = backlog.stages[backlog.current]
+    def take(self, backlog: Backlog, stage: Stage, event: Json, now: int, output: Output) -> None:
+        """Taken at an open stage; the last event that an absent stage excludes closes all."""
         note(backlog, stage, event, now, output)
         if len(stage.ids) < stage.rule["occurrence"]:
             return
+        if stage.rule.get("absent"):
+            stage.status = "averted"
+            self.close_without_line(backlog, "averted", now, output)
+        else:
+            self.finish(backlog, stage, event["time"], now, output)
+
+    def finish(self, backlog: Backlog, stage: Stage, end: int, now: int, output: Output) -> None:
+        """A stage is finished at this time; the next one begins then, if not all are open."""
         stage.status = "finished"
-        stage.end_time = event["time"]
+        stage.end_time = end
         backlog.risk = self.risk(backlog, stage)
-        if backlog.current == len(backlog.stages):
+        backlog.now_at_stage = now
+        if finished_stages(backlog) == len(backlog.stages):
             output.count("finished")
             self.backlogs.remove(backlog)
             self.begin_cool_down(backlog, now)
-        else:
+        elif not backlog.directive.get("any_order"):
             backlog.current += 1
-            backlog.now_at_stage = now
-            backlog.stages[backlog.current].start_time = event["time"]
+            backlog.stages[backlog.current].start_time = end
         self.publish(backlog, now, output, lookups=True)
 
     def begin_cool_down(self, backlog: Backlog, now: int) -> None:
@@ -588,23 +600,28 @@ class Oracle:
             self.cool_downs[key] = now + directive["suppress"]["seconds"]
 
     def risk(self, backlog: Backlog, stage: Stage) -> int:
+        """In any order, the reliability is that of as many stages as are finished."""
         addresses = backlog.src_ips + backlog.dst_ips
         value = max(self.assets.value(ip) for ip in addresses)
+        if backlog.directive.get("any_order"):
+            stage = backlog.stages[finished_stages(backlog)]
         priority: int = backlog.directive["priority"]
         reliability: int = stage.rule["reliability"]
         return priority * reliability * value // 25
 
     def is_expired(self, backlog: Backlog, now: int) -> bool:
         """Its stage's time is over, and the grace of wall time has passed too."""
-        stage = backlog.stages[backlog.current]
-        start_time = stage.start_time or 0
-        over: bool = (
-            start_time + stage.rule.get("timeout", 0) < now - self.options.min_alarm_lifetime
-        )
+        over = deadline(first_to_expire(backlog)) < now - self.options.min_alarm_lifetime
         return over and now - backlog.now_at_stage >= self.options.expiry_grace
 
     def expire(self, backlog: Backlog, now: int, output: Output) -> None:
-        backlog.stages[backlog.current].status = "timeout"
+        """An absent stage is finished by its timeout; any other one closes the backlog."""
+        stage = first_to_expire(backlog)
+        if stage.rule.get("absent"):
+            backlog.update_time = max(backlog.update_time, now)
+            self.finish(backlog, stage, deadline(stage), now, output)
+            return
+        stage.status = "timeout"
         self.backlogs.remove(backlog)
         output.count("expired")
         self.publish(backlog, now, output, lookups=False)
@@ -679,17 +696,49 @@ def rule_of(directive: Json, stage: int) -> Json:
     return rule
 
 
+def open_stages(backlog: Backlog) -> list[Stage]:
+    """The current stage; in any order, all that are not finished, lowest first."""
+    if not backlog.directive.get("any_order"):
+        return [backlog.stages[backlog.current]]
+    return [backlog.stages[n] for n in sorted(backlog.stages) if not backlog.stages[n].status]
+
+
+def is_closed(backlog: Backlog) -> bool:
+    statuses = [stage.status for stage in backlog.stages.values()]
+    return "timeout" in statuses or "averted" in statuses or "" not in statuses
+
+
+def deadline(stage: Stage) -> int:
+    return (stage.start_time or 0) + int(stage.rule.get("timeout", 0))
+
+
+def first_to_expire(backlog: Backlog) -> Stage:
+    """Of two that expire at once, one that is not absent, then the lower one."""
+
+    def order(stage: Stage) -> tuple[int, bool, int]:
+        return deadline(stage), stage.rule.get("absent", False), stage.rule["stage"]
+
+    return min(open_stages(backlog), key=order)
+
+
 def refused(backlog: Backlog, stage: Stage, event: Json, tolerance: int) -> str:
-    """Why an event that matches the current rule is not taken, "" when it is."""
+    """Why an event that matches an open stage is not taken, "" when it is."""
     if any(value in stage.sticky_seen for value in sticky_values(stage.rule, event)):
         return "sticky_seen"
-    return "out_of_order" if is_out_of_order(backlog, event, tolerance) else ""
+    if is_out_of_order(backlog, event, tolerance):
+        return "out_of_order"
+    too_late = stage.rule.get("absent") and event["time"] > deadline(stage)
+    return "too_late" if too_late else ""
 
 
 def is_out_of_order(backlog: Backlog, event: Json, tolerance: int) -> bool:
-    """Is it that many seconds or more older than the end of an earlier stage?"""
-    ends = [stage.end_time for stage in backlog.stages.values() if stage.end_time is not None]
-    return any(event["time"] + tolerance <= end for end in ends)
+    """Is it that many seconds or more older than the end of an earlier stage?
+
+    In any order only stage 1 is earlier than others.
+    """
+    earlier = [1] if backlog.directive.get("any_order") else list(backlog.stages)
+    ends = [backlog.stages[number].end_time for number in earlier]
+    return any(event["time"] + tolerance <= end for end in ends if end is not None)
 
 
 def note(backlog: Backlog, stage: Stage, event: Json, now: int, output: Output) -> None:
@@ -771,6 +820,7 @@ def rule_record(backlog: Backlog, number: int) -> Json:
         "sticky_different": ",".join(sticky_names(rule)),
         **{name: shown(backlog, rule, name) for name in CUSTOM},
         **{name: rule.get(name) for name in LABELS},
+        "absent": rule.get("absent"),
     }
     return always | {name: value for name, value in optional.items() if value}
 

@@ -162,7 +162,7 @@ class Ledger(Counter[str]):
         done = self["deliveries_consumed"] + self["deliveries_unmatched"]
         assert self["deliveries_sent"] == done + gone, self
         begun = self["backlogs_opened"] + self["backlogs_restored"]
-        ended = ("finished", "expired", "removed", "open", "interrupted")
+        ended = ("finished", "expired", "averted", "removed", "open", "interrupted")
         assert begun == sum(self[f"backlogs_{how}"] for how in ended), self
         assert all(value >= 0 for value in self.values()), self
 

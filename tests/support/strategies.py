@@ -9,6 +9,7 @@ shrinks as well, since the byte 0 chooses the first of a pool, and that is the p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -129,23 +130,49 @@ class Dice:
 
 def directive_from(number: int, rule_bytes: list[bytes]) -> Json:
     dice = Dice(rule_bytes[0])
-    always_active = dice.happens(3)
+    stages = dice.pick(["in order", "always active", "any order"])
     rules = [
         rule_from(stage, Dice(data[BYTES_PER_DIRECTIVE:]))
         for stage, data in enumerate(rule_bytes, 1)
     ]
-    return {
+    for rule, data in zip(rules[1:], rule_bytes[1:], strict=True):
+        of_stage = Dice(data)
+        if of_stage.happens(3):
+            rule |= {"absent": True, "occurrence": of_stage.pick([1, 1, 2])}
+    made = {
         "id": number,
         "name": dice.pick(["Trouble", "SRC_IP to DST_IP"]),
         "kingdom": "Kingdom",
         "category": "Category",
         "priority": dice.pick([5, 3]),
         "disabled": dice.happens(24),
-        "all_rules_always_active": always_active,
+        "all_rules_always_active": stages == "always active",
         "wildcards": dice.happens(2),
+        "any_order": stages == "any order",
         "rules": rules[::-1] if number == 2 else rules,
         **suppress_from(dice),
     }
+    return without_contradictions(made)
+
+
+def without_contradictions(directive: Json) -> Json:
+    """The directive without absence and any order where something else excludes them.
+
+    Stages that references may not name are replaced by stage 1 in these.
+    """
+    active = directive["all_rules_always_active"]
+    any_order = directive.get("any_order") and not active and len(directive["rules"]) > 1
+    rules = [rule | {"absent": rule.get("absent", False)} for rule in directive["rules"]]
+    for rule in rules:
+        rule["absent"] &= rule["stage"] > 1 and not active
+        rule["timeout"] = max(rule["timeout"], int(rule["absent"]))
+    unnameable = {rule["stage"] for rule in rules if any_order or rule["absent"]}
+    for rule in rules:
+        for name, text in rule.items():
+            reference = isinstance(text, str) and re.fullmatch(r"(!?:)([0-9]+)(\..+)?", text)
+            if reference and int(reference[2]) in unnameable:
+                rule[name] = f"{reference[1]}1{reference[3] or ''}"
+    return directive | {"rules": rules, "any_order": bool(any_order)}
 
 
 def suppress_from(dice: Dice) -> Json:
@@ -339,8 +366,8 @@ def options() -> st.SearchStrategy[Options]:
 def directives(most: int) -> st.SearchStrategy[list[Json]]:
     """One or more directives of up to four rules, seldom of one."""
     rule_bytes = st.binary(min_size=BYTES_PER_RULE, max_size=BYTES_PER_RULE)
-    several = st.lists(rule_bytes, min_size=2, max_size=4)
-    rules = several | several | several | st.lists(rule_bytes, min_size=1, max_size=1)
+    several = [st.lists(rule_bytes, min_size=2, max_size=4) for _ in range(3)]
+    rules = st.one_of(*several, st.lists(rule_bytes, min_size=1, max_size=1))
     return st.lists(rules, min_size=1, max_size=most).map(
         lambda all_bytes: [directive_from(i, data) for i, data in enumerate(all_bytes, 1)]
     )
@@ -388,7 +415,7 @@ class ReloadScenario:
 
 def changed_directive(dice: Dice, first: Json, other: Json) -> Json | None:
     """The directive as it was first, changed in one way, replaced by another one, or gone."""
-    chosen = dice.pick(range(11))
+    chosen = dice.pick(range(12))
     stage = dice.pick(range(1, len(first["rules"]) + 1))
     new_rule = rule_from(stage, dice)
     changes: list[Json | None] = [
@@ -398,6 +425,7 @@ def changed_directive(dice: Dice, first: Json, other: Json) -> Json | None:
         {"rules": [new_rule if one["stage"] == stage else one for one in first["rules"]]},
         {"all_rules_always_active": not first["all_rules_always_active"]},
         {"wildcards": not first["wildcards"]},
+        {"any_order": not first["any_order"]},
         {"rules": other["rules"]},
         other,
         {"disabled": True},
@@ -405,7 +433,9 @@ def changed_directive(dice: Dice, first: Json, other: Json) -> Json | None:
         None,
     ]
     change = changes[chosen]
-    return None if change is None else first | change | {"id": first["id"]}
+    if change is None:
+        return None
+    return without_contradictions(first | change | {"id": first["id"]})
 
 
 def configuration_from(data: bytes, first: list[Json], others: list[Json]) -> Configuration:

@@ -66,6 +66,8 @@ TOOL_SERVER = "192.0.2.201"
 SPRAYER = "203.0.113.80"
 STUFFERS = tuple(f"192.0.2.{number}" for number in range(210, 227))
 """The botnet that tries stolen passwords, each from another address."""
+MAILBOX_THIEF = "203.0.113.81"
+MAILBOX_OWNER = "k.schulz"
 TRAVELLER = "i.santos"
 TRAVELLER_AT_HOME = "192.0.2.120"
 TRAVELLER_ABROAD = "203.0.113.200"

@@ -11,6 +11,7 @@ from scenario import company as co
 from scenario.event import Event, Flow, icmp, local, spaced_times, tcp, udp
 from scenario.sensors import (
     ASA,
+    BACKUPS,
     BRANCH_FIREWALL,
     DNS_SERVER,
     IDS,
@@ -162,3 +163,11 @@ def blocked_game(at: float, rng: Random) -> Iterator[Event]:
     """1006, incomplete: eight denied connections of a game."""
     for dst, time in zip(rng.sample(co.PARTNERS, 8), spaced_times(rng, at, 8, 5), strict=True):
         yield BRANCH_FIREWALL.log(time, udp(rng, co.BRANCH_PCS[2], dst, 27015), 1)
+
+
+def backups(at: float, rng: Random) -> Iterator[Event]:
+    """1020: two servers begin a backup; that of the database does not finish."""
+    for host, name in ((co.FILES, "files01"), (co.ERP_DB, "erp-db01")):
+        yield BACKUPS.log(at, tcp(rng, host, co.BACKUP, 9102), 1, host=name)
+        at += 40
+    yield BACKUPS.log(at + 900, tcp(rng, co.FILES, co.BACKUP, 9102), 2, host="files01")

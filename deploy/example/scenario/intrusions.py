@@ -9,7 +9,16 @@ from random import Random
 
 from scenario import company as co
 from scenario.event import Event, Flow, local, spaced_times, tcp, udp
-from scenario.sensors import APACHE, ASA, IDS, INTEGRITY, OPENVPN, SSHD, WINDOWS
+from scenario.sensors import (
+    APACHE,
+    ASA,
+    IDS,
+    INTEGRITY,
+    MAILBOXES,
+    OPENVPN,
+    SSHD,
+    WINDOWS,
+)
 
 _GUESSED_NAMES = ("root", "admin", "test", "oracle", "ubuntu", "git", "postgres", "backup")
 _UPLOADED = "/var/www/shop/uploads/img_0417.php"
@@ -139,3 +148,14 @@ def impossible_travel(at: float, rng: Random) -> Iterator[Event]:
     yield OPENVPN.log(at + 1500, abroad, 1, user=co.TRAVELLER, country="BR")
     flow = tcp(rng, co.VPN_CLIENTS[7], co.JUMP, 22)
     yield SSHD.log(at + 1720, flow, 7, user=co.TRAVELLER)
+
+
+def mailbox_takeover(at: float, rng: Random) -> Iterator[Event]:
+    """1024: a mailbox is opened from abroad, forwarded, and its password is changed."""
+    for sid, later, custom in (
+        (1, 0, {"user": co.MAILBOX_OWNER}),
+        (3, 260, {"user": co.MAILBOX_OWNER, "target": "k.schulz@mail.example"}),
+        (2, 420, {"user": co.MAILBOX_OWNER}),
+    ):
+        flow = tcp(rng, co.MAILBOX_THIEF, co.MAIL, 443)
+        yield MAILBOXES.log(at + later, flow, sid, **custom)

@@ -222,4 +222,20 @@ INTEGRITY = Sensor(
 POSTFIX = Sensor(
     "mx01", "Mail Server", 1521, {1: Message("postfix: mail accepted", "Mail", "Accepted")}
 )
+MAILBOXES = Sensor(
+    "mail01",
+    "Mail Server",
+    1645,
+    {
+        1: Message("Mailbox of {user} opened by a new device", "Mailbox", "Opened"),
+        2: Message("Password of mailbox {user} changed", "Mailbox", "Changed"),
+        3: Message("Mail of {user} is forwarded to {target}", "Mailbox", "Forwarded"),
+    },
+)
+BACKUPS = Sensor(
+    "backup01",
+    "Backup",
+    1733,
+    {1: Message("Backup of {host} began", "Backup"), 2: Message("Backup of {host} done", "Backup")},
+)
 DHCP = Sensor("dns01", "DHCP Server", 1607, {5: Message("dhcpd: DHCPACK {host}", "DHCP", "Lease")})

@@ -190,7 +190,8 @@ def _stage(
 ) -> dict[str, Any]:
     """A stage; `taken`: the events that were found for it, None if that is not known."""
     number, status = int(rule["stage"]), rule.get("status", "")
-    is_current = not status and number == alarm.stages_finished + 1 and alarm.state == "open"
+    has_begun = "start_time" in rule or number == alarm.stages_finished + 1
+    is_current = not status and has_begun and alarm.state == "open"
     live = backlog if is_current and backlog is not None and backlog.stage == number else None
     if taken is None and status == "finished":
         taken = rule["occurrence"]
@@ -199,13 +200,23 @@ def _stage(
         "name": rule["name"],
         "taken": live.taken if live else taken,
         "needed": rule["occurrence"],
-        "state": status or ("current" if is_current else "waiting"),
+        "state": status or _state(rule, taken, live, is_current=is_current),
         "start_time": rule.get("start_time"),
         "end_time": rule.get("end_time"),
         "expires_time": live.expires_time if live else None,
         "reliability": rule["reliability"],
         "rule": rule,
     }
+
+
+def _state(
+    rule: Mapping[str, Any], taken: int | None, live: BacklogRow | None, *, is_current: bool
+) -> str:
+    """The state of a stage without a status; no line says that one is averted."""
+    if not is_current:
+        return "waiting"
+    is_averted = rule.get("absent") and live is None and (taken or 0) >= rule["occurrence"]
+    return "averted" if is_averted else "current"
 
 
 def _hits(record: Mapping[str, Any], key: str) -> Iterable[dict[str, Any]]:

@@ -80,6 +80,7 @@ class DirectiveHandlers:
             "directive": page.directives[0],
             "all_rules_always_active": found.directive.always_active,
             "wildcards": found.directive.wildcards,
+            "any_order": found.directive.any_order,
             "rules": found.directive.rules,
         }
         return json_response(200, document)

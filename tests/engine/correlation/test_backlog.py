@@ -27,7 +27,7 @@ def test_the_opening_event_finishes_stage_1() -> None:
 
 def test_a_stage_needs_its_occurrences() -> None:
     backlog = opened(rule(1), rule(2, occurrence=3))
-    outcomes = [backlog.consume(event(2, f"e{n}"), NOW) for n in range(3)]
+    outcomes = [backlog.consume(backlog.stage, event(2, f"e{n}"), NOW) for n in range(3)]
     assert outcomes == ["taken", "taken", "finished"]
     assert backlog.closed
 
@@ -36,14 +36,15 @@ def test_each_event_has_an_id_of_its_own_in_a_stage() -> None:
     """Their number is the number of events, also where a sensor uses an id again."""
     backlog = opened(rule(1), rule(2, occurrence=5))
     for id_ in ("same", "same (3)", "same", "same"):
-        assert backlog.consume(event(2, id_), NOW) == "taken"
+        assert backlog.consume(backlog.stage, event(2, id_), NOW) == "taken"
     assert list(compact_set.items(backlog.ids)) == ["same", "same (3)", "same (4)", "same (5)"]
 
 
 def test_a_sticky_value_counts_once() -> None:
     backlog = opened(rule(1), rule(2, occurrence=2, sticky_different="DST_PORT"))
     outcomes = [
-        backlog.consume(event(2, f"e{n}", dst_port=p), NOW) for n, p in enumerate((80, 80, 81))
+        backlog.consume(backlog.stage, event(2, f"e{n}", dst_port=p), NOW)
+        for n, p in enumerate((80, 80, 81))
     ]
     assert outcomes == ["taken", "sticky_seen", "finished"]
 
@@ -52,7 +53,7 @@ def test_a_sticky_value_counts_once() -> None:
 def test_an_event_five_seconds_before_the_last_stage_is_out_of_order(
     time: int, outcome: str
 ) -> None:
-    assert opened().consume(event(2, time=time), NOW) == outcome
+    assert opened().consume(2, event(2, time=time), NOW) == outcome
 
 
 def test_a_stage_expires_after_timeout_lifetime_and_grace() -> None:
@@ -67,5 +68,5 @@ def test_a_stage_expires_after_timeout_lifetime_and_grace() -> None:
 def test_an_unspecified_address_stays_only_while_alone() -> None:
     backlog = opened(first=event(1, "open", src_ip="0.0.0.0"))
     assert backlog.addresses() == ("0.0.0.0", "10.0.0.5")
-    backlog.consume(event(2, "e", src_ip="192.0.2.9"), NOW)
+    backlog.consume(backlog.stage, event(2, "e", src_ip="192.0.2.9"), NOW)
     assert backlog.addresses() == ("192.0.2.9", "10.0.0.5")

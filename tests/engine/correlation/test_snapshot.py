@@ -26,7 +26,7 @@ def snapshot() -> BacklogSnapshot:
     src, dst = ASSETS.address_info(first.src_ip), ASSETS.address_info(first.dst_ip)
     backlog.open(first, src, dst, 2000)
     backlog.set_expiry(2000)
-    backlog.consume(event(2, "a", dst_port=80), 2001)
+    backlog.consume(backlog.stage, event(2, "a", dst_port=80), 2001)
     return take_snapshot(backlog)
 
 
@@ -44,7 +44,7 @@ def test_a_snapshot_survives_encoding() -> None:
 def test_a_restored_backlog_goes_on_as_the_original() -> None:
     backlog = restore_backlog(COMPILED, 0, snapshot())
     outcomes = [
-        backlog.consume(event(2, id_, dst_port=port), 2002)
+        backlog.consume(backlog.stage, event(2, id_, dst_port=port), 2002)
         for id_, port in (("b", 80), ("c", 81), ("d", 82))
     ]
     assert outcomes == ["sticky_seen", "taken", "finished"]

@@ -45,7 +45,7 @@ def test_with_all_rules_active_it_waits_at_the_earlier_stages_too() -> None:
     stages, backlog = stages_of(directive), opened(directive)
     stages.add(backlog)
     assert waiting(stages) == [1, 2]
-    backlog.consume(event(2, "f"), 2000)
+    backlog.consume(backlog.stage, event(2, "f"), 2000)
     stages.advance(backlog, 2)
     assert waiting(stages) == [1, 2, 3]
 

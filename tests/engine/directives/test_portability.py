@@ -25,10 +25,11 @@ def features(**changes: Any) -> list[tuple[int | None, str, str]]:
         ({"custom_data1": "!:1.from"}, "custom_data1", "is !:1.from: a reference with !"),
         ({"protocol": ":1.custom_data1"}, "protocol", "is :1.custom_data1: a reference that"),
         ({"sticky_different": "SRC_IP,DST_PORT"}, "sticky_different", "is a list"),
+        ({"absent": True}, "absent", "is true: events avert the stage"),
     ],
 )
 def test_each_use_is_named_with_its_place(
-    changes: dict[str, str], field: str, message: str
+    changes: dict[str, Any], field: str, message: str
 ) -> None:
     [(stage, found, text)] = features(**changes)
     assert (stage, found) == (2, field)
@@ -42,6 +43,7 @@ def test_each_use_is_named_with_its_place(
         ({"wildcards": True}, "wildcards"),
         ({"suppress": Suppress(60, ("src_ip",))}, "suppress"),
         ({"rules": (rule(1),)}, "rules"),
+        ({"any_order": True}, "any_order"),
     ],
 )
 def test_what_the_directive_itself_uses(changes: dict[str, Any], field: str) -> None:

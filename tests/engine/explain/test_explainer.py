@@ -1,9 +1,10 @@
-"""What an explanation may cost: how many backlogs are asked about an event, and in all."""
+"""What backlogs make of an event, and how many of them are asked about it."""
 
 from collections.abc import Iterable
 
 import pytest
 
+from engine.alarm import RuleRecord
 from engine.correlation.backlog import Backlog
 from engine.correlation.correlator import Correlator
 from engine.event import NormalizedEvent
@@ -129,3 +130,35 @@ def test_the_checks_of_rules_are_kept_up_to_a_number(monkeypatch: pytest.MonkeyP
     for _ in range(5):
         assert kinds(explain(with_backlogs(1), event(2, "x"), by))
         assert len(by._checks) <= 3
+
+
+def of_absent(*rules: RuleRecord, now: int = 1000, **more: bool) -> Correlator:
+    """A correlator with a backlog at an absent stage that two events avert within 60 s."""
+    absent = rule(2, absent=True, occurrence=2, timeout=60)
+    options = Options(min_alarm_lifetime=600)
+    correlator = Correlator([directive(rule(1), absent, *rules, **more)], ASSETS, options)
+    correlator.process_event(event(1, "a"), now)
+    return correlator
+
+
+def test_the_events_of_an_absent_stage_are_taken_then_avert_it() -> None:
+    correlator = of_absent()
+    [(_, first)] = explain(correlator, event(2, "x", time=1060)).verdicts
+    assert (first.verdict, first.count, first.needed) == ("taken", 1, 2)
+    correlator.process_event(event(2, "x", time=1060), 1000)
+    [(_, second)] = explain(correlator, event(2, "y", time=1060)).verdicts
+    assert (second.verdict, second.count, second.needed) == ("averted", 2, 2)
+    [(_, late)] = explain(correlator, event(2, "z", time=1063)).verdicts
+    assert (late.verdict, late.seconds) == ("too_late", 3)
+
+
+def test_of_several_open_stages_the_one_of_its_kind_refuses_an_event() -> None:
+    others = rule(3, to="10.0.0.9"), rule(4)
+    correlator = of_absent(*others, any_order=True)
+    [(_, refused), _] = explain(correlator, event(3, "x")).verdicts
+    assert refused.refusal is not None
+    assert (refused.verdict, refused.stage, refused.refusal.field) == ("no_match", 3, "to")
+    [(_, other), _] = explain(correlator, event(5, "x")).verdicts
+    assert (other.verdict, other.stage) == ("no_match", 2)
+    [(_, finished)] = explain(correlator, event(4, "x")).verdicts
+    assert (finished.verdict, finished.stage) == ("finished", 4)

@@ -195,3 +195,26 @@ def test_that_not_all_backlogs_were_asked_is_said() -> None:
     assert said([("taken", {})], rule(1), rule(2, occurrence=2), unasked=1).endswith(
         "1 was taken. There were too many backlogs to ask all of them about each event."
     )
+
+
+ABSENT = (rule(1), rule(2, absent=True, timeout=60))
+
+
+def test_what_finishes_an_absent_stage_is_said() -> None:
+    finishes = "Stage 2 is finished if no event (plugin_id 1, plugin_sid 2) comes within 60 s."
+    other_kind = Refusal("plugin_sid", "2", "2", "8", 1, 2)
+    assert said([("no_match", {"refusal": other_kind})], *ABSENT) == f"It did not fire. {finishes}"
+    assert said([("too_late", {})], *ABSENT).endswith(
+        "1 event came for stage 2. 1 came after its timeout, too late to prevent it. "
+        "None was taken."
+    )
+    several = rule(2, absent=True, timeout=60, occurrence=3)
+    assert "if fewer than 3 events (plugin_id 1, plugin_sid 2) come within 60 s." in said(
+        [("taken", {})], rule(1), several
+    )
+
+
+def test_averted_backlogs_are_counted() -> None:
+    assert said([("averted", {})], *ABSENT).startswith(
+        "It did not fire. 1 backlog was averted: what an absent stage excludes came. "
+    )

@@ -1,5 +1,6 @@
 """What became of a directive over many verdicts, and the bounds of what is kept."""
 
+from engine.correlation.any_order_backlog import AnyOrderBacklog
 from engine.correlation.backlog import Backlog
 from engine.correlation.compiled_directive import CompiledDirective
 from engine.explain.explainer import BacklogVerdict, DirectiveVerdicts
@@ -138,3 +139,34 @@ def test_a_furthest_backlog_that_was_given_up_is_not_forgotten() -> None:
     best = summary.best()
     assert best is not None
     assert best[0] is one
+
+
+def in_any_order() -> DirectiveSummary:
+    """After an event that finished stage 3, and one that stage 2 refused."""
+    made = compiled(rule(1), rule(2, occurrence=3), rule(3), any_order=True)
+    one = AnyOrderBacklog(made, 0)
+    one.open(event(1), INFO, INFO, 1000)
+    summary = DirectiveSummary(made)
+    for verdict in (Verdict("finished", 7, 3), Verdict("taken", 7, 2), refused("from", "a")):
+        summary.add(DirectiveVerdicts(7, [(one, verdict)]))
+        if verdict.verdict != "no_match":
+            one.consume(verdict.stage, event(verdict.stage, "x"), 1000)
+    return summary
+
+
+def test_stages_in_any_order_are_followed_at_once() -> None:
+    summary = in_any_order()
+    found = summary.open_of_best()
+    assert found is not None
+    assert [(one.stage, one.taken, one.came) for one in found[1]] == [(2, 1, 2)]
+    assert (summary.finished, len(found[0].open_stages)) == (0, 1)
+    summary.add(DirectiveVerdicts(7, [(found[0], Verdict("finished", 7, 2))]))
+    assert summary.finished == 1
+
+
+def test_averted_backlogs_are_counted_and_not_followed() -> None:
+    one = backlog()
+    summary = summary_of((one, Verdict("too_late", 7, 2)), (one, Verdict("averted", 7, 2)))
+    events = best_of(summary)
+    assert (summary.averted, summary.finished) == (1, 0)
+    assert (events.too_late, events.taken, events.came) == (1, 1, 2)

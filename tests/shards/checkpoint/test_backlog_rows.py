@@ -25,14 +25,15 @@ TIME = 1000
 MANY = 5 * BLOCK_ITEMS + 7
 
 
-def correlator(*, always_active: bool = False, lookups: bool = False) -> Correlator:
+def correlator(**more: bool) -> Correlator:
     """One directive with three stages, of which the second and third take many events."""
     rules = (
         rule(1),
         rule(2, occurrence=MANY, sticky_different="SRC_PORT"),
         rule(3, occurrence=MANY),
     )
-    made = directive(*rules, always_active=always_active)
+    lookups = more.pop("lookups", False)
+    made = directive(*rules, **more)
     return Correlator([made], ASSETS, Options(track_changes=True, lookups=lookups))
 
 
@@ -112,6 +113,21 @@ def test_a_checkpoint_costs_what_has_changed_not_what_there_is(store: Checkpoint
         sizes.append(max(costs))
     assert sizes[1] < 1.5 * sizes[0]
     assert checkpoint.load() == followed.snapshots()
+
+
+def test_the_sets_of_several_open_stages_are_kept_by_stage(store: CheckpointStore) -> None:
+    followed = correlator(any_order=True)
+    checkpoint = Checkpoint(store, followed)
+    take(followed, 1, 0, 1)
+    take(followed, 2, 0, 2 * BLOCK_ITEMS)
+    take(followed, 3, 0, BLOCK_ITEMS + 1)
+    checkpoint.save()
+    assert checkpoint.blocks == 5  # ids and sticky values of stage 2, ids of stage 3
+    take(followed, 3, MANY, MANY - BLOCK_ITEMS - 1)  # finishes it
+    take(followed, 2, MANY, 1)
+    rows = checkpoint.save()
+    assert checkpoint.load() == followed.snapshots()
+    assert (checkpoint.blocks, size_of(rows) < 10_000) == (4, True)
 
 
 @pytest.mark.parametrize("always_active", [False, True])

@@ -237,6 +237,8 @@ def test_the_json_has_directives_events_and_totals(explain: Explain) -> None:
                 "late_seconds": [],
                 "sticky_seen": 0,
                 "out_of_order": 0,
+                "too_late": 0,
+                "averted": 0,
                 "unasked": 0,
             }
         ],

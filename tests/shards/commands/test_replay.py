@@ -430,7 +430,7 @@ def test_the_text_summary_has_the_same_counts_and_interprets_no_markup(replay: R
     assert "[red]\\x1b[2J 192.0.2.1" in text
     assert "events received 3 1 routed, 1 unmatched, 1 invalid bad_json" in text
     assert "delivered 1 1 consumed" in text
-    assert "backlogs opened 1 0 finished, 0 expired, 1 open" in text
+    assert "backlogs opened 1 0 finished, 0 expired, 0 averted, 1 open" in text
     assert "[bold]logs/siem_alarms.json" in text
     assert "NOT ACCOUNTED FOR" not in text
     assert "\x1b" not in result.out

@@ -93,6 +93,7 @@ def test_coverage_for_programs(run_tests: RunTests) -> None:
         "reached": True,
         "finished": True,
         "timed_out": False,
+        "averted": False,
         "conditions": {"from": [True]},
     }
     assert [stage["reached"] for stage in second["stages"]] == [False, False]

@@ -10,7 +10,7 @@ from shards.ipc.queries import Address, BacklogRow, BacklogRows, FindBacklogs
 from shards.worker.backlog_query import PER_STEP, find_backlogs
 from shards.worker.shard import Shard
 from tests.support.open_backlogs import OUTSIDE, open_backlogs, shard_of, source, take, two_stages
-from tests.support.replaying import AT_START, event
+from tests.support.replaying import AT_START, event, rule
 
 NOW = AT_START + 5000
 
@@ -72,6 +72,17 @@ def test_a_row_has_the_stage_the_names_of_assets_and_when_it_expires(shard: Shar
     assert (row.created_time, row.expires_time) == (AT_START + 2, AT_START + 2 + 60 + 1)
     [row] = answer(shard, words=["10.0.0.1"], directives=[1]).rows
     assert (row.src, row.src_count) == ([Address("10.0.0.1", "web")], 1)
+
+
+def test_stages_in_any_order_are_shown_by_the_lowest_open_one() -> None:
+    directive = two_stages(1, any_order=True)
+    directive["rules"] += (rule(3, 102, occurrence=2),)
+    made = shard_of(directive)
+    open_backlogs(made, range(1))
+    take(made, event("x", 5, 101, src_ip=source(0)), event("y", 6, 102))
+    [row] = answer(made).rows
+    assert (row.stage, row.stages, row.taken, row.needed) == (2, 3, 1, 3)
+    assert [len(answer(made, stage=stage).rows) for stage in (1, 2, 3)] == [0, 1, 1]
 
 
 @pytest.mark.parametrize("sort", ["updated", "age", "expires", "progress", "stage", "risk"])

@@ -110,6 +110,26 @@ def test_without_the_events_finished_stages_have_what_they_needed(tmp_path: Path
     run(test())
 
 
+def test_stages_in_any_order_are_current_at_once_and_absent_ones_averted(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running_console(tmp_path) as client:
+            client.backend.alarm_events.write_bytes(b"")
+            await note_position(client)
+            write_events(client, "a", 1, 3, 3, 3, 4)
+            begun = {"start_time": 1}
+            rules = [
+                *(rule("finished", 1) | begun, rule("", 2) | begun, rule("finished", 3) | begun),
+                rule("", 1) | begun | {"stage": 4, "absent": True},
+            ]
+            await add(client.backend.history, [alarm_line("a", rules=rules)])
+            detail = (await client.get(f"{API}alarms/a")).body
+            assert [(one["taken"], one["state"]) for one in detail["stages"]] == [
+                *((1, "finished"), (0, "current"), (3, "finished"), (1, "averted")),
+            ]
+
+    run(test())
+
+
 def rule(status: str, stage: int) -> dict[str, Any]:
     fields = {"name": "r", "stage": stage, "occurrence": stage, "reliability": 1}
     return fields | ({"status": status} if status else {})

@@ -77,6 +77,7 @@ const STAGE_WORDS = {
   finished: "finished",
   current: "waits for events",
   timeout: "timed out",
+  averted: "averted",
   waiting: "not reached",
 };
 

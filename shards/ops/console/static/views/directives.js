@@ -188,6 +188,10 @@ function DirectiveDetail({ id, params }) {
     }${
       data.wildcards &&
       html`<p class="muted">In texts, * is any number of characters, and ? is one (wildcards).</p>`
+    }${
+      data.any_order &&
+      html`<p class="muted">The rules after the first one may be met in any order
+      (any_order).</p>`
     }<${Rules} rules=${data.rules} /></section>
     <${Explain} directive=${directive.id} rules=${data.rules} />
     <${LatestAlarms} id=${directive.id} total=${directive.alarms_day} /></div>`;

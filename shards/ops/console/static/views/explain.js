@@ -158,6 +158,8 @@ export function describe(verdict) {
     suppressed: "suppressed: an alarm with the same values is not long ago",
     sticky_seen: `not counted${of}: sticky_different wants a new value`,
     out_of_order: `out of order: ${verdict.seconds} s before the end of the previous stage`,
+    too_late: `not counted: ${verdict.seconds} s after the timeout of the absent stage`,
+    averted: `it would be taken${of}, and close the backlog: the absent stage cannot finish`,
     expired_before: `too late: ${verdict.seconds} s after the timeout of the stage`,
     no_match: "a condition refuses it",
   };

@@ -26,6 +26,7 @@ const CONSUMED = [
   ["sticky_seen", "value seen before"],
   ["suppressed", "suppressed after an alarm"],
   ["out_of_order", "out of order"],
+  ["too_late", "too late for an absent stage"],
   ["repeated", "repeated"],
 ];
 const BAD = ["dropped", "lost", "rolled_back"];
@@ -59,6 +60,7 @@ export function FlowPicture({ flow }) {
         <${Counts} rows=${[
           ["finished", "finished"],
           ["expired", "timed out"],
+          ["averted", "averted"],
         ]} of=${ledger.backlogs} rates=${rates} prefix="backlogs" /></div>
       <div class="box ${flow.output.trouble ? "bad" : ""}"><h3>Lines of alarms</h3>
         <${Counts} rows=${[

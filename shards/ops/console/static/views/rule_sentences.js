@@ -29,7 +29,13 @@ const NAMES = {
 export function ruleSentence(rule) {
   const within = rule.timeout ? ` within ${duration(rule.timeout)}` : "";
   const parts = [subject(rule), ...addresses(rule), ...texts(rule), ...sticky(rule)];
-  return visible(`${counted(rule.occurrence, "event")}${within}: ${parts.join(", ")}.`);
+  return visible(`${events(rule)}${within}: ${parts.join(", ")}.`);
+}
+
+/** How many events the rule waits for, or must not get. */
+function events(rule) {
+  if (!rule.absent) return counted(rule.occurrence, "event");
+  return rule.occurrence === 1 ? "no event" : `fewer than ${counted(rule.occurrence, "event")}`;
 }
 
 /** Plugin or taxonomy. */
