@@ -58,12 +58,12 @@ def test_of_several_sticky_values_each_is_restored() -> None:
     src, dst = ASSETS.address_info(first.src_ip), ASSETS.address_info(first.dst_ip)
     backlog.open(first, src, dst, 2000)
     backlog.set_expiry(2000)
-    backlog.consume(event(2, "a", src_port=1, dst_port=80), 2001)
+    backlog.consume(2, event(2, "a", src_port=1, dst_port=80), 2001)
     again = restore_backlog(directive, 0, take_snapshot(backlog))
     assert take_snapshot(again).bound == ((1, "dst_ip", "10.0.0.5"),)
-    assert again.consume(event(2, "b", src_port=2, dst_port=80), 2002) == "sticky_seen"
-    assert again.consume(event(2, "c", src_port=1, dst_port=81), 2002) == "sticky_seen"
-    assert again.consume(event(2, "d", src_port=80, dst_port=1), 2002) == "taken"
+    assert again.consume(2, event(2, "b", src_port=2, dst_port=80), 2002) == "sticky_seen"
+    assert again.consume(2, event(2, "c", src_port=1, dst_port=81), 2002) == "sticky_seen"
+    assert again.consume(2, event(2, "d", src_port=80, dst_port=1), 2002) == "taken"
 
 
 def test_a_restored_backlog_is_not_older_than_those_there_are() -> None:
