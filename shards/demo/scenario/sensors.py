@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from scenario.event import Event, Fields, Flow
+from shards.demo.scenario.event import Event, Fields, Flow
 
 
 class Message(NamedTuple):

@@ -7,9 +7,9 @@ attack has exactly the events that the stages need: more events would open a sec
 from collections.abc import Iterator
 from random import Random
 
-from scenario import company as co
-from scenario.event import Event, local, spaced_times, tcp, udp
-from scenario.sensors import APACHE, ASA, IDS, INTEGRITY, OPENVPN, SSHD, WINDOWS
+from shards.demo.scenario import company as co
+from shards.demo.scenario.event import Event, local, spaced_times, tcp, udp
+from shards.demo.scenario.sensors import APACHE, ASA, IDS, INTEGRITY, OPENVPN, SSHD, WINDOWS
 
 _GUESSED_NAMES = ("root", "admin", "test", "oracle", "ubuntu", "git", "postgres", "backup")
 _UPLOADED = "/var/www/shop/uploads/img_0417.php"

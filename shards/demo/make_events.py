@@ -1,7 +1,7 @@
 """Generates the events of the example: six hours of the company in scenario/, with the attacks.
 
 The same --seed, --start and --count give the same events, byte for byte. Needs only Python 3.11 or
-later.
+later: `python -m shards.demo.make_events --help`.
 """
 
 import argparse
@@ -15,9 +15,9 @@ from random import Random
 from typing import BinaryIO
 from uuid import NAMESPACE_URL, uuid5
 
-from scenario import infections, intrusions
-from scenario.background import background, vulnerability_scan
-from scenario.event import Event, Story
+from shards.demo.scenario import infections, intrusions
+from shards.demo.scenario.background import background, vulnerability_scan
+from shards.demo.scenario.event import Event, Story
 
 HOURS = 6
 DURATION = HOURS * 3600
@@ -107,7 +107,7 @@ def iso_time(text: str) -> datetime:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Write the events of the example.")
-    default_out = str(Path(__file__).with_name("events.ndjson.gz"))
+    default_out = str(Path(__file__).with_name("example") / "events.ndjson.gz")
     parser.add_argument("--seed", type=int, default=1, help="seed of the random numbers")
     parser.add_argument("--out", default=default_out, help="file (.gz is compressed), or -")
     parser.add_argument(
