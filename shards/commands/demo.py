@@ -175,12 +175,16 @@ def _run_once(service: Service, folder: Path) -> None:
 
 def _run_until_interrupt(service: Service, folder: Path, port: int, *, kept: bool) -> None:
     """Say where the console is, and show one day after the other; then the ledger."""
+    note = "Ctrl-C ends the demo"
     if port:
-        print_line(f"console  {service.wait_for_log(CONSOLE)['url']}/  (Ctrl-C ends the demo)")
+        url = service.wait_for_log(CONSOLE)["url"]
+        print_line(f"console  {url}/  ({note})")
+        note = f"console: {url}/   {note}"
     hint = "kept" if kept else "removed at the end, --demo-dir PATH keeps them"
     print_line(f"files    {folder}  ({hint})\n")
     sys.stdout.flush()
     console, show = Console(), _Show(service, folder)
+    show.screen.note = note
     with suppress(KeyboardInterrupt), _live(console) as live:
         show.day(live, _SEED, _FIRST_DAY_SECONDS)
         for day in range(1, _MOST_DAYS):

@@ -23,12 +23,12 @@ class AlarmScreen:
     """The latest line of each alarm, and the progress of the demo.
 
     `hour`: the hour of the events being posted; `posted`: number of events posted; `count`: number
-    of alarms, those included that are not kept.
+    of alarms, those included that are not kept; `note`: what the last line says besides.
     """
 
     def __init__(self) -> None:
         self.alarms: dict[str, Alarm] = {}
-        self.hour = ""
+        self.hour = self.note = ""
         self.posted = 0
         self.count = 0
 
@@ -44,7 +44,7 @@ class AlarmScreen:
     def live(self, height: int) -> Group:
         """The newest alarms that fit into this height, and a line with the progress."""
         fitting = list(self.alarms.values())[-max(1, height - 6) :]
-        progress = f" {self.hour}  {self.posted:,} events posted, {self.count} alarms"
+        progress = f" {self.hour}  {self.posted:,} events posted, {self.count} alarms   {self.note}"
         return Group(_alarm_table(fitting, wrap=False), Text(progress, style="dim"))
 
     def final(self) -> Table:
