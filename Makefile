@@ -1,4 +1,4 @@
-# Needs Python 3.11 to 3.13, make and git. Everything else is installed into .venv, at the versions
+# Needs Python 3.11 or later, make and git. Everything else is installed into .venv, at the versions
 # of requirements.lock, as wheels: no compiler is needed.
 
 RECENT := import sys; sys.exit(sys.version_info < (3, 11))
@@ -11,6 +11,7 @@ PIP := -m pip --disable-pip-version-check --quiet install
 WHEELS := --only-binary :all: --no-binary nkeys
 EXAMPLE := deploy/example
 DEMO_LOGS := build/demo-logs
+PIP_AUDIT := pip-audit@2.10.1
 ROUGH := build/bench
 ROUGH_RATES := 1000,50000
 
@@ -18,17 +19,18 @@ ROUGH_RATES := 1000,50000
 run = echo "== $(1)"; $(BIN)/python benchmarks/$(1) || failed="$$failed $(firstword $(1))"
 report = [ -z "$$failed" ] || { echo "failed, or a target was not met:$$failed" >&2; exit 1; }
 
-.PHONY: demo demo-console test test-fast check coverage bench bench-full plots docs lock clean python
+.PHONY: demo demo-console test test-fast check lint coverage bench bench-full plots docs release
+.PHONY: audit lock clean python
 
 demo: .venv/ready
 	rm -rf $(DEMO_LOGS)
 	$(BIN)/dsiem-backend validate $(EXAMPLE)/configs
 	$(BIN)/dsiem-backend test $(EXAMPLE)/configs
-	$(BIN)/python $(EXAMPLE)/live.py --log-dir $(DEMO_LOGS)
+	$(BIN)/dsiem-backend demo --once --demo-dir $(DEMO_LOGS)
 
 # The same, until Ctrl-C: its alarms in the console.
 demo-console: .venv/ready
-	$(BIN)/python $(EXAMPLE)/live.py --log-dir $(DEMO_LOGS) --keep
+	$(BIN)/dsiem-backend demo --demo-dir $(DEMO_LOGS)
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n auto --dist worksteal
@@ -40,11 +42,13 @@ test-fast: export PYTHONPYCACHEPREFIX = $(CURDIR)/build/pycache
 test-fast: .venv/ready
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not integration"
 
-check: .venv/ready
+check: lint
+	@$(MAKE) --no-print-directory coverage
+
+lint: .venv/ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict
-	@$(MAKE) --no-print-directory coverage
 
 # All tests, with the lines counted that run in them and in each process that they start; fails
 # below fail_under of pyproject.toml. A process that is killed reports none of its lines.
@@ -94,6 +98,14 @@ docs: .venv/ready
 plots: .venv/ready
 	$(BIN)/python benchmarks/plots.py
 
+# Wheel, sdist, SBOM and checksums of the last commit, in dist/; a release is a commit with a tag.
+release: .venv/ready
+	$(BIN)/python deploy/release/make_release.py
+
+# Known vulnerabilities of the versions in the lock; asks the service of PyPI.
+audit: .venv/ready
+	$(BIN)/uv tool run $(PIP_AUDIT) --requirement requirements.lock --no-deps --disable-pip --strict
+
 # The editable install downloads nothing: its build requirements are in the lock.
 .venv/ready: requirements.lock setup.cfg pyproject.toml
 	@$(MAKE) --no-print-directory python
@@ -115,8 +127,9 @@ lock: python
 		{ echo "make PYTHON=/path/to/python3.11 lock" >&2; exit 1; }
 	$(PYTHON) -m venv --clear build/lock
 	build/lock/bin/python $(PIP) $(WHEELS) --upgrade '.[bench,dev]'
-	{ echo '# Every package of .venv, made by `make lock`; wheels for Python 3.11, 3.12 and 3.13 on Linux.'; \
-		build/lock/bin/python -m pip freeze --all --exclude dsiem-shards --exclude pip; \
+	{ echo '# Every package of .venv, made by `make lock`; wheels for Python 3.11 to 3.14 on Linux.'; \
+		build/lock/bin/python -m pip freeze --all --exclude dsiem-shards --exclude pip | \
+		sed '/^backports.zstd/s/$$/; python_version < "3.14"/'; \
 	} > build/requirements.lock
 	mv build/requirements.lock requirements.lock
 

@@ -164,6 +164,9 @@ COMMANDS: Mapping[Command, Callable[[ParsedCommand], int]] = {
         "FORMAT FILE",
         "ossim, and files of OSSIM (AlienVault) directives in XML",
     ): _command("convert"),
+    Command(
+        "demo", "Show alarms of an example company in the terminal and in the console."
+    ): _command("demo"),
     Command("top", "Show the state of a running service: shards, ledger, latest alarms."): _top,
     Command(
         "serve", "Correlate events as they arrive, one process per worker, until stopped."

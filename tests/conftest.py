@@ -11,6 +11,7 @@ from loguru import logger
 
 from tests.support import serving
 from tests.support.examples import FAST_PROFILE, FULL_PROFILE
+from tests.support.release import Release, make_release
 
 MAX_LEAKED = 40
 """Descriptors that the tests of one file may leave: libraries open some for good."""
@@ -46,6 +47,13 @@ def clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(name)
     yield
     logger.remove()
+
+
+@pytest.fixture(scope="session")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """The release of the last commit; the processes of a test run share it."""
+    own = tmp_path_factory.getbasetemp()
+    return make_release(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -2,7 +2,7 @@
 
 `/config/` lists the files of a folder, `/config/<name>` is one of them, as a frontend of Dsiem
 replies. URLs of the example's lookup server lead to this one, which replies to them, too.
-Needs only Python, and deploy/example in PYTHONPATH. The argument is its port, 8080 by default.
+The argument is its port, 8080 by default.
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
-import lookup_server
+from shards.demo import lookup_server
 
 CONFIGS = Path(__file__).resolve().parent.parent / "example" / "configs"
 LIST = "/config/"

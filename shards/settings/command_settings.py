@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from shards.settings.elasticsearch_settings import ElasticsearchSettings
 from shards.settings.schema import (
     CONVERT,
+    DEMO,
     DIFF,
     EVERY_COMMAND,
     EXPLAIN,
@@ -73,7 +74,13 @@ class CommandSettings(ElasticsearchSettings, frozen=True, kw_only=True):
             expected="a URL like http://127.0.0.1:9090",
         ),
     ] = "http://127.0.0.1:9090"
-    once: Annotated[bool, Spec("output", "show the status once and exit", TOP)] = False
+    once: Annotated[
+        bool, Spec("output", "show the status, or one day of the demo, and exit", TOP | DEMO)
+    ] = False
+    demo_dir: Annotated[
+        str,
+        Spec("files", "folder for the files of the demo, empty is temporary", DEMO, path="folder"),
+    ] = ""
 
     directive: Annotated[
         tuple[str, ...],

@@ -22,13 +22,14 @@ TEST = frozenset({"test"})
 CONVERT = frozenset({"convert"})
 DIFF = frozenset({"diff"})
 STATS = frozenset({"stats"})
+DEMO = frozenset({"demo"})
 RECORDINGS = REPLAY | EXPLAIN | DIFF | STATS
 """Commands that read recorded events."""
 CORRELATING = RECORDINGS | TEST | SERVE
 CHECKING = CORRELATING | VALIDATE
 CONFIGURED = REPLAY | EXPLAIN | STATS | SERVE
 """Commands with one config folder."""
-EVERY_COMMAND = CHECKING | TOP | CONVERT | frozenset({"schema", "completion"})
+EVERY_COMMAND = CHECKING | TOP | CONVERT | DEMO | frozenset({"schema", "completion"})
 GROUPS = (
     "service",
     "cluster",

@@ -14,6 +14,7 @@ from shards.settings.schema import (
     CHECKING,
     CONFIGURED,
     CORRELATING,
+    DEMO,
     EVENT_LINK,
     EVENT_LINK_EXAMPLE,
     EVERY_COMMAND,
@@ -181,7 +182,9 @@ class Settings(CommandSettings, frozen=True, kw_only=True):
     ops_address: Annotated[
         str, Spec("ops", "address of the ops server: health, metrics, status")
     ] = "127.0.0.1"
-    ops_port: Annotated[int, Spec("ops", "port of the ops server, 0 is off", high=65535)] = 9090
+    ops_port: Annotated[
+        int, Spec("ops", "port of the ops server, 0 is off", SERVE | DEMO, high=65535)
+    ] = 9090
     console: Annotated[
         bool, Spec("ops", "show the console, a web page, at the ops port, with the last day")
     ] = True

@@ -5,12 +5,16 @@ A file of its own, so that only it knows the libraries.
 
 import gzip
 import io
+import sys
 import zlib
 from typing import BinaryIO, cast
 
-from backports.zstd import ZstdError, ZstdFile
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
-DECOMPRESSION_ERRORS = (EOFError, zlib.error, ZstdError)
+DECOMPRESSION_ERRORS = (EOFError, zlib.error, zstd.ZstdError)
 """What reading a damaged or cut file raises, beside OSError."""
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
@@ -28,5 +32,5 @@ def decompressed(stored: io.BufferedReader) -> BinaryIO:
     if start.startswith(_GZIP):
         return io.BufferedReader(gzip.GzipFile(fileobj=stored))
     if start.startswith(_ZSTD) or start[1:4] == _ZSTD_SKIPPABLE:
-        return io.BufferedReader(cast(io.RawIOBase, ZstdFile(stored)))
+        return io.BufferedReader(cast(io.RawIOBase, zstd.ZstdFile(stored)))
     return stored

@@ -256,7 +256,7 @@ def frontend() -> Iterator[str]:
     """The frontend of the demo in a process; yields its URL."""
     port = free_port()
     command = [sys.executable, str(FOLDER / "frontend.py"), str(port)]
-    environment = own_environment() | {"PYTHONPATH": str(EXAMPLE)}
+    environment = own_environment() | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, env=environment) as process:
 
         def answers() -> bool:

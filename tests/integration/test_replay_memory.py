@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from backports import zstd
 
 from tests.support.elasticsearch import Elasticsearch
 from tests.support.paths import ROOT
 from tests.support.replaying import LOGIN, event, ndjson, write_config
 from tests.support.serving import NOT_MEASURED
+from tests.support.zstandard import zstd
 
 MIB = 1 << 20
 MOST_MIB = 130

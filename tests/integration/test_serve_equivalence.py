@@ -15,7 +15,7 @@ import pytest
 
 from shards.alarm_files import ALARM_EVENTS, ALARMS
 from tests.support.correlation_cases import ASSETS, FOLDER, Case, Json, expand_case
-from tests.support.paths import ROOT
+from tests.support.paths import EXAMPLE
 from tests.support.serving import (
     COMMAND,
     DEADLINE,
@@ -26,7 +26,6 @@ from tests.support.serving import (
     write_config,
 )
 
-EXAMPLE = ROOT / "deploy" / "example"
 TIMES = ("created_time", "update_time")
 POSTED = 250
 """Events in one request."""

@@ -4,4 +4,4 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 TESTS = ROOT / "tests"
-EXAMPLE = ROOT / "deploy" / "example"
+EXAMPLE = ROOT / "shards" / "demo" / "example"

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from backports import zstd
 
 from tests.support.replaying import (
     LOGIN,
@@ -17,6 +16,7 @@ from tests.support.replaying import (
     ndjson,
     replaying,
 )
+from tests.support.zstandard import zstd
 
 UNKNOWN = 999
 """A plugin_sid that no rule has."""

@@ -10,7 +10,7 @@ import yaml
 from shards.directive_tests import recorder
 from shards.directive_tests.recorder import MAX_EVENTS, MAX_EXPECTED
 from tests.support.directive_testing import CommandResult, RunTests, running_tests
-from tests.support.paths import ROOT
+from tests.support.paths import EXAMPLE
 from tests.support.replaying import (
     LOGIN,
     LOGIN_AGAIN,
@@ -22,7 +22,6 @@ from tests.support.replaying import (
     write_config,
 )
 
-EXAMPLE = ROOT / "deploy" / "example"
 RECORDED = Path("conf/recorded_test.yaml")
 
 

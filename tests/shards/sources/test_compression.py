@@ -5,9 +5,9 @@ import io
 from collections.abc import Callable
 
 import pytest
-from backports import zstd
 
 from shards.sources.compression import DECOMPRESSION_ERRORS, decompressed
+from tests.support.zstandard import zstd
 
 SKIPPABLE = b"\x5a\x2a\x4d\x18\x04\x00\x00\x00abcd"
 CONTENT = b"line\n" * 100_000

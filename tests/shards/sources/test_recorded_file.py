@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from backports import zstd
 
 from shards.errors import PathError
 from shards.sources.recorded_event import RecordedEvent
 from shards.sources.recorded_file import RecordedFile
 from tests.support.recordings import as_json, seconds_of
+from tests.support.zstandard import zstd
 
 
 @pytest.fixture

@@ -2,20 +2,15 @@
 
 import gzip
 import json
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import pytest
 
 import cli
-from tests.support.nats_server import free_port
-from tests.support.paths import EXAMPLE
-from tests.support.serving import wait_until
+from tests.support.paths import EXAMPLE, ROOT
 
 CONFIGS = EXAMPLE / "configs"
 EVENTS = EXAMPLE / "events.ndjson.gz"
@@ -74,38 +69,10 @@ def test_every_directive_raises_an_alarm_with_all_stages_finished(
 
 def test_its_events_are_what_its_script_writes() -> None:
     made = subprocess.run(
-        [sys.executable, str(EXAMPLE / "make_events.py"), "--out", "-"],
+        [sys.executable, "-m", "shards.demo.make_events", "--out", "-"],
+        cwd=ROOT,
         capture_output=True,
         check=True,
         timeout=60,
     )
     assert made.stdout == gzip.decompress(EVENTS.read_bytes())
-
-
-@pytest.mark.integration
-def test_the_demo_sees_each_attack_and_what_lookups_find(tmp_path: Path) -> None:
-    demo = subprocess.run(
-        [sys.executable, str(EXAMPLE / "live.py"), "--log-dir", str(tmp_path)],
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=60,
-    )
-    assert (demo.returncode, demo.stderr) == (0, "")
-    for shown in ("Account created and made administrator", "Wise, 198.51.100.77: ip.asn"):
-        assert shown in demo.stdout
-    assert "5 found" in demo.stdout
-
-
-@pytest.mark.integration
-def test_the_demo_can_be_kept_to_look_at_its_console(tmp_path: Path) -> None:
-    program = [sys.executable, str(EXAMPLE / "live.py"), "--log-dir", str(tmp_path), "--keep"]
-    environment = os.environ | {"DSIEM_OPS_PORT": str(free_port())}
-    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=environment) as demo:
-        assert demo.stdout is not None
-        url = demo.stdout.readline().split()[1]
-        with urlopen(url, timeout=10) as page:
-            assert b"Dsiem Shards" in page.read()
-        wait_until((tmp_path / "siem_alarms.json").read_bytes, "an alarm")
-        demo.send_signal(signal.SIGINT)
-        assert demo.wait(30) == 0

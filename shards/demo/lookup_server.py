@@ -1,7 +1,7 @@
 """A small lookup server for the example, which answers as WISE and as Nesd do.
 
 Threat intelligence at `/wise/<address>`, vulnerabilities at `/nesd?ip=<address>&port=<port>`. To
-start it alone, on the port in configs/: `python deploy/example/lookup_server.py`.
+start it alone, on the port in example/configs/: `python -m shards.demo.lookup_server`.
 """
 
 import json
@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from urllib.parse import parse_qs, urlsplit
 
-from scenario import company as co
+from shards.demo.scenario import company as co
 
 PORT = 8081
 ADDRESS = f"127.0.0.1:{PORT}"

@@ -7,9 +7,9 @@ attack has exactly the events that the stages need: more events would open a sec
 from collections.abc import Iterator
 from random import Random
 
-from scenario import company as co
-from scenario.event import Event, Flow, local, spaced_times, tcp, udp
-from scenario.sensors import (
+from shards.demo.scenario import company as co
+from shards.demo.scenario.event import Event, Flow, local, spaced_times, tcp, udp
+from shards.demo.scenario.sensors import (
     APACHE,
     ASA,
     IDS,
@@ -159,3 +159,15 @@ def mailbox_takeover(at: float, rng: Random) -> Iterator[Event]:
     ):
         flow = tcp(rng, co.MAILBOX_THIEF, co.MAIL, 443)
         yield MAILBOXES.log(at + later, flow, sid, **custom)
+
+
+def log_cleared(at: float, rng: Random) -> Iterator[Event]:
+    """1025: the security log of a server is cleared."""
+    yield WINDOWS.log(at, tcp(rng, co.FILES, co.DC1, 445), 1102, user="svc-backup2")
+
+
+def directory_scan(at: float, rng: Random) -> Iterator[Event]:
+    """1026: 90 names that are not there, which would be several alarms without its cool-down."""
+    for number, time in enumerate(spaced_times(rng, at, 90, 1)):
+        flow = tcp(rng, co.DIRECTORY_SCANNER, co.WWW, 443)
+        yield APACHE.at("www").log(time, flow, 404, url=f"/backup/{number}.zip")

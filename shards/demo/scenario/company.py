@@ -63,6 +63,7 @@ SQL_ATTACKER = "198.51.100.66"
 SQL_ATTACKER_V6 = "2001:db8:bad::66"
 EXPLOITER = "198.51.100.31"
 TOOL_SERVER = "192.0.2.201"
+DIRECTORY_SCANNER = "198.51.100.90"
 SPRAYER = "203.0.113.80"
 STUFFERS = tuple(f"192.0.2.{number}" for number in range(210, 227))
 """The botnet that tries stolen passwords, each from another address."""

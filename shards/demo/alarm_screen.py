@@ -1,6 +1,6 @@
 """The screen of the demo: the alarms as they are written, and the ledger.
 
-It has the tables and texts only; live.py runs the service and posts the events.
+It has the tables and texts only; the command runs the service and posts the events.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 STYLES = {"High": "bold red", "Medium": "yellow", "Low": "green"}
+MOST_ALARMS = 1000
+"""Alarms that are kept, the newest ones: the demo may run for hours."""
 Alarm = dict[str, Any]
 """A line of siem_alarms.json."""
 
@@ -20,24 +22,29 @@ Alarm = dict[str, Any]
 class AlarmScreen:
     """The latest line of each alarm, and the progress of the demo.
 
-    `hour`: the hour of the events being posted; `posted`: number of events posted.
+    `hour`: the hour of the events being posted; `posted`: number of events posted; `count`: number
+    of alarms, those included that are not kept; `note`: what the last line says besides.
     """
 
     def __init__(self) -> None:
         self.alarms: dict[str, Alarm] = {}
-        self.hour = ""
+        self.hour = self.note = ""
         self.posted = 0
+        self.count = 0
 
     def update(self, alarm: Alarm) -> bool:
         """Add a line of an alarm; returns whether risk, stages or lookup hits have changed."""
         before = self.alarms.get(alarm["alarm_id"])
         self.alarms[alarm["alarm_id"]] = alarm
+        self.count += before is None
+        if len(self.alarms) > MOST_ALARMS:
+            self.alarms.pop(next(iter(self.alarms)))
         return before is None or _state(before) != _state(alarm)
 
     def live(self, height: int) -> Group:
         """The newest alarms that fit into this height, and a line with the progress."""
         fitting = list(self.alarms.values())[-max(1, height - 6) :]
-        progress = f" {self.hour}  {self.posted:,} events posted, {len(self.alarms)} alarms"
+        progress = f" {self.hour}  {self.posted:,} events posted, {self.count} alarms   {self.note}"
         return Group(_alarm_table(fitting, wrap=False), Text(progress, style="dim"))
 
     def final(self) -> Table:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import TypeAlias
 
-from scenario import company as co
-from scenario.event import Event, icmp, local, spaced_times, tcp, udp
-from scenario.sensors import (
+from shards.demo.scenario import company as co
+from shards.demo.scenario.event import Event, icmp, local, spaced_times, tcp, udp
+from shards.demo.scenario.sensors import (
     APACHE,
     ASA,
     BRANCH_FIREWALL,

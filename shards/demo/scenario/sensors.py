@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from scenario.event import Event, Fields, Flow
+from shards.demo.scenario.event import Event, Fields, Flow
 
 
 class Message(NamedTuple):
@@ -130,6 +130,7 @@ WINDOWS = Sensor(
     "Operating System",
     1518,
     {
+        1102: Message("The audit log was cleared by {user}", "System", "Log Cleared"),
         4624: Message("An account was successfully logged on: {user}", "Authentication", "Login"),
         4625: Message("An account failed to log on: {user}", "Authentication", "Failed"),
         4634: Message("An account was logged off: {user}", "Authentication", "Logout"),

@@ -1,7 +1,7 @@
 """Generates the events of the example: six hours of the company in scenario/, with the attacks.
 
 The same --seed, --start and --count give the same events, byte for byte. Needs only Python 3.11 or
-later.
+later: `python -m shards.demo.make_events --help`.
 """
 
 import argparse
@@ -15,9 +15,9 @@ from random import Random
 from typing import BinaryIO
 from uuid import NAMESPACE_URL, uuid5
 
-from scenario import infections, intrusions
-from scenario.background import background, vulnerability_scan
-from scenario.event import Event, Story
+from shards.demo.scenario import infections, intrusions
+from shards.demo.scenario.background import background, vulnerability_scan
+from shards.demo.scenario.event import Event, Story
 
 HOURS = 6
 DURATION = HOURS * 3600
@@ -48,12 +48,14 @@ SCHEDULE: tuple[tuple[int, Story], ...] = (
     (222, intrusions.exploit),
     (225, infections.backups),
     (230, intrusions.impossible_travel),
+    (238, intrusions.directory_scan),
     (246, intrusions.web_attack_campaign_over_ipv6),
     (262, infections.worm_in_the_branch),
     (280, infections.tidying_up),
     (288, intrusions.credential_stuffing),
     (297, intrusions.web_shell),
     (318, infections.ransomware),
+    (333, intrusions.log_cleared),
     (340, infections.encoded_script),
 )
 """Minutes after the start at which each story begins."""
@@ -112,7 +114,7 @@ def iso_time(text: str) -> datetime:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Write the events of the example.")
-    default_out = str(Path(__file__).with_name("events.ndjson.gz"))
+    default_out = str(Path(__file__).with_name("example") / "events.ndjson.gz")
     parser.add_argument("--seed", type=int, default=1, help="seed of the random numbers")
     parser.add_argument("--out", default=default_out, help="file (.gz is compressed), or -")
     parser.add_argument(

@@ -7,9 +7,9 @@ story's docstring is the directive's id in configs/directives_example.json.
 from collections.abc import Iterator
 from random import Random
 
-from scenario import company as co
-from scenario.event import Event, Flow, icmp, local, spaced_times, tcp, udp
-from scenario.sensors import (
+from shards.demo.scenario import company as co
+from shards.demo.scenario.event import Event, Flow, icmp, local, spaced_times, tcp, udp
+from shards.demo.scenario.sensors import (
     ASA,
     BACKUPS,
     BRANCH_FIREWALL,

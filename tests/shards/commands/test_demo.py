@@ -1,0 +1,112 @@
+"""The demo command: what it shows, how it ends, and what it says if it cannot run."""
+
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+import cli
+from shards.demo.service import DemoError, JsonLinesFile, Service
+from shards.exit_codes import INVALID, NO_PATH
+from tests.support.demo import running_demo
+from tests.support.serving import COMMAND, own_environment, wait_until
+
+pytestmark = pytest.mark.usefixtures("clean_process")
+
+
+@pytest.mark.integration
+def test_once_it_sees_each_attack_and_what_lookups_find(tmp_path: Path) -> None:
+    demo = subprocess.run(
+        [*COMMAND, "demo", "--once", f"--demo-dir={tmp_path}"],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+    assert (demo.returncode, demo.stderr) == (0, "")
+    for shown in ("Account created and made administrator", "Wise, 198.51.100.77: ip.asn"):
+        assert shown in demo.stdout
+    assert "5 found" in demo.stdout
+    assert (tmp_path / "siem_alarms.json").stat().st_size > 0
+
+
+def services_in(folder: Path) -> list[int]:
+    """The processes of the service of a demo, by its folder."""
+    commands = {path: path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")}
+    mark = os.fsencode(f"--log-dir={folder}\0")
+    return [int(path.parent.name) for path, text in commands.items() if mark in text]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_it_goes_on_with_its_console_until_a_signal_and_leaves_nothing(number: int) -> None:
+    environment = own_environment() | {"DSIEM_MODE": "cluster-backend", "DSIEM_NODE": "n1"}
+    with running_demo(environment=environment) as demo:
+        with urlopen(demo.url, timeout=10) as page:
+            assert b"Dsiem Shards" in page.read()
+        wait_until((demo.folder / "siem_alarms.json").read_bytes, "an alarm")
+        assert services_in(demo.folder)
+        code, shown = demo.end(number)
+    assert code == 0
+    assert "adds up                yes" in shown
+    assert not demo.folder.exists()
+    assert services_in(demo.folder) == []
+
+
+@pytest.mark.integration
+def test_it_ends_if_its_service_does(tmp_path: Path) -> None:
+    with running_demo(f"--demo-dir={tmp_path}") as demo:
+        assert demo.folder == tmp_path
+        service = min(services_in(tmp_path))
+        os.kill(service, signal.SIGKILL)
+        demo.process.communicate(timeout=30)
+        assert demo.process.returncode == INVALID
+
+
+def test_a_port_that_is_taken_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert cli.main(["demo", f"--ops-port={port}"]) == INVALID
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        f"dsiem-backend demo: the console cannot listen on port {port} of 127.0.0.1: "
+        "Address already in use; choose another one, such as --ops-port 9191\n"
+    )
+
+
+@pytest.mark.parametrize("path", ["/proc/none", "/dev/null", "/proc"])
+def test_a_folder_that_cannot_be_written_is_named(
+    path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["demo", "--once", f"--demo-dir={path}"]) == NO_PATH
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"dsiem-backend: --demo-dir {path}")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.integration
+def test_a_service_that_cannot_start_says_why(tmp_path: Path) -> None:
+    """There is no configuration in the folder."""
+    service = Service(tmp_path, 0)
+    try:
+        with pytest.raises(DemoError, match=r"the service ended with \d: .*configs"):
+            service.connect()
+    finally:
+        service.kill()
+
+
+def test_lines_are_read_as_they_become_whole(tmp_path: Path) -> None:
+    file = JsonLinesFile(tmp_path / "lines")
+    assert file.new() == []
+    file.path.write_bytes(b'{"a": 1}\nno JSON\n{"a"')
+    assert file.new() == [{"a": 1}]
+    with file.path.open("ab") as more:
+        more.write(b": 2}\n")
+    assert file.new() == [{"a": 2}]
+    assert file.new() == []
