@@ -59,7 +59,13 @@ class StageReference(Struct, frozen=True):
     @property
     def slot(self) -> Slot:
         """The value that it stands for."""
-        return Slot(self.stage, self.field)
+        return _slot(self.stage, self.field)
+
+
+@lru_cache(maxsize=_COMPILED)
+def _slot(stage: int, field: str) -> Slot:
+    """Equal ones once: all directives have a few."""
+    return Slot(stage, field)
 
 
 Condition = EventPredicate | StageReference | None

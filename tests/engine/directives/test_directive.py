@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from engine.directives.directive import ParsedDirective, parse_directives
+from engine.directives.directive import ParsedDirective, check_directive, parse_directives
 from engine.errors import has_faults
 
 
@@ -32,6 +32,15 @@ def directive(**more: Any) -> dict[str, Any]:
 def parse(*items: Any, lenient: bool = False) -> list[ParsedDirective]:
     document = json.dumps({"directives": list(items)}).encode()
     return list(parse_directives(document, lenient=lenient))
+
+
+def test_a_directive_is_checked_like_a_document() -> None:
+    several = {"sticky_different": ["SRC_IP", "DST_PORT"], "occurrence": 2, "from": "!:1.to"}
+    [parsed] = parse(directive(wildcards=True, rules=[rule(1), rule(2, **several)]))
+    assert parsed.directive is not None
+    assert parsed.directive.rules[1].sticky_different == "SRC_IP,DST_PORT"
+    assert parsed.directive.wildcards
+    assert check_directive(parsed.directive) == (parsed.directive, [])
 
 
 def test_rules_are_in_the_order_of_their_stages() -> None:

@@ -31,6 +31,16 @@ def test_an_edited_rule_keeps_what_the_alarm_has() -> None:
     assert second == replace(DIRECTIVE.rules[1], to="10.0.0.5")
 
 
+@pytest.mark.parametrize("own", ["!:1", ":1.to", "!:1.to"])
+def test_a_value_is_not_taken_for_a_reference_that_dsiem_backend_does_not_have(own: str) -> None:
+    """The directive was edited since: its backlog goes on with the address that it was bound to."""
+    edited = directive(rule(1), rule(2, from_=own, port_to=":1"))
+    _, second = restore_rules(printed(), edited)
+    assert (second.from_, second.port_to) == ("192.0.2.1", ":1")
+    found = bound_values(printed(), edited.rules, {"src_ip": "::1", "dst_ip": "::1"}, edited)
+    assert list(found) == [(1, "dst_port", 22)]
+
+
 def test_invalid_rules_are_unusable() -> None:
     with pytest.raises(UnusableBacklogError):
         restore_rules(printed(to="nowhere"), DIRECTIVE)
