@@ -11,8 +11,8 @@ from engine.explain.verdict import Verdict
 from shards.ipc.explanations import DirectiveExplanation
 from shards.ops.event_explanation import EventExplanation, Explain, UnknownDirectiveError
 from shards.ops.explain_handler import MAX_BODY_BYTES, MAX_DIRECTIVES, MAX_UNDER_WAY, ExplainHandler
-from shards.ops.worker_answers import TooManyQueriesError
 from shards.ops.http_server import run_ops_server
+from shards.ops.worker_answers import TooManyQueriesError
 from tests.support.nats_server import free_port
 from tests.support.overviews import overview
 from tests.support.replaying import event
