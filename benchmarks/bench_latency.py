@@ -17,14 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from msgspec import Struct
 from msgspec.structs import replace
 
-from benchmarks.cluster.nats_service import (
-    SIDS,
-    Load,
-    NatsService,
-    PublisherProcess,
-    running_service,
-)
+from benchmarks.cluster.nats_service import SIDS, Load, NatsService, running_service
 from benchmarks.cluster.publisher import PublishReport
+from benchmarks.cluster.publisher_process import PublisherProcess
 from benchmarks.latency.paced_publisher import PacedPlan
 from benchmarks.latency.paced_run import run_paced
 from benchmarks.latency.percentiles import LatencyHistogram, RateLatencies

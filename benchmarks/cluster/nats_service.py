@@ -2,25 +2,22 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Self, TypeVar
+from typing import TypeVar
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from benchmarks.cluster.publisher import BurstPlan, PublishReport, due_time
+from benchmarks.cluster.publisher_process import PublisherProcess
 from benchmarks.support import synthetic
 from benchmarks.support.measure import calibrate, cpu_nanos
 from benchmarks.support.service_process import (
-    ROOT,
     FileTail,
     FinalLedger,
     LineCounter,
@@ -42,8 +39,6 @@ SERVICE_KINDS = ("router", "worker", "supervisor", "helper")
 """Kinds of process that belong to the service."""
 _STALL_SECONDS = 5.0
 """Seconds without a new line after which missing lines count as lost."""
-_START_DELAY = 0.2
-"""Seconds from the command to a publisher until it starts."""
 _POLL_SECONDS = 0.25
 
 
@@ -118,54 +113,6 @@ class Outcome(Struct, frozen=True):
     def cpu_micros(self, *kinds: str) -> float:
         """CPU microseconds of these kinds of process per published event."""
         return sum(self.cpu[kind] for kind in kinds) * 1e6 / self.report.published
-
-
-class PublisherProcess:
-    """A process that publishes a plan; its events are prepared when the constructor returns."""
-
-    SCRIPT = "benchmarks/cluster/publisher.py"
-
-    def __init__(self, plan: Struct) -> None:
-        self._process = subprocess.Popen(
-            (sys.executable, str(ROOT / self.SCRIPT), msgspec.json.encode(plan).decode()),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for the benchmark, which ends it
-        )
-        try:
-            if self._read_line() != b"ready\n":
-                raise RuntimeError("the publisher is not ready")
-        except BaseException:
-            self.__exit__()
-            raise
-
-    def start(self) -> float:
-        """Let it publish; returns the time at which it starts, on the monotonic clock."""
-        assert self._process.stdin is not None
-        start = time.monotonic() + _START_DELAY
-        self._process.stdin.write(f"{start}\n".encode())
-        self._process.stdin.flush()
-        return start
-
-    @property
-    def ended(self) -> bool:
-        """Whether the process has ended."""
-        return self._process.poll() is not None
-
-    def report(self) -> PublishReport:
-        """The report that it writes at its end."""
-        return msgspec.json.decode(self._read_line(), type=PublishReport)
-
-    def _read_line(self) -> bytes:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._process.kill()
-        self._process.communicate()
 
 
 class NatsService(ServiceProcess):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.cluster.nats_service import PublisherProcess
+from benchmarks.cluster.publisher_process import PublisherProcess
 from benchmarks.latency.paced_publisher import PacedPlan
 from benchmarks.support.service_process import FileTail
 

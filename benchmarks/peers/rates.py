@@ -9,7 +9,8 @@ from itertools import count
 from msgspec import Struct
 from msgspec.structs import replace
 
-from benchmarks.cluster.nats_service import MAX_PUBLISHER_DELAY, PublisherProcess
+from benchmarks.cluster.nats_service import MAX_PUBLISHER_DELAY
+from benchmarks.cluster.publisher_process import PublisherProcess
 from benchmarks.peers.backend import Backend
 from benchmarks.peers.record import Record, joined
 from benchmarks.peers.test_bed import Options, Passage, TestBed

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from benchmarks.cluster.nats_service import PublisherProcess
+from benchmarks.cluster.publisher_process import PublisherProcess
 from benchmarks.latency.paced_run import run_paced
 from benchmarks.latency.percentiles import LatencyHistogram
 from benchmarks.peers.backend import Backend

@@ -9,8 +9,8 @@ from typing import Self
 
 from msgspec import Struct
 
-from benchmarks.cluster.nats_service import PublisherProcess
 from benchmarks.cluster.publisher import Plan, PublishReport
+from benchmarks.cluster.publisher_process import PublisherProcess
 from benchmarks.peers.backend import Backend
 from benchmarks.peers.running_backend import BackendStartError, RunningBackend
 from benchmarks.peers.workloads import SUBJECT, Config, Workload

@@ -10,8 +10,9 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from benchmarks.cluster.nats_service import NatsService, PublisherProcess
+from benchmarks.cluster.nats_service import NatsService
 from benchmarks.cluster.publisher import PublishReport
+from benchmarks.cluster.publisher_process import PublisherProcess
 from benchmarks.latency.paced_publisher import PacedPlan
 from benchmarks.latency.paced_run import run_timed
 from benchmarks.reload.memory_sampler import MemorySampler, descendants

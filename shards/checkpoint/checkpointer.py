@@ -228,6 +228,7 @@ class Checkpointer:
     ) -> bool:
         """Write one checkpoint; on failure its changes stay unsaved, for the next one."""
         try:
+            self._owned.find_old_rows(self._store)
             self._store.save(
                 rows,
                 closed,

@@ -81,6 +81,11 @@ class CheckpointStore:
             for directive, opened_by, state in rows
         ]
 
+    def count_backlogs(self, directives: Collection[int]) -> dict[int, int]:
+        """The numbers of backlogs of these directives, of those that have some."""
+        with self._connected() as connection:
+            return tables.count_backlogs(connection, directives)
+
     def load_definitions(self, directives: Collection[int]) -> dict[int, bytes]:
         """The definitions of these directives that their backlogs are under, in MessagePack."""
         with self._connected() as connection:

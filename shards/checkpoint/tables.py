@@ -55,6 +55,9 @@ _DELETE_DIRECTIVES = (
     f"DELETE FROM backlog WHERE directive IN ({_DIRECTIVES})",
     f"DELETE FROM block WHERE directive IN ({_DIRECTIVES})",
 )
+_COUNT = f"""
+SELECT directive, count(*) FROM backlog WHERE directive IN ({_DIRECTIVES}) GROUP BY directive
+"""
 _LAST_SAVED = """
 SELECT directive, max(at)
 FROM (SELECT directive, at FROM backlog UNION ALL SELECT directive, at FROM handed_over)
@@ -168,6 +171,11 @@ def load_blocks(
     for directive, opened_by, name, items in connection.execute(_LOAD_BLOCKS, (argument,)):
         found.setdefault((directive, opened_by), {}).setdefault(name, []).append(items)
     return found
+
+
+def count_backlogs(connection: sqlite3.Connection, directives: Collection[int]) -> dict[int, int]:
+    """The numbers of backlogs of these directives, of those that have some."""
+    return dict(connection.execute(_COUNT, (json_array(directives),)))
 
 
 def load_last_saved(connection: sqlite3.Connection) -> dict[int, int]:

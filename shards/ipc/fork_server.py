@@ -115,32 +115,39 @@ def find_target(name: str) -> Callable[..., None]:
     return target
 
 
-def main(descriptor: int, preload: Sequence[str]) -> NoReturn:
-    """Import these modules, then fork a child for each request, until the supervisor is gone."""
+def main(descriptor: int, preload: Sequence[str], *, early: bool = False) -> NoReturn:
+    """Import these modules, then fork a child for each request, until the supervisor is gone.
+
+    `early`: the first child is forked before the imports.
+    """
     for number in SUPERVISOR_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SUPERVISOR_SIGNALS)
     _set_name("fork-server")
-    import_modules(preload)
-    run_child = _serve(socket.socket(fileno=descriptor))
+    requests = socket.socket(fileno=descriptor)
+    run_child = _serve_one(requests) if early else None
+    if run_child is None:
+        import_modules(preload)
+    while run_child is None:
+        run_child = _serve_one(requests)
     run_child()
     os._exit(0)
 
 
-def _serve(requests: socket.socket) -> Callable[[], None]:
-    """Answer requests; returns what is left to do in this process, which may be a child."""
-    while True:
-        data, descriptors = _receive_request(requests)
-        if not data:
-            return lambda: None
-        answer = _fork()
-        if answer is None:
-            requests.close()
-            return lambda: _run_child(data, descriptors)
-        for descriptor in descriptors:
-            os.close(descriptor)
-        with suppress(OSError):  # the supervisor is gone, as the next read says
-            requests.send(answer)
+def _serve_one(requests: socket.socket) -> Callable[[], None] | None:
+    """Answer a request; returns what is left to do in this process if that is a child, or ends."""
+    data, descriptors = _receive_request(requests)
+    if not data:
+        return lambda: None
+    answer = _fork()
+    if answer is None:
+        requests.close()
+        return lambda: _run_child(data, descriptors)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    with suppress(OSError):  # the supervisor is gone, as the next read says
+        requests.send(answer)
+    return None
 
 
 def _fork() -> bytes | None:

@@ -60,12 +60,14 @@ class ForkServer:
         """Start it; it imports these modules. OSError if the system has no resources left.
 
         `fork`: fork it from this process, with which it then shares memory. That has to have
-        neither an event loop nor threads. Otherwise, and after a death, it is spawned.
+        neither an event loop nor threads. Otherwise, and after a death, it is spawned. If it is
+        forked, it imports the modules once it has forked its first child, which does not need them.
         """
         self._preload = list(preload)
         self._socket: socket.socket
         self._pid = 0
-        self._has_answered = False
+        self._answers_until_prompt = 0
+        """Number of answers that may take as long as the imports."""
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
         self._start(fork=fork and threading.active_count() == 1)
 
@@ -82,7 +84,7 @@ class ForkServer:
             except OSError:
                 ours.close()
                 raise
-        self._socket, self._has_answered = ours, False
+        self._socket, self._answers_until_prompt = ours, 2 if fork else 1
 
     def _fork(self, ours: socket.socket, theirs: socket.socket) -> int:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SUPERVISOR_SIGNALS)
@@ -90,7 +92,7 @@ class ForkServer:
             pid = os.fork()
             if pid == 0:
                 ours.close()
-                fork_server.main(theirs.detach(), self._preload)
+                fork_server.main(theirs.detach(), self._preload, early=True)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return pid
@@ -153,7 +155,8 @@ class ForkServer:
         except (BrokenPipeError, ConnectionResetError):  # it has died
             self._restart()
             send_request(self._socket, data, descriptors)
-        self._socket.settimeout(_ANSWER_SECONDS if self._has_answered else _START_SECONDS)
+        imports = self._answers_until_prompt > 0
+        self._socket.settimeout(_START_SECONDS if imports else _ANSWER_SECONDS)
         try:
             answer = self._socket.recv(_ANSWER_BYTES)
         except TimeoutError as error:
@@ -162,5 +165,5 @@ class ForkServer:
         if not answer:
             self._restart()
             raise OSError(errno.ECHILD, "the fork server has died")
-        self._has_answered = True
+        self._answers_until_prompt = max(0, self._answers_until_prompt - 1)
         return decode_answer(answer)

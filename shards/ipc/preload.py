@@ -14,9 +14,8 @@ _WEBSOCKETS = "aiohttp"
 other imports together."""
 _SHARED = (
     "uvloop",
-    "engine.correlation.correlator",
     "shards.checkpoint.store",
-    "shards.config.config_folder",
+    "shards.config.generation",
     "shards.ipc.child",
 )
 
@@ -36,7 +35,7 @@ def modules_of_children(settings: Settings) -> list[str]:
         source = "http_source"
     else:
         source = "stream_source" if settings.stream else "nats_source"
-    processes = ["shards.config.loader", "shards.worker.process", "shards.router.process"]
+    processes = ["shards.worker.process", "shards.router.process", "shards.config.loader"]
     return [*shared_modules(settings), *processes, f"shards.sources.{source}"]
 
 

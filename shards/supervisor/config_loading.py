@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from shards.config.generation import ConfigParts, LoadRequest, LoadResult, RunningConfig
 from shards.exit_codes import INVALID
@@ -25,26 +25,62 @@ class Loaded(NamedTuple):
     parts: ConfigParts | None
 
 
+class ConfigLoading:
+    """A configuration that a process of its own loads from now on.
+
+    At the end of the context the process is killed, if nobody has waited for its result.
+    """
+
+    def __init__(
+        self,
+        fork_server: ForkServer,
+        settings: Settings,
+        request: LoadRequest,
+        running: RunningConfig | None,
+    ) -> None:
+        """`running`: the configuration that runs, if there is one."""
+        self._hang_timeout = settings.hang_timeout
+        self._started: tuple[ChildProcess, ConfigParts] | None = None
+        self._trouble = ""
+        try:
+            parts = ConfigParts.create(settings.workers)
+            child = ChildProcess(
+                fork_server, LOADER, _LOADER_TARGET, settings, request, running, parts
+            )
+        except OSError as error:
+            self._trouble = f"the configuration cannot be loaded: {error.strerror}"
+        else:
+            self._started = child, parts
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._started is not None:
+            self._started[0].kill()
+
+    async def finish(self) -> Loaded:
+        """Wait for the result, once; the process is killed when this is cancelled.
+
+        Without progress for the hang timeout it is killed, which is a fault of the result, like any
+        other trouble with it.
+        """
+        if self._started is None:
+            return _failed(self._trouble)
+        child, parts = self._started
+        if code := await _run(child, self._hang_timeout):
+            return _failed(f"the process that loads the configuration has ended with {code}")
+        return Loaded(parts.result.load(), parts)
+
+
 async def load_config(
     fork_server: ForkServer,
     settings: Settings,
     request: LoadRequest,
     running: RunningConfig | None,
 ) -> Loaded:
-    """Load a configuration in a process of its own; it is killed when this is cancelled.
-
-    `running`: the configuration that runs, if there is one. Without progress for the hang timeout
-    it is killed, which is a fault of the result, like any other trouble with it.
-    """
-    try:
-        parts = ConfigParts.create(settings.workers)
-        child = ChildProcess(fork_server, LOADER, _LOADER_TARGET, settings, request, running, parts)
-    except OSError as error:
-        return _failed(f"the configuration cannot be loaded: {error.strerror}")
-    code = await _run(child, settings.hang_timeout)
-    if code:
-        return _failed(f"the process that loads the configuration has ended with {code}")
-    return Loaded(parts.result.load(), parts)
+    """As ConfigLoading, from begin to end."""
+    return await ConfigLoading(fork_server, settings, request, running).finish()
 
 
 async def _run(child: ChildProcess, hang_timeout: int) -> int:

@@ -1,11 +1,14 @@
-"""The start of `serve`: alarm files, checkpoint and configuration, before workers and router."""
+"""The start of `serve`: alarm files, checkpoint and configuration, before workers and router.
+
+The configuration is read by a process of its own, which takes longest: it begins before all else,
+and before the supervisor imports most of its code.
+"""
 
 import asyncio
 import resource
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
-from typing import NamedTuple
 
 import uvloop
 from loguru import logger
@@ -24,12 +27,11 @@ from shards.ipc.forked_process import ForkServer
 from shards.ops.reload_outcome import log_problems
 from shards.settings.schema import Origin
 from shards.settings.settings import Settings
-from shards.supervisor.config_loading import Loaded, load_config
-from shards.supervisor.former_run import FormerRun, read_former_run
+from shards.supervisor.config_loading import ConfigLoading, Loaded
+from shards.supervisor.former_run import read_former_run
 from shards.supervisor.generations import Generation
 from shards.supervisor.service_lock import LockedError, service_lock
 from shards.supervisor.shutdown import Shutdown
-from shards.supervisor.supervisor import NO_ORIGINS, Supervisor
 
 
 class _StartError(Exception):
@@ -40,9 +42,7 @@ class _StartError(Exception):
         self.exit_code = exit_code
 
 
-def run(
-    settings: Settings, fork_server: ForkServer, origins: Mapping[str, Origin] = NO_ORIGINS
-) -> int:
+def run(settings: Settings, fork_server: ForkServer, origins: Mapping[str, Origin]) -> int:
     """Serve until a signal ends it; returns the exit code: 0, or 1 if the service gave up.
 
     `origins`: where the values of settings come from.
@@ -53,11 +53,8 @@ def run(
     try:
         with _service_lock(settings):
             _check_nats(settings)
-            files = _open_alarm_files(settings)
-            _prepare_checkpoint(settings)
-            former = read_former_run(checkpoint_path(settings), files)
-            start = _Start(settings, fork_server, files, former, origins)
-            return uvloop.run(_serve(start))
+            with _FirstLoad(settings, fork_server) as load:
+                return _run(settings, fork_server, origins, load)
     except _StartError as error:
         if text := str(error):
             logger.error(text)
@@ -84,44 +81,63 @@ def _service_lock(settings: Settings) -> Iterator[None]:
         yield
 
 
-class _Start(NamedTuple):
-    """What the supervisor is made of, but for the configuration."""
+class _FirstLoad(ConfigLoading):
+    """The first configuration, and what asks for another one while it is read."""
 
-    settings: Settings
-    fork_server: ForkServer
-    files: AlarmFiles
-    former: FormerRun
-    origins: Mapping[str, Origin]
+    def __init__(self, settings: Settings, fork_server: ForkServer) -> None:
+        self.has_hangup = False
+        signal.signal(signal.SIGHUP, self.note_hangup)
+        self.watcher = FolderWatcher(settings.config_dir) if settings.watch else None
+        download = settings.mode == "cluster-backend"
+        request = LoadRequest(download, is_start=True, wait_seconds=settings.frontend_wait)
+        super().__init__(fork_server, settings, request, None)
 
-
-async def _serve(start: _Start) -> int:
-    """Load the configuration, and serve; returns the exit code."""
-    settings, fork_server = start.settings, start.fork_server
-    hangups: list[bool] = []
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangups.append, True)
-    watcher = FolderWatcher(settings.config_dir) if settings.watch else None
-    loaded = await _load_first_config(settings, fork_server)
-    if loaded is None:
-        return 0
-    result, parts = loaded
-    log_problems(result)
-    if result.summary is None or parts is None:
-        raise _StartError(result.exit_code, result.error)
-    first = Generation(1, parts, result.summary)
-    supervisor = Supervisor(settings, first, start.files, fork_server, start.former, start.origins)
-    supervisor.watcher = watcher
-    if hangups:
-        supervisor.reloader.request("SIGHUP")
-    return await supervisor.serve()
+    def note_hangup(self, *_: object) -> None:
+        """Note a SIGHUP: the files may have been read before."""
+        self.has_hangup = True
 
 
-async def _load_first_config(settings: Settings, fork_server: ForkServer) -> Loaded | None:
-    """Load the configuration, after a download if there is a frontend; None after a stop signal."""
+def _run(
+    settings: Settings,
+    fork_server: ForkServer,
+    origins: Mapping[str, Origin],
+    load: _FirstLoad,
+) -> int:
+    """Do what needs no configuration, then serve; returns the exit code."""
+    from shards.supervisor.supervisor import Supervisor  # noqa: PLC0415 - the loader runs meanwhile
+
+    files = _open_alarm_files(settings)
+    _prepare_checkpoint(settings)
+    former = read_former_run(checkpoint_path(settings), files)
+
+    async def make_supervisor() -> Supervisor | None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, load.note_hangup)
+        loaded = await _finish_unless_stopped(load)
+        if loaded is None:
+            return None
+        result, parts = loaded
+        log_problems(result)
+        if result.summary is None or parts is None:
+            raise _StartError(result.exit_code, result.error)
+        first = Generation(1, parts, result.summary)
+        supervisor = Supervisor(settings, first, files, fork_server, former, origins)
+        supervisor.watcher = load.watcher
+        if load.has_hangup:
+            supervisor.reloader.request("SIGHUP")
+        return supervisor
+
+    async def serve() -> int:
+        supervisor = await make_supervisor()
+        return 0 if supervisor is None else await supervisor.serve()
+
+    return uvloop.run(serve())
+
+
+async def _finish_unless_stopped(load: ConfigLoading) -> Loaded | None:
+    """The configuration, once it has been loaded; None after a stop signal."""
     shutdown = Shutdown()
     shutdown.handle_signals(lambda: None)
-    download = settings.mode == "cluster-backend"
-    request = LoadRequest(download, is_start=True, wait_seconds=settings.frontend_wait)
-    loading = asyncio.create_task(load_config(fork_server, settings, request, None))
+    loading = asyncio.create_task(load.finish())
     stopping = asyncio.create_task(shutdown.requested.wait())
     await asyncio.wait([loading, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()

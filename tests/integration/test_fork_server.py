@@ -214,7 +214,8 @@ def test_before_the_fork_nothing_is_imported_that_one_kind_of_process_needs() ->
 
 
 def test_the_supervisor_does_without_the_code_of_its_children() -> None:
-    modules = imported("shards.supervisor.startup", "shards.config.frontend_client")
+    names = "shards.supervisor.startup", "shards.supervisor.supervisor"
+    modules = imported(*names, "shards.config.frontend_client")
     assert not modules & {"shards.worker.shard", "shards.router.router", "aiohttp", "nats"}
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.cluster.nats_service import PublisherProcess
+from benchmarks.cluster.publisher_process import PublisherProcess
 from benchmarks.peers import rates, test_bed
 from benchmarks.peers.backend import Backend
 from benchmarks.peers.running_backend import BackendStartError

@@ -178,16 +178,26 @@ def test_directives_that_are_gone_at_a_restart_keep_what_they_have(tmp_path: Pat
     assert Worker(tmp_path, NEW, OTHER).definitions == [OLD, None, None]
 
 
-def test_rows_of_an_earlier_run_go_when_a_reload_brings_their_directive(tmp_path: Path) -> None:
-    with_backlogs(tmp_path, OLD, OTHER)
+def test_rows_of_an_earlier_run_go_when_a_reload_brings_their_directive(
+    tmp_path: Path, logged: list[dict[str, Any]]
+) -> None:
+    first = with_backlogs(tmp_path, OLD, OTHER)
+    first.process(1, "b", 2)
+    first.write()
     worker = Worker(tmp_path, OTHER)
     worker.write()
+    assert worker.saved("backlog") == [7, 7, 8, 8]
     worker.reload(NEW, OTHER)
+    logged.clear()
+    worker.write()
     worker.write()
     assert worker.saved() == [8]
+    [line] = logged
+    assert (line["message"], line["directive"]) == ("a saved backlog is dropped", 7)
+    assert line["more_like_it"] == 1
     worker.process(1, "b", 2)
     worker.write()
-    assert Worker(tmp_path, NEW, OTHER).definitions == [None, None, None]
+    assert Worker(tmp_path, NEW, OTHER).definitions == [None] * 4
 
 
 @pytest.mark.parametrize("lost", [False, True])

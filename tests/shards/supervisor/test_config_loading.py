@@ -83,6 +83,14 @@ async def bounded(
         return await load_config(server, settings, REQUEST, running)
 
 
+async def begin(server: ForkServer, settings: Settings) -> "asyncio.Task[Loaded]":
+    """Begin to load; the process runs then."""
+    loading = asyncio.create_task(bounded(server, settings))
+    while not Started.all:
+        await asyncio.sleep(0)
+    return loading
+
+
 def load(server: ForkServer, settings: Settings, running: RunningConfig | None = None) -> Loaded:
     return asyncio.run(bounded(server, settings, running))
 
@@ -129,9 +137,7 @@ def test_the_death_of_the_loader_is_a_fault(
     use_target(monkeypatch, "hanging_loader")
 
     async def run() -> Loaded:
-        loading = asyncio.create_task(bounded(server, settings_of(tmp_path, 1)))
-        while not started:
-            await asyncio.sleep(0)
+        loading = await begin(server, settings_of(tmp_path, 1))
         os.kill(started[0].pid, signal.SIGKILL)
         return await loading
 
@@ -168,9 +174,7 @@ def test_a_load_that_is_cancelled_leaves_no_process(
     use_target(monkeypatch, "hanging_loader")
 
     async def run() -> None:
-        loading = asyncio.create_task(bounded(server, settings_of(tmp_path, 1)))
-        while not started:
-            await asyncio.sleep(0)
+        loading = await begin(server, settings_of(tmp_path, 1))
         await asyncio.sleep(0)
         loading.cancel()
         await asyncio.wait([loading])
