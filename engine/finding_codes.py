@@ -58,6 +58,7 @@ _CODES = (
     FindingCode("unreachable", "warning", "An earlier item of a list decides instead of this one"),
     FindingCode("never-finishes", "warning", "A stage counts more values than there can be"),
     FindingCode("no-timeout", "warning", "A later stage ends at once"),
+    FindingCode("not-portable", "warning", "Other Dsiem backends do not have what is used here"),
     FindingCode("host-bits", "warning", "The cidr of an asset has host bits set"),
     FindingCode("high-value", "warning", "The value of an asset is above 5"),
     FindingCode("never-matches", "lint", "No event can match a rule"),
@@ -66,6 +67,7 @@ _CODES = (
     FindingCode("any-to-any", "lint", "The first rule is open to all addresses"),
     FindingCode("broad-single-rule", "lint", "Every event of a plugin or category is an alarm"),
     FindingCode("one-value", "lint", "sticky_different counts values of a fixed field"),
+    FindingCode("no-wildcard", "lint", "A directive has wildcards on, and none in its texts"),
     FindingCode("same-rules", "lint", "Two directives have the same rules"),
     FindingCode("whitelisted-asset", "lint", "An asset is inside a whitelisted one"),
 )

@@ -14,6 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 from scenario import company as co
 
 PORT = 8081
+ADDRESS = f"127.0.0.1:{PORT}"
+"""Where the configuration of the example expects it."""
 NO_VULNERABILITY = 418
 """The status of Nesd for a port without a known vulnerability."""
 
@@ -32,19 +34,22 @@ VULNERABILITIES = {
 """Risk, name and CVE number by address and port."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """Replies to lookups."""
+
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         if url.path.startswith("/wise/"):
-            self._reply(200, _wise(url.path.removeprefix("/wise/")))
+            self.reply(200, _wise(url.path.removeprefix("/wise/")))
         elif url.path == "/nesd":
             query = {name: values[0] for name, values in parse_qs(url.query).items()}
             status, body = _nesd(query.get("ip", ""), query.get("port", ""))
-            self._reply(status, body)
+            self.reply(status, body)
         else:
-            self._reply(404, "there is /wise/<address> and /nesd?ip=<address>&port=<port>\n")
+            self.reply(404, "there is /wise/<address> and /nesd?ip=<address>&port=<port>\n")
 
-    def _reply(self, status: int, text: str) -> None:
+    def reply(self, status: int, text: str) -> None:
+        """Send a reply."""
         body = text.encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
@@ -76,7 +81,7 @@ def _nesd(address: str, port: str) -> tuple[int, str]:
 @contextmanager
 def serving(port: int = 0) -> Iterator[int]:
     """Run the server in a thread, on a port of 127.0.0.1 (0: any free one), which is yielded."""
-    with ThreadingHTTPServer(("127.0.0.1", port), _Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
         try:

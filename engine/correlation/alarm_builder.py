@@ -105,7 +105,7 @@ def build_rules(
 def _bound_texts(bound: BoundValues, places: ReferencePlaces) -> dict[str, Any]:
     """The bound values of references as texts, by the field in which the alarm prints them."""
     return {
-        field: str(bound[slot])
-        for field, slot in places
+        field: text_of(bound[slot])
+        for field, slot, text_of in places
         if slot < len(bound) and bound[slot] is not UNBOUND
     }

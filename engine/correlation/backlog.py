@@ -145,8 +145,8 @@ class Backlog:
         starts = self.starts
         compiled = self.compiled
         rule = compiled.rules[len(starts) - 1]
-        if rule.sticky_value is not None and compact_set.contains(
-            self.sticky, rule.sticky_value(event)
+        if rule.sticky_values is not None and compact_set.contains_any(
+            self.sticky, rule.sticky_values(event)
         ):
             return "sticky_seen"
         latest_end = starts[1] if len(starts) == 2 else max(starts[1:])
@@ -161,8 +161,9 @@ class Backlog:
                 self.bound += compiled.first_event_values[len(starts) - 1](event)
             self.ids = _add_id(ids, event.event_id)
             number = compact_set.size(self.ids)
-        if rule.sticky_value is not None:
-            self.sticky = compact_set.add(self.sticky, rule.sticky_value(event))
+        if rule.sticky_values is not None:
+            for value in rule.sticky_values(event):
+                self.sticky = compact_set.add(self.sticky, value)
         self._record_event(event, now)
         if number < rule.record.occurrence:
             return "taken"

@@ -37,6 +37,13 @@ def contains(items_: CompactSet[T], item: T) -> bool:
     return item in items_ if isinstance(items_, dict) else items_ is not None and items_ == item
 
 
+def contains_any(items_: CompactSet[T], some: tuple[T, ...]) -> bool:
+    """Whether any of these items is in the set."""
+    if isinstance(items_, dict):
+        return not items_.keys().isdisjoint(some)
+    return items_ is not None and items_ in some
+
+
 def size(items_: CompactSet[T]) -> int:
     """Number of items."""
     if items_ is None:

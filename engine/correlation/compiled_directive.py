@@ -1,6 +1,6 @@
 """A directive compiled: everything that its backlogs share, computed once.
 
-A *slot* is a value that a rule refers to: a field of the first event of a stage. Backlogs keep the
+A *slot* is a value that rules refer to: a field of the first event of a stage. Backlogs keep the
 values of slots in a tuple in stage order, so that the tuple only grows at its end.
 """
 
@@ -15,17 +15,17 @@ from xxhash import xxh64_intdigest
 
 from engine.alarm import directive_salt
 from engine.asset import AddressInfo, NetworkAssets
-from engine.directives.condition import StageReference, fold_case
+from engine.directives.condition import Slot, fold_case
 from engine.directives.directive import Directive
-from engine.directives.rule import FOLDED_FIELDS, CompiledRule
+from engine.directives.rule import CompiledRule, ReferenceBinding
 from engine.event import NormalizedEvent
 from engine.options import Options
 
 _TITLE_TOKEN = re.compile("SRC_IP|DST_IP")
 BoundValues = tuple[Any, ...]
 """The values of slots: int, str or UNBOUND."""
-ReferencePlaces = tuple[tuple[str, int], ...]
-"""Fields of a rule record that print a bound value, with the position of its slot."""
+ReferencePlaces = tuple[tuple[str, int, Callable[[Any], str]], ...]
+"""Fields of a rule record that print a bound value, the position of its slot, and its text."""
 
 
 class _Unbound:
@@ -81,6 +81,7 @@ class CompiledDirective:
                 record,
                 match_protocol=options.match_protocol,
                 narrowed=directive.always_active and record.stage == 1,
+                wildcards=directive.wildcards,
             )
             for record in directive.rules
         )
@@ -104,13 +105,13 @@ class CompiledDirective:
     def finished_key(self, bound: BoundValues) -> int:
         """The key of the cool-down that a finished backlog with these bound values begins."""
         assert self.suppress is not None
-        places = [self.slots[StageReference(1, field)] for field in self.suppress.by]
+        places = [self.slots[Slot(1, field)] for field in self.suppress.by]
         return self._cool_down_key([bound[place] for place in places])
 
     def _cool_down_key(self, values: list[Any]) -> int:
         """63 bits, as many as SQLite has for a number; equal for texts that references equal."""
         assert self.suppress is not None
-        content = self.directive.id, self.suppress.by, list(map(_folded, values))
+        content = self.directive.id, self.suppress.by, list(map(folded, values))
         return xxh64_intdigest(repr(content).encode()) >> 1
 
     def title(self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo) -> str:
@@ -146,60 +147,103 @@ def _values(fields: tuple[str, ...]) -> Callable[[NormalizedEvent], BoundValues]
     return lambda event: tuple(getattr(event, field) for field in fields)
 
 
-def _slots(
-    rules: tuple[CompiledRule, ...], of_opening: tuple[str, ...]
-) -> dict[StageReference, int]:
+def _slots(rules: tuple[CompiledRule, ...], of_opening: tuple[str, ...]) -> dict[Slot, int]:
     """The slots with their positions in the tuple of bound values.
 
     `of_opening`: fields of the opening event that the directive needs besides its references.
     """
-    references = {binding.reference for rule in rules for binding in rule.bindings}
-    references |= {StageReference(1, field) for field in of_opening}
-    in_order = sorted(references, key=lambda reference: (reference.stage, reference.field))
-    return {reference: position for position, reference in enumerate(in_order)}
+    slots = {binding.reference.slot for rule in rules for binding in rule.bindings}
+    slots |= {Slot(1, field) for field in of_opening}
+    return {slot: position for position, slot in enumerate(sorted(slots))}
 
 
-def _places(rule: CompiledRule, slots: dict[StageReference, int]) -> ReferencePlaces:
-    return tuple((binding.field, slots[binding.reference]) for binding in rule.bindings)
+def _places(rule: CompiledRule, slots: dict[Slot, int]) -> ReferencePlaces:
+    return tuple(
+        (
+            binding.field,
+            slots[binding.reference.slot],
+            "!{}".format if binding.reference.negated else str,
+        )
+        for binding in rule.bindings
+    )
 
 
 KeyFunction = Callable[[Any], Hashable]
 
 
-def make_stage_keys(
-    rule: CompiledRule, slots: dict[StageReference, int]
-) -> tuple[KeyFunction, KeyFunction]:
+def make_stage_keys(rule: CompiledRule, slots: dict[Slot, int]) -> tuple[KeyFunction, KeyFunction]:
     """Two functions whose results are equal if an event matches a backlog at this stage.
 
     The first makes the key from an event, the second from the bound values of a backlog. The key is
-    None, one value or a tuple, and hashable.
+    None, one value or a tuple, and hashable. Negated references are not in it.
     """
-    references = {binding.reference for binding in rule.bindings if binding.compared}
-    in_order = sorted(references, key=lambda reference: slots[reference])
-    fields = [reference.field for reference in in_order]
-    positions = [slots[reference] for reference in in_order]
-    from_event = _make_key_function(in_order, fields, attrgetter)
-    from_bound = _make_key_function(in_order, positions, itemgetter)
-    return from_event, from_bound
-
-
-def _make_key_function(
-    references: list[StageReference], places: list[Any], getter: Callable[..., Callable[[Any], Any]]
-) -> KeyFunction:
-    """A function from an event, or from bound values, to the key of these fields or positions."""
-    if not references:
-        return lambda source: None
-    values = getter(*places)
-    folded = [reference.field in FOLDED_FIELDS for reference in references]
-    if not any(folded):
-        return values
-    if len(places) == 1:
-        return lambda source: _folded(values(source))
-    return lambda source: tuple(
-        _folded(value) if fold_it else value
-        for value, fold_it in zip(values(source), folded, strict=True)
+    bindings = sorted(
+        (one for one in rule.bindings if one.compared and not one.reference.negated),
+        key=lambda one: slots[one.reference.slot],
+    )
+    folds = [binding.folds for binding in bindings]
+    fields = [binding.event_field for binding in bindings]
+    positions = [slots[binding.reference.slot] for binding in bindings]
+    return (
+        _make_key_function(fields, folds, attrgetter),
+        _make_key_function(positions, folds, itemgetter),
     )
 
 
-def _folded(value: Any) -> Any:
-    return fold_case(value) if isinstance(value, str) else value
+def _make_key_function(
+    places: list[Any], folds: list[bool], getter: Callable[..., Callable[[Any], Any]]
+) -> KeyFunction:
+    """A function from an event, or from bound values, to the key of these fields or positions."""
+    if not places:
+        return lambda source: None
+    values = getter(*places)
+    if not any(folds):
+        return values
+    if len(places) == 1:
+        return lambda source: folded(values(source))
+    return lambda source: tuple(
+        folded(value) if fold_it else value
+        for value, fold_it in zip(values(source), folds, strict=True)
+    )
+
+
+def folded(value: Any) -> Any:
+    """A value as a text for caseless comparison; UNBOUND as it is."""
+    if isinstance(value, str):  # the usual case
+        return fold_case(value)
+    return value if value is UNBOUND else str(value)
+
+
+BoundPredicate = Callable[[NormalizedEvent, BoundValues], bool]
+"""Whether an event meets conditions of a rule, given the bound values of a backlog."""
+
+
+def make_negated_predicate(rule: CompiledRule, slots: dict[Slot, int]) -> BoundPredicate | None:
+    """Whether an event meets the negated references of a rule; None if it has none."""
+    predicates = [
+        make_binding_predicate(binding, slots[binding.reference.slot])
+        for binding in rule.bindings
+        if binding.compared and binding.reference.negated
+    ]
+    if not predicates:
+        return None
+    return lambda event, bound: all(predicate(event, bound) for predicate in predicates)
+
+
+def make_binding_predicate(binding: ReferenceBinding, position: int) -> BoundPredicate:
+    """Whether an event meets a reference to the slot at this position; no unknown value is met."""
+    value_of = attrgetter(binding.event_field)
+    comparable: Callable[[Any], Any] = folded if binding.folds else _same
+    wants_equal = not binding.reference.negated
+
+    def predicate(event: NormalizedEvent, bound: BoundValues) -> bool:
+        wanted = bound[position] if position < len(bound) else UNBOUND
+        if wanted is UNBOUND:
+            return False
+        return (comparable(wanted) == comparable(value_of(event))) is wants_equal
+
+    return predicate
+
+
+def _same(value: Any) -> Any:
+    return value

@@ -94,7 +94,7 @@ def _check(compiled: CompiledDirective, state: BacklogSnapshot) -> None:
 
 
 def _is_sticky(compiled: CompiledDirective, state: BacklogSnapshot) -> bool:
-    return compiled.rules[len(state.starts) - 1].sticky_value is not None
+    return compiled.rules[len(state.starts) - 1].sticky_values is not None
 
 
 def _earlier_ids(

@@ -12,7 +12,11 @@ from engine.asset import AddressInfo, NetworkAssets
 from engine.correlation import compact_set
 from engine.correlation.backlog import Backlog
 from engine.correlation.compact_set import CompactSet, CompactSetMap
-from engine.correlation.compiled_directive import CompiledDirective, make_stage_keys
+from engine.correlation.compiled_directive import (
+    CompiledDirective,
+    make_negated_predicate,
+    make_stage_keys,
+)
 from engine.correlation.former_definitions import FormerDefinitions
 from engine.correlation.restoration import describe_invalid_definition
 from engine.correlation.snapshot import UnusableBacklogError
@@ -34,12 +38,14 @@ Consumer = tuple[Backlog, int]
 class Stage:
     """A stage: whether events match its rule, and the backlogs that wait for one that does."""
 
-    __slots__ = ("bound_key", "event_key", "matches", "number", "waiting")
+    __slots__ = ("bound_key", "event_key", "matches", "negated", "number", "waiting")
 
     def __init__(self, rule: CompiledRule, compiled: CompiledDirective) -> None:
         self.matches = rule.matches_bound
         self.number = rule.record.stage
         self.event_key, self.bound_key = make_stage_keys(rule, compiled.slots)
+        self.negated = make_negated_predicate(rule, compiled.slots)
+        """Whether an event meets the negated references, which the keys do not have."""
         self.waiting: CompactSetMap[Hashable, Backlog] = CompactSetMap()
 
     def add(self, backlog: Backlog) -> None:
@@ -50,6 +56,13 @@ class Stage:
     def remove(self, backlog: Backlog) -> None:
         """Remove a backlog."""
         self.waiting.remove(self.bound_key(backlog.bound), backlog)
+
+    def without_refusing(
+        self, event: NormalizedEvent, waiting: CompactSet[Backlog]
+    ) -> dict[Backlog, None]:
+        """These backlogs, without those whose negated references the event does not meet."""
+        met, backlogs = self.negated, compact_set.items(waiting)
+        return dict.fromkeys(one for one in backlogs if met is None or met(event, one.bound))
 
 
 class Stages:
@@ -178,6 +191,8 @@ class Stages:
         for stage in self.searched:
             waiting = stage.waiting.get(stage.event_key(event)) if stage.waiting else None
             if waiting and stage.matches(event, src, dst):
+                if stage.negated is not None:
+                    waiting = stage.without_refusing(event, waiting)
                 if isinstance(waiting, dict):
                     found += [(backlog, stage.number) for backlog in waiting]
                 else:  # the usual case
@@ -195,6 +210,8 @@ class Stages:
         for stage in self.searched:
             waiting = stage.waiting.get(stage.event_key(event)) if stage.waiting else None
             if waiting and stage.matches(event, src, dst):
+                if stage.negated is not None:
+                    waiting = stage.without_refusing(event, waiting)
                 matching[stage] = waiting
         backlogs = chain.from_iterable(map(compact_set.items, matching.values()))
         some = dict.fromkeys(islice(backlogs, most))

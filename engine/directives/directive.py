@@ -37,13 +37,19 @@ DIRECTIVE_FIELDS = FieldTable(
         "bool",
         description="Whether events of earlier stages still join the alarm.",
     ),
+    Field(
+        "wildcards",
+        "bool",
+        description="Whether in the conditions on texts * is any number of characters, ? is one, "
+        "and \\ takes the next one as it is.",
+    ),
     also=("rules", "suppress"),
 )
 
 
 NO_KNOWN: Mapping[bytes, int] = MappingProxyType({})
 """No known directives, see `parse_directives`."""
-_OWN_FIELDS = ("id", "name", "kingdom", "category", "priority")
+_OWN_FIELDS = ("id", "name", "kingdom", "category", "priority", "wildcards")
 """The fields that are the same in a document and in a Directive."""
 
 
@@ -58,6 +64,7 @@ class Directive(Struct, frozen=True, omit_defaults=True):
     always_active: bool
     rules: tuple[RuleRecord, ...]
     suppress: Suppress | None = None
+    wildcards: bool = False
 
 
 class ParsedDirective(Struct, frozen=True):
@@ -197,4 +204,5 @@ def _directive(values: Item, rules: tuple[RuleRecord, ...], suppress: Suppress |
         always_active=values["all_rules_always_active"],
         rules=rules,
         suppress=suppress,
+        wildcards=values["wildcards"],
     )

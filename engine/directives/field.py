@@ -9,16 +9,34 @@ from msgspec import Meta, Struct
 MAX_NUMBER = 2**63 - 1
 """The highest integer in a document: 64 bits, as Dsiem reads it."""
 
-FieldType = Literal["int", "str", "bool", "int_list", "str_list"]
-DEFAULTS: dict[str, Any] = {"int": 0, "str": "", "bool": False, "int_list": (), "str_list": ()}
+FieldType = Literal["int", "str", "bool", "int_list", "str_list", "choices"]
+DEFAULTS: dict[str, Any] = {
+    "int": 0,
+    "str": "",
+    "bool": False,
+    "int_list": (),
+    "str_list": (),
+    "choices": "",
+}
 """The value of an absent or null optional field, by type."""
+
+
+_EXPECTED = {
+    "int": "a whole number",
+    "str": "a text",
+    "bool": "true or false",
+    "int_list": "a list of whole numbers",
+    "str_list": "a list of texts",
+    "choices": "a text or a list of texts",
+}
 
 
 class Field(Struct, frozen=True):
     """A field of an object: its JSON name, type and permitted values.
 
-    `filled`: a text or list must not be empty. An absent or null optional field gets the default of
-    its type: 0, "", false or an empty list.
+    `filled`: a text or list must not be empty. `choices`: one of them, or a list of several, each
+    once. An absent or null optional field gets the default of its type: 0,
+    "", false or an empty list.
 
     The rest is for the published schemas: `description`, one sentence; `pattern`, which every valid
     text matches; `examples` of valid values.
@@ -34,6 +52,25 @@ class Field(Struct, frozen=True):
     description: str = ""
     pattern: str = ""
     examples: tuple[str | tuple[str, ...] | tuple[int, ...], ...] = ()
+
+
+def describe_field(field: Field, *, in_list: bool = False) -> str:
+    """The permitted values of a field, or of an item of its list, in words."""
+    type_ = field.type.removesuffix("_list") if in_list else field.type
+    if field.choices:
+        names = ", ".join(choice or '""' for choice in field.choices)
+        return (
+            f"one of {names}, or a list of them" if field.type == "choices" else f"one of {names}"
+        )
+    if "int" in type_:
+        return f"{_EXPECTED[type_]} {_range(field)}"
+    return _EXPECTED[type_] + (", not empty" if field.filled else "")
+
+
+def _range(field: Field) -> str:
+    if field.high == MAX_NUMBER:
+        return f"from {field.low} up"
+    return f"from {field.low} to {field.high}"
 
 
 def valid_object(fields: Sequence[Field], also: Sequence[str], *, partial: bool) -> type[Struct]:
@@ -61,7 +98,10 @@ def valid_object(fields: Sequence[Field], also: Sequence[str], *, partial: bool)
 
 
 def _valid_type(field: Field) -> Any:
-    """The type of the valid values of a field, with what msgspec can check."""
+    """The type of the valid values of a field, with what msgspec can check.
+
+    That the items of a list are different it cannot: a list of `choices` takes the slower way.
+    """
     if field.choices:
         item: Any = Literal[field.choices]
     elif field.type.startswith("int"):

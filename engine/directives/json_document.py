@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from engine.directives.duplicate_keys import find_duplicate_keys, top_level_duplicates
-from engine.directives.field import DEFAULTS, MAX_NUMBER, Field, valid_object
+from engine.directives.field import DEFAULTS, Field, describe_field, valid_object
 from engine.directives.field_names import unknown_fields
 from engine.errors import DocumentPath, Finding
 
@@ -23,13 +23,6 @@ MAX_DEPTH = 100
 _NULL = msgspec.Raw(b"null")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])")
-_EXPECTED = {
-    "int": "a whole number",
-    "str": "a text",
-    "bool": "true or false",
-    "int_list": "a list of whole numbers",
-    "str_list": "a list of texts",
-}
 
 
 def parse_list(data: bytes, key: str) -> tuple[list[msgspec.Raw], list[Finding]]:
@@ -145,7 +138,24 @@ def _check(field: Field, value: Any) -> Sequence[Finding]:
         return _check_int(field, value, (field.name,))
     if type_ == "bool":
         return () if type(value) is bool else _fault("wrong-type", field, value, (field.name,))
+    if type_ == "choices":
+        return _check_choices(field, value)
     return _check_list(field, value)
+
+
+def _check_choices(field: Field, value: Any) -> Sequence[Finding]:
+    if type(value) is not list:
+        return _check_str(field, value, (field.name,))
+    if not value:
+        return _fault("empty", field, value, (field.name,))
+    found: list[Finding] = []
+    for position, item in enumerate(value):
+        path = (field.name, position)
+        found += _check_str(field, item, path) if item else _fault("empty", field, item, path)
+        if item in value[:position]:
+            message = f"is {describe_value(item)} a second time, must be there once"
+            found.append(Finding("unknown-value", message, path, field=field.name))
+    return found
 
 
 def _check_list(field: Field, value: Any) -> Sequence[Finding]:
@@ -182,22 +192,6 @@ def _fault(code: str, field: Field, value: Any, path: DocumentPath) -> Sequence[
     shown = "empty" if code == "empty" else describe_value(value)
     right = describe_field(field, in_list=len(path) > 1)
     return (Finding(code, f"is {shown}, must be {right}", path, field=field.name),)
-
-
-def describe_field(field: Field, *, in_list: bool = False) -> str:
-    """The permitted values of a field, or of an item of its list, in words."""
-    type_ = field.type.removesuffix("_list") if in_list else field.type
-    if field.choices:
-        return "one of " + ", ".join(choice or '""' for choice in field.choices)
-    if "int" in type_:
-        return f"{_EXPECTED[type_]} {_range(field)}"
-    return _EXPECTED[type_] + (", not empty" if field.filled else "")
-
-
-def _range(field: Field) -> str:
-    if field.high == MAX_NUMBER:
-        return f"from {field.low} up"
-    return f"from {field.low} to {field.high}"
 
 
 def describe_value(value: Any) -> str:

@@ -10,9 +10,10 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from engine.address import merge_covering, parse_network
 from engine.alarm import RuleRecord
 from engine.directives.condition import is_reference, split_list
-from engine.directives.directive import ParsedDirective
-from engine.directives.rule import OPEN_ADDRESSES
+from engine.directives.directive import Directive, ParsedDirective
+from engine.directives.rule import FOLDED_FIELDS, OPEN_ADDRESSES
 from engine.directives.rule_warnings import number_of_values
+from engine.directives.wildcards import has_wildcard
 from engine.errors import Finding
 
 _KNOWN_CONDITIONS = 8192
@@ -29,6 +30,8 @@ def directive_lints(parsed: ParsedDirective) -> list[Finding]:
     Thousands of directives have none, and must cost little: each check begins with a quick test.
     """
     found: list[Finding] = []
+    if parsed.directive is not None and parsed.directive.wildcards:
+        found += _no_wildcard(parsed, parsed.directive)
     connected = 0
     for rule in parsed.directive.rules if parsed.directive else ():
         if rule.stage == 1:
@@ -44,12 +47,24 @@ def directive_lints(parsed: ParsedDirective) -> list[Finding]:
     return found
 
 
+def _no_wildcard(parsed: ParsedDirective, directive: Directive) -> Iterator[Finding]:
+    texts = (getattr(rule, name) for rule in directive.rules for name in FOLDED_FIELDS)
+    if not any(map(has_wildcard, texts)):
+        message = "is true, and no condition on a text has a * or ?: it has no effect"
+        yield parsed.lint("no-wildcard", message, "wildcards")
+
+
 def _is_connected(rule: RuleRecord) -> bool:
     """Whether any reference binds the rule to its backlog; those of the protocol need a setting."""
-    if is_reference(rule.from_) or is_reference(rule.to):  # the usual case
+    if _is_binding(rule.from_) or _is_binding(rule.to):  # the usual case
         return True
     others = (rule.port_from, rule.port_to, rule.custom_data1, rule.custom_data2, rule.custom_data3)
-    return any(map(is_reference, others))
+    return any(map(_is_binding, others))
+
+
+def _is_binding(text: str) -> bool:
+    """Whether a condition is a reference that few backlogs meet; most meet a negated one."""
+    return is_reference(text) and not text.startswith("!")
 
 
 def _no_reference(parsed: ParsedDirective, rule: RuleRecord, connected: int) -> Finding:
@@ -86,7 +101,9 @@ def _any_event(parsed: ParsedDirective, rule: RuleRecord) -> Iterator[Finding]:
 
 def _never_matches(parsed: ParsedDirective, rule: RuleRecord) -> Iterator[Finding]:
     for field, text in (("from", rule.from_), ("to", rule.to)):
-        if "!" in text and text.strip() not in OPEN_ADDRESSES and _excludes_all(text):
+        if "!" not in text or text.strip() in OPEN_ADDRESSES or is_reference(text):
+            continue
+        if _excludes_all(text):
             message = "excludes all addresses: no event can match"
             yield parsed.lint("never-matches", message, field, stage=rule.stage)
 
@@ -108,21 +125,23 @@ def _excludes_all(text: str) -> bool:
 
 def _one_value(parsed: ParsedDirective, rule: RuleRecord) -> Iterator[Finding]:
     """`sticky_different` of a fixed field; where that stops the rule, there is a warning."""
-    sticky = rule.sticky_different
-    name = _CONDITIONS.get(sticky, sticky.lower())
-    text_like = ""
-    if sticky == "PLUGIN_SID":
-        fixed = rule.type == "PluginRule" and len(set(rule.plugin_sid)) == 1
-    elif sticky in _CONDITIONS:
-        fixed = number_of_values(getattr(rule, name), name) == 1
-    else:
-        fixed, text_like = _is_one_text(getattr(rule, name))
-    if fixed and (rule.occurrence == 1 or sticky not in ("PLUGIN_SID", *_CONDITIONS)):
-        message = (
-            f"is {sticky}, and {name.rstrip('_')} lets through one value{text_like}: "
-            "there is nothing to count"
-        )
-        yield parsed.lint("one-value", message, "sticky_different", stage=rule.stage)
+    for sticky in rule.sticky_different.split(","):
+        name = _CONDITIONS.get(sticky, sticky.lower())
+        text_like = ""
+        if sticky == "PLUGIN_SID":
+            fixed = rule.type == "PluginRule" and len(set(rule.plugin_sid)) == 1
+        elif sticky in _CONDITIONS:
+            fixed = number_of_values(getattr(rule, name), name) == 1
+        else:
+            text = getattr(rule, name)
+            wildcards = parsed.directive is not None and parsed.directive.wildcards
+            fixed, text_like = _is_one_text("" if wildcards and has_wildcard(text) else text)
+        if fixed and (rule.occurrence == 1 or sticky not in ("PLUGIN_SID", *_CONDITIONS)):
+            message = (
+                f"is {sticky}, and {name.rstrip('_')} lets through one value{text_like}: "
+                "there is nothing to count"
+            )
+            yield parsed.lint("one-value", message, "sticky_different", stage=rule.stage)
 
 
 def _is_one_text(text: str) -> tuple[bool, str]:

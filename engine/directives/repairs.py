@@ -74,7 +74,9 @@ def repair_references(rules: list[tuple[Item, list[Finding]]]) -> None:
                 findings[position] = finding.as_warning("taken as ANY, as in Dsiem (Go)")
             elif finding.code == "bad-reference" and values["stage"] > 1:
                 field = finding.field
-                referenced = before.get(int(values[field][1:]), {}).get(field)
+                number = values[field].removeprefix(":")  # "!:3" and ":3.to" are not of Dsiem
+                stage = int(number) if number.isdecimal() else 0
+                referenced = before.get(stage, {}).get(field)
                 if referenced is not None:
                     findings[position] = _repair_reference(values, finding, referenced)
 

@@ -24,7 +24,8 @@ from engine.directives.condition import (
 from engine.event import NormalizedEvent
 
 FOLDED_FIELDS = frozenset({"protocol", "custom_data1", "custom_data2", "custom_data3"})
-"""Event fields that references compare without regard to case and outer blanks."""
+"""Event fields that are texts: compared without regard to case and outer blanks, also where a
+reference compares them with an address or a port."""
 OPEN_ADDRESSES = ("ANY", "HOME_NET", "!HOME_NET")
 """Addresses of stage 1 that all_rules_always_active replaces by those of the opening event."""
 STICKY_FIELDS = (
@@ -56,22 +57,35 @@ _KNOWN_RULES = 1024
 class ReferenceBinding(Struct, frozen=True):
     """The condition in `field` of a rule stands for the value of `reference`.
 
-    `compared`: an event must have that value to match; otherwise it is only printed.
+    `compared`: an event must have that value to match, or another one if the reference is negated;
+    otherwise it is only printed.
     """
 
     field: str
     reference: StageReference
     compared: bool
 
+    @property
+    def event_field(self) -> str:
+        """The event field that is compared with the value."""
+        return EVENT_FIELDS[self.field]
+
+    @property
+    def folds(self) -> bool:
+        """Whether the values are compared as texts, without regard to case and outer blanks."""
+        return self.event_field in FOLDED_FIELDS or self.reference.field in FOLDED_FIELDS
+
 
 class CompiledRule:
     """A rule with its conditions compiled to predicates."""
 
-    __slots__ = ("bindings", "matches", "matches_bound", "predicates", "record", "sticky_value")
+    __slots__ = ("bindings", "matches", "matches_bound", "predicates", "record", "sticky_values")
 
-    def __init__(self, record: RuleRecord, *, match_protocol: bool, narrowed: bool) -> None:
+    def __init__(
+        self, record: RuleRecord, *, match_protocol: bool, narrowed: bool, wildcards: bool = False
+    ) -> None:
         """`narrowed`: it is the first rule of a directive with all_rules_always_active."""
-        conditions = compile_conditions(record)
+        conditions = compile_conditions(record, wildcards=wildcards)
         self.record = record
         references = _references(record, conditions, narrowed)
         self.predicates = (_type_predicate(record), *_predicates(conditions, match_protocol))
@@ -86,7 +100,8 @@ class CompiledRule:
             ReferenceBinding(field, reference, compared=match_protocol or field != "protocol")
             for field, reference in references.items()
         )
-        self.sticky_value = _sticky_value(record.sticky_different)
+        self.sticky_values = _sticky_values(record.sticky_different)
+        """The values of an event that must be new at the stage; None if nothing has to be."""
 
 
 def _all_of(predicates: tuple[EventPredicate, ...]) -> EventPredicate:
@@ -103,9 +118,12 @@ def _all_of(predicates: tuple[EventPredicate, ...]) -> EventPredicate:
     return matches
 
 
-def compile_conditions(record: RuleRecord) -> dict[str, Condition]:
+def compile_conditions(record: RuleRecord, *, wildcards: bool = False) -> dict[str, Condition]:
     """The conditions other than ANY by record field; ConditionError for the first invalid one."""
-    compiled = {name: compile_condition(name, getattr(record, name)) for name, _, _ in _CONDITIONS}
+    compiled = {
+        name: compile_condition(name, getattr(record, name), wildcards=wildcards)
+        for name in CONDITION_FIELDS
+    }
     return {
         name: _matches_nothing if _is_unresolvable(condition, record.stage) else condition
         for name, condition in compiled.items()
@@ -122,9 +140,11 @@ def _matches_nothing(*_: object) -> bool:
     return False
 
 
-def compile_condition(name: str, text: str) -> Condition:
+def compile_condition(name: str, text: str, *, wildcards: bool = False) -> Condition:
     """Compile the condition of one record field; ConditionError if it is invalid."""
     field, compiler = _COMPILERS[name]
+    if wildcards and field in FOLDED_FIELDS:
+        return compile_text(text, field, field == "protocol", wildcards)
     return compiler(text, field)
 
 
@@ -182,5 +202,12 @@ def _as_container(values: tuple[Any, ...]) -> tuple[Any, ...] | frozenset[Any]:
     return frozenset(values) if len(values) > 4 else values
 
 
-def _sticky_value(name: str) -> Callable[[NormalizedEvent], int | str] | None:
-    return attrgetter(name.lower()) if name else None
+def _sticky_values(names: str) -> Callable[[NormalizedEvent], tuple[int | str, ...]] | None:
+    """Of several names, each value is a text that begins with its name: all are in one set."""
+    if not names:
+        return None
+    if "," not in names:
+        value_of = attrgetter(names.lower())
+        return lambda event: (value_of(event),)
+    values_of = {name: attrgetter(name.lower()) for name in names.split(",")}
+    return lambda event: tuple(f"{name}={get(event)}" for name, get in values_of.items())

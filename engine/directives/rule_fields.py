@@ -15,9 +15,18 @@ def _address(name: str, event_field: str) -> Field:
         required=True,
         filled=True,
         description=f"Condition on {event_field}: ANY, HOME_NET, !HOME_NET, a list of IPs or "
-        "CIDRs, each perhaps with !, or :N for the value in the first event of stage N.",
+        "CIDRs, each perhaps with !, or :N for the value in the first event of stage N; :N.to for "
+        "that of another field, !:N for any other value.",
         pattern=ADDRESSES,
-        examples=("ANY", "HOME_NET", "!HOME_NET", "10.0.0.0/8, 192.0.2.7", "!10.0.0.1", ":1"),
+        examples=(
+            "ANY",
+            "HOME_NET",
+            "!HOME_NET",
+            "10.0.0.0/8, 192.0.2.7",
+            "!10.0.0.1",
+            ":1",
+            "!:1.to",
+        ),
     )
 
 
@@ -26,9 +35,10 @@ def _port(name: str, event_field: str) -> Field:
         name,
         "str",
         description=f"Condition on {event_field}: ANY, a list of ports, each perhaps with !, or :N "
-        "for the value in the first event of stage N; empty is ANY.",
+        "for the value in the first event of stage N; :N.port_to for that of another field, !:N "
+        "for any other value; empty is ANY.",
         pattern=PORTS,
-        examples=("ANY", "22", "80, 443", "!53", ":1"),
+        examples=("ANY", "22", "80, 443", "!53", ":1", "!:1.port_to"),
     )
 
 
@@ -37,8 +47,9 @@ def _text(name: str) -> Field:
         name,
         "str",
         description=f"Condition on {name}: ANY, a text, a list of texts between commas, each "
-        "perhaps with !, or :N for the value in the first event of stage N; empty is ANY.",
-        examples=("ANY", "admin", "!admin", "root,admin", ":1"),
+        "perhaps with !, or :N for the value in the first event of stage N; :N.custom_data1 for "
+        "that of another field, !:N for any other value; empty is ANY.",
+        examples=("ANY", "admin", "!admin", "root,admin", ":1", "!:1.custom_data2"),
     )
 
 
@@ -94,9 +105,10 @@ RULE_FIELDS = FieldTable(
     Field("custom_label3", "str", description="For people: what custom_data3 is."),
     Field(
         "sticky_different",
-        "str",
+        "choices",
         choices=("", *STICKY_FIELDS),
-        description="Of the events of this stage, only those with different values here count.",
+        description="Of the events of this stage, only those with different values here count; of "
+        "several names in a list, each value must differ.",
     ),
     Field(
         "reliability",

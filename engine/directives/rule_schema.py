@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.alarm import RuleRecord
-from engine.directives.condition import ConditionError, StageReference
+from engine.directives.condition import REFERENCE_FIELDS, ConditionError, StageReference
 from engine.directives.json_document import FieldTable, describe_value
 from engine.directives.repairs import (
     NO_REPAIRS,
@@ -31,7 +31,7 @@ _KNOWN_CONDITIONS = 8192
 """Size of the cache of findings by conditions; thousands of directives share a few."""
 _FIELDS = tuple(name.rstrip("_") for name in CONDITION_FIELDS)
 """The names of the conditions in the document."""
-_ALMOST_REFERENCE = re.compile(r"\s*:\s*[0-9]+\s*")
+_ALMOST_REFERENCE = re.compile(r"\s*!?\s*:\s*[0-9]+\s*(?:\.\s*\w+\s*)?")
 
 
 def check_rules(rules: Iterable[RuleRecord]) -> tuple[tuple[RuleRecord, ...], list[Finding]]:
@@ -43,10 +43,17 @@ def check_rules(rules: Iterable[RuleRecord]) -> tuple[tuple[RuleRecord, ...], li
 
 def items_of(rules: Iterable[RuleRecord]) -> list[Item]:
     """The rules as the objects of a document."""
-    return [
-        {name: list(value) if type(value) is tuple else value for name, value in item.items()}
-        for item in map(msgspec.to_builtins, rules)
-    ]
+    return list(map(_item, rules))
+
+
+def _item(rule: RuleRecord) -> Item:
+    item: Item = {
+        name: list(value) if type(value) is tuple else value
+        for name, value in msgspec.to_builtins(rule).items()
+    }
+    if "," in rule.sticky_different:
+        item["sticky_different"] = rule.sticky_different.split(",")
+    return item
 
 
 def records_of(values: Iterable[Item]) -> tuple[RuleRecord, ...]:
@@ -108,6 +115,8 @@ def _read_rule(rule: Any, lenient: bool) -> tuple[Item, list[Finding]]:
     rule, folded = fold_names(rule, RULE_FIELDS) if lenient else (rule, [])
     values, findings = read_fields(rule, RULE_FIELDS, RULE_REPAIRS if lenient else NO_REPAIRS)
     findings = _check_fields_of_type(rule, values, findings)
+    if type(values.get("sticky_different")) is tuple:
+        values["sticky_different"] = ",".join(values["sticky_different"])  # as in alarms
     findings = _check_first_occurrence(rule, values, findings, lenient)
     found, faulty = _check_conditions(tuple(map(values.get, _FIELDS)), values.get("stage"))
     findings += found
@@ -167,8 +176,10 @@ def _check_condition(name: str, field: str, text: str, stage: int | None) -> Ite
     if isinstance(condition, StageReference):
         yield from _check_reference(condition, stage, field)
     elif _ALMOST_REFERENCE.fullmatch(text):
+        fields = f", behind it perhaps .{', .'.join(REFERENCE_FIELDS)}" if "." in text else ""
         message = (
-            f"is {describe_value(text)}, compared as a text: a reference is :1 to :99, no blanks"
+            f"is {describe_value(text)}, compared as a text: a reference is :1 to :99{fields}, "
+            "no blanks"
         )
         yield Finding("not-a-reference", message, (field,), field=field, warning=True)
 

@@ -103,30 +103,32 @@ def _item(bare: str, result: bool) -> str:
 
 def _too_few_values(values: Item) -> Iterator[Finding]:
     """`sticky_different` counts different values, and the rule lets through fewer of them."""
-    sticky, occurrence = values["sticky_different"], values.get("occurrence") or 1
-    if occurrence < 2:
-        return
-    sids = values.get("plugin_sid") or ()
+    occurrence = values.get("occurrence") or 1
+    for sticky in values["sticky_different"].split(",") if occurrence > 1 else ():
+        possible = _possible_values(values, sticky)
+        if 0 < possible < occurrence:
+            message = (
+                f"is {sticky}, and the rule lets through {possible} different: "
+                f"an occurrence of {occurrence} cannot be reached"
+            )
+            yield _warning("never-finishes", message, "sticky_different")
+
+
+def _possible_values(values: Item, sticky: str) -> int:
+    """The number of values of a name in `sticky_different` that a rule lets through; 0: unknown."""
     if sticky == "PLUGIN_SID" and values.get("type") == "PluginRule":
-        possible = len(set(sids))
-    elif sticky in _STICKY_CONDITIONS:
+        return len(set(values.get("plugin_sid") or ()))
+    if sticky in _STICKY_CONDITIONS:
         field, record_field = _STICKY_CONDITIONS[sticky]
-        possible = number_of_values(values.get(field) or "ANY", record_field)
-    else:
-        return
-    if 0 < possible < occurrence:
-        message = (
-            f"is {sticky}, and the rule lets through {possible} different: "
-            f"an occurrence of {occurrence} cannot be reached"
-        )
-        yield _warning("never-finishes", message, "sticky_different")
+        return number_of_values(values.get(field) or "ANY", record_field)
+    return 0
 
 
 def number_of_values(text: str, record_field: str) -> int:
     """The number of addresses or ports that a condition lets through; 0 if it is not known."""
     condition = compile_condition(record_field, text)
     if isinstance(condition, StageReference):
-        return 1
+        return 0 if condition.negated else 1
     if condition is None or "HOME_NET" in text or "!" in text or "/" in text:
         return 0
     return len({bare for bare, _ in split_list(text, by_blanks=True)})

@@ -19,7 +19,12 @@ _PORT = (
     r"(?!0+(?![0-9]))"
     r"(?:[0-9]{1,4}|[0-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 )
-_REFERENCE = ":[1-9][0-9]?"
+_TEXT_FIELD = "protocol|custom_data[1-3]"
+
+
+def _reference(field: str) -> str:
+    """A reference, perhaps to one of these fields besides those of texts."""
+    return rf"!?:[1-9][0-9]?(?:\.(?:{field}|{_TEXT_FIELD}))?"
 
 
 def _list_of(item: str) -> str:
@@ -29,9 +34,11 @@ def _list_of(item: str) -> str:
 
 NETWORK = rf"^{_IP}$"
 """One IP address or CIDR."""
-ADDRESSES = rf"^(?:{_REFERENCE}|[{_BLANK}]*(?:ANY|!?HOME_NET)[{_BLANK}]*|{_list_of(_IP)})$"
+ADDRESSES = (
+    rf"^(?:{_reference('from|to')}|[{_BLANK}]*(?:ANY|!?HOME_NET)[{_BLANK}]*|{_list_of(_IP)})$"
+)
 """An address condition that is not empty."""
-PORTS = rf"^(?:{_REFERENCE}|[{_BLANK}]*(?:ANY[{_BLANK}]*)?|{_list_of(_PORT)})$"
+PORTS = rf"^(?:{_reference('port_from|port_to')}|[{_BLANK}]*(?:ANY[{_BLANK}]*)?|{_list_of(_PORT)})$"
 """A port condition."""
 DESCRIPTIONS = {
     FILLED: "must not be blank",

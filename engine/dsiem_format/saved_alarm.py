@@ -14,6 +14,7 @@ from engine.correlation.compiled_directive import CompiledDirective, ReferencePl
 from engine.correlation.restoration import canonical_addresses
 from engine.correlation.snapshot import BacklogSnapshot, UnusableBacklogError
 from engine.directives.directive import Directive
+from engine.directives.portability import is_portable
 from engine.dsiem_format.saved_rules import bound_values, restore_rules
 from engine.options import Options
 
@@ -40,6 +41,12 @@ class SavedAlarm(AlarmRecord, frozen=True, omit_defaults=True):
 
 Printed = tuple[tuple[SavedRule, ReferencePlaces], ...]
 """Like `CompiledDirective.printed_rules`."""
+
+
+def are_portable(backlogs: Iterable[Backlog]) -> bool:
+    """Whether other Dsiem backends read the definitions of these backlogs as they are meant."""
+    definitions = {backlog.compiled for backlog in backlogs}
+    return all(is_portable(compiled.directive) for compiled in definitions)
 
 
 def saved_alarms(backlogs: Iterable[Backlog]) -> Iterator[SavedAlarm]:

@@ -8,7 +8,7 @@ from engine.alarm import RuleRecord
 from engine.correlation.snapshot import BoundValue, UnusableBacklogError, describe_invalid_rules
 from engine.directives.condition import StageReference, is_reference
 from engine.directives.directive import Directive
-from engine.directives.rule import CONDITION_FIELDS, references_of
+from engine.directives.rule import CONDITION_FIELDS, EVENT_FIELDS, references_of
 from engine.directives.rule_schema import check_rules
 
 _PORT = re.compile("[0-9]{1,5}")
@@ -58,7 +58,13 @@ def bound_values(
 
 
 def _references(rule: RuleRecord, directive: Directive) -> Mapping[str, StageReference]:
-    return references_of(rule, narrowed=directive.always_active and rule.stage == 1)
+    """The references that dsiem-backend has too: to the same field, and not negated."""
+    found = references_of(rule, narrowed=directive.always_active and rule.stage == 1)
+    return {
+        field: reference
+        for field, reference in found.items()
+        if reference.field == EVENT_FIELDS[field] and not reference.negated
+    }
 
 
 def _plain_rule(rule: RuleRecord, **texts: str) -> RuleRecord:

@@ -179,8 +179,8 @@ def _of_current_stage(backlog: Backlog, event: NormalizedEvent) -> Verdict:
     rule = compiled.rules[stage - 1]
     directive, alarm = compiled.directive.id, backlog.alarm_id
     needed, count = rule.record.occurrence, compact_set.size(backlog.ids)
-    if rule.sticky_value is not None and compact_set.contains(
-        backlog.sticky, rule.sticky_value(event)
+    if rule.sticky_values is not None and compact_set.contains_any(
+        backlog.sticky, rule.sticky_values(event)
     ):
         return Verdict("sticky_seen", directive, stage, alarm, count, needed)
     behind = max(backlog.starts[1:]) - event.time

@@ -7,11 +7,15 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from engine.asset import AddressInfo
-from engine.correlation.compiled_directive import UNBOUND, BoundValues, CompiledDirective
-from engine.directives.condition import StageReference, fold_case, is_reference
+from engine.correlation.compiled_directive import (
+    UNBOUND,
+    BoundValues,
+    CompiledDirective,
+    make_binding_predicate,
+)
+from engine.directives.condition import StageReference, is_reference
 from engine.directives.rule import (
     EVENT_FIELDS,
-    FOLDED_FIELDS,
     CompiledRule,
     ReferenceBinding,
     compile_conditions,
@@ -157,33 +161,28 @@ def _compared(rule: CompiledRule) -> list[ReferenceBinding]:
 def _binding_check(
     rule: CompiledRule, binding: ReferenceBinding, compiled: CompiledDirective
 ) -> Check:
-    """The event's value must be that of the first event of an earlier stage."""
-    slot, field = compiled.slots[binding.reference], binding.reference.field
-    value_of = attrgetter(field)
-    fold = fold_case if field in FOLDED_FIELDS else _same
+    """The event's value must be that of the first event of an earlier stage, or another one."""
+    reference = binding.reference
+    slot = compiled.slots[reference.slot]
+    is_met = make_binding_predicate(binding, slot)
 
     def passes(
         event: NormalizedEvent, _src: AddressInfo, _dst: AddressInfo, bound: BoundValues
     ) -> bool:
-        wanted: Any = bound[slot] if slot < len(bound) else UNBOUND
-        return wanted is not UNBOUND and bool(fold(wanted) == fold(value_of(event)))
+        return is_met(event, bound)
 
     def wants(bound: BoundValues) -> str:
         if slot >= len(bound) or bound[slot] is UNBOUND:
-            return _unknown(binding.reference)
-        return str(bound[slot])
+            return _unknown(reference)
+        return f"!{bound[slot]}" if reference.negated else str(bound[slot])
 
-    return Check(
-        binding.field.rstrip("_"), getattr(rule.record, binding.field), passes, value_of, wants
-    )
+    field = binding.field
+    value_of = attrgetter(binding.event_field)
+    return Check(field.rstrip("_"), getattr(rule.record, field), passes, value_of, wants)
 
 
 def _unknown(reference: StageReference) -> str:
     return f"{UNKNOWN}{reference.stage}, which is not known"
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 def _cut(text: str) -> str:

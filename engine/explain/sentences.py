@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from engine.alarm import RuleRecord
 from engine.correlation.backlog import Backlog
 from engine.correlation.compiled_directive import CompiledDirective
+from engine.directives.condition import is_reference
 from engine.explain.rule_checks import UNKNOWN
 from engine.explain.summary import DirectiveSummary, RefusedEvents, StageEvents
 from engine.explain.verdict import Refusal
@@ -40,6 +41,8 @@ def refusal_phrase(refusal: Refusal) -> str:
     verb, noun = _OTHER.get(field, ("had", field))
     if wants.startswith(UNKNOWN):
         return f"could not be compared with {wants} {text}"
+    if is_reference(rule) and rule.startswith("!"):
+        return f"{verb} the {noun} {wants.removeprefix('!')}, which is not wanted {text}"
     if "!" in wants and wants == rule:
         return f"{verb} a {noun} that is not wanted {text}"
     return f"{verb} another {noun} than {wants} {text if rule != wants else ''}".rstrip()

@@ -16,7 +16,7 @@ from loguru import logger
 from msgspec import Struct
 
 from engine.correlation.backlog import Backlog
-from engine.dsiem_format.saved_alarm import SavedAlarm, saved_alarms
+from engine.dsiem_format.saved_alarm import SavedAlarm, are_portable, saved_alarms
 from engine.dsiem_format.saved_document import SavedDocument, parse_saved_alarms
 from shards.durable import sync_folder
 
@@ -120,8 +120,10 @@ class SavedFolder:
     def write_open(self, backlogs: Mapping[int, Collection[Backlog]], until: float) -> list[int]:
         """Write open backlogs by directive, the smallest files first; logs what is left out.
 
+        Directives that other Dsiem backends would read otherwise are in the checkpoint alone.
         Returns the directives of complete files. `until`: as in `write`.
         """
+        backlogs = {id_: some for id_, some in backlogs.items() if are_portable(some)}
         smallest_first = sorted(backlogs, key=lambda id_: len(backlogs[id_]))
         saved = {id_: saved_alarms(backlogs[id_]) for id_ in smallest_first}
         written = self.write(saved, until)

@@ -13,10 +13,11 @@ from engine.address import is_host, merge_covering, parse_network
 from engine.alarm import RuleRecord
 from engine.asset import Asset, NetworkAssets
 from engine.cache import FunctionCache
-from engine.directives.condition import is_reference, split_list
+from engine.directives.condition import find_reference, split_list
 from engine.directives.directive import Directive, ParsedDirective
 from engine.directives.json_document import describe_value
 from engine.directives.lints import directive_lints
+from engine.directives.portability import own_features
 from engine.errors import Finding
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -47,8 +48,12 @@ class _AssetsOfConditions:
 
     def _side_of(self, text: str) -> _Side:
         whole = text.strip()
-        if whole == "!HOME_NET" or is_reference(whole):
-            return _Side(0)  # a reference adds no address that an earlier stage has not
+        if whole == "!HOME_NET":
+            return _Side(0)
+        if reference := find_reference(whole, "src_ip"):
+            # One to an address adds none that an earlier stage has not.
+            known = reference.field in ("src_ip", "dst_ip") and not reference.negated
+            return _Side(0 if known else self.highest)
         if whole in ("ANY", "HOME_NET"):
             return _Side(self.highest, empty=whole == "HOME_NET" and not self.highest)
         items = split_list(text, by_blanks=True)
@@ -64,7 +69,9 @@ class _AssetsOfConditions:
 class ConfigLints:
     """Collects what the lints of one configuration need, file by file."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, portable: bool = False) -> None:
+        """`portable`: warn of what other Dsiem backends do not have."""
+        self._portable = portable
         self._assets: list[tuple[Asset, Path, int]] = []
         """The assets, each with its file and its position in it."""
         self._known: _AssetsOfConditions | None = None
@@ -84,6 +91,10 @@ class ConfigLints:
         yield from directive_lints(parsed)
         if parsed.directive is None:
             return
+        for feature in own_features(parsed.directive) if self._portable else ():
+            message = f"{feature.message}, which other Dsiem backends do not have"
+            found = parsed.lint("not-portable", message, feature.field, stage=feature.stage)
+            yield replace(found, lint=False)
         first = self._ids.setdefault(_digest(parsed.directive), parsed.directive.id)
         if first != parsed.directive.id:
             message = f"has the rules of directive {first}: each of their alarms is raised twice"

@@ -74,7 +74,7 @@ class ConfigReader:
         """The files that were read."""
         self.entries: dict[Path, tuple[str, int]] = {}
         """The kind of each of these, and the number of its valid entries."""
-        self._lints = ConfigLints() if lints else None
+        self._lints = ConfigLints(portable=settings.portable) if lints else None
         self._faulty_files: set[Path] = set()
         self.counts: Counter[str] = Counter()
         """Number of files, and of valid entries by kind."""

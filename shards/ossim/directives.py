@@ -66,7 +66,7 @@ def convert_directive(
     converted = [
         _directive({"id": id_ + PATH_STEP * position, **fields}, path)
         for position, path in enumerate(_paths(roots[0], (), _RuleReports(report, id_)))
-        if all(rule.usable for rule in path) and _is_long_enough(path, about)
+        if all(rule.usable for rule in path)
     ]
     if number > 1 and converted:
         message = (
@@ -197,14 +197,6 @@ def _paths(element: Element, above: _Path, reports: _RuleReports) -> Iterator[_P
         return
     for child in following:
         yield from _paths(child, path, reports)
-
-
-def _is_long_enough(path: _Path, report: PlaceReport) -> bool:
-    if len(path) > 1:
-        return True
-    message = "has one rule and none below it: a directive has two stages or more"
-    report.fail("rule", "single-rule", message)
-    return False
 
 
 def _directive(fields: dict[str, Any], path: _Path) -> ConvertedDirective:

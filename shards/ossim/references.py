@@ -1,7 +1,7 @@
 """References of OSSIM to the event of an earlier level: `1:SRC_IP`.
 
-The only place that knows which of them our `:N` can express: N is a stage, and the field is that
-in which the reference stands.
+The only place that knows which of them our `:N`, `:N.to` and `!:N` can express: N is a stage, and
+the field is that in which the reference stands, unless it names another one.
 """
 
 import re
@@ -21,6 +21,7 @@ FIELDS = {
     "custom_data3": "USERDATA3",
 }
 """The name in OSSIM of the value that each field of our rules is compared with."""
+_OUR_FIELDS = {name: field for field, name in FIELDS.items()}
 _OTHER_FIELDS = (
     *("PLUGIN_ID", "PLUGIN_SID", "SENSOR", "PRODUCT", "ENTITY", "CATEGORY", "SUBCATEGORY"),
     *("FILENAME", "USERNAME", "PASSWORD", *(f"USERDATA{number}" for number in range(4, 10))),
@@ -60,16 +61,21 @@ def convert_reference(reference: Reference, field: str, level: int) -> str:
         right = "there is no earlier one" if level == 1 else f"must be from 1 to {level - 1}"
         message = f"is {shown}, a reference from level {level} to level {reference.level}: {right}"
         raise InexpressibleError("bad-reference", message)
-    if reference.negated:
-        message = f"is {shown}: a reference with ! (another value than that of an earlier event)"
-        raise InexpressibleError("negated-reference", f"{message} cannot be expressed")
-    if reference.name != FIELDS[field]:
-        message = (
-            f"is {shown}: only a reference to the same field, {reference.level}:{FIELDS[field]}, "
-            "can be expressed"
-        )
+    named = _OUR_FIELDS.get(reference.name)
+    if named is None:
+        message = f"is {shown}: a reference can be to {', '.join(_OUR_FIELDS)} only"
+        raise InexpressibleError("other-field", message)
+    if {_kind(field), _kind(named)} == {"address", "port"}:
+        message = f"is {shown}: an address and a port are never equal"
         raise InexpressibleError("other-field", message)
     if reference.level > MAX_STAGE:
         message = f"is {shown}: only the first {MAX_STAGE} levels can be referred to"
         raise InexpressibleError("far-reference", message)
-    return f":{reference.level}"
+    negation, other = "!" if reference.negated else "", "" if named == field else f".{named}"
+    return f"{negation}:{reference.level}{other}"
+
+
+def _kind(field: str) -> str:
+    if field in ("from", "to"):
+        return "address"
+    return "port" if field in ("port_from", "port_to") else "text"

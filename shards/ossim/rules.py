@@ -6,6 +6,8 @@ Each part is converted by itself, so that all that cannot be expressed is report
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from engine.directives.condition import REFERENCE_FIELDS as EVENT_FIELDS
+from engine.directives.condition import find_reference as find_own_reference
 from engine.directives.json_document import describe_value
 from shards.ossim.attributes import (
     CONDITIONS,
@@ -191,11 +193,12 @@ def _explain_condition(
     if field.startswith("custom_data") and "," in condition:
         message = "is a list, which is compared with regard to case: OSSIM ignores case"
         report.warn(name, "case", message)
-    if condition.startswith(":") and condition[1:].isdigit():
-        target = above[int(condition[1:]) - 1]
-        if target["occurrence"] > 1 and not str(target.get(field, "")).startswith(":"):
+    if reference := find_own_reference(condition, EVENT_FIELDS[field]):
+        target = above[reference.stage - 1]
+        [named] = [name for name, event in EVENT_FIELDS.items() if event == reference.field]
+        if target["occurrence"] > 1 and not str(target.get(named, "")).startswith(":"):
             message = (
-                f"refers to level {condition[1:]}, which counts {target['occurrence']} events: "
+                f"refers to level {reference.stage}, which counts {target['occurrence']} events: "
                 "this means the first of them, in OSSIM it means the last"
             )
             report.warn(name, "first-event", message)
@@ -216,19 +219,24 @@ def _occurrence(attributes: dict[str, str], level: int, report: PlaceReport) -> 
     return max(1, number)
 
 
-def _sticky_different(attributes: dict[str, str], occurrence: int, report: PlaceReport) -> str:
-    name = attributes.get("sticky_different", "").strip().upper()
-    if name in ("", "NONE") or occurrence == 1:  # without effect on one event
+def _sticky_different(
+    attributes: dict[str, str], occurrence: int, report: PlaceReport
+) -> str | list[str]:
+    names = map(str.strip, attributes.get("sticky_different", "").upper().split(","))
+    if occurrence == 1:  # without effect on one event
         return ""
-    if name in STICKY_FIELDS:
-        return STICKY_FIELDS[name]
-    if name in OTHER_STICKY_FIELDS:
-        message = f"is {name}, must be one of {', '.join(STICKY_FIELDS)}: no other can be expressed"
-        report.fail("sticky_different", "sticky-field", message)
-    else:
-        message = f"is {describe_value(name)}, which is no field, and ignored, as OSSIM does"
-        report.warn("sticky_different", "unknown-field", message)
-    return ""
+    found = []
+    for name in dict.fromkeys(names):
+        if name in STICKY_FIELDS:
+            found.append(STICKY_FIELDS[name])
+        elif name in OTHER_STICKY_FIELDS:
+            possible = ", ".join(STICKY_FIELDS)
+            message = f"is {name}, must be one of {possible}: no other can be expressed"
+            report.fail("sticky_different", "sticky-field", message)
+        elif name not in ("", "NONE"):
+            message = f"is {describe_value(name)}, which is no field, and ignored, as OSSIM does"
+            report.warn("sticky_different", "unknown-field", message)
+    return found[0] if len(found) == 1 else found
 
 
 def _reliability(attributes: dict[str, str], above: Sequence[Values], report: PlaceReport) -> int:

@@ -17,7 +17,7 @@ from engine.directives.text_patterns import DESCRIPTIONS, FILLED
 Schema = dict[str, Any]
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
-_TYPES = {"int": "integer", "str": "string", "bool": "boolean"}
+_TYPES = {"int": "integer", "str": "string", "bool": "boolean", "choices": "string"}
 
 
 def document_schema(name: str, description: str, key: str, item: Schema, **more: Any) -> Schema:
@@ -79,7 +79,10 @@ def field_schema(field: Field) -> Schema:
     type_ = "array" if is_list else _TYPES[field.type]
     schema: Schema = {"description": field.description} if field.description else {}
     schema["type"] = type_ if field.required else [type_, "null"]
-    if is_list:
+    if field.type == "choices":
+        schema["type"] = ["string", "array", "null"]
+        schema |= _one_or_several(field)
+    elif is_list:
         item_type = field.type.removesuffix("_list")
         schema["items"] = {"type": _TYPES[item_type], **_limits(field, item_type)}
         schema |= {"minItems": 1} if field.filled else {}
@@ -90,6 +93,17 @@ def field_schema(field: Field) -> Schema:
     if field.examples:
         schema["examples"] = [*field.examples]
     return schema
+
+
+def _one_or_several(field: Field) -> Schema:
+    """The limits of one of the choices, or of a list of them."""
+    several = {
+        "type": "array",
+        "items": {"enum": [*filter(None, field.choices)]},
+        "minItems": 1,
+        "uniqueItems": True,
+    }
+    return {"anyOf": [_limits(field, field.type), several]}
 
 
 def when(name: str, value: str | int | bool) -> Schema:

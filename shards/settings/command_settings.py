@@ -56,6 +56,9 @@ class CommandSettings(ServiceSettings, frozen=True, kw_only=True):
         tuple[str, ...],
         Spec("output", "codes of warnings and lints to ignore, see docs/lints.md", VALIDATE),
     ] = ()
+    portable: Annotated[
+        bool, Spec("output", "warn of what other Dsiem backends do not have", VALIDATE)
+    ] = False
     alarms: Annotated[bool, Spec("output", "show the alarms as a table at the end", REPLAY)] = False
     sort: Annotated[
         bool, Spec("output", "sort the events by time first, in temporary files", RECORDINGS)

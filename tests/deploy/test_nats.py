@@ -20,6 +20,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StorageType, S
 from tests.support.nats_server import NatsServer, wait_until
 from tests.support.pages import FENCE, read_page
 from tests.support.paths import ROOT
+from tests.support.stream_server import configured_server
 
 DEPLOY = ROOT / "deploy"
 FOLDER = DEPLOY / "kubernetes" / "nats"
@@ -63,17 +64,9 @@ def check_config(path: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def with_other_places(folder: Path) -> NatsServer:
-    """A server with this configuration, but with a free port, and its files in this folder."""
-    text, ports = re.subn(r"^(port|http_port): \d+\n", "", CONFIG.read_text("utf-8"), flags=re.M)
-    text, places = re.subn(r"store_dir: /data$", f"store_dir: {folder}/data", text, flags=re.M)
-    assert (ports, places) == (2, 1)
-    return NatsServer(folder, text)
-
-
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[NatsServer]:
-    with with_other_places(tmp_path) as running:
+    with configured_server(CONFIG, tmp_path) as running:
         yield running
 
 

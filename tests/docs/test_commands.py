@@ -22,6 +22,7 @@ FLAGS_OF_OTHERS = {
     "--replicas",
     "--strict",
     "--subjects",
+    "--wait",
 }
 """Flags of other programs, and of scripts in benchmarks/ and deploy/."""
 GENERAL_FLAGS = {"--x", "--no-x", "--help", "--version", SETTINGS_FILE}

@@ -312,6 +312,7 @@ class MockConsole:
             {
                 "directive": row,
                 "all_rules_always_active": False,
+                "wildcards": True,
                 "rules": console_data.make_rules(row["id"]),
             }
         )

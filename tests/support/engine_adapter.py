@@ -20,7 +20,7 @@ from engine.correlation.snapshot import BacklogSnapshot
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import parse_directives
 from engine.directives.packed_directives import PackedDirectives
-from engine.dsiem_format.saved_alarm import snapshot_from_alarm
+from engine.dsiem_format.saved_alarm import are_portable, snapshot_from_alarm
 from engine.dsiem_format.saved_document import parse_saved_alarms
 from engine.event import NormalizedEvent, decode_event
 from engine.options import Options as EngineOptions
@@ -102,15 +102,24 @@ class EngineUnderTest:
     def save_and_restore_as_peers(self) -> None:
         """As save_and_restore, through the documents that dsiem-backend writes and reads.
 
-        A service writes what is pending before; the documents do not hold that.
+        A service writes what is pending before; the documents do not hold that. Directives that
+        dsiem-backend would read otherwise have no document: they are in the checkpoint alone.
         """
+        backlogs = self.correlator.open_backlogs()
+        kept = [
+            state
+            for state in self.correlator.snapshots()
+            if not are_portable(backlogs[state.directive])
+        ]
+        own = {state.directive for state in kept}
         pending = {state.key for state in self.correlator.snapshots() if state.line_pending}
         saved = {
             key: msgspec.json.encode(alarms)
             for key, alarms in save_backlogs(self.correlator).items()
+            if key not in own
         }
         documents = {key: parse_saved_alarms(document) for key, document in saved.items()}
-        self.restart(
+        read = (
             msgspec.structs.replace(
                 state, order=order, line_pending=state.key in pending, ids_only=False
             )
@@ -119,6 +128,7 @@ class EngineUnderTest:
             for order, alarm in enumerate(documents[directive.id].alarms)
             for state in [snapshot_from_alarm(alarm, directive, self._options)]
         )
+        self.restart([*kept, *read])
 
     def restart(self, states: Iterable[BacklogSnapshot]) -> None:
         """Go on with a new engine that has these backlogs."""

@@ -73,7 +73,7 @@ class Stage:
     rule: Json
     ids: list[str] = field(default_factory=list)
     first: Json | None = None
-    sticky_seen: list[str | int] = field(default_factory=list)
+    sticky_seen: list[tuple[str, str | int]] = field(default_factory=list)
     start_time: int | None = None
     end_time: int | None = None
     status: str = ""
@@ -226,24 +226,32 @@ def port_matches(condition: str, port: int) -> bool:
     return list_matches(blank_separated(condition), lambda item: int(item) == port)
 
 
-def text_matches(condition: str, text: str) -> bool:
+def text_matches(condition: str, text: str, wildcards: bool) -> bool:
     """One text without regard to case and outer blanks, or a list that must equal it as it is."""
     if condition in ("", "ANY"):
         return True
     if "," in condition:
-        return list_matches(comma_separated(condition), lambda item: item == text)
-    return list_matches([condition.strip()], lambda item: same_text(item, text))
+        items = comma_separated(condition)
+        return list_matches(items, lambda item: item_matches(item, text, wildcards))
+    return protocol_matches(condition.strip(), text, wildcards)
 
 
-def protocol_matches(condition: str, protocol: str) -> bool:
+def item_matches(item: str, text: str, wildcards: bool) -> bool:
+    return wild_matches(item, text) if wildcards else item == text
+
+
+def protocol_matches(condition: str, protocol: str, wildcards: bool) -> bool:
     """As a text condition, but without regard to case and outer blanks in a list too."""
     if condition in ("", "ANY"):
         return True
-    return list_matches(comma_separated(condition), lambda item: same_text(item, protocol))
+    return list_matches(
+        comma_separated(condition),
+        lambda item: item_matches(folded(item), folded(protocol), wildcards),
+    )
 
 
-def same_text(one: str, other: str) -> bool:
-    return one.strip().casefold() == other.strip().casefold()
+def folded(text: str) -> str:
+    return text.strip().casefold()
 
 
 def blank_separated(condition: str) -> list[str]:
@@ -256,9 +264,34 @@ def comma_separated(condition: str) -> list[str]:
     return [item.strip() for item in condition.split(",") if item.strip()]
 
 
-def referenced_stage(condition: str) -> int | None:
-    """N when the condition is exactly a reference `:N`."""
-    return int(condition[1:]) if re.fullmatch(r":[1-9][0-9]?", condition) else None
+def wild_matches(pattern: str, text: str) -> bool:
+    """`*` is any number of characters, `?` one, and a backslash takes the next one as it is."""
+    if not pattern:
+        return not text
+    if pattern[0] == "*":
+        return any(wild_matches(pattern[1:], text[start:]) for start in range(len(text) + 1))
+    if pattern[0] == "?":
+        return bool(text) and wild_matches(pattern[1:], text[1:])
+    escaped = pattern[0] == "\\" and len(pattern) > 1
+    literal, rest = (pattern[1], pattern[2:]) if escaped else (pattern[0], pattern[1:])
+    return text[:1] == literal and wild_matches(rest, text[1:])
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A condition that stands for the value of an event field of the first event of a stage."""
+
+    stage: int
+    field: str
+    negated: bool
+
+
+def reference_in(name: str, condition: str) -> Reference | None:
+    """The reference that a condition is: `:N`, `:N.to`, `!:N` or `!:N.to`."""
+    form = re.fullmatch(r"(!?):([1-9][0-9]?)(\.[a-z_0-9]+)?", condition)
+    if form is None or (form[3] or f".{name}")[1:] not in EVENT_FIELD:
+        return None
+    return Reference(int(form[2]), EVENT_FIELD[(form[3] or f".{name}")[1:]], form[1] == "!")
 
 
 # Matching a rule.
@@ -284,22 +317,25 @@ class Matcher:
 
     def field_matches(self, rule: Json, name: str, event: Json, backlog: Backlog | None) -> bool:
         value = event[EVENT_FIELD[name]]
+        condition = rule.get(name) or ""
         bound = bound_value(rule, name, backlog) if backlog else None
         if bound is not None:
-            return self.equals_bound(name, bound, value)
-        condition = rule.get(name) or ""
+            reference = reference_in(name, condition)
+            other = reference.field if reference else EVENT_FIELD[name]
+            negated = reference is not None and reference.negated
+            return self.equals_bound({EVENT_FIELD[name], other}, bound, value) is not negated
         if name in ("from", "to"):
             return address_matches(condition, value, self.assets)
         if name in ("port_from", "port_to"):
             return port_matches(condition, value)
         if name == "protocol":
-            return protocol_matches(condition, value)
-        return text_matches(condition, value)
+            return protocol_matches(condition, value, rule["wildcards"])
+        return text_matches(condition, value, rule["wildcards"])
 
-    def equals_bound(self, name: str, bound: str | int, value: str | int) -> bool:
-        """Custom data and protocol without regard to case and outer blanks."""
-        if name == "protocol" or name in CUSTOM:
-            return same_text(str(bound), str(value))
+    def equals_bound(self, fields: set[str], bound: str | int, value: str | int) -> bool:
+        """As texts without regard to case and outer blanks if custom data or protocol is there."""
+        if fields & {"protocol", *CUSTOM}:
+            return folded(str(bound)) == folded(str(value))
         return bound == value
 
 
@@ -325,12 +361,12 @@ def bound_value(rule: Json, name: str, backlog: Backlog) -> str | int | None:
     """The value that a condition has come to mean in this backlog; None: what the file says."""
     condition = rule.get(name) or ""
     value: str | int
-    stage = referenced_stage(condition)
-    if stage is not None:
-        first = backlog.stages[stage].first
+    reference = reference_in(name, condition)
+    if reference is not None:
+        first = backlog.stages[reference.stage].first
         if first is None:
             return None
-        value = first[EVENT_FIELD[name]]
+        value = first[reference.field]
         return value
     if name in ("from", "to") and is_pinned(rule, condition, backlog):
         value = backlog.opening[EVENT_FIELD[name]]
@@ -344,11 +380,15 @@ def is_pinned(rule: Json, condition: str, backlog: Backlog) -> bool:
     return always and rule["stage"] == 1 and condition in OPEN_ADDRESS_CONDITIONS
 
 
-def sticky_value(rule: Json, event: Json) -> str | int | None:
-    """The value of the event that has to differ, None when the rule has no sticky_different."""
-    name = rule.get("sticky_different") or ""
-    value: str | int | None = event[name.lower()] if name else None
-    return value
+def sticky_names(rule: Json) -> list[str]:
+    """The names of sticky_different, which is one or a list."""
+    names = rule.get("sticky_different") or []
+    return names if isinstance(names, list) else [names]
+
+
+def sticky_values(rule: Json, event: Json) -> list[tuple[str, str | int]]:
+    """The values of the event that have to differ, each with its name."""
+    return [(name, event[name.lower()]) for name in sticky_names(rule)]
 
 
 # Correlation.
@@ -377,7 +417,7 @@ class Oracle:
     def configure(self, assets: list[Json], directives: list[Json]) -> None:
         self.assets = Assets(assets)
         self.matcher = Matcher(self.assets, self.options)
-        self.directives = [one for one in directives if not one.get("disabled")]
+        self.directives = [with_settings(one) for one in directives if not one.get("disabled")]
 
     @property
     def open_backlogs(self) -> int:
@@ -628,6 +668,12 @@ def finished_stages(backlog: Backlog) -> int:
     return sum(stage.status == "finished" for stage in backlog.stages.values())
 
 
+def with_settings(directive: Json) -> Json:
+    """The directive with what it says of the texts of its rules in each of them."""
+    wildcards = directive.get("wildcards", False)
+    return directive | {"rules": [rule | {"wildcards": wildcards} for rule in directive["rules"]]}
+
+
 def rule_of(directive: Json, stage: int) -> Json:
     rule: Json = next(rule for rule in directive["rules"] if rule["stage"] == stage)
     return rule
@@ -635,7 +681,7 @@ def rule_of(directive: Json, stage: int) -> Json:
 
 def refused(backlog: Backlog, stage: Stage, event: Json, tolerance: int) -> str:
     """Why an event that matches the current rule is not taken, "" when it is."""
-    if stage.rule.get("sticky_different") and sticky_value(stage.rule, event) in stage.sticky_seen:
+    if any(value in stage.sticky_seen for value in sticky_values(stage.rule, event)):
         return "sticky_seen"
     return "out_of_order" if is_out_of_order(backlog, event, tolerance) else ""
 
@@ -650,9 +696,7 @@ def note(backlog: Backlog, stage: Stage, event: Json, now: int, output: Output) 
     """Step 1 of taken: all that the backlog keeps of an event, and its alarm event record."""
     stage.ids.append(event["event_id"])
     stage.first = stage.first or event
-    value = sticky_value(stage.rule, event)
-    if value is not None:
-        stage.sticky_seen.append(value)
+    stage.sticky_seen += sticky_values(stage.rule, event)
     join_address(backlog.src_ips, event["src_ip"])
     join_address(backlog.dst_ips, event["dst_ip"])
     join_custom_data(backlog.custom_data, event)
@@ -724,7 +768,7 @@ def rule_record(backlog: Backlog, number: int) -> Json:
         "start_time": stage.start_time,
         "end_time": stage.end_time,
         "status": stage.status,
-        "sticky_different": rule.get("sticky_different"),
+        "sticky_different": ",".join(sticky_names(rule)),
         **{name: shown(backlog, rule, name) for name in CUSTOM},
         **{name: rule.get(name) for name in LABELS},
     }
@@ -734,7 +778,8 @@ def rule_record(backlog: Backlog, number: int) -> Json:
 def shown(backlog: Backlog, rule: Json, name: str, unset: str = "") -> str:
     """The value that a reference is bound to, as text, else the text of the file."""
     bound = bound_value(rule, name, backlog)
+    reference = reference_in(name, rule.get(name) or "")
     if bound is not None:
-        return str(bound)
+        return f"!{bound}" if reference and reference.negated else str(bound)
     text: str = rule.get(name) or unset
     return text

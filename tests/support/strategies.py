@@ -22,7 +22,9 @@ Json = dict[str, Any]
 T = TypeVar("T")
 
 BASE = 1_672_531_200  # 2023-01-01T00:00:00Z
-BYTES_PER_RULE = 24
+BYTES_PER_DIRECTIVE = 12
+"""Bytes of its first rule that decide about the directive itself."""
+BYTES_PER_RULE = BYTES_PER_DIRECTIVE + 28
 BYTES_PER_MOMENT = 28
 MOMENTS = 40
 
@@ -31,7 +33,7 @@ ODD_ADDRESSES = ["0.0.0.0", "::", "::ffff:10.0.0.1", "2001:DB8:0::1", "192.168.0
 PORTS = [22, 22, 22, 80]
 ODD_PORTS = ["22", "80", 0, None, 65535]
 TEXTS = ["admin", "admin", "admin", "Admin", "root"]
-ODD_TEXTS = [" admin ", "ROOT", "", None, "admin,root"]
+ODD_TEXTS = [" admin ", "ROOT", "", None, "admin,root", "10.0.0.1", "22", "adm*", " r\\oot"]
 PROTOCOLS = ["TCP", "TCP", "tcp ", "UDP", "", None]
 PRODUCTS = ["Firewall", "Proxy"]
 CATEGORIES = ["Packet", "Web"]
@@ -68,8 +70,17 @@ TEXT_CONDITIONS = [
         "Admin,",
         "!root, ",
     ),
+    *("adm*", "!*o?t", "Adm??,r*", "!ad*n, *", "*a*m*", "*\\*", "R\\OOT"),
 ]
-PROTOCOL_CONDITIONS = ["tcp", "!TCP", "udp, tcp", "TCP/IP"]
+"""With "wildcards" some have another meaning."""
+PROTOCOL_CONDITIONS = ["tcp", "!TCP", "udp, tcp", "TCP/IP", "t*", "!?dp,t\\cp"]
+TEXT_FIELDS = ["protocol", "custom_data1", "custom_data2", "custom_data3"]
+REFERENCED_FIELDS = {
+    **{name: ["from", "to", "to", *TEXT_FIELDS] for name in ("from", "to")},
+    **{name: ["port_from", "port_to", *TEXT_FIELDS] for name in ("port_from", "port_to")},
+    **{name: [*TEXT_FIELDS, "from", "to", "port_from", "port_to"] for name in TEXT_FIELDS},
+}
+"""The fields that a reference in each condition can name."""
 TIMES = ["Z", ".999Z", "+00:00", "", ".5+0000"]
 
 
@@ -119,7 +130,10 @@ class Dice:
 def directive_from(number: int, rule_bytes: list[bytes]) -> Json:
     dice = Dice(rule_bytes[0])
     always_active = dice.happens(3)
-    rules = [rule_from(stage, Dice(data[4:])) for stage, data in enumerate(rule_bytes, 1)]
+    rules = [
+        rule_from(stage, Dice(data[BYTES_PER_DIRECTIVE:]))
+        for stage, data in enumerate(rule_bytes, 1)
+    ]
     return {
         "id": number,
         "name": dice.pick(["Trouble", "SRC_IP to DST_IP"]),
@@ -128,14 +142,15 @@ def directive_from(number: int, rule_bytes: list[bytes]) -> Json:
         "priority": dice.pick([5, 3]),
         "disabled": dice.happens(24),
         "all_rules_always_active": always_active,
+        "wildcards": dice.happens(2),
         "rules": rules[::-1] if number == 2 else rules,
         **suppress_from(dice),
     }
 
 
 def suppress_from(dice: Dice) -> Json:
-    """A cool-down for one directive in four."""
-    if not dice.happens(4):
+    """A cool-down for one directive in three."""
+    if not dice.happens(3):
         return {}
     by = dice.some(["src_ip", "custom_data1", "dst_port", "plugin_sid", "protocol"])
     return {"suppress": {"seconds": dice.pick([60, 5, 600]), "by": by}}
@@ -145,23 +160,31 @@ def rule_from(stage: int, dice: Dice) -> Json:
     seldom = 3 if stage == 1 else 1
     later = {
         "occurrence": dice.pick([1, 2, 2, 3]),
-        "sticky_different": dice.mostly(["", *STICKY[:4]], STICKY),
+        "sticky_different": dice.some(STICKY)
+        if dice.happens(4)
+        else dice.mostly(["", *STICKY[:4]], STICKY),
         "timeout": dice.pick([600, 600, 600, 120, 120, 30, 5, 0]),
     }
     rule = {
         "name": f"rule {stage}",
         "stage": stage,
         **identity(dice),
-        "from": condition(dice, 2 * seldom, OPEN_ADDRESSES, ADDRESS_CONDITIONS, stage),
-        "to": condition(dice, 2 * seldom, OPEN_ADDRESSES, ADDRESS_CONDITIONS, stage),
+        "from": condition(dice, "from", 2 * seldom, OPEN_ADDRESSES, ADDRESS_CONDITIONS, stage),
+        "to": condition(dice, "to", 2 * seldom, OPEN_ADDRESSES, ADDRESS_CONDITIONS, stage),
         "reliability": dice.pick([10, 6, 3, 0]),
         **later,
-        "port_from": condition(dice, 6 * seldom, OPEN_TEXTS, PORT_CONDITIONS, stage),
-        "port_to": condition(dice, 4 * seldom, OPEN_TEXTS, PORT_CONDITIONS, stage),
-        "protocol": condition(dice, 4 * seldom, OPEN_TEXTS, PROTOCOL_CONDITIONS, stage),
-        "custom_data1": condition(dice, 2 * seldom, OPEN_TEXTS, TEXT_CONDITIONS, stage),
-        "custom_data2": condition(dice, 6 * seldom, OPEN_TEXTS, TEXT_CONDITIONS, stage),
-        "custom_data3": condition(dice, 8 * seldom, OPEN_TEXTS, TEXT_CONDITIONS, stage),
+        "port_from": condition(dice, "port_from", 6 * seldom, OPEN_TEXTS, PORT_CONDITIONS, stage),
+        "port_to": condition(dice, "port_to", 4 * seldom, OPEN_TEXTS, PORT_CONDITIONS, stage),
+        "protocol": condition(dice, "protocol", 4 * seldom, OPEN_TEXTS, PROTOCOL_CONDITIONS, stage),
+        "custom_data1": condition(
+            dice, "custom_data1", 2 * seldom, OPEN_TEXTS, TEXT_CONDITIONS, stage
+        ),
+        "custom_data2": condition(
+            dice, "custom_data2", 6 * seldom, OPEN_TEXTS, TEXT_CONDITIONS, stage
+        ),
+        "custom_data3": condition(
+            dice, "custom_data3", 8 * seldom, OPEN_TEXTS, TEXT_CONDITIONS, stage
+        ),
         "custom_label1": dice.pick([None, "", "user"]),
     }
     first = {"occurrence": 1} if stage == 1 else {}
@@ -181,14 +204,26 @@ def identity(dice: Dice) -> Json:
 
 
 def condition(
-    dice: Dice, narrow_once_in: int, unset: Sequence[T], kinds: Sequence[T | str], stage: int
+    dice: Dice,
+    name: str,
+    narrow_once_in: int,
+    unset: Sequence[T],
+    kinds: Sequence[T | str],
+    stage: int,
 ) -> T | str:
     """Open, or narrow: and then, after stage 1, mostly a reference."""
     if not dice.happens(narrow_once_in):
         return dice.pick(unset)
     if stage > 1 and not dice.happens(3):
-        return f":{dice.pick(range(1, stage))}"
+        return reference(dice, name, dice.pick(range(1, stage)))
     return dice.pick(kinds)
+
+
+def reference(dice: Dice, name: str, stage: int) -> str:
+    """Mostly to the same field; to another one, or negated."""
+    negated = dice.pick(["", "", "", "", "!"])
+    other = f".{dice.pick(REFERENCED_FIELDS[name])}" if dice.happens(4) else ""
+    return f"{negated}:{stage}{other}"
 
 
 # Events.
@@ -353,7 +388,7 @@ class ReloadScenario:
 
 def changed_directive(dice: Dice, first: Json, other: Json) -> Json | None:
     """The directive as it was first, changed in one way, replaced by another one, or gone."""
-    chosen = dice.pick(range(10))
+    chosen = dice.pick(range(11))
     stage = dice.pick(range(1, len(first["rules"]) + 1))
     new_rule = rule_from(stage, dice)
     changes: list[Json | None] = [
@@ -362,6 +397,7 @@ def changed_directive(dice: Dice, first: Json, other: Json) -> Json | None:
         {"priority": 1, "kingdom": "Other kingdom"},
         {"rules": [new_rule if one["stage"] == stage else one for one in first["rules"]]},
         {"all_rules_always_active": not first["all_rules_always_active"]},
+        {"wildcards": not first["wildcards"]},
         {"rules": other["rules"]},
         other,
         {"disabled": True},
@@ -394,5 +430,5 @@ def reload_scenarios(draw: st.DrawFn) -> ReloadScenario:
         *(configuration_from(data, first, others) for data in loaded),
     ]
     numbers = st.integers(0, MOMENTS - 1)
-    reloads = draw(st.dictionaries(numbers, st.sampled_from(configurations), min_size=1))
+    reloads = draw(st.dictionaries(numbers, st.sampled_from(configurations), min_size=2))
     return ReloadScenario(Scenario(ASSETS, first, draw(options()), moments), reloads)

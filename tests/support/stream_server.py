@@ -1,6 +1,7 @@
 """A real nats-server with JetStream, and requests to its API over a plain connection."""
 
 import json
+import re
 from itertools import count
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +15,14 @@ _INBOX = "_INBOX.tests"
 def jetstream_server(folder: Path, *config: str, **more: Any) -> NatsServer:
     """A server that keeps streams in files, also over its death."""
     return NatsServer(folder, f'jetstream {{ store_dir: "{folder}/jetstream" }}', *config, **more)
+
+
+def configured_server(config: Path, folder: Path) -> NatsServer:
+    """A server with this configuration, but with a free port, and its files in a folder."""
+    text, ports = re.subn(r"^(port|http_port): \d+\n", "", config.read_text("utf-8"), flags=re.M)
+    text, places = re.subn(r"store_dir: /data$", f"store_dir: {folder}/data", text, flags=re.M)
+    assert (ports, places) == (2, 1)
+    return NatsServer(folder, text)
 
 
 class JetStream:

@@ -79,6 +79,7 @@ class DirectiveHandlers:
         document = {
             "directive": page.directives[0],
             "all_rules_always_active": found.directive.always_active,
+            "wildcards": found.directive.wildcards,
             "rules": found.directive.rules,
         }
         return json_response(200, document)

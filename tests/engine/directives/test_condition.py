@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from engine.asset import AddressInfo
 from engine.directives.condition import (
     Condition,
+    ConditionError,
     StageReference,
     compile_address,
     compile_port,
@@ -128,9 +129,25 @@ def test_a_reference_is_a_colon_and_a_stage_and_nothing_else() -> None:
     assert compile_address(":1", "src_ip") == StageReference(1, "src_ip")
     assert compile_port(":99", "dst_port") == StageReference(99, "dst_port")
     assert compile_text(":10", "custom_data3") == StageReference(10, "custom_data3")
-    for text in (":0", ":100", ":01", " :1", ":1 ", "!:1", "::1"):
+    for text in (":0", ":100", ":01", " :1", ":1 ", "! :1", "!!:1", "::1", ":1.src_ip", ":1.To"):
         assert not isinstance(compile_text(text, "custom_data1"), StageReference)
     assert not isinstance(compile_address("::1", "src_ip"), StageReference)
+
+
+def test_a_reference_may_name_another_field_and_be_negated() -> None:
+    assert compile_address("!:1", "src_ip") == StageReference(1, "src_ip", negated=True)
+    assert compile_address(":2.to", "src_ip") == StageReference(2, "dst_ip")
+    assert compile_port("!:1.port_from", "dst_port") == StageReference(1, "src_port", negated=True)
+    assert compile_text(":3.custom_data2", "protocol") == StageReference(3, "custom_data2")
+    assert compile_text(":1.from", "custom_data1") == StageReference(1, "src_ip")
+    assert compile_port(":1.custom_data1", "src_port") == StageReference(1, "custom_data1")
+
+
+@pytest.mark.parametrize(("text", "field"), [(":1.port_to", "src_ip"), ("!:1.to", "dst_port")])
+def test_an_address_and_a_port_are_never_compared(text: str, field: str) -> None:
+    compiler = compile_address if field == "src_ip" else compile_port
+    with pytest.raises(ConditionError, match="an address and a port are never equal"):
+        compiler(text, field)
 
 
 networks = st.builds(

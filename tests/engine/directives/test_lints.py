@@ -29,10 +29,11 @@ def rule(stage: int, **changes: Any) -> Rule:
     return fields | {name.rstrip("_"): value for name, value in changes.items()}
 
 
-def parsed(*rules: Rule) -> ParsedDirective:
+def parsed(*rules: Rule, **fields: Any) -> ParsedDirective:
     """A directive of these rules, in this order in its document."""
     document = {"id": 7, "name": "d", "kingdom": "k", "category": "c", "priority": 3}
-    [one] = parse_directives(msgspec.json.encode({"directives": [document | {"rules": rules}]}))
+    document |= {"rules": rules, **fields}
+    [one] = parse_directives(msgspec.json.encode({"directives": [document]}))
     assert one.directive is not None, one.findings
     return one
 
@@ -100,6 +101,12 @@ def test_a_stage_without_a_reference_after_one_with() -> None:
 def test_a_reference_in_any_condition_connects(name: str) -> None:
     open_: Rule = {"from_": "ANY"}
     assert codes(rule(1), rule(2), rule(3, **open_ | {name: ":2"})) == []
+
+
+def test_a_negated_reference_does_not_connect_and_one_to_another_field_does() -> None:
+    assert codes(rule(1), rule(2), rule(3, from_="!:2")) == [("no-reference", 3)]
+    assert codes(rule(1), rule(2, from_="!:1"), rule(3, from_="ANY")) == []
+    assert codes(rule(1), rule(2), rule(3, from_=":2.to")) == []
 
 
 def test_a_reference_in_the_protocol_does_not_connect() -> None:
@@ -170,6 +177,9 @@ def test_sticky_different_of_a_fixed_field(changes: Rule) -> None:
         {"sticky_different": "SRC_IP", "occurrence": 2},  # the warning never-finishes
         {"sticky_different": "SRC_IP", "from_": "!10.0.0.1", "port_to": ":1"},
         {"sticky_different": "SRC_IP", "from_": "10.0.0.0/31", "port_to": ":1"},
+        {"sticky_different": "SRC_IP", "from_": "!:1", "port_to": ":1"},
+        {"sticky_different": "CUSTOM_DATA1", "custom_data1": "!:1"},
+        {"sticky_different": ["DST_IP", "DST_PORT"]},
         {"sticky_different": "DST_IP"},
         {"sticky_different": "DST_PORT", "port_to": "22, 23"},
         {"sticky_different": "PLUGIN_SID"},
@@ -184,3 +194,24 @@ def test_sticky_different_of_a_fixed_field(changes: Rule) -> None:
 )  # fmt: skip
 def test_sticky_different_of_a_field_with_several_values(changes: Rule) -> None:
     assert codes(rule(1), rule(2, **changes)) == []
+
+
+def test_each_name_of_several_in_sticky_different_is_looked_at() -> None:
+    several = ["DST_PORT", "SRC_IP", "CUSTOM_DATA1"]
+    found = lints(rule(1), rule(2, sticky_different=several, custom_data1="x"))
+    assert [finding.message.split(",")[0] for finding in found] == ["is SRC_IP", "is CUSTOM_DATA1"]
+
+
+@pytest.mark.parametrize("text", ["", "ANY", "x", ":1", "a\\*"])
+def test_wildcards_without_any(text: str) -> None:
+    one = parsed(rule(1), rule(2, custom_data2=text), wildcards=True)
+    [finding] = directive_lints(one)
+    assert (finding.code, finding.path) == ("no-wildcard", ("directives", 0, "wildcards"))
+
+
+@pytest.mark.parametrize("text", ["x*", "a, b?", "!?"])
+def test_wildcards_in_any_text(text: str) -> None:
+    sticky = {"sticky_different": "CUSTOM_DATA3", "custom_data3": text}
+    assert directive_lints(parsed(rule(1), rule(2, **sticky), wildcards=True)) == []
+    assert directive_lints(parsed(rule(1), rule(2, protocol=text), wildcards=True)) == []
+    assert directive_lints(parsed(rule(1), rule(2, custom_data3=text))) == []

@@ -35,6 +35,10 @@ def matches(pattern: str, text: str) -> bool:
 
 
 @given(texts("22", "!", "0", "65535", "65536", "000", "99999", "٢", "ANY", ":1", ":10", "x", "7"))
+@example("!:1.port_to")
+@example(":1.custom_data3")
+@example(":1.from")
+@example(":1.custom_data4")
 @example("00080")
 @example("00000")
 @example("000080")
@@ -44,6 +48,10 @@ def test_ports(text: str) -> None:
 
 
 @given(texts("10.0.0.1", "!", "/8", "/032", "/33", ".256", "0", "ANY", "!HOME_NET", ":1", "/"))
+@example("!:1.to")
+@example(":99.protocol")
+@example(":1.port_from")
+@example("!:1.To")
 @example("HOME_NET\x1f")
 def test_address_conditions_without_ipv6(text: str) -> None:
     assume(not any(word.count(":") > 1 for word in re.split(r"[\s,]", text)))  # such as ":1:1"

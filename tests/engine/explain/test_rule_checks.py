@@ -132,14 +132,27 @@ def test_references_want_the_value_that_they_stand_for(
     assert refusal(record, of) is None, "to open a backlog, references do not matter"
 
 
+def test_a_reference_to_another_field_wants_its_value() -> None:
+    found = refusal(rule(2, from_=":1.to"), event(2), ("10.0.0.5",))
+    assert found == Refusal("from", ":1.to", "10.0.0.5", "192.0.2.1", 2, 3)
+
+
+def test_a_negated_reference_wants_any_other_value() -> None:
+    record = rule(2, from_="!:1")
+    assert refusal(record, event(2), ("192.0.2.9",)) is None
+    found = refusal(record, event(2), ("192.0.2.1",))
+    assert found == Refusal("from", "!:1", "!192.0.2.1", "192.0.2.1", 2, 3)
+
+
 def test_references_to_texts_compare_without_case_and_outer_blanks() -> None:
     of = replace(event(2), custom_data1=" Root ")
     assert refusal(rule(2, custom_data1=":1"), of, ("rOOT",)) is None
 
 
 @pytest.mark.parametrize("bound", [(UNBOUND,), ()], ids=["not restored", "not reached"])
-def test_a_reference_whose_value_is_not_known_says_so(bound: BoundValues) -> None:
-    found = refusal(rule(2, from_=":1"), event(2), bound)
+@pytest.mark.parametrize("text", [":1", "!:1"])
+def test_a_reference_whose_value_is_not_known_says_so(bound: BoundValues, text: str) -> None:
+    found = refusal(rule(2, from_=text), event(2), bound)
     assert found is not None
     assert found.wants == "the value of stage 1, which is not known"
 

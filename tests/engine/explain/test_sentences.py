@@ -38,6 +38,19 @@ INFO = ASSETS.address_info("10.0.0.5")
             " !HOME_NET",
             "went to a destination in HOME_NET (to is  !HOME_NET)",
         ),
+        (
+            "from",
+            "!:1",
+            "!192.0.2.1",
+            "came from the source 192.0.2.1, which is not wanted (from is !:1)",
+        ),
+        (
+            "from",
+            "!:1",
+            "the value of stage 1, which is not known",
+            "could not be compared with the value of stage 1, which is not known (from is !:1)",
+        ),
+        ("from", "!::1", "!::1", "came from a source that is not wanted (from is !::1)"),
         ("plugin_sid", "1, 3", "1, 3", "had another plugin_sid than 1, 3"),
         ("custom_data1", ":1", "a!", "had another custom_data1 than a! (custom_data1 is :1)"),
         (

@@ -22,13 +22,12 @@ def test_directives_to_stdout_and_the_report_to_stderr(
     out, err = capsys.readouterr()
     assert out.startswith('{\n  "directives": [\n    {\n      "id": 500001,\n')
     lines = err.splitlines()
-    assert lines[1] == (
-        f"{USER_XML}:40:7: error other-field: directive 500003, stage 2, from: is the text "
-        '"1:DST_IP": only a '
-        "reference to the same field, 1:SRC_IP, can be expressed"
+    assert lines[2] == (
+        f"{USER_XML}:61:7: error reference-in-list: directive 500005, stage 2, to: is the text "
+        '"HOME_NET,!1:DST_IP": a reference in a list cannot be expressed'
     )
     assert lines[-1] == (
-        "4 OSSIM directives: 1 left out, 0 only in part; 4 directives written: 2 errors, 4 warnings"
+        "5 OSSIM directives: 1 left out, 0 only in part; 5 directives written: 2 errors, 4 warnings"
     )
     file = tmp_path / "directives_ossim.json"
     file.write_text(out)
@@ -39,21 +38,20 @@ def test_directives_to_stdout_and_the_report_to_stderr(
 def test_the_report_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["convert", "--format", "json", "ossim", str(USER_XML)]) == 1
     out, err = capsys.readouterr()
-    assert len(json.loads(out)["directives"]) == 4
+    assert len(json.loads(out)["directives"]) == 5
     report = json.loads(err)
-    assert report["counts"] == {"read": 4, "left_out": 1, "cut": 0, "written": 4}
+    assert report["counts"] == {"read": 5, "left_out": 1, "cut": 0, "written": 5}
     assert (report["errors"], report["warnings"], report["unreadable"]) == (2, 4, [])
-    assert report["problems"][1] == {
+    assert report["problems"][2] == {
         "file": str(USER_XML),
-        "line": 40,
+        "line": 61,
         "column": 7,
         "severity": "fault",
-        "code": "other-field",
-        "directive": 500003,
+        "code": "reference-in-list",
+        "directive": 500005,
         "stage": 2,
-        "field": "from",
-        "message": 'is the text "1:DST_IP": only a reference to the same field, 1:SRC_IP, can be '
-        "expressed",
+        "field": "to",
+        "message": 'is the text "HOME_NET,!1:DST_IP": a reference in a list cannot be expressed',
     }
 
 

@@ -19,17 +19,25 @@ TWO_RULES = rule(rule())
 _CHOICES: dict[str, list[Any]] = {
     "plugin_id": [1001, "1:PLUGIN_ID"],
     "plugin_sid": ["1", "1,2,3", "1:PLUGIN_SID"],
-    "from": ["ANY", "HOME_NET", "!HOME_NET", "10.0.0.0/8,!10.0.0.1", "1:SRC_IP", "2:SRC_IP"],
-    "to": ["ANY", "!10.0.0.1", "2001:db8::/32", "1:DST_IP"],
-    "port_from": ["ANY", "1024-1030", "1:SRC_PORT"],
+    "from": ["ANY", "HOME_NET", "!HOME_NET", "10.0.0.0/8,!10.0.0.1", "1:SRC_IP", "2:DST_IP"],
+    "to": ["ANY", "!10.0.0.1", "2001:db8::/32", "1:DST_IP", "!1:SRC_IP", "1:USERDATA1"],
+    "port_from": ["ANY", "1024-1030", "1:SRC_PORT", "!1:DST_PORT"],
     "port_to": ["22", "!22,!80", "20-25,!23", "1:DST_PORT"],
     "protocol": ["TCP", "6", "1:PROTOCOL"],
-    "userdata1": ["root", "!root", "a,b", "1:USERDATA1"],
+    "userdata1": ["root", "!root", "a,b", "1:USERDATA1", "!2:SRC_IP", "1:DST_PORT"],
     "userdata3": ["ANY", "http://x"],
     "occurrence": [1, 2, 10_000],
     "reliability": [0, 5, "+3", "+10", 99],
     "time_out": [0, 60, "None", 86_400],
-    "sticky_different": ["", "DST_IP", "SRC_PORT", "PLUGIN_SID", "USERDATA2", "NONE"],
+    "sticky_different": [
+        "",
+        "DST_IP",
+        "SRC_PORT",
+        "PLUGIN_SID",
+        "USERDATA2",
+        "NONE",
+        "SRC_IP,DST_PORT",
+    ],
     "sticky": ["true"],
     "name": ["", "é <&> \n"],
 }
@@ -69,18 +77,23 @@ def test_no_file_leads_to_more_than_a_report(
 
 def test_the_file_of_an_administrator(tmp_path: Path) -> None:
     found = convert(USER_XML.read_bytes(), tmp_path)
-    assert [one["id"] for one in found.directives] == [500001, 10_000_500_001, 500002, 500004]
+    assert [one["id"] for one in found.directives] == [
+        *(500001, 10_000_500_001, 500002),
+        *(500003, 500004),
+    ]
+    assert found.directives[3]["rules"][1]["from"] == ":1.to"
+    assert found.directives[3]["rules"][1]["to"] == ":1.from"
     assert found.directives[2]["rules"][0]["from"] == "!10.0.0.9, 10.0.0.0/8, !0.0.0.0/0, !::/0"
-    assert found.directives[3]["rules"][1]["custom_data1"] == ":1"
+    assert found.directives[4]["rules"][1]["custom_data1"] == ":1"
     assert found.codes == [
         "warning alternatives - id",
-        "error other-field 2 from",
-        "error other-field 2 to",
+        "error no-such-condition 2 username",
+        "error reference-in-list 2 to",
         "warning from-name - kingdom",
         "warning protocol 1 protocol",
         "warning taxonomy-numbers 1 category",
     ]
-    assert found.problems[1].startswith("40 ")
+    assert found.problems[1].startswith("61 ")
 
 
 def test_ids_are_unique_over_files(tmp_path: Path) -> None:

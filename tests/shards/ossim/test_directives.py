@@ -72,7 +72,6 @@ def test_priority(tmp_path: Path, priority: str, wanted: int, codes: list[str]) 
         (directive(TWO_RULES, timetable="nights"), "error no-such-condition - timetable"),
         (directive(""), "error no-first-rule - rule"),
         (directive(TWO_RULES + TWO_RULES), "error no-first-rule - rule"),
-        (directive(rule()), "error single-rule - rule"),
         (directive(TWO_RULES + "<x/>" * MAX_ELEMENTS), "error too-many-elements - rule"),
         (directive(chain(MAX_STAGES + 1)), "error too-many-stages 256 stage"),
     ],
@@ -156,3 +155,9 @@ def test_elements_and_text_that_have_no_place_there(tmp_path: Path) -> None:
         "warning unknown-element 2 bar",
         "warning alternatives - id",
     ]
+
+
+def test_a_first_rule_alone_is_a_directive_of_one_rule(tmp_path: Path) -> None:
+    found = convert(directive(rule(name="only")), tmp_path)
+    assert [one["name"] for one in found.directives[0]["rules"]] == ["only"]
+    assert found.problems == []

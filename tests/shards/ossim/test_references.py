@@ -19,6 +19,24 @@ def test_a_reference_to_the_same_field_is_expressed(field: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "field", "ours"),
+    [
+        ("1:DST_IP", "from", ":1.to"),
+        ("!2:SRC_IP", "from", "!:2"),
+        ("! 1:SRC_PORT", "port_to", "!:1.port_from"),
+        ("1:SRC_IP", "custom_data1", ":1.from"),
+        ("1:USERDATA3", "to", ":1.custom_data3"),
+        ("2:DST_PORT", "custom_data2", ":2.port_to"),
+        ("1:PROTOCOL", "protocol", ":1"),
+    ],
+)
+def test_references_to_other_fields_and_negated_ones(text: str, field: str, ours: str) -> None:
+    reference = find_reference(text)
+    assert reference is not None
+    assert convert_reference(reference, field, 3) == ours
+
+
+@pytest.mark.parametrize(
     "text",
     ["SRC_IP", "1:", "1:ANY", "http://x", "1:SRC_IP2", "::1", "1:src_ip", "9" * 10 + ":SRC_IP"],
 )
@@ -33,9 +51,10 @@ def test_the_parts_of_a_reference() -> None:
 @pytest.mark.parametrize(
     ("text", "field", "level", "code", "message"),
     [
-        ("1:DST_IP", "from", 2, "other-field", "only a reference to the same field, 1:SRC_IP"),
-        ("1:SRC_PORT", "port_to", 2, "other-field", "1:DST_PORT, can be expressed"),
-        ("!1:SRC_IP", "from", 2, "negated-reference", "a reference with !"),
+        ("1:SENSOR", "from", 2, "other-field", "a reference can be to SRC_IP, DST_IP, SRC_PORT, "),
+        ("1:USERNAME", "userdata1", 2, "other-field", "USERDATA2, USERDATA3 only"),
+        ("!1:SRC_PORT", "to", 2, "other-field", "an address and a port are never equal"),
+        ("1:DST_IP", "port_to", 2, "other-field", "an address and a port are never equal"),
         ("2:SRC_IP", "from", 2, "bad-reference", "from level 2 to level 2: must be from 1 to 1"),
         ("0:SRC_IP", "from", 3, "bad-reference", "must be from 1 to 2"),
         ("1:SRC_IP", "from", 1, "bad-reference", "there is no earlier one"),

@@ -164,8 +164,12 @@ def test_what_has_no_effect_is_left_out_without_a_word(tmp_path: Path, attribute
         ({"reliability": "high"}, "bad-number 2 reliability: "),
         ({"reliability": "++1"}, "bad-number 2 reliability: "),
         ({"time_out": "1h"}, "bad-number 2 time_out: "),
-        ({"from": "1:DST_IP"}, "other-field 2 from: "),
-        ({"from": "!1:SRC_IP"}, "negated-reference 2 from: "),
+        ({"from": "1:SENSOR"}, "other-field 2 from: "),
+        ({"from": "1:DST_PORT"}, "other-field 2 from: is the text "),
+        (
+            {"sticky_different": "SRC_IP,SENSOR", "occurrence": 2},
+            "sticky-field 2 sticky_different: ",
+        ),
         ({"userdata1": "x" * (MAX_TEXT + 1)}, "too-long 2 userdata1: is longer than 65,536"),
     ],
 )
@@ -191,11 +195,22 @@ def test_a_reference_to_one_of_several_plugin_sids(tmp_path: Path) -> None:
 
 
 def test_a_reference_to_a_level_that_counts(tmp_path: Path) -> None:
-    last = rule(**{"from": "2:SRC_IP", "to": "2:DST_IP"})
-    root = rule(rule(last, occurrence=3, **{"from": "1:SRC_IP"}))
+    last = rule(**{"from": "2:DST_IP", "to": "2:SRC_IP", "port_to": "!1:DST_PORT"})
+    root = rule(rule(last, occurrence=3, to="1:SRC_IP"))
     found = convert(directive(root), tmp_path)
-    [problem] = found.problems  # :2 in `from` is the same in all events of level 2
+    [problem] = found.problems  # :2.to is the same in all events of level 2
     assert "warning first-event 3 to: refers to level 2, which counts 3 events" in problem
+
+
+def test_several_sticky_values(tmp_path: Path) -> None:
+    for given, names in (
+        ("SRC_IP,DST_PORT", ["SRC_IP", "DST_PORT"]),
+        (" src_ip , USERDATA1, SRC_IP,NONE", ["SRC_IP", "CUSTOM_DATA1"]),
+        ("DST_IP,", "DST_IP"),
+    ):
+        values, problems = second(tmp_path, occurrence=2, sticky_different=given)
+        assert values["sticky_different"] == names
+        assert problems == []
 
 
 def test_all_that_is_wrong_with_a_directive_is_reported_at_once(tmp_path: Path) -> None:

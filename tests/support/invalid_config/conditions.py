@@ -6,6 +6,7 @@ from tests.support.invalid_config.build import MARK, Case, directive, directives
 from tests.support.invalid_config.words import (
     ADDRESS,
     EARLIER,
+    FIELDS,
     NOTHING_EARLIER,
     PORT,
     REFERENCE,
@@ -32,7 +33,8 @@ _NO_PORT = (
     "!",
     "HOME_NET",
 )
-_NO_REFERENCE = (":0", ":100", ":01", ":x", ":")
+_NO_REFERENCE = (":0", ":100", ":01", ":x", ":", ":1.src_ip", "!:0", ":1.to.from", ":1.")
+_NEVER_EQUAL = "an address and a port are never equal: must be"
 _ALMOST_REFERENCE = (":0", ":01", ":100", " :1", ": 1")
 
 _BLANKS = f'bad-condition FIELD: is the text "{{}}", {REFERENCE}, without blanks'
@@ -50,11 +52,15 @@ BAD_ADDRESSES = {
         value: f'bad-condition FIELD: has the text "{value}", {REFERENCE}'
         for value in _NO_REFERENCE
     },
-    **{value: _BLANKS.format(value) for value in (" :1", ":1 ", ": 1")},
+    **{value: _BLANKS.format(value) for value in (" :1", ":1 ", ": 1", "! :1", ":1 .to")},
+    ":1.port_to": f'bad-condition FIELD: is the text ":1.port_to", {_NEVER_EQUAL} an address '
+    "(from, to) or a text",
     ":1,:1": f'bad-condition FIELD: has the text ":1", {REFERENCE}',
 }
 BAD_PORTS = {
-    **{value: _BLANKS.format(value) for value in (" :1", ": 1")},
+    **{value: _BLANKS.format(value) for value in (" :1", ": 1", "! :1.port_to")},
+    "!:1.from": f'bad-condition FIELD: is the text "!:1.from", {_NEVER_EQUAL} a port '
+    "(port_from, port_to) or a text",
     **{value: f'bad-condition FIELD: has the text "{value}", {PORT}' for value in _NO_PORT},
     "80, ANY": f'bad-condition FIELD: has the text "ANY", {PORT}',
     " ,": 'bad-condition FIELD: is the text " ,", must be ANY, a list of ports, or :stage',
@@ -64,8 +70,10 @@ BAD_TEXTS = {
     **{
         value: f'warning/not-a-reference FIELD: is the text "{value}", compared as a text: '
         "a reference is :1 to :99, no blanks"
-        for value in _ALMOST_REFERENCE
+        for value in (*_ALMOST_REFERENCE, "! :1")
     },
+    ":1.src_ip": 'warning/not-a-reference FIELD: is the text ":1.src_ip", compared as a text: '
+    f"a reference is :1 to :99, behind it perhaps {FIELDS}, no blanks",
 }
 _ANY = "compared as a text: must be ANY, in capitals and alone, to match all"
 ANY_TEXTS = {
@@ -107,6 +115,12 @@ def _forward(field: str, stage: int) -> Case:
     return Case(f"reference: {field} :{stage} at 2", directives(directive(*rules)), [line])
 
 
+def _other_forms(text: str) -> Case:
+    rules = (rule(1), rule(2, **{"from": f'§"{text}"'}), rule(3))
+    line = f"bad-reference 7 2 from: is a reference to stage 2 in stage 2, {EARLIER}"
+    return Case(f"reference: {text} at 2", directives(directive(*rules)), [line])
+
+
 def _too_early(field: str, stage: int) -> Case:
     rules = (rule(1, **{field: f'§":{stage}"'}), rule(2))
     about = f"is a reference to stage {stage} in stage 1, {NOTHING_EARLIER}"
@@ -123,5 +137,6 @@ CASES = [
     *(_condition(f, *item) for f in _PORTS for item in UNREACHABLE_PORTS.items()),
     *(_condition(f, *item) for f in _TEXTS for item in UNREACHABLE_TEXTS.items()),
     *(_forward(f, stage) for f in (*_ADDRESSES, *_PORTS, *_TEXTS) for stage in (2, 3, 99)),
+    *map(_other_forms, ("!:2", ":2.to", "!:2.custom_data1")),
     *(_too_early(f, stage) for f in (*_ADDRESSES, *_PORTS, *_TEXTS) for stage in (1, 2)),
 ]

@@ -73,7 +73,18 @@ CASES = [
     _field("timeout", '"60"', f'wrong-type the text "60", {WHOLE} from 0 up'),
     *(
         _field("sticky_different", value, f"unknown-value the text {value}, {STICKY}")
-        for value in ('"SRC"', '"src_ip"', '"NONE"')
+        for value in ('"SRC"', '"src_ip"', '"NONE"', '"SRC_IP,DST_PORT"')
+    ),
+    _field("sticky_different", "[]", f"empty empty, {STICKY}"),
+    _field("sticky_different", "5", f"wrong-type 5, {STICKY}"),
+    _case(
+        "sticky_different, several",
+        rule(2, sticky_different='["SRC_IP", §"SRC", §"", §7, §"SRC_IP"]'),
+        f'unknown-value 7 2 sticky_different: is the text "SRC", {STICKY}',
+        f"empty 7 2 sticky_different: is empty, {STICKY}",
+        f"wrong-type 7 2 sticky_different: is 7, {STICKY}",
+        'unknown-value 7 2 sticky_different: is the text "SRC_IP" a second time, '
+        "must be there once",
     ),
     _field("plugin_id", "0", f"out-of-range 0, {WHOLE} from 1 up"),
     _field("plugin_id", "-1", f"out-of-range -1, {WHOLE} from 1 up"),

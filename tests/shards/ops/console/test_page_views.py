@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.shards.ops.console.conftest import Visit
+from tests.support import console_data
 from tests.support.console_mock import MockConsole
 
 pytestmark = pytest.mark.integration
@@ -65,6 +66,22 @@ def test_rules_are_sentences(visit: Visit) -> None:
     expect(rules.nth(2)).to_contain_text(
         "user is root or admin, each with another destination port"
     )
+
+
+def test_references_and_several_sticky_values_are_words(
+    visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = console_data.make_rules(1001)[:2]
+    second |= {"from": ":1.to", "to": "!:1", "port_to": "!:1.port_from", "custom_data1": ":1.from"}
+    second |= {"sticky_different": "SRC_PORT,CUSTOM_DATA2", "custom_label1": ""}
+    monkeypatch.setattr(console_data, "make_rules", lambda _: [first, second])
+    page = visit(MockConsole(20)).open("#/directives/1001")
+    expect(page.locator(".detail .stage-line li > p").nth(1)).to_contain_text(
+        "from the destination of stage 1, to not the destination of stage 1, "
+        "port not the source port of stage 1, custom_data1 is the source of stage 1, "
+        "each with another source port and another custom_data2."
+    )
+    expect(page.locator(".detail")).to_contain_text("* is any number of characters")
 
 
 def test_an_event_that_is_no_json_is_explained_as_invalid(visit: Visit) -> None:

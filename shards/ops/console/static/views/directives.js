@@ -185,6 +185,9 @@ function DirectiveDetail({ id, params }) {
       data.all_rules_always_active &&
       html`<p class="muted">Events of earlier stages still join the alarm
       (all_rules_always_active).</p>`
+    }${
+      data.wildcards &&
+      html`<p class="muted">In texts, * is any number of characters, and ? is one (wildcards).</p>`
     }<${Rules} rules=${data.rules} /></section>
     <${Explain} directive=${directive.id} rules=${data.rules} />
     <${LatestAlarms} id=${directive.id} total=${directive.alarms_day} /></div>`;

@@ -15,6 +15,13 @@ const STICKY = {
   CUSTOM_DATA3: "custom_data3",
 };
 
+const NAMES = {
+  from: "source",
+  to: "destination",
+  port_from: "source port",
+  port_to: "destination port",
+};
+
 /**
  * What a rule waits for: `5 events within 10 min: plugin 4003 with sid 1 or 2, from the source of stage 1 …`.
  * @param {any} rule as in an alarm line @returns {string}
@@ -54,8 +61,11 @@ function condition(text, what) {
   if (!text || text === "ANY") return null;
   if (text === "HOME_NET") return "inside HOME_NET";
   if (text === "!HOME_NET") return "outside HOME_NET";
-  const reference = /^:([1-9]\d?)$/.exec(text);
-  if (reference) return `the ${what} of stage ${reference[1]}`;
+  const reference = /^(!?):([1-9]\d?)(?:\.([a-z_]+[1-3]?))?$/.exec(text);
+  if (reference) {
+    const [, negated, stage, field] = reference;
+    return `${negated ? "not " : ""}the ${field ? (NAMES[field] ?? field) : what} of stage ${stage}`;
+  }
   return list(text);
 }
 
@@ -83,7 +93,7 @@ function texts(rule) {
 }
 
 function sticky(rule) {
-  return rule.sticky_different
-    ? [`each with another ${STICKY[rule.sticky_different] ?? rule.sticky_different}`]
-    : [];
+  if (!rule.sticky_different) return [];
+  const names = rule.sticky_different.split(",").map((name) => STICKY[name] ?? name);
+  return [`each with another ${names.join(" and another ")}`];
 }
