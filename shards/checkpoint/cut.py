@@ -17,8 +17,9 @@ from engine.correlation.correlator import Correlator
 from shards.checkpoint.backlog_rows import BacklogEncoder
 from shards.checkpoint.definition_rows import DefinitionEncoder
 from shards.checkpoint.memory_rows import MemoryEncoder
+from shards.checkpoint.shard_table import ShardRow
 from shards.checkpoint.stats import ShardProgress
-from shards.checkpoint.tables import Row, ShardRow
+from shards.checkpoint.tables import Row
 from shards.ipc.messages import Synced
 from shards.ledger import encode_ledger
 

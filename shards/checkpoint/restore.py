@@ -17,10 +17,10 @@ from shards.checkpoint.database_file import CheckpointError
 from shards.checkpoint.memory_rows import restore_cool_downs, restore_memory
 from shards.checkpoint.recovery import log_dropped, recover_backlogs
 from shards.checkpoint.saved_folder import SavedFolder
+from shards.checkpoint.shard_table import ShardRow
 from shards.checkpoint.stats import ShardProgress
 from shards.checkpoint.store import CheckpointStore
 from shards.checkpoint.stream_positions import find_positions
-from shards.checkpoint.tables import ShardRow
 from shards.ledger import Ledger, decode_ledger
 from shards.progress import TrackProgress, untracked
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.alarm import BacklogKey
-from shards.checkpoint import tables
+from shards.checkpoint import shard_table, tables
 from shards.checkpoint.cool_down_table import CoolDownRow, forget_cool_downs, load_cool_downs
 from shards.checkpoint.database_file import (
     BUSY_SECONDS,
@@ -25,7 +25,8 @@ from shards.checkpoint.database_file import (
 from shards.checkpoint.definition_table import forget_definitions, load_definitions
 from shards.checkpoint.file_identity import FileIdentity
 from shards.checkpoint.schema import query_int
-from shards.checkpoint.tables import Blocks, Row, ShardRow
+from shards.checkpoint.shard_table import ShardRow
+from shards.checkpoint.tables import Blocks, Row
 
 _VACUUM_PAGES = 500
 """Unused pages, of 16 KiB, that are returned to the file system after a save; fewer are kept."""
@@ -104,17 +105,17 @@ class CheckpointStore:
     def load_shard(self, worker: int, run: str) -> ShardRow | None:
         """What a shard has saved in this run of the service, if it has."""
         with self._connected() as connection:
-            return tables.load_shard(connection, worker, run)
+            return shard_table.load_shard(connection, worker, run)
 
     def load_shards(self) -> list[ShardRow]:
         """What all shards have saved, in whatever run, the one that was written last at the end."""
         with self._connected() as connection:
-            return tables.load_shards(connection)
+            return shard_table.load_shards(connection)
 
     def delete_shards(self, rows: Collection[ShardRow]) -> None:
         """Delete what these shards have saved."""
         with self._connected() as connection, _transaction(connection, "BEGIN IMMEDIATE"):
-            tables.delete_shards(connection, rows)
+            shard_table.delete_shards(connection, rows)
 
     def last_saved_ns(self) -> dict[int, int]:
         """By directive: time at which it was last saved or handed over, in ns since the epoch.

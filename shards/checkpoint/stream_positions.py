@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from shards.checkpoint.tables import ShardRow
+from shards.checkpoint.shard_table import ShardRow
 from shards.placement import shard_of_directive
 
 

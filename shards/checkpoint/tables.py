@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 from engine.alarm import BacklogKey
 from shards.checkpoint.cool_down_table import UPSERT_COOL_DOWNS, CoolDownRow
 from shards.checkpoint.definition_table import UPSERT_DEFINITIONS, DefinitionRow, json_array
+from shards.checkpoint.shard_table import REPLACE_SHARDS, ShardRow
 
 T = TypeVar("T")
 
@@ -71,13 +72,6 @@ _FORGET_MEMORY = """
 DELETE FROM memory WHERE until < (SELECT min(clock) FROM shard) - ?
 OR rowid <= (SELECT max(rowid) FROM memory) - ?
 """
-_SHARD = (
-    "worker, run, position, counts, workers, nodes, stream, files, ended, generation, clock, at"
-)
-_REPLACE_SHARDS = f"REPLACE INTO shard ({_SHARD}) VALUES {{}}"
-_LOAD_SHARD = f"SELECT {_SHARD} FROM shard WHERE worker = ? AND run = ?"
-_LOAD_SHARDS = f"SELECT {_SHARD} FROM shard ORDER BY at, worker"
-_DELETE_SHARD = "DELETE FROM shard WHERE workers = ? AND nodes = ? AND worker = ?"
 _RECLAIM = f"DELETE FROM handed_over WHERE directive IN ({_DIRECTIVES})"
 _CONFIRM = f"UPDATE backlog SET at = ?2 WHERE directive IN ({_DIRECTIVES})"
 _HAND_OVER = f"REPLACE INTO handed_over (directive, at) SELECT value, ?2 FROM ({_DIRECTIVES})"
@@ -108,36 +102,6 @@ class MemoryRow(NamedTuple):
     kind: str
     until: int
     entries: bytes
-
-
-class ShardRow(NamedTuple):
-    """What a shard has processed: up to which position in a run of the service, and its counts.
-
-    `workers`, `nodes`: number of workers, and of services of the node name. `stream`: what the
-    position belongs to; "": to this run. `files`: FilePositions in MessagePack, before which all
-    lines are that the backlogs rest on. `ended`: by an orderly stop. `generation`: number of the
-    configuration in that run, 0 if it is not known. `clock`: that of the shard, in seconds since
-    the epoch, 0 if it is not known; in a stream it may be far behind. `at`: when it was written, in
-    ns since the epoch, set by `write_rows`.
-    """
-
-    worker: int
-    run: str
-    position: int
-    counts: bytes
-    workers: int = 1
-    nodes: int = 1
-    stream: str = ""
-    files: bytes = b""
-    ended: bool = False
-    generation: int = 0
-    clock: int = 0
-    at: int = 0
-
-    @property
-    def layout(self) -> tuple[int, int]:
-        """Number of workers and of nodes, which decide where a directive is."""
-        return self.workers, self.nodes
 
 
 class StaleSet(NamedTuple):
@@ -235,7 +199,7 @@ def write_rows(connection: sqlite3.Connection, rows: Iterable[Row], now_ns: int)
         cool_downs = [row for row in batch if isinstance(row, CoolDownRow)]
         _execute(connection, UPSERT_COOL_DOWNS, "(?,?,?,?)", cool_downs)
         shards = [row._replace(at=now_ns) for row in batch if isinstance(row, ShardRow)]
-        _execute(connection, _REPLACE_SHARDS, f"({','.join('?' * len(ShardRow._fields))})", shards)
+        _execute(connection, REPLACE_SHARDS, f"({','.join('?' * len(ShardRow._fields))})", shards)
 
 
 def _row_bytes(row: Row) -> int:
@@ -258,23 +222,6 @@ def forget_memory(connection: sqlite3.Connection, seconds: int) -> None:
     downtime, a stream goes on where it was.
     """
     connection.execute(_FORGET_MEMORY, (seconds, MAX_MEMORY_ROWS))
-
-
-def load_shard(connection: sqlite3.Connection, worker: int, run: str) -> ShardRow | None:
-    """What a shard has saved in this run of the service, if it has."""
-    row = connection.execute(_LOAD_SHARD, (worker, run)).fetchone()
-    return ShardRow(*row) if row else None
-
-
-def load_shards(connection: sqlite3.Connection) -> list[ShardRow]:
-    """All shards of all runs and layouts, the one written last at the end."""
-    return [ShardRow(*row) for row in connection.execute(_LOAD_SHARDS)]
-
-
-def delete_shards(connection: sqlite3.Connection, rows: Iterable[ShardRow]) -> None:
-    """Delete the rows of these shards."""
-    keys = [(row.workers, row.nodes, row.worker) for row in rows]
-    connection.executemany(_DELETE_SHARD, keys)
 
 
 def _delete(

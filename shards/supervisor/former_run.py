@@ -13,8 +13,8 @@ from msgspec import Struct, field
 
 from shards.alarm_files import AlarmFiles
 from shards.checkpoint.database_file import CheckpointError
+from shards.checkpoint.shard_table import ShardRow
 from shards.checkpoint.store import CheckpointStore
-from shards.checkpoint.tables import ShardRow
 from shards.file_position import FilePosition, FilePositions, decode_positions, position_at
 from shards.rotated_files import MAX_LINE_BYTES, AppendedLines
 from shards.supervisor import written_lines

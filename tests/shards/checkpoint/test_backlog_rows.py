@@ -14,8 +14,9 @@ from engine.correlation.snapshot import BacklogSnapshot
 from engine.options import Options
 from shards.checkpoint.backlog_rows import BLOCK_ITEMS, BacklogEncoder, decode_backlog
 from shards.checkpoint.cool_down_table import CoolDownRow
+from shards.checkpoint.shard_table import ShardRow
 from shards.checkpoint.store import CheckpointStore
-from shards.checkpoint.tables import BacklogRow, BlockRow, Row, ShardRow
+from shards.checkpoint.tables import BacklogRow, BlockRow, Row
 from tests.support.checkpoint_files import NOW, open_store
 from tests.support.directives import ASSETS, directive, event, rule
 from tests.support.events import backlog_key

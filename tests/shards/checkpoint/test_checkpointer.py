@@ -22,9 +22,10 @@ from shards.checkpoint.checkpointer import Checkpointer
 from shards.checkpoint.database_file import prepare_database
 from shards.checkpoint.paths import FOLDER, checkpoint_path
 from shards.checkpoint.saved_folder import SavedFolder, WrittenFiles
+from shards.checkpoint.shard_table import ShardRow
 from shards.checkpoint.stats import ShardProgress
 from shards.checkpoint.store import CheckpointStore
-from shards.checkpoint.tables import BacklogRow, ShardRow
+from shards.checkpoint.tables import BacklogRow
 from shards.settings.settings import Settings
 from tests.support.cluster import ENDS, GOES_ON, OPENS
 from tests.support.disk import no_file_longer_than

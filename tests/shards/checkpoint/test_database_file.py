@@ -13,7 +13,8 @@ import pytest
 
 from shards.checkpoint.database_file import CheckpointError, prepare_database
 from shards.checkpoint.schema import create_tables
-from shards.checkpoint.tables import BacklogRow, BlockRow, ShardRow
+from shards.checkpoint.shard_table import ShardRow
+from shards.checkpoint.tables import BacklogRow, BlockRow
 from tests.support.checkpoint_files import NOW, load_rows, open_store, rows_of, states
 from tests.support.disk import no_file_longer_than
 

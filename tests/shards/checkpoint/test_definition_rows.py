@@ -195,7 +195,7 @@ def test_rows_of_an_earlier_run_go_when_a_reload_brings_their_directive(
     [line] = logged
     assert (line["message"], line["directive"]) == ("a saved backlog is dropped", 7)
     assert line["more_like_it"] == 1
-    worker.process(1, "b", 2)
+    worker.process(1, "c", 2)
     worker.write()
     assert Worker(tmp_path, NEW, OTHER).definitions == [None] * 4
 

@@ -22,9 +22,10 @@ from shards.checkpoint.cool_down_table import CoolDownRow
 from shards.checkpoint.database_file import prepare_database
 from shards.checkpoint.memory_rows import MemoryEncoder, restore_memory
 from shards.checkpoint.paths import FOLDER, checkpoint_path
+from shards.checkpoint.shard_table import ShardRow
 from shards.checkpoint.stats import ShardProgress
 from shards.checkpoint.store import CheckpointStore
-from shards.checkpoint.tables import MemoryRow, ShardRow
+from shards.checkpoint.tables import MemoryRow
 from shards.settings.settings import Settings
 from tests.support.checkpoint_files import NOW, open_store
 from tests.support.directives import ASSETS, directive, event, rule

@@ -1,7 +1,7 @@
 """Where directives are in a stream, over changes of the number of workers."""
 
+from shards.checkpoint.shard_table import ShardRow
 from shards.checkpoint.stream_positions import StreamPositions, find_positions
-from shards.checkpoint.tables import ShardRow
 from shards.placement import shard_of_directive
 
 DIRECTIVES = range(1, 50)

@@ -14,8 +14,9 @@ from loguru import logger
 
 from shards.alarm_files import ALARMS, AlarmFiles
 from shards.checkpoint.database_file import CheckpointError, prepare_database
+from shards.checkpoint.shard_table import ShardRow
 from shards.checkpoint.store import CheckpointStore
-from shards.checkpoint.tables import BacklogRow, ShardRow
+from shards.checkpoint.tables import BacklogRow
 from shards.supervisor import former_run, written_lines
 from shards.supervisor.former_run import FormerRun, read_former_run, superseded_rows
 

@@ -10,8 +10,8 @@ import pytest
 from engine.directives.asset_document import parse_assets
 from shards.checkpoint.database_file import prepare_database
 from shards.checkpoint.paths import checkpoint_path
+from shards.checkpoint.shard_table import ShardRow
 from shards.checkpoint.store import CheckpointStore
-from shards.checkpoint.tables import ShardRow
 from shards.ledger import Ledger, encode_ledger
 from shards.settings.settings import Settings
 from shards.worker.setup import first_generation, load_config, shard_options
