@@ -145,9 +145,8 @@ class Backlog(KeptItems):
             return "revisited"
         compiled = self.compiled
         rule = compiled.rules[stage - 1]
-        if rule.sticky_values is not None and compact_set.contains_any(
-            self.sticky, rule.sticky_values(event)
-        ):
+        sticky = () if rule.sticky_values is None else rule.sticky_values(event)
+        if sticky and compact_set.contains_any(self.sticky, sticky):
             return "sticky_seen"
         latest_end = starts[1] if len(starts) == 2 else max(starts[1:])
         if event.time + compiled.options.out_of_order_tolerance <= latest_end:
@@ -161,8 +160,8 @@ class Backlog(KeptItems):
                 self.bound += compiled.first_event_values[stage - 1](event)
             self.ids = add_id(ids, event.event_id)
             number = compact_set.size(self.ids)
-        if rule.sticky_values is not None:
-            self.sticky = compact_set.add_all(self.sticky, rule.sticky_values(event))
+        for value in sticky:
+            self.sticky = compact_set.add(self.sticky, value)
         self._record_event(event, now)
         if number < rule.record.occurrence:
             return "taken"

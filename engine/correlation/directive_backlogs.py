@@ -106,24 +106,25 @@ class DirectiveBacklogs(OpenBacklogs):
         if self._activity.cut:
             self._activity.before_change(self._id, backlog.opened_by)
         outcome = backlog.consume(stage, event, now)
-        if outcome in {"sticky_seen", "out_of_order", "too_late"}:
+        is_taken = outcome == "taken"  # the usual case
+        if not is_taken and outcome in {"sticky_seen", "out_of_order", "too_late"}:
             outputs.count(outcome)
             return False
         self._activity.add_changed(self._id, backlog.opened_by)
         outputs.counts["taken"] += 1
         outputs.alarm_events.append(AlarmEvent(backlog.alarm_id, stage, event.event_id))
-        if outcome != "taken":
+        if is_taken:
+            return True
+        if outcome != "revisited":
             self._complete(backlog, stage, outcome, now, outputs)
+        elif backlog.risk:
+            self._pending.add(backlog, now)
         return True
 
     def _complete(
         self, backlog: Backlog, stage: int, outcome: EventOutcome, now: int, outputs: Outputs
     ) -> None:
-        """Do what follows from an event that was taken with this outcome."""
-        if outcome == "revisited":
-            if backlog.risk:
-                self._pending.add(backlog, now)
-            return
+        """Do what follows from the last event of a stage."""
         self._expiry.remove(backlog)
         if outcome == "finished":
             self._advance(backlog, stage, now, outputs)
