@@ -23,6 +23,23 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile(FAST_PROFILE if fast else FULL_PROFILE)
 
 
+@pytest.hookimpl(trylast=True)  # when all marks are there
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let each process of pytest-xdist begin with long tests, so that no core is idle at the end.
+
+    Of the list of all tests, each process first gets an equal part.
+    """
+    processes = getattr(config, "workerinput", {}).get("workercount", 1)
+    long = [item for item in items if item.get_closest_marker("integration")]
+    short = [item for item in items if not item.get_closest_marker("integration")]
+    items[:] = [
+        item
+        for place in range(processes)
+        for tests in (long, short)
+        for item in tests[place * len(tests) // processes : (place + 1) * len(tests) // processes]
+    ]
+
+
 @pytest.fixture(autouse=True)
 def _end_services() -> Iterator[None]:
     """End each service that the test has started, even if the test fails."""

@@ -147,10 +147,12 @@ class World:
         """Do all of it; whatever a death interrupts is left to the next worker."""
         waiting = list(actions)
         while waiting:
-            action = waiting.pop(0)
-            self._waiting = []
             try:
-                asyncio.run(self._do(action))
+                with asyncio.Runner() as runner:  # of one life
+                    while waiting:
+                        action = waiting.pop(0)
+                        self._waiting = []
+                        runner.run(self._do(action))
             except DeathError:
                 waiting = [*self._begin_again(), *self._waiting, *waiting]
         self._dies_at = set()
