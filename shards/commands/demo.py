@@ -43,7 +43,7 @@ from shards.settings.settings import Settings
 _SEED, _EVENTS = 1, 5000
 _BATCHES = 48
 _FIRST_DAY_SECONDS = 6.0
-"""Seconds to post all events: less than the 10 s that every stage has, so that none times out."""
+"""Seconds to post all events: less than each stage has, so that none times out."""
 _DAY_SECONDS = 60.0
 _MOST_DAYS = 600
 """The number of days after which only the console goes on: they fill 200 MB."""

@@ -49,12 +49,13 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(404, "there is /wise/<address> and /nesd?ip=<address>&port=<port>\n")
 
     def reply(self, status: int, text: str) -> None:
-        """Send a reply."""
+        """Send a reply, unless the client has gone: the service may stop, or wait no longer."""
         body = text.encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        with suppress(ConnectionError):
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
     def log_message(self, *about: object) -> None:
         """Do not log requests."""
@@ -78,10 +79,14 @@ def _nesd(address: str, port: str) -> tuple[int, str]:
     return 200, json.dumps([dict(zip(("risk", "name", "cve"), vulnerability, strict=True))])
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # the service asks for many addresses at once
+
+
 @contextmanager
 def serving(port: int = 0) -> Iterator[int]:
     """Run the server in a thread, on a port of 127.0.0.1 (0: any free one), which is yielded."""
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+    with _Server(("127.0.0.1", port), Handler) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
         try:

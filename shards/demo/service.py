@@ -64,11 +64,12 @@ class Service:
         self._awaited: dict[str, dict[str, Any]] = {}
         self._error = ""
         options = (f"--config-dir={folder / 'configs'}", f"--log-dir={folder}", "--workers=2")
-        ports = ("--port=0", f"--ops-port={ops_port}")
+        # The first day takes 6 s, on a busy machine more: no stage times out meanwhile.
+        more = ("--port=0", f"--ops-port={ops_port}", "--expiry-grace=30")
         # Settings of another service that are in the environment are not for this one.
         others = {key: text for key, text in os.environ.items() if not key.startswith("DSIEM_")}
         with self.log.open("wb") as log:
-            command = (*_COMMAND, "--json", "serve", *options, *ports)
+            command = (*_COMMAND, "--json", "serve", *options, *more)
             # In a session of its own: Ctrl-C is for this program, which stops the service.
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stderr=log, env=others, start_new_session=True

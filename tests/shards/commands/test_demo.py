@@ -30,7 +30,6 @@ def test_once_it_sees_each_attack_and_what_lookups_find(tmp_path: Path) -> None:
     assert (demo.returncode, demo.stderr) == (0, "")
     for shown in ("Account created and made administrator", "Wise, 198.51.100.77: ip.asn"):
         assert shown in demo.stdout
-    assert "5 found" in demo.stdout
     assert (tmp_path / "siem_alarms.json").stat().st_size > 0
 
 
