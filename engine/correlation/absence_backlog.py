@@ -24,14 +24,19 @@ class AbsenceBacklog(Backlog):
     def _finish_stage(self, rule: CompiledRule, time: int) -> EventOutcome:
         return super()._complete_stage(rule, time)
 
-    def pass_timeout(self, now: int) -> bool:
-        """Finish the stage whose timeout has passed, if it is absent; returns whether it is."""
+    def pass_timeout(self) -> bool:
+        """Finish the stage whose timeout has passed, if it is absent; returns whether it is.
+
+        The alarm does not say when that was noticed: after a death it may be noticed again, later,
+        and must say the same.
+        """
         stage = self.expiring_stage
         rule = self.compiled.rules[stage - 1]
         if not rule.record.absent:
             return False
-        self.updated = max(self.updated, now)
-        self._finish_stage(rule, self.start_of(stage) + rule.record.timeout)
+        end = self.start_of(stage) + rule.record.timeout
+        self.updated = max(self.updated, end)
+        self._finish_stage(rule, end)
         return True
 
 

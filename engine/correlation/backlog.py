@@ -207,6 +207,6 @@ class Backlog(KeptItems):
         after_timeout = self.starts[-1] + timeout + options.min_alarm_lifetime + 1
         return max(after_timeout, now + options.expiry_grace)
 
-    def pass_timeout(self, now: int) -> bool:  # noqa: ARG002 - none is absent
+    def pass_timeout(self) -> bool:
         """Finish the stage whose timeout has passed, if it is absent; returns whether it is."""
         return False

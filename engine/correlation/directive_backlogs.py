@@ -180,7 +180,7 @@ class DirectiveBacklogs(OpenBacklogs):
         self._activity.before_change(self._id, backlog.opened_by)
         self._activity.add_changed(self._id, backlog.opened_by)
         stage = backlog.expiring_stage
-        if backlog.pass_timeout(now):
+        if backlog.pass_timeout():
             self._advance(backlog, stage, now, outputs)
             return False
         self._close(backlog, stage, "expired", now, outputs)

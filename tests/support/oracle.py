@@ -618,7 +618,7 @@ class Oracle:
         """An absent stage is finished by its timeout; any other one closes the backlog."""
         stage = first_to_expire(backlog)
         if stage.rule.get("absent"):
-            backlog.update_time = max(backlog.update_time, now)
+            backlog.update_time = max(backlog.update_time, deadline(stage))
             self.finish(backlog, stage, deadline(stage), now, output)
             return
         stage.status = "timeout"

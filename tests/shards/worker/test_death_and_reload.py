@@ -51,7 +51,8 @@ VARIANTS: list[list[Json]] = [
         directive,
         directive | {"rules": rules_with(3, 7)},
         directive | {"name": "other DST_IP", "priority": 4},
-        directive | {"rules": rules_with(9, 2), "all_rules_always_active": True},
+        directive
+        | {"rules": rules_with(9, 2), "all_rules_always_active": True, "any_order": False},
     ]
     for directive in DIRECTIVES
 ]
@@ -59,7 +60,7 @@ VARIANTS: list[list[Json]] = [
 
 Config = tuple[tuple[int | None, ...], int]
 """The variant of each directive, None without it, and the value of the asset."""
-FIRST: Config = (0, 0), 5
+FIRST: Config = (0, 0, 0, 0), 5
 
 
 @cache
@@ -124,7 +125,7 @@ def check_all(found: Outcome, expected: Outcome) -> None:
     assert found[1] == expected[1]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_death_at_any_step_changes_nothing(tmp_path: Path, seed: int) -> None:
     actions = history(Random(seed))
     without, expected = run(tmp_path / "without", actions)
