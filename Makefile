@@ -132,7 +132,7 @@ lock: python
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 		{ echo "make PYTHON=/path/to/python3.11 lock" >&2; exit 1; }
 	$(PYTHON) -m venv --clear build/lock
-	build/lock/bin/python $(PIP) $(WHEELS) --upgrade '.[bench,dev]'
+	build/lock/bin/python $(PIP) $(WHEELS) --upgrade '.[bench,dev,otel]'
 	{ echo '# Every package of .venv, made by `make lock`; wheels for Python 3.11 to 3.14 on Linux.'; \
 		build/lock/bin/python -m pip freeze --all --exclude dsiem-shards --exclude pip | \
 		sed '/^backports.zstd/s/$$/; python_version < "3.14"/'; \

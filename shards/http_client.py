@@ -4,9 +4,10 @@ A response is bounded in bytes and seconds, whatever the server does, and a stop
 """
 
 import threading
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from http import HTTPStatus
 from http.client import HTTPException, IncompleteRead, RemoteDisconnected
+from types import MappingProxyType
 from typing import Self
 from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
@@ -58,21 +59,24 @@ class HttpResponse(Struct, frozen=True):
 
 
 class RequestBody(Struct, frozen=True):
-    """JSON that a request carries, and its method: POST, or DELETE."""
+    """What a request carries, with its content type, and its method: POST, or DELETE."""
 
     method: str
     content: bytes
+    content_type: str = "application/json"
 
 
 class TransportOptions(Struct, frozen=True):
     """How servers are reached. `proxy`: URL of a proxy, or ""; `read_timeout` in seconds.
 
-    `ca`: file with the CA certificates to use instead of the default ones, or "".
+    `ca`: file with the CA certificates to use instead of the default ones, or "". `headers`: of
+    each request.
     """
 
     proxy: str = ""
     ca: str = ""
     read_timeout: float = SOCKET_SECONDS
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 class ServerUrl(Struct, frozen=True):
@@ -124,7 +128,7 @@ class HttpClient:
         self._read_timeout = transport.read_timeout
         self._session = requests.Session()
         self._session.trust_env = False
-        self._session.headers.update(_HEADERS)
+        self._session.headers.update({**_HEADERS, **transport.headers})
         self._session.verify = transport.ca or True
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, DeadlineAdapter())
@@ -153,7 +157,7 @@ class HttpClient:
         statuses: Container[int] = _OK,
         sent: RequestBody = _NOTHING,
     ) -> HttpResponse:
-        """GET a path, or send JSON to it: a response with one of these statuses.
+        """GET a path, or send something to it: a response with one of these statuses.
 
         It has at most `most` bytes of body. HttpClientError if it is not complete within `seconds`.
         After a stop it fails within a second, except during name resolution, which has no bound,
@@ -181,7 +185,7 @@ class HttpClient:
             sent.method,
             self._server.url + path,
             data=sent.content or None,
-            headers={"Content-Type": "application/json"} if sent.content else None,
+            headers={"Content-Type": sent.content_type} if sent.content else None,
             auth=self._server.login,
             stream=True,
             allow_redirects=False,

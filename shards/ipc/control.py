@@ -44,10 +44,15 @@ class ControlChannel:
 
     def send_if_room(self, message: FromChild) -> bool:
         """Send a message of at most ROOM_BYTES, unless the pipe is full; whether it was sent."""
-        if not has_room(self._pipe):
+        if not self.has_room:
             return False
         self.send(message)
         return True
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a message of at most ROOM_BYTES would be sent at once."""
+        return has_room(self._pipe)
 
     def track_progress(self, items: Iterable[T], /) -> Iterator[T]:
         """The items of a long start; reports progress whenever one is taken, once a second."""

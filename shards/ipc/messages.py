@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from shards.histograms import Timings
 from shards.ipc.queries import AlarmAbout, AskWorker, WorkerAnswer
 from shards.ledger import Ledger, decode_ledger
+from shards.tracing.span import Span
 
 POSITION_CODE = "q"
 """Type code of an array of positions."""
@@ -148,6 +149,13 @@ class WorkerReport(AlarmLines, frozen=True, array_like=True, tag=True, dict=True
         return decode_ledger(self.encoded_ledger)
 
 
+class SpanReport(Struct, frozen=True, tag=True):
+    """Spans of a router or worker since its last such report; `dropped`: number of further ones."""
+
+    spans: list[Span]
+    dropped: int = 0
+
+
 class Ready(Struct, frozen=True, tag=True):
     """A child has started; from a worker, also that it has read its data pipe to the end.
 
@@ -253,7 +261,7 @@ class Stop(Struct, frozen=True, tag=True):
     seconds: float = 0.0
 
 
-FromChild = Ready | Progress | RouterReport | Prepared | Switched | WorkerAnswer
+FromChild = Ready | Progress | RouterReport | Prepared | Switched | WorkerAnswer | SpanReport
 ToChild = AttachPipe | DetachPipe | Prepare | Switch | Saved | Synced | Stop | AskWorker
 WITH_DESCRIPTOR = (AttachPipe, Prepare)
 """Messages that a descriptor follows."""

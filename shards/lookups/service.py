@@ -14,7 +14,7 @@ from shards.http_client import TransportOptions
 from shards.ledger import LookupCounts, add_counts
 from shards.lookups.limits import LookupLimits, LookupOptions
 from shards.lookups.plugin_runner import PluginRunner
-from shards.lookups.source_client import SettledTerm, SourceClient
+from shards.lookups.source_client import OnAnswered, SettledTerm, SourceClient
 from shards.lookups.source_config import LookupSource
 from shards.lookups.terms import requested_terms, should_look_up
 from shards.lookups.turn_limit import TurnLimit
@@ -60,7 +60,8 @@ class LookupService:
 
     The owner runs `run` as a task, and drains the queue `results`. `clock`: seconds, for the caches
     and the circuit breakers. A source is known by its kind and name, in letters, digits and
-    underscores; further ones of the same kind and name get a number.
+    underscores; further ones of the same kind and name get a number. `on_answered`: called with
+    each answer of a source.
     """
 
     def __init__(
@@ -69,11 +70,13 @@ class LookupService:
         options: LookupOptions = _OPTIONS,
         limits: LookupLimits = _LIMITS,
         clock: Callable[[], float] = time.monotonic,
+        on_answered: OnAnswered | None = None,
     ) -> None:
         self.results: asyncio.Queue[LookupResult] = asyncio.Queue(limits.queued_results)
         self._options = options
         self._limits = limits
         self._clock = clock
+        self._on_answered = on_answered
         self._is_closed = False
         self._requests: asyncio.Queue[tuple[BacklogKey, LookupRequest]] = asyncio.Queue(
             limits.queued_requests
@@ -180,9 +183,11 @@ class LookupService:
             return PluginRunner(source, limits, transport, stop)
 
         seconds = options.cache_minutes * 60
-        return SourceClient(
+        client = SourceClient(
             source, limits, seconds, create_runner, self._settled, counts, self._clock
         )
+        client.on_answered = self._on_answered
+        return client
 
     async def _start_requests(self) -> None:
         turn = TurnLimit(self._limits.steps_per_turn)

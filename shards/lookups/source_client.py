@@ -28,6 +28,8 @@ from shards.lookups.thread_pool import LookupJob, LookupThreadPool
 
 CreateRunner = Callable[[threading.Event], PluginRunner]
 """Creates the runner of a thread; the event cuts its HTTP exchange."""
+OnAnswered = Callable[[LookupSource, LookupJob, LookupOutcome, float], None]
+"""Called with an answer of a source, and the seconds since the lookup was asked for."""
 
 
 class SettledTerm(Struct, frozen=True):
@@ -73,6 +75,7 @@ class SourceClient:
         """Jobs that wait for a thread."""
         self._waiters = 0
         """Sum of the waiters of all jobs."""
+        self.on_answered: OnAnswered | None = None
         self._is_retired = False
         self._stop = threading.Event()
         self._log_limit = RateLimit(most=3, seconds=60)
@@ -115,7 +118,7 @@ class SourceClient:
         elif (generation := self._admit()) is None:
             self._counts.rejected_breaker += 1
         else:
-            self._jobs[term] = job = LookupJob(term, generation, waiter)
+            self._jobs[term] = job = LookupJob(term, generation, waiter, self._clock())
             self._counts.waiting += 1
             self._waiters += 1
             self._queue.append(job)
@@ -184,6 +187,8 @@ class SourceClient:
 
     def _settle(self, job: LookupJob, outcome: LookupOutcome) -> None:
         now = self._clock()
+        if self.on_answered is not None:
+            self.on_answered(self.source, job, outcome, now - job.asked_at)
         hits: tuple[Hit, ...] = ()
         if isinstance(outcome, LookupAnswer):
             hits = outcome.hits

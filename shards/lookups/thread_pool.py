@@ -19,15 +19,18 @@ class LookupJob:
     """The lookup of one term.
 
     `breaker_generation`: from `CircuitBreaker.admit`. `waiters`: the backlogs that wait for it, in
-    order.
+    order. `asked_at`: time of the clock of the source's client.
     """
 
-    __slots__ = ("breaker_generation", "term", "waiters")
+    __slots__ = ("asked_at", "breaker_generation", "term", "waiters")
 
-    def __init__(self, term: Term, breaker_generation: int, waiter: BacklogKey) -> None:
+    def __init__(
+        self, term: Term, breaker_generation: int, waiter: BacklogKey, asked_at: float = 0.0
+    ) -> None:
         self.term = term
         self.breaker_generation = breaker_generation
         self.waiters: dict[BacklogKey, None] = {waiter: None}
+        self.asked_at = asked_at
 
 
 OnAnswer = Callable[[LookupJob, LookupOutcome], None]

@@ -125,3 +125,10 @@ def breaker_states(overview: Overview) -> Samples:
         for source, counts in overview.ledger.lookups.items()
         for state in ("closed", "half_open", "open")
     }
+
+
+def telemetry_drops(overview: Overview) -> Samples | None:
+    """What was not exported, by kind; None without telemetry."""
+    if overview.otel_dropped is None:
+        return None
+    return {(kind,): count for kind, count in overview.otel_dropped.items()}

@@ -73,7 +73,8 @@ class Overview(Struct, frozen=True, kw_only=True):
     `alarms_written`: lines of the alarms file by risk class. `matches`: consumed events by
     directive; None if they are not counted. `output_trouble`: why alarms cannot be written, or
     empty. `oldest_checkpoint_at`: time of the last checkpoint, of the worker where it is longest
-    ago; 0 until every worker has written one. `stream_lag`: messages of the stream that have not
+    ago; 0 until every worker has written one. `otel_dropped`: what was not exported, by kind; None
+    without telemetry. `stream_lag`: messages of the stream that have not
     been read; None without a stream. `checkpoint_troubles`: why checkpoints cannot be
     written, by the name of the worker. `latest_alarms`: lines of the alarms file, the newest last.
     """
@@ -109,6 +110,7 @@ class Overview(Struct, frozen=True, kw_only=True):
     checkpoint_troubles: Mapping[str, str]
     stopping: bool
     latest_alarms: Sequence[bytes]
+    otel_dropped: Mapping[str, int] | None = None
 
     @property
     def liveness_problems(self) -> list[str]:

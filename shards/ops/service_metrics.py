@@ -4,7 +4,7 @@ import platform
 
 from shards.histograms import CHECKPOINT_BOUNDS
 from shards.ops.metric import Metric, counter, gauge, histogram
-from shards.ops.metric_samples import HistogramSample, by_reason, single
+from shards.ops.metric_samples import HistogramSample, by_reason, single, telemetry_drops
 from shards.ops.reload_outcome import RELOAD_RESULTS
 
 SERVICE_METRICS: tuple[Metric, ...] = (
@@ -40,6 +40,12 @@ SERVICE_METRICS: tuple[Metric, ...] = (
         "Reloads of the configuration.",
         by_reason(RELOAD_RESULTS, lambda o: o.reloads),
         "result",
+    ),
+    counter(
+        "otel_dropped_total",
+        "Spans, and sets of metrics, that were not exported; only with telemetry.",
+        telemetry_drops,
+        "kind",
     ),
     gauge(
         "checkpoint_writable",

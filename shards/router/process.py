@@ -24,6 +24,7 @@ from shards.ipc.messages import (
 )
 from shards.ipc.preparations import Preparations
 from shards.ipc.shared_value import SharedValue
+from shards.ipc.span_reports import reporting_spans
 from shards.periodic import run_every
 from shards.progress import TrackProgress, untracked
 from shards.router.router import EventCheck, Router
@@ -34,6 +35,7 @@ from shards.router.stream_queue import StreamQueue
 from shards.router.stream_router import StreamRouter
 from shards.settings.settings import Settings
 from shards.sources.event_source import EventSource
+from shards.tracing.span import SpanBuffer
 
 REPORT_SECONDS = 0.5
 TICK_SECONDS = 0.5
@@ -59,7 +61,8 @@ class _RouterProcess:
         self._send_queues = self._make_send_queues()
         self._preparations = Preparations(control, self._load_table)
         (_, first), *later = self._first_tables()
-        self._router = Router(first, self._send_queues)
+        self._spans = SpanBuffer() if settings.otel_tracing_enabled else None
+        self._router = self._make_router(first)
         self._stream_router = self._make_stream_router()
         for after, table in later:
             self._stream_router.use_after(table, after)
@@ -84,6 +87,14 @@ class _RouterProcess:
         self, generation: int, config: SharedValue, track_progress: TrackProgress
     ) -> RoutingTable:
         return RoutingTable(generation, config.load(), self._settings, track_progress)
+
+    def _make_router(self, first: RoutingTable) -> Router:
+        """With tracing, one that notes spans."""
+        if self._spans is None:
+            return Router(first, self._send_queues)
+        from shards.router.traced_router import TracedRouter  # noqa: PLC0415 - rarely wanted
+
+        return TracedRouter(first, self._send_queues, self._settings.otel_sample, self._spans)
 
     def _make_send_queues(self) -> list[SendQueue]:
         settings, start = self._settings, self._start
@@ -116,6 +127,7 @@ class _RouterProcess:
         async with (
             run_every(REPORT_SECONDS, self._report),
             run_every(TICK_SECONDS, self._tick),
+            reporting_spans(self._control, self._spans),
         ):
             await self._stopping.wait()
             if self._is_failed:

@@ -39,6 +39,7 @@ GROUPS = (
     "limits",
     "lookups",
     "ops",
+    "telemetry",
     "files",
     "Elasticsearch",
     "selection",

@@ -1,4 +1,4 @@
-"""The settings of the service and of its cluster, which only `serve` has.
+"""The settings of the service, of its cluster and of telemetry, which only `serve` has.
 
 Apart from settings.py, which has all others, so that either file can be read at one sitting.
 """
@@ -15,7 +15,7 @@ MAX_WORKERS = 200
 
 
 class ServiceSettings(Struct, frozen=True, kw_only=True):
-    """The settings of the groups `service` and `cluster`."""
+    """The settings of the groups `service`, `cluster` and `telemetry`."""
 
     workers: Annotated[
         int,
@@ -133,3 +133,25 @@ class ServiceSettings(Struct, frozen=True, kw_only=True):
             expected="new, all, or a time like 2026-01-31T12:00:00Z",
         ),
     ] = "new"
+
+    otel_tracing_enabled: Annotated[
+        bool, Spec("telemetry", "export traces of sampled events over OTLP/HTTP")
+    ] = False
+    otel_metrics_enabled: Annotated[
+        bool, Spec("telemetry", "export the metrics over OTLP/HTTP")
+    ] = False
+    otel_endpoint: Annotated[
+        str,
+        url_spec(
+            "telemetry",
+            "URL of the collector; by default OTEL_EXPORTER_OTLP_ENDPOINT or http://localhost:4318",
+            "http://otel-collector:4318",
+            pattern=OPTIONAL_URL,
+        ),
+    ] = ""
+    otel_sample: Annotated[
+        int, Spec("telemetry", "number of events of which one is traced", low=1)
+    ] = 1000
+    otel_interval: Annotated[
+        int, Spec("telemetry", "seconds between two exports of the metrics", low=1)
+    ] = 15

@@ -238,6 +238,11 @@ class Settings(CommandSettings, frozen=True, kw_only=True):
         return self.console and self.ops_port > 0
 
     @property
+    def has_telemetry(self) -> bool:
+        """Whether traces or metrics are exported."""
+        return self.otel_tracing_enabled or self.otel_metrics_enabled
+
+    @property
     def log_level(self) -> str:
         """The level of logging: TRACE, DEBUG or INFO."""
         return "TRACE" if self.trace else "DEBUG" if self.debug else "INFO"

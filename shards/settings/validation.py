@@ -1,6 +1,7 @@
 """Checks beyond a single value: combinations of settings, derived values, warnings, variables."""
 
 import difflib
+import importlib.util
 import re
 import socket
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,7 @@ from ipaddress import ip_address
 from msgspec.structs import replace
 
 from shards.settings.elasticsearch_validation import check_elasticsearch
+from shards.settings.otlp_endpoint import grpc_port_warning
 from shards.settings.schema import Origin, UsageError, parse_time
 from shards.settings.settings import SETTINGS_TABLE, Settings
 
@@ -18,7 +20,7 @@ SETTINGS_VARIABLE = "DSIEM_SETTINGS"
 
 _KNOWN_VARIABLES = {setting.env for setting in SETTINGS_TABLE.values()} | {SETTINGS_VARIABLE}
 _UNSUPPORTED_VARIABLES = re.compile(
-    r"DSIEM_(APM|DEV|DIRECTIVES_IDLE_TIMEOUT_MINUTES|FILTER_THREADS|MINEPS|OTEL_\w+|PPROF"
+    r"DSIEM_(APM|DEV|DIRECTIVES_IDLE_TIMEOUT_MINUTES|FILTER_THREADS|MINEPS|PPROF"
     r"|PRELOAD_DIRECTIVES|WEB_\w+|WEBSOCKET|WRITEABLECONFIG)"
 )
 """Variables of Dsiem, dsiem-backend and dsiem-rs for features that do not exist here."""
@@ -59,6 +61,7 @@ def derive_settings(
     _check_risk(settings)
     _check_ignored(settings, origins)
     check_elasticsearch(settings, origins)
+    _check_telemetry(settings)
     if "mode" in origins:
         settings, origins["mode"] = _derive_mode(settings, origins)
         _check_node(settings, origins["mode"])
@@ -90,6 +93,21 @@ def _check_ignored(settings: Settings, origins: Mapping[str, Origin]) -> None:
             hint = f"; the nearest one is {nearest}" if nearest else ""
             name = origins["ignore"].name_of(SETTINGS_TABLE["ignore"])
             raise UsageError(f"{name} has {code!r}, should be a code of docs/lints.md{hint}")
+
+
+def _check_telemetry(settings: Settings) -> None:
+    if settings.has_telemetry and not _can_import("opentelemetry", "opentelemetry.proto"):
+        traces = settings.otel_tracing_enabled
+        name = SETTINGS_TABLE["otel_tracing_enabled" if traces else "otel_metrics_enabled"]
+        raise UsageError(
+            f"{name.flag} ({name.env}) is true, and the package opentelemetry-proto is not"
+            " installed, should be: pip install 'dsiem-shards[otel]'"
+        )
+
+
+def _can_import(*packages: str) -> bool:
+    """Whether a package is installed, which is given after those that it is in."""
+    return all(importlib.util.find_spec(package) for package in packages)
 
 
 def _derive_mode(settings: Settings, origins: Mapping[str, Origin]) -> tuple[Settings, Origin]:
@@ -186,7 +204,12 @@ def _check_time(text: str) -> None:
 
 def settings_warnings(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     """Warnings about valid settings that are probably not intended, one line each."""
-    return [*_unused_variables(environ), *_unbounded_queue(settings), *_open_access(settings)]
+    return [
+        *_unused_variables(environ),
+        *_unbounded_queue(settings),
+        *_open_access(settings),
+        *filter(None, [grpc_port_warning(settings, environ)]),
+    ]
 
 
 def _unused_variables(environ: Mapping[str, str]) -> Iterator[str]:

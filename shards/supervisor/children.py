@@ -8,7 +8,7 @@ import asyncio
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 from loguru import logger
@@ -22,6 +22,7 @@ from shards.ipc.messages import (
     FromChild,
     Ready,
     RouterReport,
+    SpanReport,
     Stop,
     ToChild,
 )
@@ -79,6 +80,8 @@ class Children:
         self._router_life = 0
         self._has_checkpoints = settings.checkpoint_interval > 0
         self._ready: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self.on_spans: Callable[[str, SpanReport], None] | None = None
+        """Called with the name of a process and the spans that it reports."""
 
     @property
     def worker_count(self) -> int:
@@ -163,6 +166,7 @@ class Children:
             self._observer.ready(number)
         else:
             self._observer.heard(number)
+            self._take_spans(worker_name(number), message)
             self.queries.take(number, message)
             self.handover.take(number, message)
 
@@ -225,7 +229,13 @@ class Children:
                 self._observer.heard(None)
             case _:
                 self._observer.heard(None)
+                self._take_spans(ROUTER, message)
                 self.handover.take(None, message)
+
+    def _take_spans(self, process: str, message: FromChild) -> None:
+        """A child has sent a message: it may be its spans."""
+        if isinstance(message, SpanReport) and self.on_spans is not None:
+            self.on_spans(process, message)
 
     def _connect(self, number: int) -> None:
         """Make a data pipe from the router to a worker, if both are running and not ending.

@@ -82,6 +82,8 @@ class Observer:
         self._latest: OrderedDict[bytes, bytes] = OrderedDict()
         self.on_alarms: Callable[[bytes, Mapping[str, AlarmAbout]], None] | None = None
         """Called with lines of alarms that are written, and what is known of alarms."""
+        self.otel_dropped: Mapping[str, int] | None = None
+        """What was not exported, by kind; kept up to date by the owner; None without telemetry."""
         self._samples: deque[_Sample] = deque(maxlen=_RATE_SAMPLES)
 
     def use(self, generation: Generation, changes: ConfigChanges) -> None:
@@ -222,6 +224,7 @@ class Observer:
             },
             stopping=stopping,
             latest_alarms=tuple(self._latest.values()),
+            otel_dropped=self.otel_dropped,
         )
 
     def _oldest_checkpoint(self) -> float:

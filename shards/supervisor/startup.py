@@ -5,6 +5,7 @@ and before the supervisor imports most of its code.
 """
 
 import asyncio
+import os
 import resource
 import signal
 from collections.abc import Iterator, Mapping
@@ -25,7 +26,8 @@ from shards.errors import PathError
 from shards.exit_codes import INVALID, NO_PATH, USAGE
 from shards.ipc.forked_process import ForkServer
 from shards.ops.reload_outcome import log_problems
-from shards.settings.schema import Origin
+from shards.settings.otlp_endpoint import read_endpoint
+from shards.settings.schema import Origin, UsageError
 from shards.settings.settings import Settings
 from shards.supervisor.config_loading import ConfigLoading, Loaded
 from shards.supervisor.former_run import read_former_run
@@ -53,6 +55,7 @@ def run(settings: Settings, fork_server: ForkServer, origins: Mapping[str, Origi
     try:
         with _service_lock(settings):
             _check_nats(settings)
+            _check_telemetry(settings)
             with _FirstLoad(settings, fork_server) as load:
                 return _run(settings, fork_server, origins, load)
     except _StartError as error:
@@ -165,6 +168,17 @@ def _check_nats(settings: Settings) -> None:
     try:
         nats_connection.check_settings(settings)
     except nats_connection.NatsSettingsError as error:
+        raise _StartError(USAGE, str(error)) from error
+
+
+def _check_telemetry(settings: Settings) -> None:
+    if not settings.has_telemetry:
+        return
+    from shards import http_client  # noqa: PLC0415 - a large library
+
+    try:
+        http_client.parse_server_url(read_endpoint(settings, os.environ).url)
+    except (UsageError, http_client.HttpClientError) as error:
         raise _StartError(USAGE, str(error)) from error
 
 

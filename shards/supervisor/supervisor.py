@@ -28,6 +28,11 @@ from shards.supervisor.former_run import FormerRun
 from shards.supervisor.generations import Generation, Generations
 from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.observer import SAMPLE_SECONDS, Observer
+from shards.supervisor.optional_parts import (
+    make_console,
+    make_overload_signals,
+    make_telemetry,
+)
 from shards.supervisor.reload_triggers import run_triggers
 from shards.supervisor.reloader import Reloader
 from shards.supervisor.report_taker import ReportTaker
@@ -37,8 +42,6 @@ from shards.supervisor.watchdog import WATCHDOG_SECONDS, Watchdog
 
 if TYPE_CHECKING:
     from shards.ops.http_server import Pages
-    from shards.supervisor.console import ConsoleRunner
-    from shards.supervisor.overload_signals import OverloadSignals
 
 NO_ORIGINS: Mapping[str, Origin] = MappingProxyType({})
 PROGRESS_SECONDS = 1.0
@@ -70,10 +73,11 @@ class Supervisor:
         self._aggregator = _make_aggregator(settings)
         self._watchdog = Watchdog(settings.max_eps)
         self._observer = Observer(settings, first, self._aggregator)
-        self._console = _make_console(settings, origins, files)
+        self._console = make_console(settings, origins, files)
         if self._console is not None:
             self._observer.on_alarms = self._console.history.add_lines
-        self._overload_signals = _make_overload_signals(settings)
+        self._overload_signals = make_overload_signals(settings)
+        self._telemetry = make_telemetry(settings)
         self._fork_server = fork_server
         generations = Generations(
             first,
@@ -97,6 +101,9 @@ class Supervisor:
                 self._former.written,
             ),
         )
+        if self._telemetry is not None:
+            self._observer.otel_dropped = self._telemetry.dropped
+            self._children.on_spans = self._telemetry.take_spans
         self.reloader = Reloader(
             settings,
             fork_server,
@@ -123,7 +130,8 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGUSR1, self._alarm_writer.reopen_if_renamed)
         loop.add_signal_handler(signal.SIGHUP, self.reloader.request, "SIGHUP")
-        await self._run_children()
+        async with self._run_telemetry():
+            await self._run_children()
         self._alarm_writer.close()
         self._aggregator.close()
         ledger = self._aggregator.total()
@@ -159,6 +167,9 @@ class Supervisor:
             yield
             if pages is not None:
                 pages.close()
+
+    def _run_telemetry(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if self._telemetry is None else self._telemetry.running(self._overview)
 
     def _run_console(self) -> "AbstractAsyncContextManager[Pages | None]":
         if self._console is None:
@@ -267,21 +278,3 @@ def _make_aggregator(settings: Settings) -> LedgerAggregator:
     if settings.source_keeps_events:
         return StreamLedgerAggregator(settings.workers)
     return LedgerAggregator(settings.workers, has_checkpoints=settings.checkpoint_interval > 0)
-
-
-def _make_console(
-    settings: Settings, origins: Mapping[str, Origin], files: AlarmFiles
-) -> "ConsoleRunner | None":
-    if not settings.has_console:
-        return None
-    from shards.supervisor.console import ConsoleRunner  # noqa: PLC0415 - only that has a history
-
-    return ConsoleRunner(settings, origins, files.paths[1])
-
-
-def _make_overload_signals(settings: Settings) -> "OverloadSignals | None":
-    if settings.mode != "cluster-backend":
-        return None
-    from shards.supervisor.overload_signals import OverloadSignals  # noqa: PLC0415 - needs NATS
-
-    return OverloadSignals(settings)

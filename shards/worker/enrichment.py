@@ -10,6 +10,7 @@ from engine.correlation.pending_lines import PendingLines
 from shards.ledger import LookupCounts
 from shards.lookups.limits import LookupOptions
 from shards.lookups.service import LookupHits, LookupResult, LookupsDone, LookupService
+from shards.lookups.source_client import OnAnswered
 from shards.lookups.source_config import LookupSource
 from shards.settings.settings import Settings
 
@@ -48,8 +49,13 @@ class Enrichment:
     """
 
     def __init__(
-        self, correlator: Correlator, sources: Iterable[LookupSource], settings: Settings
+        self,
+        correlator: Correlator,
+        sources: Iterable[LookupSource],
+        settings: Settings,
+        on_lookup: OnAnswered | None = None,
     ) -> None:
+        """`on_lookup`: called with each answer of a source."""
         self._correlator = correlator
         options = LookupOptions(
             cache_minutes=settings.cache,
@@ -57,7 +63,7 @@ class Enrichment:
             proxy=settings.lookup_proxy,
             ca=settings.lookup_ca,
         )
-        self._lookups = LookupService(sources, options)
+        self._lookups = LookupService(sources, options, on_answered=on_lookup)
         self._pending: dict[BacklogKey, _PendingAlarm] = {}
         self._changed: PendingLines[BacklogKey] = PendingLines()
         """Alarms of closed backlogs with new hits."""

@@ -55,7 +55,8 @@ class EnrichmentTasks:
         elif sources:
             from shards.worker.enrichment import Enrichment  # noqa: PLC0415 - large libraries
 
-            enrichment = Enrichment(self._shard.correlator, sources, self._settings)
+            shard = self._shard
+            enrichment = Enrichment(shard.correlator, sources, self._settings, shard.on_lookup)
             self._shard.enrichment = enrichment
             self._tasks = [
                 self._group.create_task(enrichment.run()),

@@ -19,6 +19,7 @@ from shards.ipc.pipes import READ_BYTES, open_reader, open_writer
 from shards.ipc.preparations import Preparations
 from shards.ipc.queries import AskWorker
 from shards.ipc.shared_value import SharedValue
+from shards.ipc.span_reports import reporting_spans
 from shards.periodic import run_every
 from shards.settings.settings import Settings
 from shards.worker.enrichment_tasks import EnrichmentTasks
@@ -55,6 +56,15 @@ async def _run_worker(
     await _WorkerProcess(control, settings, reports, start).run()
 
 
+def _choose_shard(settings: Settings) -> type[Shard]:
+    """With tracing, a shard that notes spans."""
+    if not settings.otel_tracing_enabled:
+        return Shard
+    from shards.worker.traced_shard import TracedShard  # noqa: PLC0415 - rarely wanted
+
+    return TracedShard
+
+
 class _WorkerProcess:
     """Connects a Shard to its data pipes, the clock, its checkpoints and the supervisor."""
 
@@ -83,7 +93,8 @@ class _WorkerProcess:
             generation=first.generation,
         )
         options = shard_options(settings, lookups=bool(self._sources))
-        self._shard = Shard(settings, options, directives, progress, start.written_until)
+        make_shard = _choose_shard(settings)
+        self._shard = make_shard(settings, options, directives, progress, start.written_until)
         self._checkpointer = Checkpointer(
             self._shard.correlator,
             directives.directives,
@@ -118,7 +129,12 @@ class _WorkerProcess:
         self._shard.resume(self._checkpointer.ahead)
         tune_memory()
         ticking = run_every(TICK_SECONDS, self._tick)
-        async with self._enrichment_tasks.running(), ticking, self._checkpointer.running():
+        async with (
+            reporting_spans(self._control, self._shard.spans),
+            self._enrichment_tasks.running(),
+            ticking,
+            self._checkpointer.running(),
+        ):
             self._enrichment_tasks.use_sources(self._sources)
             self._send_ready()
             for begun in self._start.generations:

@@ -22,14 +22,15 @@ from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats, ShardProgress
 from shards.histograms import LAG_BOUNDS, PROCESSING_BOUNDS, Timings, observe
 from shards.ipc.messages import WorkerDetails, WorkerReport
-from shards.ipc.queries import AlarmAbout
 from shards.ledger import ENDED, encode_ledger
 from shards.logs import EventLog
 from shards.settings.settings import Settings
+from shards.tracing.span import SpanBuffer
 from shards.worker.alarm_details import about_alarms
 from shards.worker.deliveries import Deliveries
 
 if TYPE_CHECKING:  # places without lookups do without their libraries
+    from shards.lookups.source_client import OnAnswered
     from shards.worker.enrichment import Enrichment
 
 NANOSECONDS = 1_000_000_000
@@ -39,6 +40,9 @@ ALARMS_PER_TURN = 100
 
 class Shard:
     """Correlates the events of one worker, and counts the results."""
+
+    spans: SpanBuffer | None = None  # only TracedShard notes spans
+    on_lookup: "OnAnswered | None" = None  # and wants to know the answers of lookup sources
 
     def __init__(
         self,
@@ -127,7 +131,7 @@ class Shard:
         late_before = (present - self._max_delay) * NANOSECONDS if self._max_delay else 0
         consumed = invalid = received = 0
         repaired: list[str] = []
-        for raw in events:
+        for raw in self._each_event(events):
             try:
                 event = decode_event(raw, repaired)
             except InvalidEventError as error:
@@ -154,6 +158,10 @@ class Shard:
         self._observe_batch(time.perf_counter() - started, len(events), received)
         self._request_lookups()
         self._drop_lines(*lines_before, are_written=self.deliveries.are_written(last))
+
+    def _each_event(self, events: Sequence[bytes]) -> Iterable[bytes]:
+        """The events of a batch, in their order; one is asked for when that before it is done."""
+        return events
 
     def _drop_lines(self, alarm_events: int, published: int, *, are_written: bool) -> None:
         """Drop the lines after these numbers of them, if they are written already."""
@@ -268,10 +276,6 @@ class Shard:
             if self._has_console
             else {},
         )
-
-    def _about(self, published: list[PublishedAlarm]) -> dict[str, AlarmAbout]:
-        """What the console shows of these alarms, if it is on."""
-        return about_alarms(self.directives.assets, published) if self._has_console else {}
 
     def _take_details(self, checkpoints: CheckpointStats) -> WorkerDetails:
         timings, self._timings = self._timings, Timings()

@@ -66,7 +66,8 @@ class Routed:
         keys = msgspec.msgpack.encode([routing_keys_of(directive) for directive in directives()])
         assets = tuple(parse_assets(ASSETS)[0])
         config, for_two = RouterConfig(keys, assets), Settings(workers=2, **settings)
-        self.router = Router(RoutingTable(1, config, for_two), self.queues)
+        self.table = RoutingTable(1, config, for_two)
+        self.router = Router(self.table, self.queues)
 
     @property
     def queued(self) -> list[int]:

@@ -139,6 +139,11 @@ VARIABLES_OF_SERVE: list[Variable] = [
     ("DSIEM_CONSOLE", "console", "false", False),
     ("DSIEM_EVENT_LINK", "event_link", "http://k/{event_id}", "http://k/{event_id}"),
     ("DSIEM_METRICS_PER_DIRECTIVE", "metrics_per_directive", "true", True),
+    ("DSIEM_OTEL_TRACING_ENABLED", "otel_tracing_enabled", "true", True),
+    ("DSIEM_OTEL_METRICS_ENABLED", "otel_metrics_enabled", "true", True),
+    ("DSIEM_OTEL_ENDPOINT", "otel_endpoint", "http://o:4318", "http://o:4318"),
+    ("DSIEM_OTEL_SAMPLE", "otel_sample", "1", 1),
+    ("DSIEM_OTEL_INTERVAL", "otel_interval", "1", 1),
 ]
 
 

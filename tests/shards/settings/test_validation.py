@@ -155,7 +155,6 @@ def test_variables_without_effect_are_named_in_one_warning() -> None:
     (text,) = warnings_of(
         DSIEM_PPROF="cpu",
         DSIEM_APM="false",
-        DSIEM_OTEL_ENDPOINT="http://o",
         DSIEM_MAX_QUEUE="9",
         DSIEM_QWXZ="?",
         DSIEM_WEBSOCKET="",
@@ -163,7 +162,6 @@ def test_variables_without_effect_are_named_in_one_warning() -> None:
     assert text.split(": ", 1)[1].split("), ") == [
         "DSIEM_APM (not supported",
         "DSIEM_MAX_QUEUE (unknown, did you mean DSIEM_MAXQUEUE?",
-        "DSIEM_OTEL_ENDPOINT (not supported",
         "DSIEM_PPROF (not supported",
         "DSIEM_QWXZ (unknown)",
     ]
@@ -212,3 +210,12 @@ def test_an_open_address_without_a_token_is_warned_of(address: str) -> None:
 
 def test_warnings_need_no_command_line() -> None:
     assert len(settings_warnings(Settings(address="0.0.0.0", max_queue=0), {"DSIEM_APM": "1"})) == 3
+
+
+def test_telemetry_without_its_package_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert serve(DSIEM_OTEL_TRACING_ENABLED="true").has_telemetry
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    shown = fault(command=SERVE, DSIEM_OTEL_METRICS_ENABLED="true")
+    assert "--otel-metrics-enabled (DSIEM_OTEL_METRICS_ENABLED) is true" in shown
+    assert "pip install 'dsiem-shards[otel]'" in shown
+    assert not serve().has_telemetry

@@ -1,0 +1,1 @@
+"""The export of spans and metrics to an OpenTelemetry collector."""

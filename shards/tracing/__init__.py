@@ -1,0 +1,1 @@
+"""Spans of sampled events, as router and workers note them."""
