@@ -31,13 +31,15 @@ class Publisher:
         """Publish the alarm of a backlog, unless its risk is 0, or it would go back."""
         if not backlog.risk:
             return
-        if backlog.shares_alarm:
-            if self._memory.is_outdated(backlog.alarm_id, len(backlog.starts) - 1, now):
-                outputs.count("outdated")
-                return
-            self.remember(backlog, now)
+        if backlog.shares_alarm and self._memory.is_outdated(
+            backlog.alarm_id, len(backlog.starts) - 1, now
+        ):
+            outputs.count("outdated")
+            return
         alarm = publish(backlog, with_lookups=with_lookups, timed_out=timed_out)
         outputs.published.append(alarm)
+        if backlog.shares_alarm:
+            self.remember(backlog, now)
 
     def remember(self, backlog: Backlog, now: int) -> None:
         """Remember how many finished stages the lines of this alarm have, if there is one.
@@ -45,7 +47,8 @@ class Publisher:
         Another backlog may have written one with more of them.
         """
         finished = len(backlog.starts) - 1
-        if backlog.risk and not self._memory.is_outdated(backlog.alarm_id, finished, now):
+        written = backlog.created is not None
+        if written and not self._memory.is_outdated(backlog.alarm_id, finished, now):
             self._memory.written.put(backlog.alarm_id, (now, finished))
 
     def finish(self, backlog: Backlog, now: int) -> None:
