@@ -32,6 +32,7 @@ def publish(
     """
     if backlog.created is None:
         backlog.created = backlog.updated
+    backlog.published = len(backlog.starts) - 1
     wanted = with_lookups and backlog.compiled.options.lookups
     lookups = _lookup_request(backlog) if wanted else None
     rules = build_rules(backlog, backlog.compiled.printed_rules, timed_out=timed_out)

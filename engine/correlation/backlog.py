@@ -34,6 +34,7 @@ class Backlog(KeptItems):
     to. `starts`: start times of the stages up to the current one; a stage ends when the next one
     starts. `ids`, `sticky`: event ids and sticky values of the current stage, an id for each event
     taken. `earlier_ids`: event ids of each earlier stage, only for all_rules_always_active.
+    `published`: number of finished stages in the last line of its alarm, 0 if there is none.
     `shares_alarm`: another backlog of the same opening event has written, or may write, the alarm.
     """
 
@@ -47,6 +48,7 @@ class Backlog(KeptItems):
         "opened_by",
         "opening_id",
         "order",
+        "published",
         "risk",
         "shares_alarm",
         "starts",
@@ -68,6 +70,7 @@ class Backlog(KeptItems):
         self.compiled = compiled
         self.order = order
         self.created: int | None = None
+        self.published = 0
         self.ids: CompactSet[str] = None
         self.earlier_ids: tuple[CompactSet[str], ...] = ()
         self.sticky: CompactSet[int | str] = None

@@ -46,10 +46,9 @@ class Publisher:
 
         Another backlog may have written one with more of them.
         """
-        finished = len(backlog.starts) - 1
-        written = backlog.created is not None
-        if written and not self._memory.is_outdated(backlog.alarm_id, finished, now):
-            self._memory.written.put(backlog.alarm_id, (now, finished))
+        published = backlog.published
+        if published and not self._memory.is_outdated(backlog.alarm_id, published, now):
+            self._memory.written.put(backlog.alarm_id, (now, published))
 
     def finish(self, backlog: Backlog, now: int) -> None:
         """Remember the alarm of a backlog whose last stage is finished; its cool-down begins."""

@@ -57,6 +57,8 @@ def restore_backlog(compiled: CompiledDirective, youngest: int, state: BacklogSn
     backlog.expires_at = state.expires_at
     backlog.updated = state.updated
     backlog.created = state.created
+    if state.created is not None:
+        backlog.published = state.published or len(state.starts) - 1
     backlog.ids = compact_set.from_items(state.ids)
     backlog.earlier_ids = _earlier_ids(compiled, state)
     backlog.sticky = compact_set.from_items(state.sticky if _is_sticky(compiled, state) else ())
@@ -88,6 +90,8 @@ def _check(compiled: CompiledDirective, state: BacklogSnapshot) -> None:
         )
     if stage < 2:
         raise UnusableBacklogError("its first stage is not finished")
+    if not 0 <= state.published < stage:
+        raise UnusableBacklogError("its last line has more stages than it has finished")
     if stage > stages:
         raise UnusableBacklogError(
             f"it has finished {stage - 1} stages, the directive has {stages}"

@@ -37,6 +37,7 @@ class BacklogSnapshot(Struct, frozen=True, omit_defaults=True):
     in this snapshot. `line_pending`: its alarm has changed since it was written. `asset_value`:
     the highest one of the addresses that were not kept. `finished_stages`, `open_ids` and
     `open_sticky`: of stages in any order, by their number, in place of `ids` and `sticky`.
+    `published`: number of finished stages in the last line, if it has not all that are finished.
     """
 
     directive: int
@@ -66,6 +67,7 @@ class BacklogSnapshot(Struct, frozen=True, omit_defaults=True):
     opening_id: str = ""
     ids_only: bool = False
     definition: Directive | None = None
+    published: int = 0
     finished_stages: tuple[int, ...] = ()
     open_ids: dict[int, tuple[str, ...]] = {}
     open_sticky: dict[int, tuple[BoundValue, ...]] = {}
@@ -185,6 +187,7 @@ def take_snapshot(
         expires_at=backlog.expires_at,
         updated=backlog.updated,
         created=backlog.created,
+        published=0 if backlog.published == len(backlog.starts) - 1 else backlog.published,
         ids=items(f"ids.{stage}", backlog.ids),
         earlier_ids=tuple(items(f"ids.{n}", ids) for n, ids in enumerate(backlog.earlier_ids, 1)),
         sticky=items(f"sticky.{stage}", backlog.sticky),

@@ -96,6 +96,8 @@ class Backlog:
     risk: int = 0
     update_time: int = 0
     created_time: int | None = None
+    published: int = 0
+    """Number of finished stages in its last line."""
     changed_at: int | None = None
     """When an earlier stage took an event last, until the alarm is written."""
 
@@ -436,8 +438,12 @@ class Oracle:
     def close_without_line(self, backlog: Backlog, why: str, now: int, output: Output) -> None:
         self.backlogs.remove(backlog)
         output.count(why)
-        if backlog.risk and not self.is_outdated(backlog, now):
-            self.written[backlog.alarm_id] = finished_stages(backlog), now
+        self.remember_lines(backlog, now)
+
+    def remember_lines(self, backlog: Backlog, now: int) -> None:
+        """The lines of an alarm are known for a time after its backlog has closed."""
+        if backlog.published and not self.is_less_than_written(backlog, backlog.published, now):
+            self.written[backlog.alarm_id] = backlog.published, now
 
     def tick(self, now: int) -> Output:
         """Write what was changed in another second; close what has expired by now."""
@@ -527,6 +533,9 @@ class Oracle:
         for number, stage in stages.items():
             if number == 1 or directive.get("any_order"):
                 stage.start_time = event["time"]
+        for other in self.backlogs_of(directive):
+            if other.alarm_id == backlog.alarm_id:
+                self.remember_lines(other, now)
         self.backlogs.append(backlog)
         output.count("opened")
         self.take(backlog, stages[1], event, now, output)
@@ -591,6 +600,8 @@ class Oracle:
             backlog.current += 1
             backlog.stages[backlog.current].start_time = end
         self.publish(backlog, now, output, lookups=True)
+        if backlog not in self.backlogs:
+            self.remember_lines(backlog, now)
 
     def begin_cool_down(self, backlog: Backlog, now: int) -> None:
         """A finished alarm suppresses others that its directive would open for the same values."""
@@ -625,26 +636,29 @@ class Oracle:
         self.backlogs.remove(backlog)
         output.count("expired")
         self.publish(backlog, now, output, lookups=False)
+        self.remember_lines(backlog, now)
 
     def publish(self, backlog: Backlog, now: int, output: Output, *, lookups: bool) -> None:
         """Nothing when the risk is 0 or the alarm would go back; else the whole record again."""
         backlog.changed_at = None
         if backlog.risk == 0:
             return
-        if self.is_outdated(backlog, now):
+        finished = finished_stages(backlog)
+        if self.is_less_than_written(backlog, finished, now):
             output.count("outdated")
             return
-        self.written[backlog.alarm_id] = finished_stages(backlog), now
+        self.written[backlog.alarm_id] = finished, now
+        backlog.published = finished
         if backlog.created_time is None:
             backlog.created_time = backlog.update_time
         output.alarms.append(self.alarm_record(backlog))
         if lookups:
             output.due.append(due_record(backlog))
 
-    def is_outdated(self, backlog: Backlog, now: int) -> bool:
+    def is_less_than_written(self, backlog: Backlog, stages: int, now: int) -> bool:
         """Was a line of this alarm with more finished stages written, as far as is known?"""
         most, at = self.written.get(backlog.alarm_id, (0, now))
-        return finished_stages(backlog) < most and self.is_remembered(at, now)
+        return stages < most and self.is_remembered(at, now)
 
     def alarm_record(self, backlog: Backlog) -> Json:
         directive = backlog.directive
