@@ -10,7 +10,7 @@ from hypothesis import settings
 from loguru import logger
 
 from tests.support import serving
-from tests.support.examples import FAST_PROFILE, FULL_PROFILE
+from tests.support.examples import FAST_PROFILE, USUAL_PROFILE
 from tests.support.release import Release, make_release
 
 MAX_LEAKED = 40
@@ -18,9 +18,10 @@ MAX_LEAKED = 40
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Run fewer examples where the slow tests are left out too."""
+    """Run fewer examples where the slow tests are left out too, unless a profile is named."""
     fast = config.option.markexpr == "not integration"
-    settings.load_profile(FAST_PROFILE if fast else FULL_PROFILE)
+    named = config.getoption("--hypothesis-profile")
+    settings.load_profile(named or (FAST_PROFILE if fast else USUAL_PROFILE))
 
 
 @pytest.hookimpl(trylast=True)  # when all marks are there

@@ -5,7 +5,6 @@ probing events that were matched by different versions nobody knows when the rel
 possibility is tried, for the scenario alone.
 """
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise, product
@@ -79,7 +78,7 @@ class Replay:
         for line in outputs.alarm_events:
             outcome.alarm_events[line.alarm_id, line.stage, line.event_id] += 1
         for published in outputs.published:
-            alarm = json.loads(msgspec.json.encode(published.alarm))
+            alarm = msgspec.json.decode(msgspec.json.encode(published.alarm))
             outcome.alarms[alarm["alarm_id"]] = _timeless(alarm)
 
 
@@ -167,7 +166,7 @@ class Judge:
         return revealed
 
     def _place_of(self, sent: Sent, revealed: Mapping[str, Counter[int]]) -> int | None:
-        found = revealed.get(json.loads(sent.raw)["event_id"])
+        found = revealed.get(msgspec.json.decode(sent.raw)["event_id"])
         if found is None:
             return None
         ((version, probes),) = found.most_common(1)

@@ -22,6 +22,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
+import msgspec
+
 from shards.alarm_files import ALARM_EVENTS, ALARMS
 from shards.placement import shard_of_directive
 from tests.support.paths import ROOT
@@ -249,7 +251,8 @@ class Service:
     def log(self) -> list[Json]:
         """All complete lines of its log so far."""
         content = self._stderr.read_bytes()
-        return [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
+        complete = content[: content.rfind(b"\n") + 1]
+        return [msgspec.json.decode(line) for line in complete.splitlines()]
 
     def logged(self, message: str, **fields: Any) -> list[Json]:
         """The log lines whose message begins with `message`, and that have these fields."""
@@ -480,7 +483,7 @@ def read_lines(path: Path, *, growing: bool = False) -> list[Json]:
     if growing:
         content = content[: content.rfind(b"\n") + 1]
     assert content == b"" or content.endswith(b"\n"), content[-200:]
-    return [json.loads(line) for line in content.splitlines()]
+    return [msgspec.json.decode(line) for line in content.splitlines()]
 
 
 def _bytes(event: Json | bytes) -> bytes:

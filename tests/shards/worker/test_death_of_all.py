@@ -35,6 +35,7 @@ from tests.shards.worker.test_death import (
     random_actions,
     slow_encoding,
 )
+from tests.support.examples import some_of
 from tests.support.generations import generation
 
 pytestmark = pytest.mark.integration  # databases and files for each of a thousand deaths
@@ -256,7 +257,8 @@ def test_a_death_of_all_at_any_step_changes_no_line(tmp_path: Path, seed: int, p
     without = run(tmp_path / "without", actions)
     expected = files_of(without)
     assert len(expected[0]) > 10
-    for step in range(1, without.steps - 5):  # the last ones are those of the end
+    steps = range(1, without.steps - 5)  # the last ones are those of the end
+    for step in some_of(steps, (seed, power)):
         check(files_of(run(tmp_path / str(step), actions, step, power=power)), expected)
 
 
@@ -280,7 +282,7 @@ def test_a_death_of_all_soon_after_that_of_a_worker_changes_no_line(
     actions = history(random)
     without = run(tmp_path / "without", actions)
     expected = files_of(without)
-    for step in range(1, without.steps - 5):
+    for step in some_of(range(1, without.steps - 5), seed):
         then = step + random.randint(1, 40)
         found = run(tmp_path / str(step), actions, then, worker_dies_at=step)
         check(files_of(found), expected)
@@ -291,7 +293,7 @@ def test_if_nothing_is_given_again_no_alarm_goes_back(tmp_path: Path, seed: int)
     actions = history(Random(seed))
     without = run(tmp_path / "without", actions, stream=False)
     outdated = 0
-    for step in range(1, without.steps - 5):
+    for step in some_of(range(1, without.steps - 5), seed):
         found = run(tmp_path / str(step), actions, step, stream=False)
         outdated += found.outdated + found._aggregator.total().outdated
         events, alarms = files_of(found)
