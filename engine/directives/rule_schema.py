@@ -32,6 +32,8 @@ _KNOWN_CONDITIONS = 8192
 _FIELDS = tuple(name.rstrip("_") for name in CONDITION_FIELDS)
 """The names of the conditions in the document."""
 _ALMOST_REFERENCE = re.compile(r"\s*!?\s*:\s*[0-9]+\s*(?:\.\s*\w+\s*)?")
+_SHARED_TEXTS = ("type", "from_", "to", "port_from", "port_to", "protocol")
+"""Fields whose texts many rules share."""
 
 
 def check_rules(rules: Iterable[RuleRecord]) -> tuple[tuple[RuleRecord, ...], list[Finding]]:
@@ -207,11 +209,11 @@ def _check_reference(reference: StageReference, stage: int | None, field: str) -
 
 
 def _record(values: Item) -> RuleRecord:
-    """The record of a rule; equal texts are stored once, since many rules share them."""
-    fields: Item = {
-        name: sys.intern(value) if type(value) is str else value for name, value in values.items()
-    }
-    fields["from_"] = fields.pop("from")
+    """The record of a rule; texts that many rules share are stored once."""
+    fields = {**values, "from_": values["from"]}
+    del fields["from"]
     for name in ("port_from", "port_to", "protocol"):
         fields[name] = fields[name] or "ANY"
+    for name in _SHARED_TEXTS:
+        fields[name] = sys.intern(fields[name])
     return RuleRecord(**fields)
