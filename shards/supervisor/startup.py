@@ -56,7 +56,7 @@ def run(settings: Settings, fork_server: ForkServer, origins: Mapping[str, Origi
         with _service_lock(settings):
             _check_nats(settings)
             _check_telemetry(settings)
-            with _FirstLoad(settings, fork_server) as load:
+            with FirstLoad(settings, fork_server) as load:
                 return _run(settings, fork_server, origins, load)
     except _StartError as error:
         if text := str(error):
@@ -84,7 +84,7 @@ def _service_lock(settings: Settings) -> Iterator[None]:
         yield
 
 
-class _FirstLoad(ConfigLoading):
+class FirstLoad(ConfigLoading):
     """The first configuration, and what asks for another one while it is read."""
 
     def __init__(self, settings: Settings, fork_server: ForkServer) -> None:
@@ -104,7 +104,7 @@ def _run(
     settings: Settings,
     fork_server: ForkServer,
     origins: Mapping[str, Origin],
-    load: _FirstLoad,
+    load: FirstLoad,
 ) -> int:
     """Do what needs no configuration, then serve; returns the exit code."""
     from shards.supervisor.supervisor import Supervisor  # noqa: PLC0415 - the loader runs meanwhile

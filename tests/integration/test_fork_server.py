@@ -140,6 +140,17 @@ def test_a_process_with_threads_does_not_fork_its_fork_server() -> None:
         thread.join()
 
 
+def test_the_first_child_of_a_forked_one_does_not_wait_for_its_imports() -> None:
+    """In a process without threads, and with imports that never succeed."""
+    code = "from shards.ipc.forked_process import ForkServer\n"
+    code += "with ForkServer(['no_such_module'], fork=True) as server:\n"
+    code += f"    print(server.fork('child', {EXITING!r}, 6).wait())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.stdout == "6\n", done.stderr
+
+
 # In a service.
 
 

@@ -18,7 +18,7 @@ from shards.ipc.forked_process import ForkServer
 from shards.ipc.shared_value import SharedValue
 from shards.settings.settings import Settings
 from shards.supervisor import config_loading
-from shards.supervisor.config_loading import LOADER, Loaded, load_config
+from shards.supervisor.config_loading import LOADER, ConfigLoading, Loaded, load_config
 from tests.support.serving import counting_directive, few_descriptors, write_config
 
 pytestmark = pytest.mark.integration  # real processes
@@ -182,6 +182,15 @@ def test_a_load_that_is_cancelled_leaves_no_process(
 
     asyncio.run(run())
     assert started[0].has_ended
+
+
+def test_a_process_whose_result_nobody_waits_for_ends_with_the_context(
+    server: ForkServer, tmp_path: Path, started: list[Started], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_target(monkeypatch, "hanging_loader")
+    with ConfigLoading(server, settings_of(tmp_path, 1), REQUEST, None):
+        assert not started[0].has_ended
+    assert started[0]._process.wait() == -signal.SIGKILL
 
 
 def test_without_descriptors_it_is_a_fault(server: ForkServer, tmp_path: Path) -> None:
