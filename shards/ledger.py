@@ -43,6 +43,10 @@ restored.
 ENDED = ("finished", "expired", "averted", "removed", "interrupted")
 """The counts of backlogs that are not open any more."""
 
+FORMER = "former"
+"""The name of the counts of all lookup sources that are gone and have none of their own any more.
+"""
+
 
 def _zeros(names: Iterable[str]) -> Counter[str]:
     return Counter(dict.fromkeys(names, 0))

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from engine.alarm import BacklogKey, Hit, LookupKind, LookupRequest
 from shards.http_client import TransportOptions
-from shards.ledger import LookupCounts, add_counts
+from shards.ledger import FORMER, LookupCounts, add_counts
 from shards.lookups.limits import LookupLimits, LookupOptions
 from shards.lookups.plugin_runner import PluginRunner
 from shards.lookups.source_client import OnAnswered, SettledTerm, SourceClient
@@ -19,8 +19,6 @@ from shards.lookups.source_config import LookupSource
 from shards.lookups.terms import requested_terms, should_look_up
 from shards.lookups.turn_limit import TurnLimit
 
-FORMER = "former"
-"""The name of the counts of all sources that are gone and have no counts of their own any more."""
 _NON_WORD = re.compile(r"\W+")
 _LIMITS = LookupLimits()
 _OPTIONS = LookupOptions()

@@ -13,8 +13,11 @@ from copy import deepcopy
 from msgspec import Struct, field
 
 from shards.ipc.messages import RouterReport, WorkerReport
-from shards.ledger import ROUTER_DIED, WORKER_DIED, Ledger, add_counts
+from shards.ledger import FORMER, ROUTER_DIED, WORKER_DIED, Ledger, add_counts
 from shards.positions import base_of, life_of
+
+MAX_PAST_SOURCES = 256
+"""Lookup sources of workers that have ended, beyond which the first ones are merged."""
 
 
 class _Lane(Struct):
@@ -133,18 +136,25 @@ class LedgerAggregator:
             if lane.life:
                 lane.had, lane.had_life = self._processed(worker), lane.life
             lane.life = 0  # its successor says anew whose deliveries it takes
-            lookups = Ledger(lookups=report.ledger.lookups)
-            add_counts(self._past, lookups)
+            self._add_past(Ledger(lookups=report.ledger.lookups))
             report.ledger.lookups = {}
             return
         lane.life = 0
         del self._workers[worker]
         lane.processed += report.ledger.deliveries.processed
-        add_counts(self._past, report.ledger)
+        self._add_past(report.ledger)
         interrupted = report.ledger.backlogs["open"]
         self._past.backlogs["interrupted"] += interrupted
         self._past.backlogs["open"] -= interrupted
         self._past.rolled_back += report.ledger.deliveries.consumed
+
+    def _add_past(self, ledger: Ledger) -> None:
+        """Add the counts of a worker that has ended; reloads may bring ever new lookup sources."""
+        add_counts(self._past, ledger)
+        past = self._past.lookups
+        while len(past) > MAX_PAST_SOURCES:
+            first = next(name for name in past if name != FORMER)
+            add_counts(self._past, Ledger(lookups={FORMER: past.pop(first)}))
 
     def close(self) -> None:
         """No more reports come: count as lost what no shard has got."""

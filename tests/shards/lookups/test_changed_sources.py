@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from engine.alarm import LookupRequest
+from shards.ledger import FORMER
 from shards.lookups.limits import LookupLimits
-from shards.lookups.service import FORMER
 from tests.support import lookup_plugins
 from tests.support.frontend import Reply
 from tests.support.lookup_server import (

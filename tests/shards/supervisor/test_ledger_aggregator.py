@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shards.ledger import Events, Feed, LookupCounts
+from shards.ledger import FORMER, Events, Feed, LookupCounts
 from shards.positions import base_of
-from shards.supervisor.ledger_aggregator import LedgerAggregator
+from shards.supervisor.ledger_aggregator import MAX_PAST_SOURCES, LedgerAggregator
 from tests.support.reports import router_report, worker_report
 
 
@@ -209,6 +209,25 @@ def test_lookups_that_a_dead_worker_waited_for_are_errors_once(
             "a": LookupCounts(asked=3, found=1, errors=Counter(worker_died=2))
         }
     check(aggregator)
+
+
+@pytest.mark.parametrize("has_checkpoints", [True, False])
+def test_the_names_of_lookup_sources_stay_bounded_over_deaths_and_reloads(
+    has_checkpoints: bool,
+) -> None:
+    """Each life of the worker has other sources; all that was asked stays counted."""
+    aggregator = LedgerAggregator(1, has_checkpoints=has_checkpoints)
+    lives = 3 * MAX_PAST_SOURCES
+    for number in range(lives):
+        report = worker_report(number)
+        report.ledger.lookups[f"s{number}"] = LookupCounts(asked=2, found=1, errors=Counter(x=1))
+        aggregator.worker_reported(0, report)
+        aggregator.worker_ended(0, clean=False)
+    lookups = aggregator.total().lookups
+    assert len(lookups) == MAX_PAST_SOURCES
+    assert lookups[f"s{lives - 1}"].asked == 2
+    assert lookups[FORMER].errors["x"] == lives - MAX_PAST_SOURCES + 1
+    assert sum(counts.asked for counts in lookups.values()) == 2 * lives
 
 
 def test_a_worker_that_took_events_late_is_noticed_once(aggregator: LedgerAggregator) -> None:
