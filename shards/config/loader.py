@@ -38,9 +38,6 @@ from shards.ipc.messages import Progress
 from shards.ipc.pipes import PIPE_LOST
 from shards.settings.settings import Settings
 
-LOADER_TARGET = "shards.config.loader:main"
-"""The target of a loader process."""
-
 
 def main(
     control: Connection,

@@ -13,7 +13,7 @@ from shards.settings.settings import Settings
 
 LOADER = "config-loader"
 """Name of the process."""
-_LOADER_TARGET = "shards.config.loader:main"
+LOADER_TARGET = "shards.config.loader:main"
 """As shards/config/loader.py has it, which only its process imports."""
 _CHECK_SECONDS = 1.0
 
@@ -45,7 +45,7 @@ class ConfigLoading:
         try:
             parts = ConfigParts.create(settings.workers)
             child = ChildProcess(
-                fork_server, LOADER, _LOADER_TARGET, settings, request, running, parts
+                fork_server, LOADER, LOADER_TARGET, settings, request, running, parts
             )
         except OSError as error:
             self._trouble = f"the configuration cannot be loaded: {error.strerror}"

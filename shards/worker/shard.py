@@ -272,9 +272,7 @@ class Shard:
             busy_seconds=self._busy_seconds,
             active_directives=self._active_directives,
             details=self._take_details(checkpoints) if details else None,
-            about=about_alarms(self.directives.assets, outputs.published)
-            if self._has_console
-            else {},
+            about=self._about(outputs.published),
         )
 
     def _take_details(self, checkpoints: CheckpointStats) -> WorkerDetails:

@@ -77,11 +77,6 @@ class Access:
         if not self._token:
             raise RequestRefusedError(403, _NO_WRITES)
 
-    @property
-    def allows_writes(self) -> bool:
-        """Whether a client that has logged in may change something."""
-        return bool(self._token)
-
     def _has_session(self, request: web.BaseRequest) -> bool:
         key = request.cookies.get(self._cookie, "")
         return bool(key) and self._sessions.is_valid(key)

@@ -22,7 +22,6 @@ from shards.config.generation import (
     LoadResult,
     RunningConfig,
 )
-from shards.config.loader import LOADER_TARGET
 from shards.ipc.child import ChildProcess
 from shards.ipc.forked_process import ForkServer
 from shards.ipc.messages import FromChild, Progress
@@ -30,6 +29,7 @@ from shards.ipc.shared_value import SharedValue
 from shards.placement import shard_of_directive
 from shards.settings.service_settings import MAX_WORKERS
 from shards.settings.settings import Settings
+from shards.supervisor.config_loading import LOADER_TARGET
 from tests.support.frontend import LIST, Frontend, Reply
 from tests.support.serving import ASSETS, counting_directive, write_config
 

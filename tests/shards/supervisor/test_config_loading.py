@@ -96,7 +96,7 @@ def load(server: ForkServer, settings: Settings, running: RunningConfig | None =
 
 
 def use_target(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(config_loading, "_LOADER_TARGET", f"tests.support.child_targets:{name}")
+    monkeypatch.setattr(config_loading, "LOADER_TARGET", f"tests.support.child_targets:{name}")
 
 
 def test_the_parts_of_a_configuration_are_there(server: ForkServer, tmp_path: Path) -> None:
