@@ -145,7 +145,7 @@ class Generations:
         needed = min(state.saved for state in self._workers)
         if not self._has_checkpoints:
             needed = self.current.number
-        while len(self._kept) > 1 and self._kept[0].number < min(needed, self._kept[-1].number):
+        while len(self._kept) > 1 and self._kept[0].number < needed:
             for part in _all_parts(self._kept.pop(0).parts):
                 part.close()
 

@@ -104,9 +104,10 @@ def test_the_router_is_told_of_a_checkpoint_once(world: World) -> None:
 def test_while_no_checkpoint_can_be_written_the_router_keeps_nothing(world: World) -> None:
     details = WorkerDetails(Timings(), {}, {}, 0.0, "No space left on device")
     world.take(worker_report(5, saved=base_of(1) + 2))
-    world.take(worker_report(9, saved=base_of(1) + 2, details=details))
+    report = worker_report(9, saved=base_of(1) + 2, details=details)
+    world.take(replace(report, generation=3))  # also what began a generation
     held = base_of(1) + 2
-    assert world.steps == [(Saved(0, held, held), b""), (Saved(0, base_of(1) + 9, held), b"")]
+    assert world.steps == [(Saved(0, held, held), b""), (Saved(0, base_of(1) + 9, held, 3), b"")]
 
 
 def test_lines_that_time_caused_before_a_death_are_not_written_twice(world: World) -> None:
