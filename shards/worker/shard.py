@@ -272,7 +272,9 @@ class Shard:
             busy_seconds=self._busy_seconds,
             active_directives=self._active_directives,
             details=self._take_details(checkpoints) if details else None,
-            about=self._about(outputs.published),
+            about=about_alarms(self.directives.assets, outputs.published)
+            if self._has_console
+            else {},
         )
 
     def _take_details(self, checkpoints: CheckpointStats) -> WorkerDetails:
