@@ -9,9 +9,9 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -98,33 +98,30 @@ class History:
 
     def add_lines(self, lines: bytes, about: Mapping[str, AlarmAbout]) -> None:
         """Add lines of alarms that have just been written, and what is known of alarms."""
-        with self._lock:
-            is_first = not self._pending
-            self.skipped += self._pending.add_lines(lines, about, self._clock())
-        self._wake(is_first)
+        with self._adding() as pending:
+            self.skipped += pending.add_lines(lines, about, self._clock())
 
     def add_samples(self, samples: list[Sample]) -> None:
         """Add samples of a minute."""
-        with self._lock:
-            is_first = not self._pending
-            self._pending.add_samples(samples)
-        self._wake(is_first)
+        with self._adding() as pending:
+            pending.add_samples(samples)
 
     def add_incident(self, incident: Incident) -> None:
         """Add an incident."""
-        with self._lock:
-            is_first = not self._pending
-            self._pending.add_incident(incident)
-        self._wake(is_first)
+        with self._adding() as pending:
+            pending.add_incident(incident)
 
     def add_position(self, position: FilePosition) -> None:
         """Note where the alarm events file ends now."""
+        with self._adding() as pending:
+            pending.position = self._clock(), position
+
+    @contextmanager
+    def _adding(self) -> Iterator[PendingRows]:
+        """The rows that wait to be written, to add to; wakes the thread for the first ones."""
         with self._lock:
             is_first = not self._pending
-            self._pending.position = self._clock(), position
-        self._wake(is_first)
-
-    def _wake(self, is_first: bool) -> None:
+            yield self._pending
         if is_first:
             self._jobs.put(_nothing)
 
