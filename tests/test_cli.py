@@ -13,7 +13,7 @@ import pytest
 from loguru import logger
 
 import cli
-import shards
+import shards.supervisor
 from shards.exit_codes import BROKEN_PIPE
 from shards.ipc import forked_process, preload
 from shards.settings.command_line import ParsedCommand
@@ -57,7 +57,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     monkeypatch.setattr(forked_process, "ForkServer", lambda _names, **_: nullcontext())
     startup = SimpleNamespace(run=run)
     monkeypatch.setitem(sys.modules, "shards.supervisor.startup", startup)
-    monkeypatch.setattr(shards, "startup", startup, raising=False)
+    monkeypatch.setattr(shards.supervisor, "startup", startup, raising=False)
     return made
 
 
