@@ -26,6 +26,7 @@ from benchmarks.support.service_process import (
     machine_cpu_seconds,
 )
 from tests.support.frontend import Frontend
+from tests.support.jetstream import on_disk
 from tests.support.nats_server import NatsServer
 
 OPTIONS = ("--workers=2", "--node=bench", "--mode=cluster-backend", "--config-dir=configs")
@@ -209,8 +210,7 @@ def running_service(
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
-        jetstream = f'jetstream {{ store_dir: "{folder}/jetstream" }}'
-        server = stack.enter_context(NatsServer(folder, jetstream))
+        server = stack.enter_context(NatsServer(folder, on_disk(folder / "jetstream")))
         frontend = stack.enter_context(Frontend())
         frontend.files["assets_bench.json"] = synthetic.assets()
         frontend.files["directives_bench_all.json"] = load.directives

@@ -17,7 +17,7 @@ from nats.aio.client import Client
 from nats.errors import Error
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StorageType, StreamInfo
 
-from tests.support.nats_server import NatsServer, wait_until
+from tests.support.nats_server import NatsServer, frame, wait_until
 from tests.support.pages import FENCE, read_page
 from tests.support.paths import ROOT
 from tests.support.stream_server import configured_server
@@ -29,6 +29,8 @@ NATS_SERVER = Path(sys.executable).with_name("nats-server")
 SUBJECT = "dsiem_events"
 GIB = 1 << 30
 EVENTS = 2000
+BURST = 200_000
+"""Events that are published as fast as possible."""
 
 pytestmark = pytest.mark.integration  # a nats-server, in a process
 
@@ -183,6 +185,15 @@ def test_events_outlive_the_server(server: NatsServer) -> None:
     server.kill()
     server.start()
     assert stored(server) == EVENTS
+
+
+def test_a_burst_is_stored(server: NatsServer) -> None:
+    """With the limit that nats-server has by default, most of it would be dropped."""
+    asyncio.run(make_stream(server, kubernetes_limits()))
+    with server.publisher() as publisher:
+        publisher.send(frame(SUBJECT, b"{}") * BURST)
+        publisher.flush()
+    wait_until(lambda: stored(server) == BURST, lambda: f"{stored(server)} of {BURST} are stored")
 
 
 def test_the_documented_permissions_are_enough_and_do_not_include_a_purge(

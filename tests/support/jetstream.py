@@ -10,8 +10,12 @@ from tests.support.nats_server import NOBODY, Login, NatsServer, Publisher
 
 
 def on_disk(store: Path) -> str:
-    """The line of a server's configuration that keeps streams in this folder."""
-    return f"jetstream {{ store_dir: {json.dumps(str(store))} }}"
+    """The line of a server's configuration that keeps streams in this folder.
+
+    Where many processes share a machine, a server falls behind publishers that do not wait for it:
+    by default it drops what exceeds 10,000 messages.
+    """
+    return f"jetstream {{ store_dir: {json.dumps(str(store))}, max_buffered_msgs: 1000000 }}"
 
 
 class StreamPublisher(Publisher):

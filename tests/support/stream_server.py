@@ -6,6 +6,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
+from tests.support.jetstream import on_disk
 from tests.support.nats_server import NatsServer, frame
 
 STREAM, EVENTS = "EV", "dsiem_events"
@@ -14,7 +15,7 @@ _INBOX = "_INBOX.tests"
 
 def jetstream_server(folder: Path, *config: str, **more: Any) -> NatsServer:
     """A server that keeps streams in files, also over its death."""
-    return NatsServer(folder, f'jetstream {{ store_dir: "{folder}/jetstream" }}', *config, **more)
+    return NatsServer(folder, on_disk(folder / "jetstream"), *config, **more)
 
 
 def configured_server(config: Path, folder: Path) -> NatsServer:
