@@ -61,20 +61,14 @@ def _copy(path: Path, source: Path) -> None:
     target.write_bytes(_BLOCK_NAME.sub(rb"\1", content) if path.suffix == ".md" else content)
 
 
-def main() -> int:
-    """Build the site; 1 if something in it is wrong, which is printed."""
-    copy_sources()
-    return build_site()
-
-
-def build_site() -> int:
-    """As `main`, of the files that are copied already."""
+def build_site(source: Path = SOURCE, site: Path = SITE) -> int:
+    """Build the site of the copied files; 1 if something in it is wrong, which is printed."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         config = load_config(
             str(ROOT / "docs" / "mkdocs.yml"),
-            docs_dir=str(SOURCE),
-            site_dir=str(SITE),
+            docs_dir=str(source),
+            site_dir=str(site),
             strict=True,
             copyright=f"Version {version()}. Apache-2.0.",
         )
@@ -82,9 +76,10 @@ def build_site() -> int:
     except (Abort, MkDocsException) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    sys.stdout.write(f"{SITE / 'index.html'}\n")
+    sys.stdout.write(f"{site / 'index.html'}\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    copy_sources()
+    sys.exit(build_site())

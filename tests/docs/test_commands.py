@@ -10,6 +10,7 @@ from shards.settings.spellings import SETTINGS_BY_KEY, SETTINGS_FILE, canonical_
 from tests.support.pages import EACH_PAGE, all_pages, code_spans, typed_commands
 
 FLAGS_OF_OTHERS = {
+    "--hypothesis-profile",
     "--build",
     "--build-arg",
     "--constraint",

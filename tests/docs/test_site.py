@@ -16,9 +16,17 @@ STYLES = re.compile(r"<link\b[^>]*\bhref=\"?(https?:[^\" >]+)")
 
 
 @pytest.fixture(scope="module")
-def site() -> Path:
-    assert BUILDER["main"]() == 0
-    return Path(BUILDER["SITE"])
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site") / "source"
+    BUILDER["copy_sources"](folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def site(source: Path) -> Path:
+    folder = source.with_name("site")
+    assert BUILDER["build_site"](source, folder) == 0
+    return folder
 
 
 def test_each_page_is_in_it_and_can_be_found(site: Path) -> None:
@@ -42,7 +50,9 @@ def test_nothing_is_loaded_from_other_hosts(site: Path) -> None:
 
 
 @pytest.mark.usefixtures("site")
-def test_a_link_that_leads_nowhere_is_an_error() -> None:
-    page = Path(BUILDER["SOURCE"]) / "docs" / "http.md"
-    page.write_text(page.read_text("utf-8") + "\n[x](http.md#nowhere)\n", "utf-8")
-    assert BUILDER["build_site"]() == 1
+def test_a_link_that_leads_nowhere_is_an_error(source: Path, tmp_path: Path) -> None:
+    page = source / "docs" / "http.md"
+    text = page.read_text("utf-8")
+    page.write_text(text + "\n[x](http.md#nowhere)\n", "utf-8")
+    assert BUILDER["build_site"](source, tmp_path) == 1
+    page.write_text(text, "utf-8")
