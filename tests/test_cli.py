@@ -188,7 +188,7 @@ def test_help_of_serve_is_grouped(capsys: pytest.CaptureFixture[str]) -> None:
     groups = [line[:-1] for line in text.splitlines() if line.endswith(":") and line[0] != " "]
     assert groups == [
         *("options", "service", "cluster", "HTTP", "correlation", "alarms"),
-        *("limits", "lookups", "ops", "files", "output", "logging"),
+        *("limits", "lookups", "ops", "telemetry", "files", "output", "logging"),
     ]
 
 
