@@ -233,15 +233,11 @@ class ReloadableService:
 
     def pid(self, name: str) -> int | None:
         """The process id of the router or `worker-N`; None while it does not live."""
-        for pid in self.service.children():
-            with suppress(OSError):
-                if Path(f"/proc/{pid}/comm").read_text().strip() == name:
-                    return pid
-        return None
+        return self.service.named_children().get(name)
 
     def all_live(self) -> bool:
         """Whether the router and both workers live."""
-        return all(self.pid(name) for name in CHILDREN)
+        return self.service.named_children().keys() >= set(CHILDREN)
 
     @contextmanager
     def killing(self, name: str, after: float) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """The serve command as real processes: start it, post events, read its output, and end it.
 
-Only processes that were started here are ended: they are found by a mark in their environment,
-which all processes of a service inherit.
+Only processes that were started here are ended: each service begins a session, in which all of its
+processes stay.
 """
 
 import http.client
@@ -31,7 +31,6 @@ from tests.support.replaying import Json, directive, event, rule
 
 T = TypeVar("T")
 
-MARK_VARIABLE = "SERVING_TEST"
 DEADLINE = 20.0
 """Seconds to wait for anything; on an idle machine all of it takes far less."""
 NEVER_EXPIRE = ("--min-alarm-lifetime", "1000000000", "--max-future", "0")
@@ -41,6 +40,8 @@ OCCURRENCE = 9
 COMMAND = (sys.executable, str(ROOT / "cli.py"))
 NOT_MEASURED = MappingProxyType({"COVERAGE_PROCESS_CONFIG": ""})
 """Variables of a process that writes no coverage data: where the size of its files is limited."""
+_CHILDREN = ("worker-", "router")
+"""How the names of workers and of the router begin."""
 LOG_KEYS = ("time", "level", "message")
 ASSETS = [
     {"name": "lan", "cidr": "10.0.0.0/8", "value": 5},
@@ -209,8 +210,7 @@ class Service:
         """
         self.logs = folder / "logs"
         self._stderr = folder / f"stderr-{uuid.uuid4().hex}"
-        self._mark = uuid.uuid4().hex
-        variables = {"DSIEM_OPS_PORT": "0", **environment, MARK_VARIABLE: self._mark}
+        variables = {"DSIEM_OPS_PORT": "0", **environment}
         folders = ("--config-dir", str(folder / "conf"), "--log-dir", str(self.logs))
         with self._stderr.open("ab") as stderr:
             self.process = subprocess.Popen(
@@ -340,17 +340,22 @@ class Service:
 
     def pids(self) -> list[int]:
         """All of its living processes, in the order of their start."""
-        mark = f"{MARK_VARIABLE}={self._mark}".encode()
-        return [pid for pid in _pids() if mark in _proc(pid, "environ").split(b"\0")]
+        return [one.pid for one in self._processes()]
 
     def children(self) -> list[int]:
         """Its living workers and router, in the order of their start."""
-        kinds = b"worker-", b"router"
-        return [pid for pid in self.pids() if _proc(pid, "comm").startswith(kinds)]
+        return [one.pid for one in self._processes() if one.name.startswith(_CHILDREN)]
+
+    def named_children(self) -> dict[str, int]:
+        """The same by name: worker-N, and router."""
+        return {one.name: one.pid for one in self._processes() if one.name.startswith(_CHILDREN)}
 
     def loaders(self) -> list[int]:
         """Its living processes that load a configuration."""
-        return [pid for pid in self.pids() if _proc(pid, "comm").startswith(b"config-loader")]
+        return [one.pid for one in self._processes() if one.name.startswith("config-loader")]
+
+    def _processes(self) -> list["_Process"]:
+        return [one for one in _living_processes() if one.session == self.process.pid]
 
     def wait_for_children(self, number: int, gone: int) -> int:
         """Wait until `number` children live and the process `gone` does not; returns the newest."""
@@ -496,20 +501,24 @@ def _exchange(connection: http.client.HTTPConnection, body: bytes) -> PostAnswer
     return PostAnswer(response.status, json.loads(response.read()))
 
 
-def _pids() -> list[int]:
-    """All processes, in the order of their start."""
-    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return sorted(pids, key=lambda pid: (_start_time(pid), pid))
+class _Process(NamedTuple):
+    """A process; the first field is for the order."""
+
+    started: int
+    pid: int
+    session: int
+    name: str
 
 
-def _start_time(pid: int) -> int:
-    after_name = _proc(pid, "stat").rpartition(b")")[2].split()
-    return int(after_name[19]) if len(after_name) > 19 else 0
-
-
-def _proc(pid: int, name: str) -> bytes:
-    """A file of /proc; empty when the process has ended or may not be read."""
-    try:
-        return Path(f"/proc/{pid}/{name}").read_bytes()
-    except OSError:
-        return b""
+def _living_processes() -> list[_Process]:
+    """All processes that have not ended, in the order of their start."""
+    found = []
+    for entry in os.listdir("/proc"):  # noqa: PTH208 - while tests wait, this is most of their work
+        if entry.isdigit():
+            with suppress(OSError), open(f"/proc/{entry}/stat", "rb") as file:  # noqa: PTH123
+                name, _, rest = file.read().partition(b"(")[2].rpartition(b") ")
+                state, _, _, session, *more = rest.split()
+                if state not in (b"Z", b"X"):
+                    started = int(more[15])
+                    found.append(_Process(started, int(entry), int(session), name.decode()))
+    return sorted(found)
