@@ -22,7 +22,7 @@ from shards.tracing.span import (
 from shards.worker.lookup_spans import LookupSpans
 from shards.worker.shard import Shard
 
-_OUTCOMES = (*OUTCOMES, "finished")
+_OUTCOMES = (*OUTCOMES, "finished", "averted")
 
 
 class TracedShard(Shard):

@@ -114,5 +114,5 @@ def overview_with_all_metrics() -> Overview:
     ledger.deliveries.invalid["no_time"] = 1
     breakers = Counter({"open": 1})
     ledger.lookups["Wise"] = LookupCounts(asked=2, found=2, breakers=breakers)
-    nats = {"uses_nats": True, "stream_lag": 3}
+    nats = {"uses_nats": True, "stream_lag": 3, "otel_dropped": {"span": 1, "metrics": 0}}
     return overview(ledger=ledger, matches={7: 5}, oldest_checkpoint_at=1.7e9, **nats)

@@ -24,7 +24,7 @@ LARGE = 2**63 - 1
 def largest_span() -> Span:
     """As TracedShard notes it, with the longest values that an event and directives can cause."""
     outcomes = ("taken", "opened", "repeated", "sticky_seen", "out_of_order", "suppressed")
-    counts = {f"dsiem.outcome.{name}": LARGE for name in (*outcomes, "finished")}
+    counts = {f"dsiem.outcome.{name}": LARGE for name in (*outcomes, "finished", "averted")}
     attributes: dict[str, AttributeValue] = {
         **counts,
         "dsiem.alarm_ids": short_list("123456789" for _ in range(2 * MAX_VALUES)),

@@ -46,7 +46,7 @@ def spans_of(shard: TracedShard) -> list[Span]:
     return shard.spans.take()[0]
 
 
-@pytest.mark.parametrize("one_in", [1, 2, 3, 1000])
+@pytest.mark.parametrize("one_in", [*range(1, 9), 1000])
 def test_lines_and_counts_are_those_of_a_shard_without_tracing(one_in: int) -> None:
     reports = []
     for shard in (make_shard(Shard), make_shard(TracedShard, one_in)):
