@@ -38,9 +38,9 @@ def test_outcomes_of_events_and_deliveries_are_those_of_the_ledger() -> None:
 def test_closed_backlogs_are_those_that_are_neither_open_nor_new() -> None:
     ledger = Ledger()
     ledger.backlogs.update(
-        opened=9, restored=8, open=7, finished=3, expired=2, removed=4, interrupted=1
+        opened=9, restored=8, open=7, finished=3, expired=2, averted=5, removed=4, interrupted=1
     )
-    closed = {"finished": 3, "expired": 2, "removed": 4, "interrupted": 1}
+    closed = {"finished": 3, "expired": 2, "averted": 5, "removed": 4, "interrupted": 1}
     assert metric_samples.closed_backlogs(overview(ledger=ledger)) == closed
 
 
