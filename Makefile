@@ -20,7 +20,7 @@ ROUGH_RATES := 1000,50000
 run = echo "== $(1)"; $(BIN)/python benchmarks/$(1) || failed="$$failed $(firstword $(1))"
 report = [ -z "$$failed" ] || { echo "failed, or a target was not met:$$failed" >&2; exit 1; }
 
-.PHONY: demo demo-console test test-fast check lint coverage bench bench-full plots docs release
+.PHONY: demo demo-console test test-fast check compiled-tests lint coverage bench bench-full plots docs release
 .PHONY: audit lock clean python
 
 demo: .venv/ready
@@ -34,7 +34,7 @@ demo-console: .venv/ready
 	$(BIN)/dsiem-backend demo --demo-dir $(DEMO_LOGS)
 
 # The tests start hundreds of processes, each of which would else compile what it imports.
-test coverage: export PYTHONDONTWRITEBYTECODE =
+test coverage compiled-tests: export PYTHONDONTWRITEBYTECODE =
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n auto --dist worksteal
@@ -46,13 +46,19 @@ test-fast: export PYTHONPYCACHEPREFIX = $(CURDIR)/build/pycache
 test-fast: .venv/ready
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not integration"
 
-check: lint
+check: .venv/ready
+	@$(MAKE) --no-print-directory --jobs=2 lint compiled-tests
 	@$(MAKE) --no-print-directory coverage
 
 lint: .venv/ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict
+
+# Each process of pytest-xdist would compile all tests: one does beforehand, beside the linters. What
+# is wrong with a test is reported when it is run.
+compiled-tests: .venv/ready
+	@$(BIN)/python -m pytest --collect-only -qq > /dev/null || true
 
 # All tests, with the lines counted that run in them and in each process that they start; fails
 # below fail_under of pyproject.toml. A process that is killed reports none of its lines.
