@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from engine.event import decode_timed_routing_key
-from shards.replay.unmatched_events import MAX_TEXT, MAX_TITLES, Signature, UnmatchedEvents
+from shards.unmatched_events import MAX_TEXT, MAX_TITLES, Signature, UnmatchedEvents
 
 
 def add(events: UnmatchedEvents, **fields: Any) -> None:
