@@ -2,9 +2,7 @@
 processes that do not correlate add it up without importing correlation.
 """
 
-from collections import Counter
-
-from msgspec import Struct, field
+from msgspec import Struct
 
 
 class DirectiveCounts(Struct):
@@ -18,11 +16,16 @@ class DirectiveCounts(Struct):
     events: int = 0
     opened: int = 0
     furthest_stage: int = 0
-    alarms: Counter[str] = field(default_factory=Counter)
+    alarms: dict[str, int] = {}
 
     def add(self, more: "DirectiveCounts") -> None:
         """Add what was counted elsewhere, or at another time."""
         self.events += more.events
         self.opened += more.opened
         self.furthest_stage = max(self.furthest_stage, more.furthest_stage)
-        self.alarms.update(more.alarms)
+        for risk_class, number in more.alarms.items():
+            self.add_alarms(risk_class, number)
+
+    def add_alarms(self, risk_class: str, number: int = 1) -> None:
+        """Count alarms of this risk class."""
+        self.alarms[risk_class] = self.alarms.get(risk_class, 0) + number

@@ -71,4 +71,4 @@ class CountedBacklogs(DirectiveBacklogs):
     def _count_alarm(self, backlog: Backlog) -> None:
         if backlog.published:
             risk_class = backlog.compiled.options.risk_class(backlog.risk)
-            self._counts[self._id].alarms[risk_class] += 1
+            self._counts[self._id].add_alarms(risk_class)

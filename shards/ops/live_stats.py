@@ -65,7 +65,7 @@ class LiveStats:
         """The counts for programs; `unmatched`: number of events that no directive is for."""
         rows = sorted(
             self.directives.items(),
-            key=lambda row: (-row[1].alarms.total(), -row[1].events, row[0]),
+            key=lambda row: (-sum(row[1].alarms.values()), -row[1].events, row[0]),
         )
         signatures = self._all_signatures()[:MOST_FREQUENT]
         shown = sum(signature.events for signature in signatures)
@@ -87,5 +87,5 @@ def _document(directive: int, counts: DirectiveCounts) -> dict[str, Any]:
         "events": counts.events,
         "opened": counts.opened,
         "furthest_stage": counts.furthest_stage,
-        "alarms": {name: counts.alarms[name] for name in RISK_CLASSES},
+        "alarms": {name: counts.alarms.get(name, 0) for name in RISK_CLASSES},
     }

@@ -71,7 +71,7 @@ def live_stats() -> LiveStats:
     """Directive 7 has consumed 5 events, and directive 8 is loaded too."""
     stats = LiveStats()
     stats.use([7, 8], ())
-    stats.add({7: DirectiveCounts(5, 2, 1, Counter(High=1))})
+    stats.add({7: DirectiveCounts(5, 2, 1, {"High": 1})})
     return stats
 
 

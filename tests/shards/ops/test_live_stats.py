@@ -1,7 +1,5 @@
 """Counts by directive of a running service, and the signatures of its unmatched events."""
 
-from collections import Counter
-
 from engine.directive_counts import DirectiveCounts
 from shards.ops.live_stats import LiveStats
 from shards.unmatched_events import MOST_FREQUENT, Signature
@@ -21,8 +19,8 @@ def shown(stats: LiveStats, unmatched: int) -> tuple[list[tuple[int, int]], int]
 
 def test_counts_of_workers_add_up_and_the_furthest_stage_is_the_highest() -> None:
     stats = LiveStats()
-    stats.add({7: DirectiveCounts(3, 2, 2, Counter(High=1))})
-    stats.add({7: DirectiveCounts(1, 1, 1, Counter(High=1, Low=1))})
+    stats.add({7: DirectiveCounts(3, 2, 2, {"High": 1})})
+    stats.add({7: DirectiveCounts(1, 1, 1, {"High": 1, "Low": 1})})
     [row] = stats.as_document(0)["directives"]
     assert (row["events"], row["opened"], row["furthest_stage"]) == (4, 3, 2)
     assert row["alarms"] == {"High": 2, "Medium": 0, "Low": 1}
@@ -31,7 +29,7 @@ def test_counts_of_workers_add_up_and_the_furthest_stage_is_the_highest() -> Non
 def test_directives_are_sorted_by_alarms_then_events_and_by_what_they_did_not_do() -> None:
     stats = LiveStats()
     stats.use([4, 3, 2, 1], ())
-    stats.add({1: DirectiveCounts(9, 9, 1), 2: DirectiveCounts(5, 1, 1, Counter(Low=1))})
+    stats.add({1: DirectiveCounts(9, 9, 1), 2: DirectiveCounts(5, 1, 1, {"Low": 1})})
     stats.add({3: DirectiveCounts(10, 9, 1)})
     document = stats.as_document(0)
     assert [row["id"] for row in document["directives"]] == [2, 3, 1]

@@ -40,7 +40,7 @@ def test_closed_backlogs_are_those_that_are_neither_open_nor_new() -> None:
     ledger.backlogs.update(
         opened=9, restored=8, open=7, finished=3, expired=2, removed=4, interrupted=1
     )
-    closed = {"finished": 3, "expired": 2, "removed": 4, "interrupted": 1}
+    closed = {"finished": 3, "expired": 2, "averted": 0, "removed": 4, "interrupted": 1}
     assert metric_samples.closed_backlogs(overview(ledger=ledger)) == closed
 
 

@@ -65,9 +65,8 @@ def test_matches_by_directive_are_in_it_if_they_are_counted() -> None:
 
 def test_stats_are_in_it_if_they_are_counted() -> None:
     assert document(overview())["stats"] is None
-    stats = document(overview(stats=live_stats(), ledger=Ledger(events=Events(unmatched=3))))[
-        "stats"
-    ]
+    ledger = Ledger(events=Events(unmatched=3))
+    stats = document(overview(stats=live_stats(), ledger=ledger))["stats"]
     alarms = {"High": 1, "Medium": 0, "Low": 0}
     row = {"id": 7, "events": 5, "opened": 2, "furthest_stage": 1, "alarms": alarms}
     assert stats == {

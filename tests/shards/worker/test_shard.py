@@ -2,7 +2,6 @@
 
 import json
 from array import array
-from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -279,7 +278,7 @@ def test_what_the_worker_before_has_counted_by_directive_is_not_counted_again() 
     worker.process_batch(BASE + 3, [event(0, event_id="c")], NOW)
     assert counts_of(worker) == DirectiveCounts(events=1, opened=1, furthest_stage=1)
     worker.advance_time(NOW + 61)
-    assert counts_of(worker) == DirectiveCounts(alarms=Counter(High=1))
+    assert counts_of(worker) == DirectiveCounts(alarms={"High": 1})
 
 
 def test_what_time_causes_before_that_position_is_written_already() -> None:
