@@ -5,6 +5,8 @@ A noun of its own, like event and asset: the caller makes it, every part of corr
 
 from msgspec import Struct
 
+RISK_CLASSES = ("High", "Medium", "Low")
+
 
 class Options(Struct, frozen=True):
     """Times in seconds, risks from 0 to 10.
@@ -13,8 +15,8 @@ class Options(Struct, frozen=True):
     on the caller's clock; 0 if events are the clock. `out_of_order_tolerance`: an event that is
     older than the end of an earlier stage by this much or more is out of order. `repeat_window`:
     time for which events taken and alarms written are remembered, 0 for none. `lookups`: publish
-    lookup requests; `track_changes`: record which backlogs change; `count_matches`: count the
-    events that each directive consumes. The last three cost time and memory, and are off by
+    lookup requests; `track_changes`: record which backlogs change; `count_by_directive`: fill
+    DirectiveCounts. The last three cost time and memory, and are off by
     default.
     """
 
@@ -30,7 +32,7 @@ class Options(Struct, frozen=True):
     tag: str = "Identified Threat"
     lookups: bool = False
     track_changes: bool = False
-    count_matches: bool = False
+    count_by_directive: bool = False
 
     def risk_class(self, risk: int) -> str:
         """Low below med_risk_min, Medium up to and including med_risk_max, High above."""

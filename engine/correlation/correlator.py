@@ -5,8 +5,8 @@ caller chooses the clock (wall time, or the highest event time).
 """
 
 import sys
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator
 from typing import Self
 
 from msgspec.structs import replace
@@ -16,6 +16,7 @@ from engine.asset import NetworkAssets
 from engine.correlation.activity import Activity, keys_of
 from engine.correlation.backlog import Backlog
 from engine.correlation.compiled_directive import CompiledDirective
+from engine.correlation.counted_backlogs import CountedBacklogs, CountsByDirective
 from engine.correlation.directive_backlogs import DirectiveBacklogs
 from engine.correlation.directive_set import DirectiveSet
 from engine.correlation.expiry import ExpiryQueue
@@ -31,6 +32,7 @@ from engine.correlation.snapshot import (
     HeldItems,
     UnusableBacklogError,
 )
+from engine.directive_counts import DirectiveCounts
 from engine.directives.directive import Directive
 from engine.directives.index import DirectiveIds, DirectiveRoutingKeys
 from engine.directives.packed_directives import PackedDirectives
@@ -63,7 +65,7 @@ class Correlator:
             FormerDefinitions(self._set.index),
         )
         self._expiry, self._pending, self.activity, *_, self._former = self._shared
-        self._matches: Counter[int] | None = Counter() if options.count_matches else None
+        self._counts: CountsByDirective = defaultdict(DirectiveCounts)
         self._by_directive: dict[int, DirectiveBacklogs] = {}
         """Those that were concerned; the others have no backlogs."""
         self._first_order = 0
@@ -107,8 +109,7 @@ class Correlator:
         backlogs.close_all(now, outputs)  # before it is unknown: a cut may save them
         del self._by_directive[directive]
         self._first_order = max(self._first_order, backlogs.next_order)
-        if self._matches:
-            del self._matches[directive]
+        self._counts.pop(directive, None)
 
     def former_keys(self) -> list[DirectiveRoutingKeys]:
         """The routing keys of each former definition with open backlogs; any number a directive."""
@@ -128,6 +129,8 @@ class Correlator:
         definition = self._set.directives[directive]
         compiled = CompiledDirective(definition, self._assets, self._options, self.capped)
         made = DirectiveBacklogs(compiled, self._shared, self._first_order)
+        if self._options.count_by_directive:
+            made = CountedBacklogs(compiled, self._shared, self._first_order, self._counts)
         self._by_directive[directive] = made
         return made
 
@@ -169,16 +172,11 @@ class Correlator:
                     backlogs = self._compile(directive)
                 if backlogs.process_event(event, src, dst, now, outputs):
                     consumed = True
-                    if self._matches is not None:
-                        self._matches[directive] += 1
         return consumed
 
-    def take_matches(self) -> Mapping[int, int]:
-        """Number of events consumed by each directive since the last call, if they are counted."""
-        if not self._matches:
-            return {}
-        matches, self._matches = self._matches, Counter()
-        return matches
+    def take_counts(self) -> dict[int, DirectiveCounts]:
+        """What each directive has done since the last call; empty if that is not counted."""
+        return {id_: self._counts.pop(id_) for id_ in list(self._counts)}
 
     def is_due(self, now: int) -> bool:
         """Whether `advance_time` has something to do."""

@@ -145,8 +145,7 @@ class DirectiveBacklogs(OpenBacklogs):
         self._pending.discard(backlog)
         self._publisher.publish(backlog, now, outputs, with_lookups=True)
         if backlog.closed:
-            outputs.count("finished")
-            self._publisher.finish(backlog, now)
+            self._finish(backlog, now, outputs)
 
     def _open(
         self, event: NormalizedEvent, src: AddressInfo, dst: AddressInfo, now: int, outputs: Outputs
@@ -168,9 +167,13 @@ class DirectiveBacklogs(OpenBacklogs):
         outputs.alarm_events.append(AlarmEvent(backlog.alarm_id, 1, event.event_id))
         self._publisher.publish(backlog, now, outputs, with_lookups=True)
         if backlog.closed:
-            outputs.count("finished")
-            self._publisher.finish(backlog, now)
+            self._finish(backlog, now, outputs)
         return True
+
+    def _finish(self, backlog: Backlog, now: int, outputs: Outputs) -> None:
+        """Do what follows from the end of the last stage, whose alarm is published."""
+        outputs.count("finished")
+        self._publisher.finish(backlog, now)
 
     def expire(self, backlog: Backlog, now: int, outputs: Outputs) -> bool:
         """Pass the timeout of an open stage of a backlog, which has left the expiry queue.

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.alarm import AlarmRecord, PublishedAlarm
+from engine.options import RISK_CLASSES
 from shards.commands.tables import (
     RISK_STYLES,
     count_stages,
@@ -27,7 +28,6 @@ from shards.safe_text import escape_control
 MAX_ROWS = 100
 """Alarms in the table; the alarm file has all of them."""
 MAX_ADDRESSES = 2
-RISK_CLASSES = ("High", "Medium", "Low")
 
 
 class AlarmTally:

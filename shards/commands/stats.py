@@ -9,9 +9,9 @@ from shards.commands.terminal import print_error, print_json
 from shards.replay.directive_stats import StatsCollector
 from shards.replay.event_replay import Replay
 from shards.replay.tracked_replay import TrackedReplay
-from shards.replay.unmatched_events import UnmatchedEvents
 from shards.settings.settings import Settings
 from shards.sources.recorded_event import RecordedEvent
+from shards.unmatched_events import UnmatchedEvents
 
 
 def run(settings: Settings, names: list[str]) -> int:
@@ -20,7 +20,7 @@ def run(settings: Settings, names: list[str]) -> int:
     if isinstance(opened, int):
         return opened
     reader, config = opened
-    replay = Replay(config, settings, count_matches=True)
+    replay = Replay(config, settings, count_by_directive=True)
     collector = StatsCollector(config, TrackedReplay(replay), UnmatchedEvents())
 
     def process(event: RecordedEvent) -> None:

@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from shards.commands.replay_summary import RISK_CLASSES
+from engine.options import RISK_CLASSES
 from shards.commands.tables import make_table
 from shards.commands.terminal import counted
 from shards.replay.directive_stats import DirectiveStats, StatsCollector
-from shards.replay.unmatched_events import Signature
 from shards.safe_text import shorten
+from shards.unmatched_events import Signature
 
 MAX_ROWS = 20
 """Rows of each table without --all."""
@@ -47,17 +47,7 @@ class StatsSummary(Struct, frozen=True):
             "without_alarm": [row.id for row in rows if row.events and not row.alarms],
             "unmatched": {
                 "events": ledger.events.unmatched,
-                "signatures": [
-                    {
-                        "plugin_id": signature.plugin_id,
-                        "plugin_sid": signature.plugin_sid,
-                        "product": signature.product,
-                        "category": signature.category,
-                        "title": signature.title,
-                        "events": signature.events,
-                    }
-                    for signature in unmatched.most_frequent
-                ],
+                "signatures": [signature.as_document() for signature in unmatched.most_frequent],
                 "other_events": unmatched.others,
             },
             "ledger": ledger,

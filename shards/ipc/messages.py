@@ -12,10 +12,12 @@ from functools import cached_property
 from msgspec import Struct
 from msgspec.structs import replace
 
+from engine.directive_counts import DirectiveCounts
 from shards.histograms import Timings
 from shards.ipc.queries import AlarmAbout, AskWorker, WorkerAnswer
 from shards.ledger import Ledger, decode_ledger
 from shards.tracing.span import Span
+from shards.unmatched_events import Signature
 
 POSITION_CODE = "q"
 """Type code of an array of positions."""
@@ -93,15 +95,15 @@ class RouterReport(Struct, frozen=True, tag=True):
 class WorkerDetails(Struct, frozen=True, array_like=True):
     """Measurements of a worker since its last details, which it sends twice a second.
 
-    `alarms`: lines by risk class; `matches`: events by directive; `checkpoint_at`: time of the last
-    checkpoint in seconds since the epoch, 0 when there was none; `checkpoint_trouble`: why
-    checkpoints cannot be written, or "". `former`: directives with backlogs that are open under a
-    former definition.
+    `alarms`: lines by risk class; `directives`: counts by directive, if they are wanted;
+    `checkpoint_at`: time of the last checkpoint in seconds since the epoch, 0 when there was none;
+    `checkpoint_trouble`: why checkpoints cannot be written, or "". `former`: directives with
+    backlogs that are open under a former definition.
     """
 
     timings: Timings
     alarms: dict[str, int]
-    matches: dict[int, int]
+    directives: dict[int, DirectiveCounts]
     checkpoint_at: float
     checkpoint_trouble: str = ""
     former: list[int] = []
@@ -154,6 +156,12 @@ class SpanReport(Struct, frozen=True, tag=True):
 
     spans: list[Span]
     dropped: int = 0
+
+
+class UnmatchedReport(Struct, frozen=True, tag=True):
+    """The most frequent signatures of a router's unmatched events; rarely sent, if at all."""
+
+    signatures: list[Signature]
 
 
 class Ready(Struct, frozen=True, tag=True):
@@ -261,7 +269,16 @@ class Stop(Struct, frozen=True, tag=True):
     seconds: float = 0.0
 
 
-FromChild = Ready | Progress | RouterReport | Prepared | Switched | WorkerAnswer | SpanReport
+FromChild = (
+    Ready
+    | Progress
+    | RouterReport
+    | UnmatchedReport
+    | Prepared
+    | Switched
+    | WorkerAnswer
+    | SpanReport
+)
 ToChild = AttachPipe | DetachPipe | Prepare | Switch | Saved | Synced | Stop | AskWorker
 WITH_DESCRIPTOR = (AttachPipe, Prepare)
 """Messages that a descriptor follows."""

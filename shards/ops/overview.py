@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from shards.histograms import Timings
 from shards.ledger import Ledger
+from shards.ops.live_stats import LiveStats
 from shards.ops.reload_outcome import ReloadOutcome
 
 STALLED_SECONDS = 10.0
@@ -70,8 +71,8 @@ class Overview(Struct, frozen=True, kw_only=True):
     `config_generation`: its number in this run of the service, from 1; `config_loaded_at`: time of
     the last load without a fault, also of one that changed nothing. `last_reload`: of whatever
     trigger; None before the first one. `reloads`: their number by result.
-    `alarms_written`: lines of the alarms file by risk class. `matches`: consumed events by
-    directive; None if they are not counted. `output_trouble`: why alarms cannot be written, or
+    `alarms_written`: lines of the alarms file by risk class. `stats`: by directive;
+    None if they are not wanted. `output_trouble`: why alarms cannot be written, or
     empty. `oldest_checkpoint_at`: time of the last checkpoint, of the worker where it is longest
     ago; 0 until every worker has written one. `otel_dropped`: what was not exported, by kind; None
     without telemetry. `stream_lag`: messages of the stream that have not
@@ -96,7 +97,7 @@ class Overview(Struct, frozen=True, kw_only=True):
     ledger: Ledger
     timings: Timings
     alarms_written: Mapping[str, int]
-    matches: Mapping[int, int] | None
+    stats: LiveStats | None
     events_per_second: float
     router: ProcessStatus
     workers: Sequence[ProcessStatus]
@@ -111,6 +112,13 @@ class Overview(Struct, frozen=True, kw_only=True):
     stopping: bool
     latest_alarms: Sequence[bytes]
     otel_dropped: Mapping[str, int] | None = None
+
+    @property
+    def matches(self) -> Mapping[int, int] | None:
+        """Consumed events by directive; None if they are not counted."""
+        if self.stats is None:
+            return None
+        return {id_: counts.events for id_, counts in self.stats.directives.items()}
 
     @property
     def liveness_problems(self) -> list[str]:

@@ -40,6 +40,7 @@ def status_document(overview: Overview) -> dict[str, Any]:
         "shards": shards,
         "output": {"trouble": overview.output_trouble, "errors": overview.output_errors},
         "matches": overview.matches,
+        "stats": overview.stats and overview.stats.as_document(overview.ledger.events.unmatched),
         "checkpoint": {"time": overview.oldest_checkpoint_at},
         "ledger": msgspec.to_builtins(overview.ledger) | {"adds_up": overview.ledger.adds_up},
         "settings": {

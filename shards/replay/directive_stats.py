@@ -8,8 +8,8 @@ from engine.directives.directive import Directive
 from shards.config.config_folder import Config
 from shards.ledger import Ledger
 from shards.replay.tracked_replay import MAX_CLOSED, AlarmState, SettledAlarms, TrackedReplay
-from shards.replay.unmatched_events import UnmatchedEvents
 from shards.sources.recorded_event import RecordedEvent
+from shards.unmatched_events import UnmatchedEvents
 
 
 class DirectiveStats(Struct):
@@ -40,7 +40,7 @@ class StatsCollector:
         unmatched: UnmatchedEvents,
         max_closed: int = MAX_CLOSED,
     ) -> None:
-        """`tracked`: of a replay that counts matches.
+        """`tracked`: of a replay that counts by directive.
 
         `max_closed`: number of alarms from which on closed ones are counted and forgotten.
         """
@@ -74,11 +74,11 @@ class StatsCollector:
         tracked.finish()
         self._settle(at_end=True)
         self.unmatched.finish()
-        matches, opened = replay.take_matches(), replay.opened
+        counts = replay.take_counts()
         for id_, directive in self.directives.items():
             directive.concerned = self._concerned[id_]
-            directive.events = matches.get(id_, 0)
-            directive.opened = opened.get(id_, 0)
+            if (counted := counts.get(id_)) is not None:
+                directive.events, directive.opened = counted.events, counted.opened
         self.ledger.backlogs["open"] = replay.open_backlogs
 
     def _settle(self, *, at_end: bool = False) -> None:

@@ -4,8 +4,6 @@ For every command that correlates recordings: it decides what happens to an even
 order, as router and shard of a service do.
 """
 
-from collections.abc import Mapping
-
 from msgspec.structs import replace
 
 from engine.address import canonical_event_ip
@@ -13,6 +11,7 @@ from engine.alarm import BacklogKey, alarm_id, directive_salt
 from engine.asset import NetworkAssets
 from engine.correlation.correlator import Correlator
 from engine.correlation.outputs import Outputs
+from engine.directive_counts import DirectiveCounts
 from engine.directives.index import DirectiveIndex, routing_keys_of
 from engine.errors import InvalidEventError
 from engine.event import (
@@ -56,13 +55,15 @@ class EventClock:
 class Replay:
     """A correlator for raw events, whose timestamps are its clock."""
 
-    def __init__(self, config: Config, settings: Settings, *, count_matches: bool = False) -> None:
-        """`count_matches`: count the events that each directive consumes."""
+    def __init__(
+        self, config: Config, settings: Settings, *, count_by_directive: bool = False
+    ) -> None:
+        """`count_by_directive`: count what each directive does."""
         self.clock = EventClock()
         self._node = settings.node
         self._assets = NetworkAssets(config.assets)
         self._index = DirectiveIndex(map(routing_keys_of, config.directives))
-        options = replace(engine_options(settings), count_matches=count_matches)
+        options = replace(engine_options(settings), count_by_directive=count_by_directive)
         self._correlator = self._make_correlator(config, options)
         self.ledger = Ledger(capped=self._correlator.capped)
         self._outputs = Outputs()
@@ -111,9 +112,9 @@ class Replay:
         )
         return next(ids, None)
 
-    def take_matches(self) -> Mapping[int, int]:
-        """Number of events that each directive has consumed since the last call, if counted."""
-        return self._correlator.take_matches()
+    def take_counts(self) -> dict[int, DirectiveCounts]:
+        """As `Correlator.take_counts`."""
+        return self._correlator.take_counts()
 
     def process_event(self, recorded: RecordedEvent) -> None:
         """Route and correlate one event; InvalidEventError, counted, if it is invalid."""

@@ -25,6 +25,7 @@ from shards.ipc.messages import (
 from shards.ipc.preparations import Preparations
 from shards.ipc.shared_value import SharedValue
 from shards.ipc.span_reports import reporting_spans
+from shards.ipc.unmatched_reports import reporting_unmatched
 from shards.periodic import run_every
 from shards.progress import TrackProgress, untracked
 from shards.router.router import EventCheck, Router
@@ -36,6 +37,7 @@ from shards.router.stream_router import StreamRouter
 from shards.settings.settings import Settings
 from shards.sources.event_source import EventSource
 from shards.tracing.span import SpanBuffer
+from shards.unmatched_events import UnmatchedEvents
 
 REPORT_SECONDS = 0.5
 TICK_SECONDS = 0.5
@@ -62,6 +64,7 @@ class _RouterProcess:
         self._preparations = Preparations(control, self._load_table)
         (_, first), *later = self._first_tables()
         self._spans = SpanBuffer() if settings.otel_tracing_enabled else None
+        self._unmatched = UnmatchedEvents() if settings.metrics_per_directive else None
         self._router = self._make_router(first)
         self._stream_router = self._make_stream_router()
         for after, table in later:
@@ -91,10 +94,11 @@ class _RouterProcess:
     def _make_router(self, first: RoutingTable) -> Router:
         """With tracing, one that notes spans."""
         if self._spans is None:
-            return Router(first, self._send_queues)
+            return Router(first, self._send_queues, self._unmatched)
         from shards.router.traced_router import TracedRouter  # noqa: PLC0415 - rarely wanted
 
-        return TracedRouter(first, self._send_queues, self._settings.otel_sample, self._spans)
+        sample = self._settings.otel_sample
+        return TracedRouter(first, self._send_queues, sample, self._spans, self._unmatched)
 
     def _make_send_queues(self) -> list[SendQueue]:
         settings, start = self._settings, self._start
@@ -128,6 +132,7 @@ class _RouterProcess:
             run_every(REPORT_SECONDS, self._report),
             run_every(TICK_SECONDS, self._tick),
             reporting_spans(self._control, self._spans),
+            reporting_unmatched(self._control, self._unmatched),
         ):
             await self._stopping.wait()
             if self._is_failed:

@@ -18,6 +18,7 @@ from shards.logs import EventLog
 from shards.router.routing_table import ELSEWHERE, RoutingTable
 from shards.router.send_queue import SendQueue
 from shards.sources.event_source import QUEUE_FULL, EventSource, Refusal
+from shards.unmatched_events import UnmatchedEvents
 
 _CACHED_QUEUES = 4096
 """Size of the cache of send queues by workers: events concern few combinations of workers."""
@@ -40,8 +41,12 @@ class Router:
         self,
         table: RoutingTable,
         send_queues: Sequence[SendQueue],
+        unmatched: UnmatchedEvents | None = None,
     ) -> None:
-        """`table`: the one to begin with. `send_queues`: for each worker, by worker number."""
+        """`table`: the one to begin with. `send_queues`: for each worker, by worker number.
+
+        `unmatched`: where events that concern no directive are counted by signature.
+        """
         self._ledger = Ledger()
         self._events = self._ledger.events
         self.read = 0
@@ -51,6 +56,7 @@ class Router:
         """The send queues of these workers, without ELSEWHERE."""
         self.use(table)
         self._event_log = EventLog()
+        self._note_unmatched = unmatched.add if unmatched is not None else None
 
     def use(self, table: RoutingTable) -> None:
         """Route by this table from now on, and let the workers use its generation."""
@@ -64,7 +70,7 @@ class Router:
 
         `first`: the position of the first event in a stream, if there is one.
         """
-        find, unmatched = self._find_workers, 0
+        find, unmatched, note_unmatched = self._find_workers, 0, self._note_unmatched
         for position, raw in enumerate(raws, first):
             try:
                 key = decode_routing_key(raw)
@@ -74,6 +80,8 @@ class Router:
             workers = find(key)
             if not workers:
                 unmatched += 1
+                if note_unmatched is not None:
+                    note_unmatched(key, raw)
             elif self._is_whitelisted(key.src_ip):
                 self._events.whitelisted += 1
             else:
@@ -86,8 +94,10 @@ class Router:
         """As `route`, for events that a router before this one has counted."""
         ledger, self._ledger = self._ledger, Ledger()
         self._events = self._ledger.events
+        note_unmatched, self._note_unmatched = self._note_unmatched, None
         self.route(raws, first)
         self._ledger, self._events = ledger, ledger.events
+        self._note_unmatched = note_unmatched
 
     def take(self, raw: bytes) -> Refusal | None:
         """Validate and route one event; returns why it is refused, None if it is accepted."""
@@ -100,6 +110,8 @@ class Router:
         workers = self._find_workers(event)
         if not workers:
             self._events.unmatched += 1
+            if self._note_unmatched is not None:
+                self._note_unmatched(decode_routing_key(raw), raw)
             return None
         if self._is_whitelisted(event.src_ip):
             self._events.whitelisted += 1

@@ -11,6 +11,7 @@ from shards.router.send_queue import SendQueue
 from shards.sources.event_source import Refusal
 from shards.tracing.sampling import Sampler, route_span_id, trace_id
 from shards.tracing.span import AttributeValue, Span, SpanBuffer, SpanContext, short_list
+from shards.unmatched_events import UnmatchedEvents
 
 
 class TracedRouter(Router):
@@ -22,9 +23,10 @@ class TracedRouter(Router):
         send_queues: Sequence[SendQueue],
         one_in: int,
         spans: SpanBuffer,
+        unmatched: UnmatchedEvents | None = None,
     ) -> None:
         """`one_in`: see Sampler. `spans`: where they are noted."""
-        super().__init__(table, send_queues)
+        super().__init__(table, send_queues, unmatched)
         self._sampler = Sampler(one_in)
         self._spans = spans
 

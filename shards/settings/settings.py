@@ -199,7 +199,8 @@ class Settings(CommandSettings, frozen=True, kw_only=True):
         ),
     ] = ""
     metrics_per_directive: Annotated[
-        bool, Spec("ops", "also count matches by directive: one time series for each")
+        bool,
+        Spec("ops", "also count by directive: one time series for each, and stats at /status"),
     ] = False
 
     config_dir: Annotated[

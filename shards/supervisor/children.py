@@ -25,6 +25,7 @@ from shards.ipc.messages import (
     SpanReport,
     Stop,
     ToChild,
+    UnmatchedReport,
 )
 from shards.ipc.pipes import make_pipe, open_reader
 from shards.router.start import ROUTER_TARGET, RouterStart
@@ -227,6 +228,8 @@ class Children:
             case RouterReport():
                 self._aggregator.router_reported(message)
                 self._observer.heard(None)
+            case UnmatchedReport(signatures):
+                self._observer.stats.take_signatures(signatures)
             case _:
                 self._observer.heard(None)
                 self._take_spans(ROUTER, message)

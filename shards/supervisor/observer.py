@@ -6,6 +6,7 @@ It only records: the ledger belongs to ledger_aggregator.py, decisions to superv
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping
+from itertools import chain
 
 from msgspec import Struct, field
 
@@ -14,6 +15,7 @@ from shards.histograms import Timings
 from shards.ipc.messages import AlarmLines, WorkerReport
 from shards.ipc.queries import AlarmAbout
 from shards.ledger import Deliveries
+from shards.ops.live_stats import LiveStats
 from shards.ops.overview import Overview, ProcessStatus, ShardStatus
 from shards.ops.reload_outcome import ReloadOutcome
 from shards.settings.settings import Settings, settings_of
@@ -75,7 +77,8 @@ class Observer:
         self._workers = [_Process() for _ in first.summary.directives]
         self._timings = Timings()
         self._alarms: Counter[str] = Counter(Low=0, Medium=0, High=0)
-        self._matches: Counter[int] = Counter()
+        self.stats = LiveStats()
+        """By directive; without --metrics-per-directive nobody adds to them."""
         self._checkpoints: dict[int, float] = {}
         self._checkpoint_troubles: dict[int, str] = {}
         """By worker, of those that cannot write checkpoints."""
@@ -90,8 +93,8 @@ class Observer:
         """A configuration was loaded without a fault, and runs; `changes`: since the one before."""
         self._generation = generation
         self._loaded_at = time.time()
-        for removed in changes.removed:
-            self._matches.pop(removed, None)
+        loaded = chain.from_iterable(generation.summary.directives)
+        self.stats.use(loaded, changes.removed)
 
     def reloaded(self, outcome: ReloadOutcome) -> None:
         """A reload has ended."""
@@ -129,7 +132,9 @@ class Observer:
         """The process has ended."""
         process = self._process(worker)
         process.up = process.ready = False
-        if worker is not None:
+        if worker is None:
+            self.stats.router_ended()
+        else:
             self._checkpoint_troubles.pop(worker, None)
 
     def seconds_silent(self, worker: int | None) -> float:
@@ -160,7 +165,7 @@ class Observer:
         if isinstance(report, WorkerReport) and (details := report.details) is not None:
             self._timings.add(details.timings)
             self._alarms.update(details.alarms)
-            self._matches.update(details.matches)
+            self.stats.add(details.directives)
             if details.checkpoint_at:
                 self._checkpoints[worker] = details.checkpoint_at
             self._checkpoint_troubles.pop(worker, None)
@@ -205,7 +210,7 @@ class Observer:
             ledger=self._aggregator.total(),
             timings=self._timings,
             alarms_written=self._alarms,
-            matches=self._matches if settings.metrics_per_directive else None,
+            stats=self.stats if settings.metrics_per_directive else None,
             events_per_second=self._rate(None),
             router=_process_status(ROUTER, self._router),
             workers=[

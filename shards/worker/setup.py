@@ -46,7 +46,7 @@ def shard_options(settings: Settings, *, lookups: bool) -> Options:
         expiry_grace=settings.expiry_grace,
         lookups=lookups,
         track_changes=settings.checkpoint_interval > 0,
-        count_matches=settings.metrics_per_directive,
+        count_by_directive=settings.metrics_per_directive,
     )
 
 

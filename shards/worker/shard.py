@@ -164,8 +164,9 @@ class Shard:
         return events
 
     def _drop_lines(self, alarm_events: int, published: int, *, are_written: bool) -> None:
-        """Drop the lines after these numbers of them, if they are written already."""
+        """Drop the lines after these numbers, and the counts, if a worker before wrote them."""
         if are_written:
+            self.correlator.take_counts()
             del self._outputs.alarm_events[alarm_events:]
             del self._outputs.published[published:]
             self._requested = len(self._outputs.published)
@@ -281,11 +282,10 @@ class Shard:
         timings, self._timings = self._timings, Timings()
         timings.checkpoints = checkpoints.take_durations()
         alarms, self._alarms = self._alarms, Counter()
-        matches = dict(self.correlator.take_matches())
         return WorkerDetails(
             timings,
             dict(alarms),
-            matches,
+            self.correlator.take_counts(),
             checkpoints.written_at,
             checkpoints.trouble,
             sorted(self.correlator.former_directives),

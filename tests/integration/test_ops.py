@@ -132,6 +132,12 @@ def test_health_metrics_and_status_from_start_to_stop(  # noqa: PLR0915 - it is 
         assert ops.metric('backlogs_closed_total{reason="finished"}') == 200
         assert ops.metric("backlogs_active") == 0
         assert ops.metric(f'matches_total{{directive="{FIRST[0]}"}}') == 500
+        stats = ops.status()["stats"]
+        assert {row["id"] for row in stats["directives"]} == {*FIRST, *SECOND}
+        assert stats["never_matched"] == stats["without_alarm"] == []
+        alarms = {"High": 50, "Medium": 0, "Low": 0}
+        counts = {"events": 500, "opened": 50, "furthest_stage": 2, "alarms": alarms}
+        assert stats["directives"][0] == {"id": min(*FIRST, *SECOND)} | counts
         until(lambda: ops.metric("checkpoint_seconds_count") >= 2, "checkpoints")
         assert ops.metric("checkpoint_last_timestamp_seconds") > 1.7e9
         publish(server, events.take(4))
@@ -176,6 +182,18 @@ def test_health_metrics_and_status_from_start_to_stop(  # noqa: PLR0915 - it is 
         until(lambda: service.lines() == 2044, "all lines")
         until(lambda: ops.metric('alarms_written_total{risk_class="High"}') > written, "alarms")
         assert ops.metric("output_writable") == 1
+
+        # Events that no directive is for are counted by signature, over a death of the router.
+        unmatched = NumberedEvents(9999, name="u")
+        publish(server, unmatched.take(3))
+        until(lambda: _signatures(ops) == [(9999, 3)], "a signature")
+        os.kill(service.router, signal.SIGKILL)
+        until(lambda: ops.metric("router_restarts_total") == 1, "a restart of the router")
+        until(lambda: ops.ready, "ready with another router")
+        publish(server, unmatched.take(2))
+        until(lambda: _signatures(ops) == [(9999, 5)], "the signature again")
+        found = ops.status()["stats"]["unmatched"]
+        assert (found["events"], found["other_events"]) == (5, 0)
 
         # A stuck process makes it not alive; nothing else does.
         status = ops.status()
@@ -232,6 +250,11 @@ def test_a_port_that_is_taken_is_tried_again_and_correlation_goes_on(tmp_path: P
         service.wait_for_lines(10)
     until(lambda: _reachable(port), "health once the port is free")
     assert service.stop().code == 0
+
+
+def _signatures(ops: Ops) -> list[tuple[int, int]]:
+    found = ops.status()["stats"]["unmatched"]["signatures"]
+    return [(row["plugin_sid"], row["events"]) for row in found]
 
 
 def _reachable(port: int) -> bool:

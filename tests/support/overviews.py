@@ -3,8 +3,10 @@
 from collections import Counter
 from typing import Any
 
+from engine.directive_counts import DirectiveCounts
 from shards.histograms import Timings
 from shards.ledger import Ledger, LookupCounts
+from shards.ops.live_stats import LiveStats
 from shards.ops.overview import Overview, ProcessStatus, ShardStatus
 from shards.ops.reload_outcome import ReloadOutcome
 
@@ -65,6 +67,14 @@ def reload_outcome(**fields: Any) -> ReloadOutcome:
     return ReloadOutcome(**defaults | fields)
 
 
+def live_stats() -> LiveStats:
+    """Directive 7 has consumed 5 events, and directive 8 is loaded too."""
+    stats = LiveStats()
+    stats.use([7, 8], ())
+    stats.add({7: DirectiveCounts(5, 2, 1, {"High": 1})})
+    return stats
+
+
 def overview(**fields: Any) -> Overview:
     """A healthy service that has received nothing, unless `fields` says otherwise."""
     defaults: dict[str, Any] = {
@@ -85,7 +95,7 @@ def overview(**fields: Any) -> Overview:
         "ledger": Ledger(),
         "timings": Timings(),
         "alarms_written": {"Low": 0, "Medium": 0, "High": 0},
-        "matches": None,
+        "stats": None,
         "events_per_second": 0.0,
         "router": process_status("router"),
         "workers": [process_status("worker-0")],
@@ -115,4 +125,4 @@ def overview_with_all_metrics() -> Overview:
     breakers = Counter({"open": 1})
     ledger.lookups["Wise"] = LookupCounts(asked=2, found=2, breakers=breakers)
     nats = {"uses_nats": True, "stream_lag": 3, "otel_dropped": {"span": 1, "metrics": 0}}
-    return overview(ledger=ledger, matches={7: 5}, oldest_checkpoint_at=1.7e9, **nats)
+    return overview(ledger=ledger, stats=live_stats(), oldest_checkpoint_at=1.7e9, **nats)

@@ -14,6 +14,7 @@ from shards.router.router import Router
 from shards.router.routing_table import RoutingTable
 from shards.router.send_queue import SendQueue
 from shards.settings.settings import Settings
+from shards.unmatched_events import UnmatchedEvents
 
 ASSETS = b"""{"assets": [{"name": "lan", "cidr": "10.0.0.0/8", "value": 3},
     {"name": "scanner", "cidr": "10.9.9.9", "value": 1, "whitelisted": true}]}"""
@@ -61,13 +62,15 @@ def directives() -> list[Directive]:
 class Routed:
     """A router with a send queue for each of two workers."""
 
-    def __init__(self, max_queue: int = 0, **settings: Any) -> None:
+    def __init__(
+        self, max_queue: int = 0, unmatched: UnmatchedEvents | None = None, **settings: Any
+    ) -> None:
         self.queues = [SendQueue(max_queue, retain_bytes=0, life=1, clock=int) for _ in range(2)]
         keys = msgspec.msgpack.encode([routing_keys_of(directive) for directive in directives()])
         assets = tuple(parse_assets(ASSETS)[0])
         config, for_two = RouterConfig(keys, assets), Settings(workers=2, **settings)
         self.table = RoutingTable(1, config, for_two)
-        self.router = Router(self.table, self.queues)
+        self.router = Router(self.table, self.queues, unmatched)
 
     @property
     def queued(self) -> list[int]:

@@ -17,7 +17,7 @@ from engine.options import Options
 from tests.support.directives import ASSETS, directive, event, rule
 
 NOW = 1000
-OPTIONS = Options(track_changes=True, count_matches=True, lookups=True)
+OPTIONS = Options(track_changes=True, count_by_directive=True, lookups=True)
 D1 = directive(rule(1), rule(2, from_=":1"))
 D2 = replace(D1, name="renamed", priority=1)
 OTHER_EVENTS = replace(D1, rules=(rule(1), replace(rule(2, from_=":1"), plugin_id=2)))
@@ -56,7 +56,7 @@ def test_a_directive_with_the_same_content_keeps_all_it_has() -> None:
     assert reload(correlator, directive(rule(1), rule(2, from_=":1"))).counts == {}
     assert correlator.backlogs_of(7) is backlogs
     assert (open_keys(correlator), list(correlator.take_changed())) == (keys, [])
-    assert correlator.take_matches() == {7: 1}
+    assert correlator.take_counts()[7].events == 1
     assert process(correlator, 2, "b").counts == {"taken": 1, "finished": 1}
 
 
@@ -156,7 +156,8 @@ def test_backlogs_of_a_directive_that_is_gone_are_closed_without_a_line() -> Non
     assert not correlator.is_open(key)
     assert (correlator.snapshot_of(key), correlator.backlogs_of(7)) == (None, None)
     assert (correlator.former_keys(), list(correlator.former_directives)) == ([], [])
-    assert correlator.take_matches() == {8: 2}
+    counts = correlator.take_counts()
+    assert {id_: one.events for id_, one in counts.items()} == {8: 2}
     ended = correlator.advance_time(NOW + 999)
     assert ended.counts == {"expired": 2}
     assert {alarm.key[0] for alarm in ended.published} == {8}

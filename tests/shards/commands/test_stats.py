@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shards.commands.stats_summary import MAX_ROWS
-from shards.replay.unmatched_events import MAX_SIGNATURES
+from shards.unmatched_events import MAX_SIGNATURES
 from tests.support.commands import Ran, Run, lines_with, write_events
 from tests.support.replaying import (
     BRUTE_FORCE,

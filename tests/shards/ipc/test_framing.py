@@ -9,6 +9,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from engine.directive_counts import DirectiveCounts
+from shards.histograms import Timings
 from shards.ipc.framing import (
     LINES_BYTES,
     MAX_FRAME_BYTES,
@@ -32,6 +34,7 @@ from shards.ipc.messages import (
     Stop,
     Synced,
     ToChild,
+    WorkerDetails,
     WorkerReport,
 )
 from shards.ledger import Deliveries, Events, Feed, Ledger, LookupCounts, encode_ledger
@@ -57,6 +60,9 @@ REPORT = WorkerReport(
     saved_sync=2,
     busy_seconds=0.25,
     active_directives=1,
+    details=WorkerDetails(
+        Timings(), {"High": 1}, {7: DirectiveCounts(5, 2, 2, {"High": 1})}, checkpoint_at=1.5
+    ),
 )
 BATCHES = [
     Batch(7, 6, 1_800_000_000, False, []),

@@ -4,7 +4,7 @@ from collections import Counter
 
 from shards.ledger import Deliveries, Events, Ledger, LookupCounts
 from shards.ops import metric_samples
-from tests.support.overviews import overview, shard_status
+from tests.support.overviews import live_stats, overview, shard_status
 
 
 def test_a_sample_of_nats_exists_only_where_events_arrive_over_nats() -> None:
@@ -45,7 +45,7 @@ def test_closed_backlogs_are_those_that_are_neither_open_nor_new() -> None:
 
 
 def test_matches_are_by_directive_if_they_are_counted() -> None:
-    assert metric_samples.directive_matches(overview(matches={7: 5})) == {("7",): 5}
+    assert metric_samples.directive_matches(overview(stats=live_stats())) == {("7",): 5}
     assert metric_samples.directive_matches(overview()) is None
 
 

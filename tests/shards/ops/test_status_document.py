@@ -11,6 +11,7 @@ from shards.ops.overview import Overview
 from shards.ops.status_document import status_document
 from tests.support.overviews import (
     FAULT,
+    live_stats,
     overview,
     process_status,
     reload_outcome,
@@ -39,6 +40,7 @@ def test_the_keys_are_those_that_programs_rely_on() -> None:
         "shards",
         "output",
         "matches",
+        "stats",
         "checkpoint",
         "ledger",
         "settings",
@@ -58,7 +60,21 @@ def test_the_keys_are_those_that_programs_rely_on() -> None:
 
 def test_matches_by_directive_are_in_it_if_they_are_counted() -> None:
     assert document(overview())["matches"] is None
-    assert document(overview(matches={7: 5}))["matches"] == {"7": 5}
+    assert document(overview(stats=live_stats()))["matches"] == {"7": 5}
+
+
+def test_stats_are_in_it_if_they_are_counted() -> None:
+    assert document(overview())["stats"] is None
+    ledger = Ledger(events=Events(unmatched=3))
+    stats = document(overview(stats=live_stats(), ledger=ledger))["stats"]
+    alarms = {"High": 1, "Medium": 0, "Low": 0}
+    row = {"id": 7, "events": 5, "opened": 2, "furthest_stage": 1, "alarms": alarms}
+    assert stats == {
+        "directives": [row],
+        "never_matched": [8],
+        "without_alarm": [],
+        "unmatched": {"events": 3, "signatures": [], "other_events": 3},
+    }
 
 
 def test_problems_are_in_it() -> None:

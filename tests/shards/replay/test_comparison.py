@@ -14,8 +14,8 @@ from shards.replay.comparison import Comparison, Differences, differing_parts
 from shards.replay.directive_stats import StatsCollector
 from shards.replay.event_replay import Replay
 from shards.replay.tracked_replay import AlarmState, SettledAlarms, TrackedReplay
-from shards.replay.unmatched_events import UnmatchedEvents
 from shards.sources.recorded_event import RecordedEvent
+from shards.unmatched_events import UnmatchedEvents
 from tests.support.replayed_scenarios import SETTINGS, config_of, plain_replay, recorded_events
 from tests.support.strategies import Json, directives, moments_from, streams
 
@@ -147,7 +147,7 @@ def test_an_alarm_that_opens_again_after_it_was_settled_counts_once() -> None:
     replay, alarms, _ = plain_replay(config, events)
     assert (len(alarms), sum(replay.opened.values())) == (9, 10)
     assert compare(config, config, events, max_closed=0).totals["unchanged"] == 9
-    tracked = TrackedReplay(Replay(config, SETTINGS, count_matches=True))
+    tracked = TrackedReplay(Replay(config, SETTINGS, count_by_directive=True))
     collector = StatsCollector(config, tracked, UnmatchedEvents(), max_closed=0)
     for event in events:
         collector.process_event(event)

@@ -9,8 +9,8 @@ from shards.config.config_folder import Config
 from shards.replay.directive_stats import StatsCollector
 from shards.replay.event_replay import Replay
 from shards.replay.tracked_replay import TrackedReplay, short_id
-from shards.replay.unmatched_events import UnmatchedEvents
 from shards.sources.recorded_event import RecordedEvent
+from shards.unmatched_events import UnmatchedEvents
 from tests.support.replayed_scenarios import SETTINGS, config_of, plain_replay, recorded_events
 from tests.support.strategies import Json, directives, moments_from, streams
 
@@ -18,7 +18,7 @@ NO_LIMIT = 10**9
 
 
 def collect(config: Config, events: list[RecordedEvent], max_closed: int) -> StatsCollector:
-    tracked = TrackedReplay(Replay(config, SETTINGS, count_matches=True))
+    tracked = TrackedReplay(Replay(config, SETTINGS, count_by_directive=True))
     collector = StatsCollector(config, tracked, UnmatchedEvents(), max_closed)
     for event in events:
         collector.process_event(event)

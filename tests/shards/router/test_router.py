@@ -14,6 +14,7 @@ from shards.router.routing_table import RoutingTable
 from shards.router.send_queue import SendQueue
 from shards.settings.settings import Settings
 from shards.sources.event_source import QUEUE_FULL
+from shards.unmatched_events import UnmatchedEvents
 from tests.support.routing import DIRECTIVES, Routed, Source, event
 
 
@@ -159,3 +160,17 @@ def test_a_report_holds_what_deaths_of_workers_cost(routed: Routed) -> None:
     deliveries = report.ledger.deliveries
     assert (deliveries.sent, deliveries.redelivered) == (2, 5)
     assert deliveries.lost == {WORKER_DIED: 1}
+
+
+def test_unmatched_events_are_counted_by_signature_if_that_is_wanted() -> None:
+    unmatched = UnmatchedEvents()
+    routed = Routed(unmatched=unmatched)
+    routed.router.route([event(77), event(1), event(77, title="t")])
+    assert routed.router.take(event(78)) is None
+    routed.router.route_again([event(77)], first=1)  # the router before this one has counted it
+    counted = [(one.plugin_id, one.events, one.title) for one in unmatched.short_report()]
+    assert counted == [(77, 2, "t"), (78, 1, "")]
+    assert routed.events.unmatched == 3
+    assert routed.router.check(event(77)) is None
+    routed.router.route([event(77)])
+    assert unmatched.short_report()[0].events == 3

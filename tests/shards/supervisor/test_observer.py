@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.directive_counts import DirectiveCounts
 from shards.alarm_files import AlarmFiles
 from shards.histograms import Timings
 from shards.ipc.messages import WorkerDetails, WorkerReport
@@ -107,7 +108,7 @@ def test_details_add_up_over_workers_and_restarts(watch: Watch) -> None:
     for worker, at in ((0, 50.0), (1, 70.0), (0, 60.0)):
         timings = Timings()
         timings.lag.buckets[0] = 2
-        details = WorkerDetails(timings, {"High": 1}, {7: 3}, at)
+        details = WorkerDetails(timings, {"High": 1}, {7: DirectiveCounts(3)}, at)
         watch.observer.wrote(worker, report(details=details))
         watch.observer.wrote(worker, report())
     overview = watch.overview()

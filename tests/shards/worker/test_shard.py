@@ -10,6 +10,7 @@ import pytest
 
 from engine.alarm import MAX_ITEMS
 from engine.correlation.directive_set import DirectiveSet
+from engine.directive_counts import DirectiveCounts
 from engine.directives.asset_document import parse_assets
 from engine.directives.directive import parse_directives
 from engine.options import Options
@@ -42,7 +43,7 @@ def shard(max_future: int, stages: int = 2, expiry_grace: int = 0, **directive: 
     directives = [item.directive for item in parse_directives(document) if item.directive]
     assets, _ = parse_assets(b'{"assets":[{"name":"lan","cidr":"10.0.0.0/8","value":5}]}')
     settings = Settings(max_future=max_future)
-    options = Options(expiry_grace=expiry_grace)
+    options = Options(expiry_grace=expiry_grace, count_by_directive=True)
     return Shard(settings, options, directive_set(directives, assets))
 
 
@@ -261,6 +262,23 @@ def test_lines_that_are_written_already_are_not_reported_again_but_their_effect_
     worker.process_batch(BASE + 3, [event(0, event_id="c")], NOW)
     assert lines_of(worker) == (1, 1)
     assert worker.make_report(CheckpointStats()).position == BASE + 3
+
+
+def counts_of(worker: Shard) -> DirectiveCounts:
+    """What directive 1 has done since the last call."""
+    details = worker.make_report(CheckpointStats()).details
+    assert details is not None
+    return details.directives.get(1, DirectiveCounts())
+
+
+def test_what_the_worker_before_has_counted_by_directive_is_not_counted_again() -> None:
+    worker = successor(BASE + 2)
+    worker.process_batch(BASE + 2, [event(0, event_id="a"), event(0, event_id="b")], NOW)
+    assert counts_of(worker) == DirectiveCounts()
+    worker.process_batch(BASE + 3, [event(0, event_id="c")], NOW)
+    assert counts_of(worker) == DirectiveCounts(events=1, opened=1, furthest_stage=1)
+    worker.advance_time(NOW + 61)
+    assert counts_of(worker) == DirectiveCounts(alarms={"High": 1})
 
 
 def test_what_time_causes_before_that_position_is_written_already() -> None:

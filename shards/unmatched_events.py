@@ -1,15 +1,20 @@
 """Events that no directive has a rule for, counted by signature in bounded memory."""
 
 from collections import Counter
+from heapq import nlargest
+from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from engine.event import TimedRoutingKey
+from engine.event import RoutingKey
 from shards.safe_text import shorten
 
 MAX_SIGNATURES = 5_000
 """Number of signatures that are kept; twice as many until the rare ones are dropped."""
+MOST_FREQUENT = 20
+"""Number of signatures that are shown of a running service."""
 MAX_TITLES = 4
 MAX_TEXT = 80
 
@@ -35,6 +40,24 @@ class Signature(Struct):
     events: int = 0
     first_title: str = ""
     titles: dict[str, int] = {}
+
+    @property
+    def key(self) -> tuple[int, int, str, str]:
+        """What events of the same kind have in common."""
+        if self.plugin_id:
+            return self.plugin_id, self.plugin_sid, "", ""
+        return 0, 0, self.product, self.category
+
+    def as_document(self) -> dict[str, Any]:
+        """The signature for programs."""
+        return {
+            "plugin_id": self.plugin_id,
+            "plugin_sid": self.plugin_sid,
+            "product": self.product,
+            "category": self.category,
+            "title": self.title,
+            "events": self.events,
+        }
 
     @property
     def title(self) -> str:
@@ -68,7 +91,7 @@ class UnmatchedEvents:
         """The signatures kept, the most frequent first."""
         return sorted(self._by_key.values(), key=lambda signature: -signature.events)
 
-    def add(self, key: TimedRoutingKey, raw: bytes) -> None:
+    def add(self, key: RoutingKey, raw: bytes) -> None:
         """Count an event of this routing key; `raw` is its JSON, for the title."""
         product, category = shorten(key.product, MAX_TEXT), shorten(key.category, MAX_TEXT)
         is_plugin = bool(key.plugin_id and key.plugin_sid)
@@ -82,6 +105,11 @@ class UnmatchedEvents:
         signature.events += 1
         if title := _title_of(raw):
             signature.add_title(title)
+
+    def short_report(self) -> list[Signature]:
+        """The most frequent ones, each with its title alone."""
+        frequent = nlargest(MOST_FREQUENT, self._by_key.values(), key=lambda one: one.events)
+        return [replace(one, first_title=one.title, titles={}) for one in frequent]
 
     def finish(self) -> None:
         """Drop all but the most frequent ones."""

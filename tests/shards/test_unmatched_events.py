@@ -3,8 +3,12 @@
 import json
 from typing import Any
 
+import msgspec
+
 from engine.event import decode_timed_routing_key
-from shards.replay.unmatched_events import MAX_TEXT, MAX_TITLES, Signature, UnmatchedEvents
+from shards.ipc.messages import UnmatchedReport
+from shards.ipc.pipes import ROOM_BYTES
+from shards.unmatched_events import MAX_TEXT, MAX_TITLES, MOST_FREQUENT, Signature, UnmatchedEvents
 
 
 def add(events: UnmatchedEvents, **fields: Any) -> None:
@@ -38,6 +42,18 @@ def test_any_number_of_signatures_is_bounded_and_the_frequent_ones_remain() -> N
     assert len(kept) == 10
     assert (kept[0].plugin_sid, kept[0].events) == (1, 1000)
     assert sum(signature.events for signature in kept) + events.others == 2000
+
+
+def test_a_short_report_has_the_most_frequent_ones_and_room_in_a_pipe() -> None:
+    events = UnmatchedEvents()
+    for number in range(MOST_FREQUENT + 5):
+        long = f"{number} " + "\U0001f600" * 1000
+        for _ in range(number + 1):
+            add(events, product=long, category=long, title=long)
+    report = events.short_report()
+    assert [one.events for one in report] == list(range(MOST_FREQUENT + 5, 5, -1))
+    assert report[0].title == events.most_frequent[0].title != ""
+    assert len(msgspec.msgpack.encode(UnmatchedReport(report))) <= ROOM_BYTES
 
 
 def test_any_number_of_titles_is_bounded_and_a_frequent_one_remains() -> None:
