@@ -1,7 +1,7 @@
 """The serve command as real processes: start it, post events, read its output, and end it.
 
-Only processes that were started here are ended: each service begins a session, in which all of its
-processes stay.
+Only processes that were started here are ended: they are in the session of their service, and have
+a mark in their environment, as another session may get the number of one that has ended.
 """
 
 import http.client
@@ -31,6 +31,7 @@ from tests.support.replaying import Json, directive, event, rule
 
 T = TypeVar("T")
 
+MARK_VARIABLE = "SERVING_TEST"
 DEADLINE = 20.0
 """Seconds to wait for anything; on an idle machine all of it takes far less."""
 NEVER_EXPIRE = ("--min-alarm-lifetime", "1000000000", "--max-future", "0")
@@ -210,7 +211,8 @@ class Service:
         """
         self.logs = folder / "logs"
         self._stderr = folder / f"stderr-{uuid.uuid4().hex}"
-        variables = {"DSIEM_OPS_PORT": "0", **environment}
+        self._mark = uuid.uuid4().hex
+        variables = {"DSIEM_OPS_PORT": "0", **environment, MARK_VARIABLE: self._mark}
         folders = ("--config-dir", str(folder / "conf"), "--log-dir", str(self.logs))
         with self._stderr.open("ab") as stderr:
             self.process = subprocess.Popen(
@@ -355,7 +357,12 @@ class Service:
         return [one.pid for one in self._processes() if one.name.startswith("config-loader")]
 
     def _processes(self) -> list["_Process"]:
-        return [one for one in _living_processes() if one.session == self.process.pid]
+        session, mark = self.process.pid, f"{MARK_VARIABLE}={self._mark}".encode()
+        return [
+            one
+            for one in _living_processes()
+            if one.session == session and mark in one.environment()
+        ]
 
     def wait_for_children(self, number: int, gone: int) -> int:
         """Wait until `number` children live and the process `gone` does not; returns the newest."""
@@ -508,6 +515,13 @@ class _Process(NamedTuple):
     pid: int
     session: int
     name: str
+
+    def environment(self) -> list[bytes]:
+        """Its variables; none when it has ended, or may not be read."""
+        try:
+            return Path(f"/proc/{self.pid}/environ").read_bytes().split(b"\0")
+        except OSError:
+            return []
 
 
 def _living_processes() -> list[_Process]:
