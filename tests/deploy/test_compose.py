@@ -149,8 +149,8 @@ def test_promtool_has_nothing_against_the_configuration_of_prometheus(tmp_path: 
     places = mounts(SERVICES["prometheus"])
     [rules] = [path for path in places if "rules" in path]
     [command] = SERVICES["prometheus"]["command"]
-    script = command.partition(" && ")[0].replace(rules, str(FOLDER / places[rules]))
-    script = script.replace("/tmp/", f"{tmp_path}/")
+    script = command.partition(" && ")[0].replace("/tmp/", f"{tmp_path}/")
+    script = script.replace(rules, str(FOLDER / places[rules]))
     subprocess.run([*SERVICES["prometheus"]["entrypoint"], script], check=True)
     config = tmp_path / "prometheus.yml"
     text = (FOLDER / places["/etc/prometheus/prometheus.yml"]).read_text("utf-8")

