@@ -95,7 +95,10 @@ def _receive_request(receiving: socket.socket) -> tuple[bytes, list[int]]:
     """The next request and its descriptors; without data at the end of the socket."""
     data, descriptors = _MORE, list[int]()
     while data == _MORE:
-        data, received, _, _ = socket.recv_fds(receiving, REQUEST_BYTES, _MAX_DESCRIPTORS)
+        try:
+            data, received, _, _ = socket.recv_fds(receiving, REQUEST_BYTES, _MAX_DESCRIPTORS)
+        except ConnectionResetError:  # the supervisor has died before it read an answer
+            return b"", descriptors
         descriptors += received
     return data, descriptors
 
