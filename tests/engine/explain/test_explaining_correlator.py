@@ -87,7 +87,7 @@ def check(engine: ExplainedEngine, event_id: str, output: Output) -> None:
 
 
 @settings(
-    max_examples=examples(200),
+    max_examples=examples(600),
     deadline=None,
     suppress_health_check=[
         HealthCheck.too_slow,
