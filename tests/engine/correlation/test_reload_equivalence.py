@@ -21,7 +21,7 @@ from tests.engine.correlation.test_oracle_equivalence import (
 from tests.support.oracle import Oracle
 from tests.support.strategies import MOMENTS, ReloadScenario, Scenario, reload_scenarios
 
-REACHED_BY_ONE_IN_FORTY = ("removed", "former", "taken by a former one", "changed back")
+REACHED_BY_ONE_IN_EIGHTY = ("removed", "former", "taken by a former one", "changed back")
 
 
 def oracle_of(scenario: Scenario) -> Oracle:
@@ -60,7 +60,7 @@ def test_the_scenarios_reach_what_they_are_for() -> None:
         reached.update(set(happenings(reloaded)))
 
     watch()
-    rare = {what: reached[what] for what in REACHED_BY_ONE_IN_FORTY if reached[what] < 5}
+    rare = {what: reached[what] for what in REACHED_BY_ONE_IN_EIGHTY if reached[what] < 5}
     assert not rare, "of 200 scenarios"
 
 
