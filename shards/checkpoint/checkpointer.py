@@ -144,7 +144,8 @@ class Checkpointer:
     async def _write_periodically(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), self._interval or None)
+                async with asyncio.timeout(self._interval or None):
+                    await self._due.wait()
             if self._ending:
                 return
             self._due.clear()

@@ -3,7 +3,6 @@
 import asyncio
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -11,6 +10,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from loguru import logger
 from nats.aio.client import Client
 
+from shards.cancellation import cancel
 from shards.safe_text import redact_url
 from shards.settings.settings import Settings
 
@@ -65,9 +65,11 @@ async def connect(
 
 async def close(client: Client) -> None:
     """Close a client in any state."""
-    with suppress(Exception):
-        async with asyncio.timeout(_CLOSE_SECONDS):
-            await client.close()
+    closing = asyncio.create_task(client.close())
+    try:
+        await asyncio.wait([closing], timeout=_CLOSE_SECONDS)
+    finally:
+        await cancel(closing)
 
 
 class _ConnectionEvents:

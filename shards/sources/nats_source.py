@@ -11,6 +11,7 @@ from loguru import logger
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 
+from shards.cancellation import cancel
 from shards.ledger import Feed
 from shards.settings.settings import Settings
 from shards.sources import nats_connection, nats_monitor
@@ -133,8 +134,6 @@ class NatsSource:
                 async with asyncio.timeout(_STOP_SECONDS):
                     await self._subscription.unsubscribe()
                     await self._client.flush(_STOP_SECONDS)
-        for task in (self._running, *self._monitor_requests):
-            if task is not None:
-                task.cancel()
+        await cancel(self._running, *self._monitor_requests)
         if self._client is not None:
             await nats_connection.close(self._client)

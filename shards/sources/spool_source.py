@@ -11,6 +11,7 @@ from typing import Protocol
 from loguru import logger
 from msgspec.structs import replace
 
+from shards.cancellation import cancel
 from shards.ledger import Feed
 from shards.positions import base_of, life_of, sequence_of
 from shards.sources.http_source import HttpSource
@@ -84,9 +85,7 @@ class SpoolSource:
     async def stop(self) -> None:
         """Accept no more events, and finish the requests under way."""
         await self._http.stop()
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait([self._running])
+        await cancel(self._running)
         if self._spool is not None:
             self._spool.close()
 

@@ -10,6 +10,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import Header
 
+from shards.cancellation import cancel
 from shards.sources import jetstream
 from shards.sources.jetstream import JetStreamError, StreamInfo
 from shards.sources.stream_parser import StreamMessages
@@ -72,9 +73,7 @@ class StreamReader:
                     task.result()
             raise JetStreamError(self._broken.result())
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)  # at the end they may fail
+            await cancel(*tasks)
             if self._client.is_connected:
                 await subscription.unsubscribe()
 

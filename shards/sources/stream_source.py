@@ -14,6 +14,7 @@ import nats.errors
 from loguru import logger
 from nats.aio.client import Client
 
+from shards.cancellation import cancel
 from shards.ledger import Feed
 from shards.settings.schema import parse_time
 from shards.settings.settings import Settings
@@ -67,9 +68,7 @@ class StreamSource:
 
     async def stop(self) -> None:
         """Take nothing more, and close: what has not been taken stays in the stream."""
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait([self._running])
+        await cancel(self._running)
         if self._client is not None:
             await nats_connection.close(self._client)
 

@@ -82,4 +82,5 @@ class OverloadSignals:
                 self._unsent.popleft()
             self._changed.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), _CHECK_SECONDS)
+                async with asyncio.timeout(_CHECK_SECONDS):
+                    await self._changed.wait()

@@ -44,4 +44,5 @@ class Restarts:
 
     async def _wait(self, seconds: float) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._shutdown.requested.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._shutdown.requested.wait()

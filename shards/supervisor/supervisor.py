@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 from shards.alarm_files import AlarmFiles
+from shards.cancellation import cancel
 from shards.config.folder_watcher import FolderWatcher
 from shards.config.generation import ConfigChanges
 from shards.ipc.forked_process import ForkServer
@@ -148,9 +149,8 @@ class Supervisor:
             yield
             return
         with suppress(TimeoutError):  # a quick start is not delayed by large libraries
-            await asyncio.wait_for(
-                self._children.wait_until_router_is_ready(), _QUICK_START_SECONDS
-            )
+            async with asyncio.timeout(_QUICK_START_SECONDS):
+                await self._children.wait_until_router_is_ready()
         from shards.ops.explain_handler import ExplainHandler  # noqa: PLC0415 - large libraries
         from shards.ops.http_server import run_ops_server  # noqa: PLC0415
         from shards.ops.reload_handler import ReloadHandler  # noqa: PLC0415
@@ -199,8 +199,7 @@ class Supervisor:
                 await self._serve_until_shutdown()
                 self.reloader.close()
                 await self._drain(router, workers)
-            if publishing is not None:
-                publishing.cancel()
+            await cancel(publishing)
 
     async def _run_router(self) -> None:
         """Run the router once the workers are ready, unless the shutdown comes first."""

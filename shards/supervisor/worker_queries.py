@@ -53,7 +53,8 @@ class WorkerQueries:
                 if child is None or not child.send_if_room(request):
                     answer.fail(worker)
             with suppress(TimeoutError):
-                await asyncio.wait_for(answer.complete.wait(), ANSWER_SECONDS)
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await answer.complete.wait()
         finally:
             del self._under_way[number]
         missing = tuple(sorted(workers - answer.found.keys()))

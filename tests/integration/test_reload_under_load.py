@@ -23,7 +23,7 @@ def check(run: ReloadRun) -> None:
     verdict = run.verdict
     assert run.loaded > RELOADS * 0.7
     assert verdict.versions > run.loaded * 0.8
-    assert verdict.scenarios > 100 * verdict.uncertain > 0 or verdict.uncertain < 2 * RELOADS
+    assert verdict.uncertain < verdict.scenarios / 20  # more of them where the machine is slow
     assert verdict.finished_after_change > 0  # few where the machine is slow
     assert verdict.removed[0] > 0
     assert verdict.whitelisted[0] > 0

@@ -88,7 +88,8 @@ class EventStreams:
         await _write(reply, b": the console\n\n")
         while not self._is_closed:
             try:
-                await asyncio.wait_for(client.wake.wait(), PING_SECONDS)
+                async with asyncio.timeout(PING_SECONDS):
+                    await client.wake.wait()
             except TimeoutError:
                 await _write(reply, b":\n\n")
                 continue

@@ -5,11 +5,12 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from shutil import copytree, rmtree
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from loguru import logger
 
 from shards.positions import base_of, sequence_of
 from shards.settings.settings import Settings
-from shards.sources import stream_reader
+from shards.sources import jetstream, stream_reader
 from shards.sources.stream_reader import BATCH
 from shards.sources.stream_source import StreamSource
 from tests.support.nats_server import Login, NatsServer, TcpProxy, frame_with_headers, wait_until
@@ -553,6 +554,30 @@ def test_a_load_that_goes_on_is_no_trouble(
 
     play(story)
     assert log == []
+
+
+def test_a_request_that_is_answered_as_the_reading_ends_does_not_hold_up_the_end(
+    server: NatsServer, js: JetStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`asyncio.wait_for` drops a cancellation that comes together with the answer."""
+    asked: list[None] = []
+
+    async def stream_info(client: Any, stream: str) -> jetstream.StreamInfo:
+        asked.append(None)
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        return await jetstream.stream_info(client, stream)
+
+    monkeypatch.setattr(stream_reader, "PROBE_SECONDS", 0.001)
+    monkeypatch.setattr(stream_reader, "jetstream", SimpleNamespace(stream_info=stream_info))
+
+    async def story() -> None:
+        js.create()
+        async with reading(server.url) as node:
+            await node.until(lambda: asked, "a request")
+
+    play(story)
+    assert len(asked) == 2  # the task went on, and was cancelled again
 
 
 # Much of it.
