@@ -22,6 +22,7 @@ from shards.checkpoint.cut import Cut, SyncLines, nothing_to_sync
 from shards.checkpoint.database_file import CheckpointError, CheckpointLostError
 from shards.checkpoint.definition_rows import DefinitionEncoder
 from shards.checkpoint.memory_rows import MemoryEncoder
+from shards.checkpoint.other_services import find_checkpoints
 from shards.checkpoint.owned_directives import OwnedDirectives
 from shards.checkpoint.paths import FOLDER, checkpoint_path
 from shards.checkpoint.readable import wait_until_readable
@@ -63,11 +64,10 @@ class Checkpointer:
         self._options = options
         self._progress = progress
         self._sync_lines = sync_lines
+        self._settings = settings
         self._interval = settings.checkpoint_interval
-        self._has_stream = settings.source_keeps_events
         self.ahead: Mapping[int, int] = {}
         """Restored directives that are ahead of the shard in the stream: see StreamPositions."""
-        self._reload = settings.reload_backlogs
         self._first_start = first_start
         self._store = CheckpointStore(checkpoint_path(settings), options.repeat_window)
         self._saved_folder = SavedFolder(settings.log_dir / FOLDER)
@@ -93,22 +93,23 @@ class Checkpointer:
         The first checkpoint is due at once: the next start has to know where the shard began.
         """
         self.request()
-        wanted = self._reload if self._first_start else self._interval > 0
+        wanted = self._settings.reload_backlogs if self._first_start else self._interval > 0
         if not wanted:
             return
-        if self._has_stream:
+        if self._settings.source_keeps_events:
             wait_until_readable(self._store, track_progress)
+        found = find_checkpoints(self._store, self._settings, self._directives, track_progress)
         restored = restore_shard(
             self._correlator,
             self._directives,
             self._options,
             self._progress,
-            self._store,
-            self._saved_folder if self._reload else None,
+            found,
+            self._saved_folder if self._settings.reload_backlogs else None,
             track_progress,
         )
-        if self._has_stream:
-            self.ahead = restore_positions(self._progress, self._store, self._directives)
+        if self._settings.source_keeps_events:
+            self.ahead = restore_positions(self._progress, found.shards, self._directives)
         self._obsolete_files = restored.files
         self._alarm_files = restored.alarm_files
         self._encoder.hold(restored.held)
@@ -277,7 +278,7 @@ class Checkpointer:
         `until`: time.monotonic() from which on no file is begun or continued. What is left out then
         is in the checkpoint; other programs do not find it. `files`: see Synced.
         """
-        if self._reload:
+        if self._settings.reload_backlogs:
             saved = self._write_final_checkpoint(files)
             handed_over = self._write_saved_files(until)
             if saved and handed_over:

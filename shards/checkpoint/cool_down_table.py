@@ -7,12 +7,14 @@ own, since they can last for days, and must not go when there is too much of the
 import sqlite3
 from typing import NamedTuple
 
+from shards.checkpoint.shard_table import OLDEST_CLOCK
+
 UPSERT_COOL_DOWNS = """
 INSERT INTO cool_down (key, directive, until, seconds) VALUES {}
 ON CONFLICT (key) DO UPDATE SET until = excluded.until, seconds = excluded.seconds
 """
 _LOAD = "SELECT key, directive, until, seconds FROM cool_down ORDER BY until"
-_FORGET = "DELETE FROM cool_down WHERE until <= (SELECT min(clock) FROM shard)"
+_FORGET = f"DELETE FROM cool_down WHERE until <= {OLDEST_CLOCK}"
 
 
 class CoolDownRow(NamedTuple):

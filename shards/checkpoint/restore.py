@@ -1,7 +1,7 @@
 """Restores a shard from what is on disk: open backlogs, its memory, its position and counts."""
 
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import closing, suppress
 
 from loguru import logger
 from msgspec import Struct
@@ -10,17 +10,23 @@ from msgspec.structs import replace
 from engine.alarm import BacklogKey
 from engine.correlation.correlator import Correlator
 from engine.correlation.memory import Memory
-from engine.correlation.snapshot import DroppedBacklog, HeldItems
+from engine.correlation.snapshot import BacklogSnapshot, DroppedBacklog, HeldItems
 from engine.directives.directive import Directive
 from engine.options import Options
 from shards.checkpoint.database_file import CheckpointError
 from shards.checkpoint.memory_rows import restore_cool_downs, restore_memory
-from shards.checkpoint.recovery import log_dropped, recover_backlogs
+from shards.checkpoint.other_services import Checkpoints
+from shards.checkpoint.recovery import (
+    RecoveredBacklogs,
+    log_dropped,
+    outdated_rows,
+    recover_backlogs,
+)
 from shards.checkpoint.saved_folder import SavedFolder
 from shards.checkpoint.shard_table import ShardRow
 from shards.checkpoint.stats import ShardProgress
 from shards.checkpoint.store import CheckpointStore
-from shards.checkpoint.stream_positions import find_positions
+from shards.checkpoint.stream_positions import SavedShard, find_positions
 from shards.ledger import Ledger, decode_ledger
 from shards.progress import TrackProgress, untracked
 
@@ -45,7 +51,7 @@ def restore_shard(
     directives: Mapping[int, Directive],
     options: Options,
     progress: ShardProgress,
-    store: CheckpointStore,
+    checkpoints: Checkpoints,
     folder: SavedFolder | None,
     track_progress: TrackProgress = untracked,
 ) -> Restored:
@@ -54,15 +60,15 @@ def restore_shard(
     Sets `progress` if the worker has saved it in this run. `folder`: that of the saved files, if
     they are to be read.
     """
-    recovered = recover_backlogs(store, folder, directives, options, track_progress)
+    recovered = _recover(checkpoints, folder, directives, options, track_progress)
     dropped: list[DroppedBacklog] = []
-    remembered = _restore_memory(correlator.memory, store, directives)
+    remembered = _restore_memory(correlator.memory, checkpoints, directives)
     for state in track_progress(sorted(recovered.states, key=lambda state: state.order)):
         ids_only = state.ids_only and state.directive not in remembered
         dropped += correlator.restore((replace(state, ids_only=ids_only),))
     log_dropped(dropped)
     number = len(recovered.states) - len(dropped)
-    alarm_files = _restore_progress(progress, store)
+    alarm_files = _restore_progress(progress, checkpoints.own)
     backlogs = progress.ledger.backlogs
     if alarm_files is not None:
         backlogs["interrupted"] += backlogs["open"] - number
@@ -80,14 +86,49 @@ def restore_shard(
     )
 
 
+def _recover(
+    checkpoints: Checkpoints,
+    folder: SavedFolder | None,
+    directives: Mapping[int, Directive],
+    options: Options,
+    track_progress: TrackProgress,
+) -> RecoveredBacklogs:
+    """The backlogs of all checkpoints; rows are those of the own one."""
+    own, outdated = dict(directives), dict[int, Directive]()
+    states: list[BacklogSnapshot] = []
+    files: list[int] = []
+    for path, ids in checkpoints.taken_over.items():
+        taken = {directive: own.pop(directive) for directive in ids}
+        outdated |= taken
+        with closing(CheckpointStore(path)) as store:
+            found = recover_backlogs(store, folder, taken, options, track_progress)
+        states += found.states
+        files += found.files
+        logger.bind(file=str(path), directives=len(taken), backlogs=len(found.states)).info(
+            "directives of another service are taken over"
+        )
+    found = recover_backlogs(checkpoints.own, folder, own, options, track_progress)
+    rows = found.rows
+    if outdated:
+        rows |= outdated_rows(checkpoints.own, outdated)
+    return RecoveredBacklogs(found.states + states, rows, found.files + files, found.changed)
+
+
 def _restore_memory(
-    memory: Memory, store: CheckpointStore, directives: Collection[int]
+    memory: Memory, checkpoints: Checkpoints, directives: Collection[int]
 ) -> set[int]:
     """Restore the memory; returns the directives of what was taken."""
+    for path, ids in checkpoints.taken_over.items():
+        with closing(CheckpointStore(path)) as store:
+            _restore_memory_of(memory, store, ids)
+    _restore_memory_of(memory, checkpoints.own, directives)
+    return {directive for _, directive in memory.taken.stamps.values()}
+
+
+def _restore_memory_of(memory: Memory, store: CheckpointStore, directives: Collection[int]) -> None:
     with suppress(CheckpointError):  # which recover_backlogs has logged
         restore_memory(memory, store.load_memory(), directives)
         restore_cool_downs(memory, store.load_cool_downs(), directives)
-    return {directive for _, directive in memory.taken.stamps.values()}
 
 
 def _restore_progress(progress: ShardProgress, store: CheckpointStore) -> bytes | None:
@@ -129,16 +170,12 @@ def saved_generation(store: CheckpointStore, worker: int, run: str) -> int | Non
 
 
 def restore_positions(
-    progress: ShardProgress, store: CheckpointStore, directives: Collection[int]
+    progress: ShardProgress, shards: Iterable[SavedShard], directives: Collection[int]
 ) -> Mapping[int, int]:
     """Set the position in the stream to the lowest of these directives.
 
     Returns the directives that are ahead of it, with their positions.
     """
-    try:
-        rows = store.load_shards()
-    except CheckpointError:  # which recover_backlogs has logged
-        return {}
-    found = find_positions(rows, directives, progress.part)
+    found = find_positions(shards, directives)
     progress.position, progress.stream = found.lowest, found.stream
     return found.ahead

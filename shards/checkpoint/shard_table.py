@@ -10,6 +10,10 @@ _SHARD = (
 REPLACE_SHARDS = f"REPLACE INTO shard ({_SHARD}) VALUES {{}}"
 _LOAD_SHARD = f"SELECT {_SHARD} FROM shard WHERE worker = ? AND run = ?"
 _LOAD_SHARDS = f"SELECT {_SHARD} FROM shard ORDER BY at, worker"
+OLDEST_CLOCK = """
+(SELECT min(clock) FROM shard WHERE nodes = (SELECT nodes FROM shard ORDER BY at DESC LIMIT 1))
+"""
+"""The lowest clock of all shards, but of those from before another number of services."""
 _DELETE_SHARD = "DELETE FROM shard WHERE workers = ? AND nodes = ? AND worker = ?"
 
 
@@ -41,6 +45,15 @@ class ShardRow(NamedTuple):
     def layout(self) -> tuple[int, int]:
         """Number of workers and of nodes, which decide where a directive is."""
         return self.workers, self.nodes
+
+    def is_before(self, other: "ShardRow") -> bool:
+        """Whether the other row is further; never so in both directions.
+
+        Positions tell that if they are of the same stream, otherwise the time does.
+        """
+        if self.stream and self.stream == other.stream:
+            return (self.position, self.at) < (other.position, other.at)
+        return self.at < other.at
 
 
 def load_shard(connection: sqlite3.Connection, worker: int, run: str) -> ShardRow | None:

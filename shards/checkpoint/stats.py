@@ -15,7 +15,7 @@ class ShardProgress(Struct):
     `run`: identifies the run of the service. `position`: that of the last delivery processed;
     positions of a router begin above those of the routers before it. `ledger`: the counts.
     `stream`: the stream that the position is in; "": it belongs to this run. `workers`, `nodes`:
-    number of workers, and of services of the node name; `part`: the number of this service.
+    number of workers, and of services of the node name.
     `generation`: number of the configuration in this run. `clock`: that of the shard, in seconds
     since the epoch, 0 before the first delivery.
     """
@@ -27,7 +27,6 @@ class ShardProgress(Struct):
     stream: str = ""
     workers: int = 1
     nodes: int = 1
-    part: int = 0
     generation: int = 0
     clock: int = 0
 

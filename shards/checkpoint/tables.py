@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 from engine.alarm import BacklogKey
 from shards.checkpoint.cool_down_table import UPSERT_COOL_DOWNS, CoolDownRow
 from shards.checkpoint.definition_table import UPSERT_DEFINITIONS, DefinitionRow, json_array
-from shards.checkpoint.shard_table import REPLACE_SHARDS, ShardRow
+from shards.checkpoint.shard_table import OLDEST_CLOCK, REPLACE_SHARDS, ShardRow
 
 T = TypeVar("T")
 
@@ -68,8 +68,8 @@ MAX_MEMORY_ROWS = 8192
 """Rows of the memory of all shards; a full one has some 40 kB."""
 _INSERT_MEMORY = "INSERT INTO memory (kind, until, entries) VALUES {}"
 _LOAD_MEMORY = "SELECT kind, entries FROM memory ORDER BY rowid"
-_FORGET_MEMORY = """
-DELETE FROM memory WHERE until < (SELECT min(clock) FROM shard) - ?
+_FORGET_MEMORY = f"""
+DELETE FROM memory WHERE until < {OLDEST_CLOCK} - ?
 OR rowid <= (SELECT max(rowid) FROM memory) - ?
 """
 _RECLAIM = f"DELETE FROM handed_over WHERE directive IN ({_DIRECTIVES})"

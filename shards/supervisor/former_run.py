@@ -6,6 +6,7 @@ Read at the start, before any worker writes.
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
+from itertools import chain
 from pathlib import Path
 
 from loguru import logger
@@ -13,10 +14,13 @@ from msgspec import Struct, field
 
 from shards.alarm_files import AlarmFiles
 from shards.checkpoint.database_file import CheckpointError
+from shards.checkpoint.other_services import load_others
+from shards.checkpoint.paths import checkpoint_path
 from shards.checkpoint.shard_table import ShardRow
 from shards.checkpoint.store import CheckpointStore
 from shards.file_position import FilePosition, FilePositions, decode_positions, position_at
 from shards.rotated_files import MAX_LINE_BYTES, AppendedLines
+from shards.settings.settings import Settings
 from shards.supervisor import written_lines
 from shards.supervisor.written_lines import WrittenLines
 
@@ -41,44 +45,54 @@ class FormerRun(Struct, frozen=True):
         return 0.0 if self.died_after is None else max(0.0, time.time() - self.died_after)
 
 
-def read_former_run(checkpoint: Path, files: AlarmFiles) -> FormerRun:
+def read_former_run(settings: Settings, files: AlarmFiles) -> FormerRun:
     """Read the checkpoint, and the alarm files from where they were then.
 
     Deletes rows that others supersede. Logs what cannot be read.
     """
     try:
-        with closing(CheckpointStore(checkpoint)) as store:
+        with closing(CheckpointStore(checkpoint_path(settings))) as store:
             rows = _load_rows(store)
     except CheckpointError as error:
         logger.error(f"the crash checkpoint cannot be read: {error}")
         return FormerRun()
     died_after = _died_after(rows)
+    services = [rows, *_rows_of_others(settings, rows)]
     try:
-        positions = _oldest_positions(rows) or _near_the_end(files)
+        positions = _oldest_positions(services) or _near_the_end(files)
     except OSError as error:
         _log_unknown(Path(error.filename), str(error.strerror))
         return FormerRun(died_after=died_after)
-    written = _read_lines(files, positions, has_died=not all(row.ended for row in rows))
+    written = _read_lines(files, positions, has_died=not all(row.ended for row in chain(*services)))
     return FormerRun(written, died_after)
 
 
 def _load_rows(store: CheckpointStore) -> list[ShardRow]:
-    """The rows of shards, without those that others supersede; these are deleted."""
+    """The rows of shards, without those that others supersede.
+
+    These are deleted, unless they are from another number of services: other services begin with
+    them, now or later.
+    """
     rows = store.load_shards()
     superseded = superseded_rows(rows)
-    if superseded:
+    nodes = rows[-1].nodes if rows else 0
+    if obsolete := [row for row in superseded if row.nodes == nodes]:
         with suppress(CheckpointError):  # at the next start, then
-            store.delete_shards(superseded)
+            store.delete_shards(obsolete)
     return [row for row in rows if row not in superseded]
 
 
-def superseded_rows(rows: Sequence[ShardRow]) -> list[ShardRow]:
-    """The rows of which nothing is needed any more.
+def superseded_rows(
+    rows: Iterable[ShardRow], by: Iterable[ShardRow] | None = None
+) -> list[ShardRow]:
+    """The rows of which nothing is needed any more; `by`: because of which, by default all.
 
     Those of a layout are not needed once all workers of another layout have come as far; positions
     tell that if they are of the same stream, otherwise the time does.
     """
-    complete = [found for found in _complete_layouts(rows) if len({r.stream for r in found}) == 1]
+    rows = list(rows)
+    layouts = _complete_layouts(rows if by is None else by)
+    complete = [found for found in layouts if len({row.stream for row in found}) == 1]
     return [
         row
         for row in rows
@@ -95,13 +109,7 @@ def _complete_layouts(rows: Iterable[ShardRow]) -> list[list[ShardRow]]:
 
 
 def _have_passed(others: Iterable[ShardRow], row: ShardRow) -> bool:
-    """Whether all others are further; never so in both directions."""
-    return all(
-        (row.position, row.at) < (other.position, other.at)
-        if row.stream and row.stream == other.stream
-        else row.at < other.at
-        for other in others
-    )
+    return all(row.is_before(other) for other in others)
 
 
 def _died_after(rows: list[ShardRow]) -> float | None:
@@ -113,18 +121,31 @@ def _died_after(rows: list[ShardRow]) -> float | None:
     return min(alive) / _NANOSECONDS if alive else None
 
 
-def _oldest_positions(rows: Sequence[ShardRow]) -> FilePositions | None:
+def _rows_of_others(settings: Settings, own: Sequence[ShardRow]) -> list[list[ShardRow]]:
+    """The rows of each other service whose directives may go on here.
+
+    They write into the same files.
+    """
+    by_service: dict[int, list[ShardRow]] = {}
+    for shard in load_others(settings, own):
+        if not superseded_rows([shard.row], by=own):
+            by_service.setdefault(shard.part, []).append(shard.row)
+    return list(by_service.values())
+
+
+def _oldest_positions(services: Iterable[Sequence[ShardRow]]) -> FilePositions | None:
     """Where the oldest checkpoint was in the alarm files; None if one is missing, or has none.
 
     That is so at a first start, after an upgrade, and if the run before died while it was young.
     """
-    if not _complete_layouts(rows):
+    written = [rows for rows in services if rows]
+    if not all(map(_complete_layouts, written)):
         return None
-    found = [decode_positions(row.files) for row in rows]
+    found = [decode_positions(row.files) for row in chain(*written)]
     known = [positions for positions in found if positions is not None]
     if len(known) < len(found):
         return None
-    return min(known, key=lambda positions: positions.at)
+    return min(known, key=lambda positions: positions.at, default=None)
 
 
 def _near_the_end(files: AlarmFiles) -> FilePositions:

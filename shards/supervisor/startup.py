@@ -111,7 +111,7 @@ def _run(
 
     files = _open_alarm_files(settings)
     _prepare_checkpoint(settings)
-    former = read_former_run(checkpoint_path(settings), files)
+    former = read_former_run(settings, files)
 
     async def make_supervisor() -> Supervisor | None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, load.note_hangup)

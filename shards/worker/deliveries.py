@@ -58,9 +58,12 @@ class Deliveries:
         batch = batch.after(position)
         for limit in sorted({self.written_until, *self._ahead.values()}):
             if batch.first <= limit < batch.last:
+                self._leave_ahead(batch.first - 1)
                 yield batch.until(limit)
                 self._note_stream(batch.stream)
                 batch = batch.after(limit)
+        if batch.events:  # a shard does not get every event: its position may be far before
+            self._leave_ahead(batch.first - 1)
         yield batch
         self._note_stream(batch.stream)
 
@@ -71,6 +74,10 @@ class Deliveries:
     def reach(self, position: int) -> None:
         """All deliveries up to this position have been processed."""
         self._progress.position = max(self._progress.position, position)
+        self._leave_ahead(position)
+
+    def _leave_ahead(self, position: int) -> None:
+        """The directives that were ahead up to this position are so no more."""
         if self._ahead:
             self.put_ahead({d: at for d, at in self._ahead.items() if at > position})
 

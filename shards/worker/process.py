@@ -89,7 +89,6 @@ class _WorkerProcess:
             start.position,
             workers=settings.workers,
             nodes=settings.cluster_size,
-            part=settings.cluster_part,
             generation=first.generation,
         )
         options = shard_options(settings, lookups=bool(self._sources))

@@ -4,8 +4,9 @@ import shutil
 import signal
 import socket
 import sqlite3
+import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,52 @@ def test_saved_files_carry_backlogs_of_a_stream_over_to_where_their_directives_h
         sum(shard_of_directive(id_, SIZE, 1)[0] == index for id_ in DIRECTIVES)
         for index in range(SIZE)
     ]
+
+
+@contextmanager
+def services_with_one_folder(
+    logs: Path, size: int, frontend: Frontend, url: str, *options: str
+) -> Iterator[list[Service]]:
+    """A node of so many services with this log folder, all of which are killed at the end."""
+    with ExitStack() as stack:
+        running: list[Service] = []
+        for index in range(size):
+            folder = logs.parent / uuid.uuid4().hex
+            folder.mkdir()
+            (folder / "logs").symlink_to(logs)
+            part = (f"--cluster-size={size}", f"--cluster-index={index}")
+            service = backend(folder, frontend, url, *options, *part, workers=index + 1)
+            running.append(stack.enter_context(service))
+        yield running
+
+
+def test_directives_go_on_where_they_were_whatever_the_number_of_services_after_deaths(
+    tmp_path: Path, frontend: Frontend
+) -> None:
+    options = (f"--stream={STREAM}", "--checkpoint-interval=1", "--stream-create")
+    steps = [(OPENS, "a"), (GOES_ON, "b"), (GOES_ON, "c"), (ENDS, "d"), (OPENS, "e")]
+    (logs := tmp_path / "logs").mkdir()
+    with jetstream_server(tmp_path / "nats") as server:
+        lines = 0
+        for size, (does, name) in zip((1, 2, 3, 2, 1), steps, strict=True):
+            events = [
+                pair_event(f"{name}{id_}-", id_, does, n) for n in range(50) for id_ in DIRECTIVES
+            ]
+            with services_with_one_folder(logs, size, frontend, server.url, *options) as running:
+                publish(server, events[::2])
+                running[0].wait_for_lines(lines + 200)
+                publish(server, events[1::2])
+            lines += len(events)
+        (folder := tmp_path / "one").mkdir()
+        with (
+            backend(folder, frontend, server.url, *options, "--stream-from=all") as one,
+            services_with_one_folder(logs, 1, frontend, server.url, *options) as [last],
+        ):
+            for service in (one, last):
+                service.wait_for_lines(lines)
+                assert service.stop().code == 0
+            assert outcome([last]) == outcome([one])
+            assert len(outcome([one])[0]) == 2 * 50 * len(DIRECTIVES)
 
 
 def _all_but_json(_: str, names: list[str]) -> list[str]:

@@ -1,16 +1,18 @@
-"""Where directives are in a stream, over changes of the number of workers."""
+"""Where directives are in a stream, over changes of the numbers of workers and services."""
 
 from shards.checkpoint.shard_table import ShardRow
-from shards.checkpoint.stream_positions import StreamPositions, find_positions
+from shards.checkpoint.stream_positions import SavedShard, StreamPositions, find_positions
 from shards.placement import shard_of_directive
 
 DIRECTIVES = range(1, 50)
 
 
-def rows(workers: int, *positions: int, nodes: int = 1, stream: str = "A") -> list[ShardRow]:
+def shards(
+    workers: int, *positions: int, nodes: int = 1, part: int = 0, stream: str = "A", at: int = 0
+) -> list[SavedShard]:
     return [
-        ShardRow(worker, "run", position, b"", workers, nodes, stream)
-        for worker, position in enumerate(positions)
+        SavedShard(ShardRow(n, "run", position, b"", workers, nodes, stream, at=at), part)
+        for n, position in enumerate(positions)
         if position
     ]
 
@@ -20,24 +22,24 @@ def place(directive: int, workers: int, nodes: int = 1) -> tuple[int, int]:
 
 
 def test_without_rows_there_is_no_position() -> None:
-    assert find_positions([], DIRECTIVES, 0) == StreamPositions()
-    assert find_positions(rows(2, 5, 6, stream=""), DIRECTIVES, 0) == StreamPositions()
+    assert find_positions([], DIRECTIVES) == StreamPositions()
+    assert find_positions(shards(2, 5, 6, stream=""), DIRECTIVES) == StreamPositions()
 
 
 def test_a_shard_goes_on_where_it_was() -> None:
     mine = [directive for directive in DIRECTIVES if place(directive, 2) == (0, 1)]
-    assert find_positions(rows(2, 5, 6), mine, 0) == StreamPositions(6, "A")
+    assert find_positions(shards(2, 5, 6), mine) == StreamPositions(6, "A")
 
 
 def test_directives_of_several_shards_begin_with_the_one_that_is_behind() -> None:
-    found = find_positions(rows(2, 5, 6), DIRECTIVES, 0)
+    found = find_positions(shards(2, 5, 6), DIRECTIVES)
     ahead = {directive: 6 for directive in DIRECTIVES if place(directive, 2)[1] == 1}
     assert found == StreamPositions(5, "A", ahead)
 
 
 def test_the_highest_of_several_layouts_counts_for_each_directive() -> None:
     """The new layout has saved the first checkpoints, behind what one of the old ones had."""
-    found = find_positions([*rows(2, 5, 9), *rows(3, 7, 0, 6)], DIRECTIVES, 0)
+    found = find_positions([*shards(2, 5, 9), *shards(3, 7, 0, 6)], DIRECTIVES)
     expected = {
         directive: max((5, 9)[place(directive, 2)[1]], (7, 0, 6)[place(directive, 3)[1]])
         for directive in DIRECTIVES
@@ -47,12 +49,17 @@ def test_the_highest_of_several_layouts_counts_for_each_directive() -> None:
     assert found == StreamPositions(lowest, "A", ahead)
 
 
-def test_the_stream_is_that_of_the_highest_position() -> None:
-    found = find_positions([*rows(1, 9, stream="B"), *rows(2, 5, 6)], DIRECTIVES, 0)
+def test_of_two_streams_the_later_one_counts() -> None:
+    found = find_positions([*shards(1, 9, stream="B", at=2), *shards(2, 5, 6, at=1)], DIRECTIVES)
     assert (found.lowest, found.stream) == (9, "B")
 
 
-def test_directives_that_another_service_had_have_no_position_here() -> None:
+def test_a_directive_follows_the_service_that_had_it() -> None:
     elsewhere = [directive for directive in DIRECTIVES if place(directive, 1, 2)[0] == 1]
-    assert find_positions(rows(1, 5, nodes=2), elsewhere, 0) == StreamPositions()
-    assert find_positions(rows(1, 5, nodes=2), elsewhere, 1) == StreamPositions(5, "A")
+    assert find_positions(shards(1, 5, nodes=2), elsewhere) == StreamPositions()
+    assert find_positions(shards(1, 5, nodes=2, part=1), elsewhere) == StreamPositions(5, "A")
+
+
+def test_rows_of_no_workers_are_of_no_directive() -> None:
+    assert find_positions(shards(0, 5), DIRECTIVES) == StreamPositions()
+    assert find_positions(shards(1, 5, nodes=0), DIRECTIVES) == StreamPositions()

@@ -17,6 +17,7 @@ from shards.checkpoint.database_file import CheckpointError, prepare_database
 from shards.checkpoint.shard_table import ShardRow
 from shards.checkpoint.store import CheckpointStore
 from shards.checkpoint.tables import BacklogRow
+from shards.settings.settings import Settings
 from shards.supervisor import former_run, written_lines
 from shards.supervisor.former_run import FormerRun, read_former_run, superseded_rows
 
@@ -48,7 +49,7 @@ class World:
             return store.load_shards()
 
     def read(self) -> FormerRun:
-        return read_former_run(self.checkpoint, self.files)
+        return read_former_run(Settings(log_dir=self.folder), self.files)
 
     def known(self, *lines: bytes) -> list[bytes]:
         """Those of the lines that are not written again."""

@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 from shards.alarm_files import ALARM_EVENTS, ALARMS, AlarmFiles
-from shards.checkpoint.paths import checkpoint_path
 from shards.ipc.messages import AlarmLines, Synced
 from shards.settings.settings import Settings
 from shards.supervisor.alarm_writer import AlarmWriter
@@ -131,7 +130,7 @@ class Service(World):
         self._runs += 1
         self._begin_run()
         self._files = AlarmFiles(self._folder)
-        written = read_former_run(checkpoint_path(self._settings), self._files).written
+        written = read_former_run(self._settings, self._files).written
         self._aggregator = LedgerAggregator(1)
         observer = Observer(Settings(), generation([1]), self._aggregator)
         writer = Writer(self._files, self._disk, super()._step)
