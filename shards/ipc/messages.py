@@ -7,6 +7,7 @@ that a lost report is made up for by the next one.
 
 from array import array
 from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from msgspec import Struct
@@ -65,6 +66,15 @@ class Batch(Struct, frozen=True, array_like=True):
             events=self.events[:keep],
             positions=self.positions[: keep * _POSITION_BYTES],
         )
+
+    def split(self, limits: Iterable[int]) -> "Iterator[Batch]":
+        """The parts that end at these positions, in order, and the rest."""
+        rest = self
+        for limit in limits:
+            if rest.first <= limit < rest.last:
+                yield rest.until(limit)
+                rest = rest.after(limit)
+        yield rest
 
     def _count_until(self, position: int) -> int:
         """The number of events up to a position."""

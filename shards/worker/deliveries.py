@@ -55,17 +55,12 @@ class Deliveries:
             self._note_stream(batch.stream)
         if not batch.now or batch.last < position or (batch.last == position and batch.events):
             return
-        batch = batch.after(position)
-        for limit in sorted({self.written_until, *self._ahead.values()}):
-            if batch.first <= limit < batch.last:
-                self._leave_ahead(batch.first - 1)
-                yield batch.until(limit)
-                self._note_stream(batch.stream)
-                batch = batch.after(limit)
-        if batch.events:  # a shard does not get every event: its position may be far before
-            self._leave_ahead(batch.first - 1)
-        yield batch
-        self._note_stream(batch.stream)
+        limits = sorted({self.written_until, *self._ahead.values()})
+        for part in batch.after(position).split(limits):
+            if part.events:  # a shard does not get every event: its position may be far before
+                self._leave_ahead(part.first - 1)
+            yield part
+            self._note_stream(batch.stream)
 
     def _note_stream(self, stream: str) -> None:
         """Note the stream, not before the position is one in it: a checkpoint may be due."""
