@@ -93,8 +93,7 @@ class Checkpointer:
         The first checkpoint is due at once: the next start has to know where the shard began.
         """
         self.request()
-        wanted = self._settings.reload_backlogs if self._first_start else self._interval > 0
-        if not wanted:
+        if not (self._settings.reload_backlogs if self._first_start else self._interval):
             return
         if self._settings.source_keeps_events:
             wait_until_readable(self._store, track_progress)
@@ -114,6 +113,7 @@ class Checkpointer:
         self._alarm_files = restored.alarm_files
         self._encoder.hold(restored.held)
         self._unsaved = restored.unsaved
+        self._is_whole_due = bool(found.taken_over)  # none of it is in this file
         self._correlator.take_changed()  # all that were restored
         self.stats.position = self._progress.position
         self.stats.processed = self._progress.ledger.deliveries.processed
@@ -191,6 +191,7 @@ class Checkpointer:
         """Write all open backlogs next time, so that changes do not pile up meanwhile."""
         self._is_whole_due = True
         self._unsaved = set()
+        self._encoder.hold({})  # it replaces all rows
         self._correlator.take_changed()
 
     def _begin_cut(self) -> Cut:
@@ -263,7 +264,6 @@ class Checkpointer:
         self.stats.trouble = trouble
         if isinstance(error, CheckpointLostError):
             self._is_whole_due = True
-            self._encoder.hold({})
 
     def _remove_obsolete_files(self) -> None:
         files, self._obsolete_files = self._obsolete_files, ()

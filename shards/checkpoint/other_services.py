@@ -116,11 +116,12 @@ class _PositionsHere:
         self, settings: Settings, own: Iterable[ShardRow], others: Iterable[ShardRow]
     ) -> None:
         self._lives: dict[str, int] = {}
+        """The life of the stream that the node reads, by its identity."""
         for rows in (own, others):
-            if not self._lives and settings.stream:
-                newest = max((row for row in rows if row.stream), key=_time_of, default=None)
-                if newest is not None:
-                    self._lives[newest.stream] = life_of(newest.position)
+            read = [row for row in rows if row.stream.startswith(f"{settings.stream}@")]
+            if read and settings.stream and not self._lives:
+                newest = max(read, key=_time_of)
+                self._lives[newest.stream] = life_of(newest.position)
 
     def convert(self, row: ShardRow) -> ShardRow:
         """The row with its position here, or with none."""

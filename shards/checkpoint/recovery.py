@@ -25,7 +25,7 @@ from shards.checkpoint.backlog_rows import BLOCK_ITEMS, decode_backlog
 from shards.checkpoint.database_file import CheckpointError
 from shards.checkpoint.definition_rows import former_definitions
 from shards.checkpoint.saved_folder import SavedFile, SavedFolder
-from shards.checkpoint.store import CheckpointStore, SavedBacklog
+from shards.checkpoint.store import CheckpointStore
 from shards.logs import KindLog
 from shards.progress import TrackProgress, untracked
 
@@ -98,24 +98,6 @@ def recover_backlogs(
     return RecoveredBacklogs(states, rows, list(files), checkpoint.former)
 
 
-def outdated_rows(
-    store: CheckpointStore, directives: Collection[int]
-) -> dict[BacklogKey, HeldItems]:
-    """The rows of directives whose backlogs come from elsewhere: they are to be deleted."""
-    try:
-        rows = store.load(directives)
-    except CheckpointError:  # which recover_backlogs has logged
-        return {}
-    return {
-        (row.directive, row.opened_by): HeldItems(_OF_NO_BACKLOG, _numbers(row)) for row in rows
-    }
-
-
-def _numbers(row: SavedBacklog) -> dict[str, int]:
-    """The numbers of items in the blocks of a row."""
-    return {name: BLOCK_ITEMS * len(blocks) for name, blocks in row.blocks.items()}
-
-
 def _is_newer(file: SavedFile | None, checkpoint: _CheckpointContent, directive: int) -> bool:
     """Whether there is a saved file, and no newer backlog of the directive in the checkpoint."""
     return file is not None and (
@@ -139,7 +121,7 @@ def _load_checkpoint(
     unreadable = KindLog("ERROR", "a backlog in the crash checkpoint cannot be read")
     for row in track_progress(rows):
         key = row.directive, row.opened_by
-        numbers = _numbers(row)
+        numbers = {name: BLOCK_ITEMS * len(blocks) for name, blocks in row.blocks.items()}
         try:
             snapshot = decode_backlog(row.state, row.blocks)
         except ValueError as error:

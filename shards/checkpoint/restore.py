@@ -16,12 +16,7 @@ from engine.options import Options
 from shards.checkpoint.database_file import CheckpointError
 from shards.checkpoint.memory_rows import restore_cool_downs, restore_memory
 from shards.checkpoint.other_services import Checkpoints
-from shards.checkpoint.recovery import (
-    RecoveredBacklogs,
-    log_dropped,
-    outdated_rows,
-    recover_backlogs,
-)
+from shards.checkpoint.recovery import RecoveredBacklogs, log_dropped, recover_backlogs
 from shards.checkpoint.saved_folder import SavedFolder
 from shards.checkpoint.shard_table import ShardRow
 from shards.checkpoint.stats import ShardProgress
@@ -93,13 +88,12 @@ def _recover(
     options: Options,
     track_progress: TrackProgress,
 ) -> RecoveredBacklogs:
-    """The backlogs of all checkpoints; rows are those of the own one."""
-    own, outdated = dict(directives), dict[int, Directive]()
+    """The backlogs of all checkpoints; rows are those of the own one, of its directives."""
+    own = dict(directives)
     states: list[BacklogSnapshot] = []
     files: list[int] = []
     for path, ids in checkpoints.taken_over.items():
         taken = {directive: own.pop(directive) for directive in ids}
-        outdated |= taken
         with closing(CheckpointStore(path)) as store:
             found = recover_backlogs(store, folder, taken, options, track_progress)
         states += found.states
@@ -108,10 +102,7 @@ def _recover(
             "directives of another service are taken over"
         )
     found = recover_backlogs(checkpoints.own, folder, own, options, track_progress)
-    rows = found.rows
-    if outdated:
-        rows |= outdated_rows(checkpoints.own, outdated)
-    return RecoveredBacklogs(found.states + states, rows, found.files + files, found.changed)
+    return RecoveredBacklogs(found.states + states, found.rows, found.files + files, found.changed)
 
 
 def _restore_memory(

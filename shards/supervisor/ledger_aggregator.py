@@ -26,8 +26,8 @@ class _Lane(Struct):
     `ended`: by life of a router that has ended, what it had put on the send queue and not lost;
     `closed`: of those before, what workers have got. `processed`: by workers that have ended and
     whose counts no checkpoint has. `life`: the router whose deliveries the worker takes. `reason`:
-    of what is lost from routers that have ended. `had`: what the last worker had processed when it
-    died, with deliveries of the life `had_life`.
+    of what is lost from routers that have ended. `had`: the most that a worker had processed when
+    it died, with deliveries of the life `had_life`.
     """
 
     ended: Counter[int] = field(default_factory=Counter)
@@ -92,7 +92,8 @@ class LedgerAggregator:
             lane.life = report.life
             if life_of(report.position) < report.life:
                 self._close_lives(worker, report.life)
-            lane.had_life = 0
+            if lane.had_life < report.life:
+                lane.had_life = 0
         return report.late > (before.late if before else 0)
 
     def _close_lives(self, worker: int, before: int) -> None:
@@ -134,7 +135,9 @@ class LedgerAggregator:
             return
         if self._has_checkpoints:
             if lane.life:
-                lane.had, lane.had_life = self._processed(worker), lane.life
+                had_before = lane.had if lane.had_life == lane.life else 0
+                lane.had = max(self._processed(worker), had_before)
+                lane.had_life = lane.life
             lane.life = 0  # its successor says anew whose deliveries it takes
             self._add_past(Ledger(lookups=report.ledger.lookups))
             report.ledger.lookups = {}

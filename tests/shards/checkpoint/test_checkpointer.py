@@ -467,6 +467,34 @@ def test_rows_to_delete_do_not_pile_up_while_the_disk_is_full(
     assert disk.rows() == {1: 1, 2: 1}
 
 
+@pytest.mark.parametrize("interval", [30, 0], ids=["full disk", "no interval"])
+def test_large_backlogs_are_whole_where_all_rows_are_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interval: int
+) -> None:
+    """Also the blocks of their sets that were in the file before."""
+    for module in ("backlog_rows", "recovery"):
+        monkeypatch.setattr(f"shards.checkpoint.{module}.BLOCK_ITEMS", 1)
+    disk = Disk(tmp_path, checkpoint_interval=interval)
+    correlator = pair_correlator(2, track_changes=True)
+    take(correlator, 1, GOES_ON, 0)
+    disk.checkpointer(correlator).finish(LATER)
+    continued = pair_correlator(0, track_changes=True)
+    checkpointer = disk.checkpointer(continued)
+    checkpointer.restore()
+    take(continued, 2, GOES_ON, 0)
+    if interval:
+        with no_file_longer_than(0):
+            write(checkpointer)
+            write(checkpointer)
+        write(checkpointer)
+    else:
+        checkpointer.finish(time.monotonic())
+    restored = pair_correlator(0)
+    disk.checkpointer(restored).restore()
+    assert restored.snapshots() == continued.snapshots()
+    assert len(restored) == 4
+
+
 def test_the_last_checkpoint_makes_a_lost_file_good_too(disk: Disk) -> None:
     checkpointer = disk.checkpointer(pair_correlator(3, track_changes=True))
     write(checkpointer)

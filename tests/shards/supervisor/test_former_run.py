@@ -27,10 +27,10 @@ SECOND = 10**9
 class World:
     """A log folder with a checkpoint and the alarm files."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, checkpoint: str = "checkpoint.sqlite") -> None:
         self.folder = folder
         self.files = AlarmFiles(folder)
-        self.checkpoint = folder / "backlogs" / "checkpoint.sqlite"
+        self.checkpoint = folder / "backlogs" / checkpoint
         prepare_database(self.checkpoint)
 
     def write(self, *lines: bytes) -> bytes:
@@ -172,6 +172,33 @@ def test_superseded_rows_are_deleted(world: World) -> None:
     world.save(*(row(n, workers=3) for n in range(3)))
     world.read()
     assert [found.layout for found in world.rows()] == [(3, 1)] * 3, "that of the last run"
+
+
+def test_rows_of_another_number_of_services_stay_for_services_that_begin_with_them(
+    world: World,
+) -> None:
+    world.save(*(row(n, nodes=3) for n in range(2)), age=9.0)
+    world.save(*(row(n) for n in range(2)), age=5.0)
+    world.save(row(0, workers=1), age=1.0)
+    world.read()
+    found = [(saved.layout, saved.worker) for saved in world.rows()]
+    assert found == [((2, 3), 0), ((2, 3), 1), ((1, 1), 0)]
+
+
+def test_lines_since_the_checkpoint_of_another_service_are_known_too(world: World) -> None:
+    """Its directives may go on here, and it wrote into the same files."""
+    other = World(world.folder, "checkpoint.1.sqlite")
+    before = world.write(b"before")
+    other.save(*(row(n, before, nodes=2) for n in range(2)), age=9.0)
+    world.write(b"a")
+    positions = world.write(b"b")
+    assert world.known(b"before", b"a", b"b") == [b"a", b"b"], "it is all that there is"
+    world.save(*(row(n, positions, nodes=3) for n in range(2)), age=7.0)
+    world.write(b"c")
+    assert world.known(b"before", b"a", b"c") == [b"c"], "services of another number are gone"
+    world.save(row(0, positions, nodes=3), age=10.0)
+    assert world.known(b"before", b"a", b"c") == [b"a", b"c"], "a directive may have been there"
+    other.files.close()
 
 
 def test_positions_of_one_stream_decide_what_is_superseded() -> None:

@@ -138,6 +138,41 @@ def test_what_a_worker_had_from_a_dead_router_and_does_not_get_again_is_rolled_b
     assert aggregator.total().rolled_back == 3
 
 
+@pytest.mark.parametrize("dies_again", [True, False])
+def test_a_second_death_before_all_was_given_again_rolls_back_what_the_first_worker_had(
+    aggregator: LedgerAggregator, dies_again: bool
+) -> None:
+    """Its lines are written. The router dies as well, so that nobody gives the rest again."""
+    aggregator.router_reported(router_report(queues={0: (10, 0, 0)}))
+    aggregator.worker_reported(0, worker_report(9, position=base_of(1) + 9))
+    aggregator.worker_ended(0, clean=False)
+    aggregator.worker_reported(0, worker_report(4, position=base_of(1) + 4))
+    aggregator.worker_reported(0, worker_report(6, position=base_of(1) + 6))
+    if dies_again:
+        aggregator.worker_ended(0, clean=False)
+        aggregator.worker_reported(0, worker_report(4, life=0, position=base_of(1) + 4))
+    aggregator.router_ended(1, 0.0)
+    left = 4 if dies_again else 6
+    aggregator.worker_reported(0, worker_report(left, life=2, position=base_of(1) + left))
+    lost = {"sent": 10, "consumed": left, "lost_router_died": 10 - left}
+    assert deliveries(aggregator) == lost
+    assert aggregator.total().rolled_back == 9 - left
+
+
+def test_a_worker_that_dies_twice_and_is_not_started_again_rolls_back_what_it_had_first(
+    aggregator: LedgerAggregator,
+) -> None:
+    aggregator.router_reported(router_report(queues={0: (10, 0, 0)}))
+    for processed in (9, 6):
+        position = base_of(1) + processed
+        report = worker_report(processed, position=position, saved=base_of(1) + 4)
+        aggregator.worker_reported(0, report)
+        aggregator.worker_ended(0, clean=False)
+    aggregator.router_ended(1)
+    aggregator.close()
+    assert aggregator.total().rolled_back == 5
+
+
 def test_what_a_living_router_gives_again_is_not_rolled_back(aggregator: LedgerAggregator) -> None:
     aggregator.router_ended(1, 0.5)
     aggregator.worker_reported(0, worker_report(0, life=2, position=0))
