@@ -4,9 +4,10 @@ from collections.abc import Collection
 
 CHILDREN = ("worker", "router")
 """Victims that the service starts again by itself, and only so often."""
-PROCESSES = (*CHILDREN, "supervisor", "all", "nats")
-"""Victims of SIGKILL; all: the supervisor and its children, at once."""
-_SERVICE = {"supervisor", "all"}
+PROCESSES = (*CHILDREN, "supervisor", "all", "resize", "nats")
+"""Victims of SIGKILL; all: the supervisor and its children, at once; resize: the same, and the next
+run has another number of workers."""
+_SERVICE = {"supervisor", "all", "resize"}
 HINDRANCES = ("pause", "disk", "rotate", "reload")
 """pause: SIGSTOP of any process for a while; disk: no room for a while; rotate: renamed files;
 reload: half of the directives change, in nothing that matters to the events."""

@@ -18,6 +18,8 @@ _PAUSE_SECONDS = (0.2, 3.0)
 """Time for which a process is stopped. Far less than --hang-timeout."""
 _FULL_SECONDS = (1.0, 3.0)
 _NATS_DOWN_SECONDS = (0.0, 1.0)
+_WORKERS = range(1, 5)
+"""Numbers of workers after a change."""
 
 
 class Injection(Struct, frozen=True):
@@ -92,8 +94,8 @@ class Injector(threading.Thread):
         match kind:
             case "worker" | "router":
                 self._system.kill_child(victim)
-            case "supervisor" | "all":
-                self._system.kill_supervisor(with_children=kind == "all")
+            case "supervisor" | "all" | "resize":
+                self._kill_service(kind)
             case "nats":
                 self._system.restart_nats(self._random.uniform(*_NATS_DOWN_SECONDS))
             case "pause":
@@ -104,6 +106,10 @@ class Injector(threading.Thread):
                 self._system.rotate()
             case "reload":
                 self._system.reload()
+
+    def _kill_service(self, kind: str) -> None:
+        workers = self._random.choice(_WORKERS) if kind == "resize" else 0
+        self._system.kill_supervisor(with_children=kind != "supervisor", workers=workers)
 
     def _pause(self, name: str) -> None:
         """Stop a process for a while; it may be killed meanwhile."""

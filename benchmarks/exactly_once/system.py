@@ -138,8 +138,12 @@ class System:
         self._children.update(zip(ended, new, strict=False))
         return len(ended) <= len(new)
 
-    def kill_supervisor(self, *, with_children: bool = False) -> None:
-        """Kill the supervisor, wait until its children have ended too, and start it again."""
+    def kill_supervisor(self, *, with_children: bool = False, workers: int = 0) -> None:
+        """Kill the supervisor, wait until its children have ended too, and start it again.
+
+        `workers`: their number from now on, if it changes.
+        """
+        self._workers = workers or self._workers
         service = self.service
         self._killed.append(service)
         if with_children:

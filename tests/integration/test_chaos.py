@@ -15,8 +15,8 @@ KILLS = 4
         ("http", ["worker"]),
         ("nats", ["worker"]),
         ("http", ["supervisor"]),
-        ("stream", ["supervisor", "nats", "router", "reload"]),
-        ("spool", ["all", "supervisor", "router", "reload"]),
+        ("stream", ["resize", "nats", "router", "reload"]),
+        ("spool", ["resize", "supervisor", "router", "reload"]),
     ],
 )
 def test_deaths_cost_and_repeat_no_more_than_is_promised(
