@@ -260,7 +260,7 @@ def frontend() -> Iterator[str]:
     with subprocess.Popen(command, env=environment) as process:
 
         def answers() -> bool:
-            connection = HTTPConnection("127.0.0.1", port, timeout=5)
+            connection = HTTPConnection("127.0.0.1", port, timeout=30)
             try:
                 connection.request("GET", "/config/")
                 return connection.getresponse().status == 200

@@ -145,7 +145,7 @@ def test_a_newcomer_installs_it_and_sees_alarms_and_the_console(
     with running_demo(command=command, environment=environment) as demo:
         assert demo.process.stdout is not None
         assert ALARM.match(demo.process.stdout.readline())
-        with urlopen(demo.url, timeout=10) as page:
+        with urlopen(demo.url, timeout=30) as page:
             assert b"Dsiem Shards" in page.read()
         code, _ = demo.end(signal.SIGINT)
     assert code == 0

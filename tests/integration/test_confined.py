@@ -195,7 +195,7 @@ def test_the_wheel_runs_unprivileged_on_a_read_only_root(place: Path, release: R
         assert status.partition("Uid:")[2].split()[0] == NOBODY
         body = b"\n".join(json.dumps(one).encode() for one in whole_alarm())
         url = f"http://127.0.0.1:{port}/events"
-        with urllib.request.urlopen(url, body, timeout=10) as answer:
+        with urllib.request.urlopen(url, body, timeout=30) as answer:
             assert json.load(answer)["accepted"] == 10
         process.terminate()
         assert process.wait(20) == 0, log.read_text()
@@ -225,7 +225,7 @@ def installed(folder: Path, wheel: Path) -> Path:
 def ready(process: "subprocess.Popen[bytes]", port: int, log: Path) -> bool:
     assert process.poll() is None, log.read_text()
     url = f"http://127.0.0.1:{port}/readyz"
-    with suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
+    with suppress(OSError), urllib.request.urlopen(url, timeout=30) as answer:
         return bool(answer.status == 200)
     return False
 

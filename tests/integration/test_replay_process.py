@@ -51,7 +51,7 @@ def python(
         capture_output=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         check=False,
-        timeout=20,
+        timeout=90,
     )
 
 

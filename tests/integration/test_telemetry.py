@@ -35,7 +35,7 @@ def configure(folder: Path, lookups: LookupServer) -> None:
 
 def read_metrics(port: int) -> dict[str, float]:
     """The samples of /metrics."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
         lines = answer.read().decode().splitlines()
     samples = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     return {with_sorted_labels(name): float(value) for name, value in samples}

@@ -20,7 +20,7 @@ from playwright.sync_api import (
 from tests.support.console_contract import undocumented
 
 Theme = Literal["light", "dark"]
-WAIT_MS = 15_000
+WAIT_MS = 45_000
 """Longest wait for what the page should show."""
 _REPORT_VIOLATIONS = """
 addEventListener("securitypolicyviolation", (event) =>

@@ -22,7 +22,7 @@ class RunningDemo:
     def end(self, number: int) -> tuple[int, str]:
         """Send a signal; returns the exit code, and what else it has shown."""
         self.process.send_signal(number)
-        shown, _ = self.process.communicate(timeout=30)
+        shown, _ = self.process.communicate(timeout=120)
         return self.process.returncode, shown
 
 

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 T = TypeVar("T")
 
 HOST = "127.0.0.1"
-DEADLINE = 20.0
+DEADLINE = 60.0
 """Seconds for anything that is waited for; all of it takes far less on a machine that is idle."""
 _PORTS = (10_000, 30_000)
 """None that the system gives to outgoing connections: one of those could take the port of a server

@@ -32,7 +32,7 @@ from tests.support.replaying import Json, directive, event, rule
 T = TypeVar("T")
 
 MARK_VARIABLE = "SERVING_TEST"
-DEADLINE = 20.0
+DEADLINE = 60.0
 """Seconds to wait for anything; on an idle machine all of it takes far less."""
 NEVER_EXPIRE = ("--min-alarm-lifetime", "1000000000", "--max-future", "0")
 """Options with which the time of an event does not matter: nothing expires or is too new."""

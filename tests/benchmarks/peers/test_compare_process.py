@@ -56,7 +56,7 @@ def test_a_signal_ends_all_processes_and_the_results_so_far_stay(
         wait_for(lambda: len(marked(mark)) >= 4)  # also nats-server, backend and publisher
         process.send_signal(number)
         process.send_signal(number)
-        printed = process.communicate(timeout=30)[0].decode()
+        printed = process.communicate(timeout=120)[0].decode()
     assert process.returncode == 128 + number
     wait_for(lambda: not marked(mark))
     document = msgspec.json.decode(results.read_bytes())

@@ -45,7 +45,7 @@ def services_in(folder: Path) -> list[int]:
 def test_it_goes_on_with_its_console_until_a_signal_and_leaves_nothing(number: int) -> None:
     environment = own_environment() | {"DSIEM_MODE": "cluster-backend", "DSIEM_NODE": "n1"}
     with running_demo(environment=environment) as demo:
-        with urlopen(demo.url, timeout=10) as page:
+        with urlopen(demo.url, timeout=30) as page:
             assert b"Dsiem Shards" in page.read()
         wait_until((demo.folder / "siem_alarms.json").read_bytes, "an alarm")
         assert services_in(demo.folder)
@@ -62,7 +62,7 @@ def test_it_ends_if_its_service_does(tmp_path: Path) -> None:
         assert demo.folder == tmp_path
         service = min(services_in(tmp_path))
         os.kill(service, signal.SIGKILL)
-        demo.process.communicate(timeout=30)
+        demo.process.communicate(timeout=120)
         assert demo.process.returncode == INVALID
 
 

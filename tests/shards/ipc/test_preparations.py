@@ -17,7 +17,7 @@ from shards.ipc.preparations import Preparations
 from shards.ipc.shared_value import SharedValue
 from shards.progress import TrackProgress, pausing, untracked
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 class Child:

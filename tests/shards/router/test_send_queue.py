@@ -13,7 +13,7 @@ from shards.ipc.messages import Batch
 from shards.positions import base_of
 from shards.router.send_queue import BATCH_BYTES, SendQueue
 
-DEADLINE = 5.0
+DEADLINE = 30.0
 Story = Callable[[], Awaitable[None]]
 
 

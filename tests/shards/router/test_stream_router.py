@@ -24,7 +24,7 @@ from tests.support.routing import ASSETS, Source, directives, event
 BASE = base_of(1)
 NOW = 1_800_000_000
 A, B = "EVENTS@1", "EVENTS@2"
-DEADLINE = 5.0
+DEADLINE = 30.0
 EVERYWHERE = event(99)
 """Is for both workers."""
 

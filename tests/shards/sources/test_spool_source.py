@@ -20,7 +20,7 @@ from shards.sources.spool_source import SpoolSource
 
 pytestmark = pytest.mark.integration  # a real server
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 class Check:
