@@ -13,11 +13,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from errno import EDQUOT, ENOSPC
 from http.client import HTTPException
 from itertools import groupby
 from math import inf
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import gettempdir, mkdtemp
 from typing import Any
 
 from rich.console import Console
@@ -67,9 +68,17 @@ def run(settings: Settings, _operands: Sequence[str]) -> int:
             else:
                 _run_until_interrupt(service, folder, port, kept=bool(settings.demo_dir))
     except (DemoError, OSError, HTTPException) as error:
-        print_error(f"{PROG} demo: {error}")
+        print_error(f"{PROG} demo: {_text_of(error, settings.demo_dir)}")
         return INVALID
     return 0
+
+
+def _text_of(error: Exception, demo_dir: str) -> str:
+    """What is wrong; a full disk does not say where it is."""
+    if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT):
+        folder = demo_dir or f"{gettempdir()}, or another one by --demo-dir"
+        return f"{error.strerror}: it needs some MB in {folder}"
+    return str(error)
 
 
 def _check_port(port: int) -> None:
@@ -91,7 +100,8 @@ def _folder(given: str) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "serve.log").touch()
     except OSError as error:
-        raise UsageError(f"--demo-dir {error.filename}: {error.strerror}", NO_PATH) from error
+        place = error.filename or "is needed"
+        raise UsageError(f"--demo-dir {place}: {error.strerror}", NO_PATH) from error
     try:
         yield folder
     finally:

@@ -4,12 +4,14 @@ import os
 import signal
 import socket
 import subprocess
+from errno import ENOENT, ENOSPC
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
 import cli
+from shards.commands import demo as demo_command
 from shards.demo.service import DemoError, JsonLinesFile, Service
 from shards.exit_codes import INVALID, NO_PATH
 from tests.support.demo import running_demo
@@ -87,6 +89,38 @@ def test_a_folder_that_cannot_be_written_is_named(
     assert out == ""
     assert err.startswith(f"dsiem-backend: --demo-dir {path}")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("given", "named"), [(("--demo-dir={}",), "{}"), ((), "--demo-dir")])
+def test_a_full_disk_is_named(
+    given: tuple[str, ...],
+    named: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The error of a write has no name of a file."""
+
+    def full(_path: Path, _content: bytes) -> int:
+        raise OSError(ENOSPC, os.strerror(ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert cli.main(["demo", "--once", *(one.format(tmp_path) for one in given)]) == INVALID
+    err = capsys.readouterr().err
+    assert err.startswith("dsiem-backend demo: No space left on device: it needs")
+    assert named.format(tmp_path) in err
+
+
+def test_without_a_temporary_folder_one_has_to_be_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none(**_options: str) -> str:
+        raise FileNotFoundError(ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(demo_command, "mkdtemp", none)
+    assert cli.main(["demo", "--once"]) == NO_PATH
+    wanted = "dsiem-backend: --demo-dir is needed: No usable temporary directory found\n"
+    assert capsys.readouterr().err == wanted
 
 
 @pytest.mark.integration
