@@ -221,6 +221,28 @@ def test_it_connects_to_the_nats_server_that_there_is() -> None:
 
 
 @needs_helm
+def test_the_policy_lets_out_to_each_server_and_to_the_port_of_a_url_with_a_path() -> None:
+    servers = "nats://user:pass@a,nats://b:4333, nats://c:4333,wss://d"
+    values = NOTHING | {"networkPolicy": {"enabled": True}, "frontend": "http://f:8080/dsiem:9"}
+    made = made_by_chart(values | {"nats": {"enabled": False, "url": servers}})
+    [nats, frontend] = of_kind(made, "NetworkPolicy", "dsiem-backend-cluster")["spec"]["egress"]
+    assert [one["port"] for one in nats["ports"]] == [4222, 4333, 443]
+    assert [one["port"] for one in frontend["ports"]] == [8080]
+
+
+@needs_helm
+def test_texts_that_look_like_numbers_stay_texts() -> None:
+    made = made_by_chart(
+        {"node": "1", "token": {"existingSecret": "2", "key": "3"}}
+        | {"persistence": {"storageClass": "4"}}
+        | {"metrics": {"namespace": "5", "serviceMonitor": {"enabled": True}}}
+    )
+    for one in made:
+        validate(one)
+    assert environment(backend(made))["DSIEM_NODE"] == "1"
+
+
+@needs_helm
 @pytest.mark.parametrize(
     ("values", "says"),
     [
@@ -233,6 +255,10 @@ def test_it_connects_to_the_nats_server_that_there_is() -> None:
         (CONSOLES | {"replicas": 3}, "2 host names for 3 pods"),
         (CONSOLES | {"token": {"existingSecret": ""}}, "need a Secret with the token"),
         ({"nats": {"enabled": False}}, "either the NATS server of the chart or the URL"),
+        ({"nats": {"enabled": False, "url": "nats://a,b"}}, "nats.url"),
+        ({"fullnameOverride": "Big_Name"}, "fullnameOverride"),
+        ({"memory": "2ki"}, "memory"),
+        ({"extraEnv": [{"name": "DSIEM_FRONTEND_POLL", "value": 60}]}, "extraEnv.0.value"),
         ({"nats": {"url": "nats://other:4222"}}, "either the NATS server of the chart or the URL"),
     ],
     ids=str,

@@ -27,9 +27,11 @@ labels:
   {{- include "dsiem-shards.labels" . | nindent 2 }}
 {{- end }}
 
-{{/* The port of a URL, or the default: (list "https://host:8443" 443). */}}
+{{/* The port of a URL, or else that of its scheme, or else the default: (list "https://host:8443/path" 4222). */}}
 {{- define "dsiem-shards.port" -}}
-{{ regexFind ":[0-9]+/?$" (index . 0) | trimAll ":/" | default (index . 1) }}
+{{- $url := urlParse (index . 0) -}}
+{{- $ports := dict "http" 80 "https" 443 "ws" 80 "wss" 443 -}}
+{{ regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (get $ports $url.scheme | default (index . 1)) }}
 {{- end }}
 
 {{- define "dsiem-shards.natsUrl" -}}
@@ -60,7 +62,7 @@ metadata:
 spec:
   accessModes: [ReadWriteOnce]
   {{- with $root.Values.persistence.storageClass }}
-  storageClassName: {{ . }}
+  storageClassName: {{ . | quote }}
   {{- end }}
   resources:
     requests: {storage: {{ index . 2 }}}
