@@ -1,11 +1,14 @@
 """The image and the compose files, as far as they can be tested without an engine."""
 
+import json
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -45,10 +48,30 @@ def test_the_image_has_the_folders_of_existing_images_and_an_unprivileged_user()
     assert settings["DSIEM_ADDRESS"] == settings["DSIEM_OPS_ADDRESS"] == "0.0.0.0"
 
 
-def test_the_health_check_asks_the_ops_port() -> None:
+class Livez(BaseHTTPRequestHandler):
+    """Replies to GET /livez with `status`."""
+
+    status: int
+
+    def do_GET(self) -> None:
+        self.send_response(self.status if self.path == "/livez" else 404)
+        self.end_headers()
+
+    def log_message(self, *_args: object) -> None: ...
+
+
+@pytest.mark.integration
+def test_the_health_check_asks_the_ops_port_and_no_proxy() -> None:
     [check] = lines_of("HEALTHCHECK")
-    assert "/livez" in check
     assert f"'DSIEM_OPS_PORT', '{Settings().ops_port}'" in check
+    program = json.loads(check.partition(" CMD ")[2])[-1]
+    with ThreadingHTTPServer(("127.0.0.1", 0), Livez) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        variables = {"DSIEM_OPS_PORT": str(server.server_port), "http_proxy": "http://127.0.0.1:1"}
+        for Livez.status, code in ((200, 0), (503, 1)):
+            command = [sys.executable, "-c", program]
+            assert subprocess.run(command, env=variables, check=False).returncode == code
+        server.shutdown()
 
 
 @pytest.mark.integration
