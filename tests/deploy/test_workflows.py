@@ -13,6 +13,7 @@ import yaml
 from tests.support.paths import ROOT
 
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
+DEPENDABOT = ROOT / ".github" / "dependabot.yml"
 PRE_COMMIT = ROOT / ".pre-commit-config.yaml"
 CHECK_JSONSCHEMA = Path(sys.executable).with_name("check-jsonschema")
 
@@ -32,9 +33,22 @@ def test_the_workflow_has_the_form_of_one() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_each_action_is_pinned_to_a_major_version() -> None:
-    used = [step["uses"] for step in steps() if "uses" in step]
-    assert [name for name in used if not re.fullmatch(r"[\w-]+/[\w-]+@v\d+", name)] == []
+def test_each_action_is_pinned_to_a_commit_with_its_version_beside_it() -> None:
+    """A tag can be moved to other code. Dependabot changes both."""
+    used = re.findall(r"uses: (.+)", WORKFLOW.read_text("utf-8"))
+    pinned = r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+"
+    assert used
+    assert [name for name in used if not re.fullmatch(pinned, name)] == []
+    assert len({name.partition("@")[0] for name in used}) == len(set(used))
+    command = [str(CHECK_JSONSCHEMA), "--builtin-schema", "vendor.dependabot", str(DEPENDABOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_no_job_keeps_the_token_in_its_checkout() -> None:
+    checkouts = [step["with"] for step in steps() if "/checkout@" in step.get("uses", "")]
+    assert len(checkouts) == len(jobs())
+    assert [one for one in checkouts if one["persist-credentials"] is not False] == []
 
 
 def test_each_command_of_make_exists() -> None:
