@@ -20,6 +20,7 @@ from zipfile import ZipFile
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BIN = Path(sys.executable).parent
+CHECKSUMS = "SHA256SUMS"
 MODE = 0o644
 """The mode of a file in the sdist; 0o755 if it can be executed."""
 
@@ -95,22 +96,26 @@ def write_sbom(wheel: Path, target: Path) -> None:
         run(BIN / "cyclonedx-py", "environment", *options, python)
 
 
+def _made(folder: Path) -> list[Path]:
+    """The files of releases in a folder, which may have others."""
+    return sorted([*folder.glob("dsiem_shards-*"), *folder.glob(CHECKSUMS)])
+
+
 def write_checksums(folder: Path) -> None:
     """Write SHA256SUMS of the files in a folder, as `sha256sum --check` reads it."""
     sums = [
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
-        for path in sorted(folder.iterdir())
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in _made(folder)
     ]
-    (folder / "SHA256SUMS").write_text("".join(sums))
+    (folder / CHECKSUMS).write_text("".join(sums))
 
 
 def main() -> None:
-    """Make the release in a folder, whose earlier files are removed."""
+    """Make the release in a folder, whose earlier releases are removed."""
     parser = argparse.ArgumentParser(description="Make the files of a release.")
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="folder, default dist")
     out: Path = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
-    for path in out.iterdir():
+    for path in _made(out):
         path.unlink()
     if git("status", "--porcelain"):
         print("release: changes that are not committed are left out", file=sys.stderr)
@@ -118,7 +123,7 @@ def main() -> None:
     run(BIN / "twine", "check", "--strict", sdist, wheel)
     write_sbom(wheel, out / f"{sdist.name.removesuffix('.tar.gz')}.cdx.json")
     write_checksums(out)
-    print(*sorted(out.iterdir()), sep="\n")
+    print(*_made(out), sep="\n")
 
 
 if __name__ == "__main__":

@@ -92,6 +92,15 @@ def test_the_same_commit_makes_the_same_bytes(
         assert path.read_bytes() == (release.folder / path.name).read_bytes()
 
 
+def test_other_files_in_the_folder_of_a_release_are_none_of_its(tmp_path: Path) -> None:
+    for name in ("notes.txt", "dsiem_shards-1.0-py3-none-any.whl"):
+        (tmp_path / name).write_text(name, "utf-8")
+    (tmp_path / "folder").mkdir()
+    release_script().write_checksums(tmp_path)
+    [line] = (tmp_path / "SHA256SUMS").read_text("utf-8").splitlines()
+    assert line.endswith("  dsiem_shards-1.0-py3-none-any.whl")
+
+
 def by_pip(release: Release, home: Path) -> list[str]:
     environment = home / "environment"
     python = str(environment / "bin" / "python")
