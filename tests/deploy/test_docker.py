@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from shards.alarm_files import ALARM_EVENTS, ALARMS
 from shards.settings.settings import SETTINGS_TABLE, Settings
 from tests.support.paths import ROOT
 
@@ -137,7 +138,10 @@ def test_the_backend_may_write_nowhere_but_into_its_volumes(services: dict[str, 
 def test_filebeat_reads_what_the_backend_writes(services: dict[str, Any]) -> None:
     filebeat = yaml.safe_load((DOCKER / "filebeat.yml").read_text("utf-8"))
     paths = [path for one in filebeat["filebeat.inputs"] for path in one["paths"]]
-    assert paths == ["/dsiem/logs/siem_alarms.json", "/dsiem/logs/siem_alarm_events.json"]
+    # The end of what was rotated last would be lost if Filebeat was away meanwhile.
+    assert paths == [
+        f"/dsiem/logs/{name}{end}" for name in (ALARMS, ALARM_EVENTS) for end in ("", ".1")
+    ]
     assert "logs:/dsiem/logs" in services["backend"]["volumes"]
     assert "logs:/dsiem/logs:ro" in services["filebeat"]["volumes"]
     group = re.search(r"^USER \d+:(\d+)$", (DOCKER / "Dockerfile").read_text("utf-8"), re.MULTILINE)

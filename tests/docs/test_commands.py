@@ -17,6 +17,7 @@ FLAGS_OF_OTHERS = {
     "--correctness",
     "--count",
     "--deny-purge",
+    "--force",
     "--from-literal",
     "--limit",
     "--no-healthcheck",
@@ -25,6 +26,7 @@ FLAGS_OF_OTHERS = {
     "--replicas",
     "--strict",
     "--subjects",
+    "--upgrade",
     "--wait",
 }
 """Flags of other programs, and of scripts in benchmarks/ and deploy/."""
