@@ -76,7 +76,7 @@ class SendQueue:
         self._large_enough = asyncio.Event()
         self._has_written = self._is_tick_due = False
         self._ticks_when_full = True
-        self._closing = self._has_written_all = self._is_abandoned = False
+        self._closing = self._has_written_all = self._is_abandoned = self._is_closed = False
         self._attached = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
         self.sent = 0
@@ -165,6 +165,9 @@ class SendQueue:
         self.forget(after, generation)
         self._account(after)
         self._attached.set()
+        if self._is_closed:  # a task would be left when the process ends
+            os.close(descriptor)
+            return
         file = os.fdopen(descriptor, "wb", 0)
         self._writing = asyncio.create_task(self._write_batches(file))
         # A task that is cancelled before its first step closes nothing.
@@ -205,6 +208,7 @@ class SendQueue:
                 return_when=asyncio.FIRST_COMPLETED,
             )
             attached.cancel()
+        self._is_closed = True
 
     async def _write_batches(self, file: BinaryIO) -> None:
         try:

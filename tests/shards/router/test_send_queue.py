@@ -442,6 +442,19 @@ def test_closing_without_anything_to_write_needs_no_pipe() -> None:
     play(story)
 
 
+def test_a_pipe_that_comes_after_closing_is_closed_at_once() -> None:
+    """Its task would else be left when the router ends because its port is taken."""
+
+    async def story() -> None:
+        queue, pipe = make_queue(0, KEEP), Pipe()
+        await queue.close()
+        queue.attach_pipe(pipe.writer, 0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert await pipe.read() is None
+
+    play(story)
+
+
 def test_pipes_that_follow_one_another_at_once_are_all_closed() -> None:
     async def story() -> None:
         queue, pipes = make_queue(), [Pipe() for _ in range(5)]
