@@ -60,7 +60,7 @@ class ServiceSettings(Struct, frozen=True, kw_only=True):
         str,
         url_spec(
             "cluster",
-            "URL of the NATS server, where the events come from",
+            "URL of the NATS server, or of several with commas, where the events come from",
             "nats://dsiem-nats:4222",
             pattern=r"\S+",
         ),

@@ -222,7 +222,7 @@ def test_it_connects_to_the_nats_server_that_there_is() -> None:
 
 @needs_helm
 def test_the_policy_lets_out_to_each_server_and_to_the_port_of_a_url_with_a_path() -> None:
-    servers = "nats://user:pass@a,nats://b:4333, nats://c:4333,wss://d"
+    servers = "nats://user:pass@a,nats://b:4333,nats://c:4333,wss://d"
     values = NOTHING | {"networkPolicy": {"enabled": True}, "frontend": "http://f:8080/dsiem:9"}
     made = made_by_chart(values | {"nats": {"enabled": False, "url": servers}})
     [nats, frontend] = of_kind(made, "NetworkPolicy", "dsiem-backend-cluster")["spec"]["egress"]
@@ -256,6 +256,7 @@ def test_texts_that_look_like_numbers_stay_texts() -> None:
         (CONSOLES | {"token": {"existingSecret": ""}}, "need a Secret with the token"),
         ({"nats": {"enabled": False}}, "either the NATS server of the chart or the URL"),
         ({"nats": {"enabled": False, "url": "nats://a,b"}}, "nats.url"),
+        ({"nats": {"enabled": False, "url": "nats://a, nats://b"}}, "nats.url"),
         ({"fullnameOverride": "Big_Name"}, "fullnameOverride"),
         ({"memory": "2ki"}, "memory"),
         ({"extraEnv": [{"name": "DSIEM_FRONTEND_POLL", "value": 60}]}, "extraEnv.0.value"),
