@@ -57,11 +57,11 @@ def run(settings: Settings, _operands: Sequence[str]) -> int:
     found something, and the ledger adds up.
     """
     port = 0 if settings.once else settings.ops_port
+    for number in (signal.SIGTERM, signal.SIGHUP):  # so that the service is ended too
+        signal.signal(number, signal.default_int_handler)
     try:
         _check_port(port)
         with _folder(settings.demo_dir) as folder, serving(folder, port) as service:
-            for number in (signal.SIGTERM, signal.SIGHUP):  # so that the service is ended too
-                signal.signal(number, signal.default_int_handler)
             if settings.once:
                 _run_once(service, folder)
             else:
@@ -86,13 +86,13 @@ def _check_port(port: int) -> None:
 @contextmanager
 def _folder(given: str) -> Iterator[Path]:
     """The given folder, or a temporary one that is removed at the end."""
+    folder = Path(given or mkdtemp(prefix="dsiem-demo-"))
     try:
-        folder = Path(given or mkdtemp(prefix="dsiem-demo-"))
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "serve.log").touch()
-    except OSError as error:
-        raise UsageError(f"--demo-dir {error.filename}: {error.strerror}", NO_PATH) from error
-    try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "serve.log").touch()
+        except OSError as error:
+            raise UsageError(f"--demo-dir {error.filename}: {error.strerror}", NO_PATH) from error
         yield folder
     finally:
         if not given:
