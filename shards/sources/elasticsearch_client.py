@@ -4,6 +4,7 @@ A point in time (PIT) is the state of indices at a moment; the servers differ in
 """
 
 import base64
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -53,6 +54,7 @@ _ANY_STATUS = range(100, 600)
 _OLDEST = (7, 12)
 """The first version of Elasticsearch with `_shard_doc`."""
 _OPENSEARCH_WITH_SHARD_DOC = (3, 3)
+_VERSION = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})(?![0-9])")
 _MAX_REASON = 300
 T = TypeVar("T")
 _LOGIN_VARIABLES = (
@@ -233,7 +235,5 @@ def _login(settings: Settings) -> AuthBase | None:
 
 
 def _parse_version(number: str) -> tuple[int, int]:
-    major, _, rest = number.partition(".")
-    minor = rest.partition(".")[0]
-    is_number = major.isdecimal() and minor.isdecimal()
-    return (int(major), int(minor)) if is_number else (0, 0)
+    parts = _VERSION.match(number)
+    return (int(parts[1]), int(parts[2])) if parts else (0, 0)

@@ -152,7 +152,8 @@ def test_a_wrong_login_is_2_and_not_shown(
         (["stats"], "there are no EVENTS: files should be given, or --elasticsearch"),
         (
             ["explain", "--elasticsearch", "http://a", "x"],
-            "--elasticsearch is given and x, should be one of them: an index or files",
+            "--elasticsearch (DSIEM_ELASTICSEARCH) is given and x, should be one of them: an index"
+            " or files",
         ),
         (
             ["diff", "conf", "--elasticsearch", "http://a"],
@@ -223,7 +224,10 @@ def test_documents_of_several_lines_become_one(run: Run, server: Elasticsearch) 
 def test_an_existing_file_is_not_replaced(run: Run, server: Elasticsearch) -> None:
     Path("conf/rec.ndjson").write_text("mine")
     result = recorded(run, server)
-    text = "conf/rec.ndjson exists; with --elasticsearch, --record makes a new file\n"
+    text = (
+        "conf/rec.ndjson exists; with --elasticsearch (DSIEM_ELASTICSEARCH), --record makes a new"
+        " file\n"
+    )
     assert result == Ran(NO_PATH, "", text)
     assert Path("conf/rec.ndjson").read_text() == "mine"
 
