@@ -27,6 +27,7 @@ STORY = [
 DIFF_NEEDS = (
     "diff needs OLD and NEW, two config folders, and at least one EVENTS or --elasticsearch"
 )
+GIVEN = "--elasticsearch (DSIEM_ELASTICSEARCH) is given"
 COMMANDS = {
     "replay": ["replay", "--config-dir", "conf", "--alarms"],
     "stats": ["stats", "--config-dir", "conf"],
@@ -152,8 +153,7 @@ def test_a_wrong_login_is_2_and_not_shown(
         (["stats"], "there are no EVENTS: files should be given, or --elasticsearch"),
         (
             ["explain", "--elasticsearch", "http://a", "x"],
-            "--elasticsearch (DSIEM_ELASTICSEARCH) is given and x, should be one of them: an index"
-            " or files",
+            f"{GIVEN} and x, should be one of them: an index or files",
         ),
         (
             ["diff", "conf", "--elasticsearch", "http://a"],
