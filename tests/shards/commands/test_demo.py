@@ -30,7 +30,9 @@ def _restored_handlers() -> Iterator[None]:
 
 
 @pytest.mark.integration
-def test_once_it_sees_each_attack_and_what_lookups_find(tmp_path: Path) -> None:
+def test_once_it_sees_each_attack_and_what_lookups_find_and_the_next_run_begins_anew(
+    tmp_path: Path,
+) -> None:
     demo = subprocess.run(
         [*COMMAND, "demo", "--once", f"--demo-dir={tmp_path}"],
         capture_output=True,
@@ -42,6 +44,12 @@ def test_once_it_sees_each_attack_and_what_lookups_find(tmp_path: Path) -> None:
     for shown in ("Account created and made administrator", "Wise, 198.51.100.77: ip.asn"):
         assert shown in demo.stdout
     assert (tmp_path / "siem_alarms.json").stat().st_size > 0
+    again = Service(tmp_path, 0)
+    try:
+        again.wait_for_log("serving")
+        assert "backlogs_restored" not in again.stop()
+    finally:
+        again.kill()
 
 
 def services_in(folder: Path) -> list[int]:
