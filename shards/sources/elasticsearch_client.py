@@ -27,6 +27,7 @@ from shards.http_client import (
     parse_server_url,
 )
 from shards.safe_text import excerpt, shorten
+from shards.settings.schema import UsageError
 from shards.settings.settings import Settings
 from shards.sources.elasticsearch_replies import (
     Count,
@@ -80,12 +81,15 @@ class ElasticsearchClient:
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Connect; PathError if the server cannot be reached, or is none of the two products."""
+        """Connect; PathError if the server cannot be reached, or is none of the two products.
+
+        UsageError if the URL is that of no server.
+        """
         options = TransportOptions(ca=settings.elasticsearch_ca, read_timeout=SILENT_SECONDS)
         try:
             server = parse_server_url(settings.elasticsearch)
         except HttpClientError as error:
-            raise PathError(str(error)) from error
+            raise UsageError(f"--elasticsearch: {error}") from error
         self._shown = server.shown
         self._index = settings.index
         self._http = HttpClient(replace(server, login=_login(settings)), threading.Event(), options)

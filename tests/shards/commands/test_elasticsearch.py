@@ -27,6 +27,10 @@ STORY = [
 DIFF_NEEDS = (
     "diff needs OLD and NEW, two config folders, and at least one EVENTS or --elasticsearch"
 )
+NO_URL = (
+    "is no URL of a server, must be one like http://host:8080; special characters of a user or a"
+    " password as %23"
+)
 GIVEN = "--elasticsearch (DSIEM_ELASTICSEARCH) is given"
 COMMANDS = {
     "replay": ["replay", "--config-dir", "conf", "--alarms"],
@@ -158,6 +162,10 @@ def test_a_wrong_login_is_2_and_not_shown(
         (
             ["diff", "conf", "--elasticsearch", "http://a"],
             DIFF_NEEDS,
+        ),
+        (
+            ["replay", "--config-dir", "conf", "--elasticsearch", "http://a:99999"],
+            f"--elasticsearch: http://a:99999 {NO_URL}",
         ),
         (
             ["test", "conf", "--elasticsearch", "http://a"],
