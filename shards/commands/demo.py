@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.live import Live
 
 from shards.alarm_files import ALARMS
-from shards.commands.terminal import print_error, print_line
+from shards.commands.terminal import OutputConsole, print_error, print_line
 from shards.demo.alarm_screen import (
     Alarm,
     AlarmScreen,
@@ -66,7 +66,9 @@ def run(settings: Settings, _operands: Sequence[str]) -> int:
                 _run_once(service, folder)
             else:
                 _run_until_interrupt(service, folder, port, kept=bool(settings.demo_dir))
-    except (DemoError, OSError, HTTPException) as error:
+    except BrokenPipeError:  # the reader of the output has gone
+        raise
+    except (DemoError, OSError) as error:
         print_error(f"{PROG} demo: {error}")
         return INVALID
     return 0
@@ -120,9 +122,9 @@ class _Show:
     def _post(self, events: Sequence[bytes]) -> None:
         try:
             post(self._connection, events)
-        except (OSError, HTTPException):
+        except (OSError, HTTPException) as error:
             self.service.check()  # its end is the reason, and says more
-            raise
+            raise DemoError(f"the service does not take events: {error}") from error
 
     def watch(self, live: Live, until: float = inf) -> None:
         """Show new alarms until this time of the monotonic clock, at least once."""
@@ -163,7 +165,7 @@ def _live(console: Console) -> Live:
 
 def _run_once(service: Service, folder: Path) -> None:
     """Show a day, then all alarms and the ledger; DemoError if something of them is missing."""
-    console, show = Console(), _Show(service, folder)
+    console, show = OutputConsole(), _Show(service, folder)
     with _live(console) as live:
         show.day(live, _SEED, _FIRST_DAY_SECONDS)
         ledger = service.stop()
@@ -183,7 +185,7 @@ def _run_until_interrupt(service: Service, folder: Path, port: int, *, kept: boo
     hint = "kept" if kept else "removed at the end, --demo-dir PATH keeps them"
     print_line(f"files    {folder}  ({hint})\n")
     sys.stdout.flush()
-    console, show = Console(), _Show(service, folder)
+    console, show = OutputConsole(), _Show(service, folder)
     show.screen.note = note
     with suppress(KeyboardInterrupt), _live(console) as live:
         show.day(live, _SEED, _FIRST_DAY_SECONDS)
