@@ -32,7 +32,7 @@ _HEADERS = {
     "User-Agent": "dsiem-shards",
 }
 _URL_IS_WRONG = (
-    "is no URL of a server, must be one like http://frontend:8080; "
+    "is no URL of a server, must be one like http://host:8080; "
     "special characters of a user or a password as %23"
 )
 

@@ -255,11 +255,14 @@ def test_an_interrupt_ends_without_a_traceback(
 
 @pytest.mark.integration
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_reader_of_stdout_that_went_away_is_no_traceback(unbuffered: str) -> None:
+@pytest.mark.parametrize("arguments", [["--version"], ["test", "shards/demo/example/configs"]])
+def test_a_reader_of_stdout_that_went_away_is_no_traceback(
+    unbuffered: str, arguments: list[str]
+) -> None:
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(
-        [sys.executable, "cli.py", "--version"],
+        [sys.executable, "cli.py", *arguments],
         cwd=ROOT,
         env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
         stdout=write,

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.live import Live
 
 from shards.alarm_files import ALARMS
-from shards.commands.terminal import print_error, print_line
+from shards.commands.terminal import OutputConsole, print_error, print_line
 from shards.demo.alarm_screen import (
     Alarm,
     AlarmScreen,
@@ -58,15 +58,17 @@ def run(settings: Settings, _operands: Sequence[str]) -> int:
     found something, and the ledger adds up.
     """
     port = 0 if settings.once else settings.ops_port
+    for number in (signal.SIGTERM, signal.SIGHUP):  # so that the service is ended too
+        signal.signal(number, signal.default_int_handler)
     try:
         _check_port(port)
         with _folder(settings.demo_dir) as folder, serving(folder, port) as service:
-            for number in (signal.SIGTERM, signal.SIGHUP):  # so that the service is ended too
-                signal.signal(number, signal.default_int_handler)
             if settings.once:
                 _run_once(service, folder)
             else:
                 _run_until_interrupt(service, folder, port, kept=bool(settings.demo_dir))
+    except BrokenPipeError:  # the reader of the output has gone
+        raise
     except (DemoError, OSError, HTTPException) as error:
         print_error(f"{PROG} demo: {_text_of(error, settings.demo_dir)}")
         return INVALID
@@ -97,12 +99,14 @@ def _folder(given: str) -> Iterator[Path]:
     """The given folder, or a temporary one that is removed at the end."""
     try:
         folder = Path(given or mkdtemp(prefix="dsiem-demo-"))
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "serve.log").touch()
     except OSError as error:
-        place = error.filename or "is needed"
-        raise UsageError(f"--demo-dir {place}: {error.strerror}", NO_PATH) from error
+        raise UsageError(f"--demo-dir is needed: {error.strerror}", NO_PATH) from error
     try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "serve.log").touch()
+        except OSError as error:
+            raise UsageError(f"--demo-dir {error.filename}: {error.strerror}", NO_PATH) from error
         yield folder
     finally:
         if not given:
@@ -130,9 +134,9 @@ class _Show:
     def _post(self, events: Sequence[bytes]) -> None:
         try:
             post(self._connection, events)
-        except (OSError, HTTPException):
+        except (OSError, HTTPException) as error:
             self.service.check()  # its end is the reason, and says more
-            raise
+            raise DemoError(f"the service does not take events: {error}") from error
 
     def watch(self, live: Live, until: float = inf) -> None:
         """Show new alarms until this time of the monotonic clock, at least once."""
@@ -173,7 +177,7 @@ def _live(console: Console) -> Live:
 
 def _run_once(service: Service, folder: Path) -> None:
     """Show a day, then all alarms and the ledger; DemoError if something of them is missing."""
-    console, show = Console(), _Show(service, folder)
+    console, show = OutputConsole(), _Show(service, folder)
     with _live(console) as live:
         show.day(live, _SEED, _FIRST_DAY_SECONDS)
         ledger = service.stop()
@@ -193,7 +197,7 @@ def _run_until_interrupt(service: Service, folder: Path, port: int, *, kept: boo
     hint = "kept" if kept else "removed at the end, --demo-dir PATH keeps them"
     print_line(f"files    {folder}  ({hint})\n")
     sys.stdout.flush()
-    console, show = Console(), _Show(service, folder)
+    console, show = OutputConsole(), _Show(service, folder)
     show.screen.note = note
     with suppress(KeyboardInterrupt), _live(console) as live:
         show.day(live, _SEED, _FIRST_DAY_SECONDS)

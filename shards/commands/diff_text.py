@@ -15,6 +15,7 @@ from shards.commands.diff_result import (
     describe_stages,
 )
 from shards.commands.tables import RISK_STYLES, make_table
+from shards.commands.terminal import OutputConsole
 from shards.replay.comparison import KINDS, AlarmPair
 from shards.replay.tracked_replay import AlarmState
 from shards.safe_text import shorten
@@ -25,7 +26,7 @@ MAX_ROWS = 100
 
 def print_text(result: DiffResult, show_all: bool) -> None:
     """Print the differences as tables, and the totals as the last line."""
-    console = Console()
+    console = OutputConsole()
     most = None if show_all else MAX_ROWS
     found, totals = result.differences, result.totals
     if rows := result.rows:

@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from engine.explain.rule_checks import TYPE_FIELDS
 from engine.explain.sentences import refusal_phrase, shown_value
 from engine.explain.verdict import CONSUMED, Verdict
 from shards.commands.recordings import open_recordings, read_recordings, warn_of_times
-from shards.commands.terminal import counted, print_error, print_json
+from shards.commands.terminal import OutputConsole, counted, print_error, print_json
 from shards.config.config_folder import Config
 from shards.exit_codes import INVALID
 from shards.replay.event_reader import EventReader
@@ -90,7 +89,7 @@ def _document(replay: ExplainingReplay) -> dict[str, Any]:
 
 
 def _print(replay: ExplainingReplay, settings: Settings) -> None:
-    console = Console(highlight=False)
+    console = OutputConsole(highlight=False)
     directives = sorted(replay.directives(), key=lambda one: (one.alarms > 0, one.directive))
     if settings.event and not settings.directive:
         concerned = {one.directive for event in replay.events for one in event.verdicts}

@@ -7,7 +7,6 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import asdict
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +21,7 @@ from shards.commands.tables import (
     nonzero_parts,
     with_spaces,
 )
+from shards.commands.terminal import OutputConsole
 from shards.ledger import OUTCOMES, Ledger
 from shards.safe_text import escape_control
 
@@ -85,7 +85,7 @@ class Summary(Struct, frozen=True):
 
 def print_summary(summary: Summary) -> None:
     """Print the summary as tables: alarms if they were kept, the ledger, the files."""
-    console = Console()
+    console = OutputConsole()
     records = summary.alarms.records
     if records:
         console.print(_alarm_table(records[:MAX_ROWS]))

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from engine.options import RISK_CLASSES
 from shards.commands.tables import make_table
-from shards.commands.terminal import counted
+from shards.commands.terminal import OutputConsole, counted
 from shards.replay.directive_stats import DirectiveStats, StatsCollector
 from shards.safe_text import shorten
 from shards.unmatched_events import Signature
@@ -96,7 +95,7 @@ class _Printer:
 
     def __init__(self, most: int | None) -> None:
         self._most = most
-        self._console = Console()
+        self._console = OutputConsole()
 
     def line(self, text: str) -> None:
         self._console.print(Text(text), soft_wrap=True)

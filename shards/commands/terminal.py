@@ -16,6 +16,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from shards.safe_text import escape_control
 
 
+class OutputConsole(Console):
+    """Prints requested output to stdout; BrokenPipeError if its reader has gone."""
+
+    def on_broken_pipe(self) -> None:
+        """End as other output does: rich would exit with 1, which says that content is invalid."""
+        raise  # noqa: PLE0704 - it is called while the error is handled
+
+
 def print_line(text: str) -> None:
     """Print a line of the requested output to stdout."""
     sys.stdout.write(f"{text}\n")

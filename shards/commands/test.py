@@ -4,10 +4,9 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
-from shards.commands.terminal import print_error, print_json, print_line
+from shards.commands.terminal import OutputConsole, print_error, print_json, print_line
 from shards.config.config_folder import Config
 from shards.config.problem import ProblemList
 from shards.directive_tests.loader import LoadedTest, load_files
@@ -76,7 +75,7 @@ def _outcomes(
     """The outcome of each test; shows them as they come, if they are for people."""
     show = settings.format == "text"
     file: Path | None = None
-    console = Console(highlight=False)
+    console = OutputConsole(highlight=False)
     for test, config in chosen:
         if show and test.file != file:
             start = "" if file is None else "\n"
@@ -118,7 +117,7 @@ def _finish(report: TestReport, settings: Settings) -> int:
 
 
 def _print_text(report: TestReport, settings: Settings) -> None:
-    console = Console(highlight=False)
+    console = OutputConsole(highlight=False)
     for outcome in report.failed:
         for line in failure_lines(outcome):
             style = "bold red" if line.startswith("FAILED") else ""

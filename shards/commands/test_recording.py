@@ -55,7 +55,8 @@ def _open_source(settings: Settings) -> EventReader:
         return EventReader([settings.record], settings)
     if Path(settings.record).exists():
         raise PathError(
-            f"{settings.record} exists; with --elasticsearch, --record makes a new file"
+            f"{settings.record} exists; with --elasticsearch (DSIEM_ELASTICSEARCH), --record makes"
+            " a new file"
         )
     return EventReader([], settings)
 

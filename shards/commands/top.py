@@ -25,7 +25,7 @@ from shards.commands.tables import (
     nonzero_parts,
     with_spaces,
 )
-from shards.commands.terminal import print_error, print_json
+from shards.commands.terminal import OutputConsole, print_error, print_json
 from shards.exit_codes import INVALID
 from shards.http_client import HttpClient, HttpClientError, parse_server_url
 from shards.safe_text import escape_control
@@ -61,7 +61,7 @@ def _once(settings: Settings) -> int:
     if settings.format == "json":
         print_json(status)
     else:
-        console = Console()
+        console = OutputConsole()
         console.print(_checked_view(status, console.width, _ALARMS_ONCE))
     return 0
 

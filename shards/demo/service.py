@@ -64,8 +64,10 @@ class Service:
         self._awaited: dict[str, dict[str, Any]] = {}
         self._error = ""
         options = (f"--config-dir={folder / 'configs'}", f"--log-dir={folder}", "--workers=2")
-        # The first day takes 6 s, on a busy machine more: no stage times out meanwhile.
-        more = ("--port=0", f"--ops-port={ops_port}", "--expiry-grace=30")
+        # The first day takes 6 s, on a busy machine more: no stage times out meanwhile. Backlogs
+        # that another run of the demo has left open would take the events of this one.
+        timing = ("--expiry-grace=30", "--no-reload-backlogs")
+        more = ("--port=0", f"--ops-port={ops_port}", *timing)
         # Settings of another service that are in the environment are not for this one.
         others = {key: text for key, text in os.environ.items() if not key.startswith("DSIEM_")}
         with self.log.open("wb") as log:

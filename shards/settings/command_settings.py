@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from shards.settings.elasticsearch_settings import ElasticsearchSettings
 from shards.settings.schema import (
+    CHECKING,
     CONVERT,
     DEMO,
     DIFF,
-    EVERY_COMMAND,
     EXPLAIN,
     RECORDINGS,
     REPLAY,
@@ -41,7 +41,7 @@ class CommandSettings(ElasticsearchSettings, frozen=True, kw_only=True):
         Spec(
             "output",
             "output for people or for programs",
-            EVERY_COMMAND,
+            CHECKING | TOP | CONVERT,
             choices_of=FORMATS_OF,
             other_choices=("text", "json"),
         ),

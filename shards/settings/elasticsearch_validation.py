@@ -18,6 +18,7 @@ _RELATIVE_TIME = re.compile(r"now(([+-][0-9]{0,9}|/)[yMwdhHms]){0,9}")
 def check_elasticsearch(settings: Settings, origins: Mapping[str, Origin]) -> None:
     """Check all of them, if events are read from there; UsageError."""
     if not settings.elasticsearch:
+        _check_unused(origins)
         return
     if "@" in urlsplit(settings.elasticsearch).netloc:
         raise UsageError(
@@ -32,6 +33,17 @@ def check_elasticsearch(settings: Settings, origins: Mapping[str, Origin]) -> No
             name = origins[setting.name].name_of(setting)
             _check_text(setting, text, name)
     _check_login(settings)
+
+
+def _check_unused(origins: Mapping[str, Origin]) -> None:
+    """Check that no flag selects events of a server: it would do nothing, as if it were obeyed."""
+    for setting in SETTINGS_TABLE.values():
+        is_flag = origins.get(setting.name, Origin()).kind == "flag"
+        if is_flag and setting.spec.group == "Elasticsearch" and setting.name != "elasticsearch":
+            raise UsageError(
+                f"{setting.flag} is for events that are read from --elasticsearch, which is not"
+                " given"
+            )
 
 
 def _check_text(setting: Setting, text: str, name: str) -> None:

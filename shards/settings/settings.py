@@ -60,7 +60,7 @@ class Settings(CommandSettings, frozen=True, kw_only=True):
 
     lenient_directives: Annotated[
         bool,
-        Spec("correlation", "repair or skip faulty directives, with a warning each", EVERY_COMMAND),
+        Spec("correlation", "repair or skip faulty directives, with a warning each", CHECKING),
     ] = False
     match_protocol: Annotated[
         bool, Spec("correlation", "compare the protocol of rules and events", CORRELATING)

@@ -4,6 +4,7 @@ A point in time (PIT) is the state of indices at a moment; the servers differ in
 """
 
 import base64
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ from shards.http_client import (
     parse_server_url,
 )
 from shards.safe_text import excerpt, shorten
+from shards.settings.schema import UsageError
 from shards.settings.settings import Settings
 from shards.sources.elasticsearch_replies import (
     Count,
@@ -53,6 +55,7 @@ _ANY_STATUS = range(100, 600)
 _OLDEST = (7, 12)
 """The first version of Elasticsearch with `_shard_doc`."""
 _OPENSEARCH_WITH_SHARD_DOC = (3, 3)
+_VERSION = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})(?![0-9])")
 _MAX_REASON = 300
 T = TypeVar("T")
 _LOGIN_VARIABLES = (
@@ -78,12 +81,15 @@ class ElasticsearchClient:
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Connect; PathError if the server cannot be reached, or is none of the two products."""
+        """Connect; PathError if the server cannot be reached, or is none of the two products.
+
+        UsageError if the URL is that of no server.
+        """
         options = TransportOptions(ca=settings.elasticsearch_ca, read_timeout=SILENT_SECONDS)
         try:
             server = parse_server_url(settings.elasticsearch)
         except HttpClientError as error:
-            raise PathError(str(error)) from error
+            raise UsageError(f"--elasticsearch: {error}") from error
         self._shown = server.shown
         self._index = settings.index
         self._http = HttpClient(replace(server, login=_login(settings)), threading.Event(), options)
@@ -233,7 +239,5 @@ def _login(settings: Settings) -> AuthBase | None:
 
 
 def _parse_version(number: str) -> tuple[int, int]:
-    major, _, rest = number.partition(".")
-    minor = rest.partition(".")[0]
-    is_number = major.isdecimal() and minor.isdecimal()
-    return (int(major), int(minor)) if is_number else (0, 0)
+    parts = _VERSION.match(number)
+    return (int(parts[1]), int(parts[2])) if parts else (0, 0)

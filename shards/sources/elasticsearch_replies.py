@@ -3,6 +3,7 @@
 Apart from the client, so that either file can be read at one sitting.
 """
 
+import re
 from typing import TypeVar
 
 import msgspec
@@ -12,6 +13,8 @@ from shards.errors import PathError
 from shards.safe_text import excerpt
 
 T = TypeVar("T")
+_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)", re.DOTALL)
+"""An escape in a JSON text; its group is half of a surrogate pair without the other half."""
 
 
 class UnreadableReplyError(PathError):
@@ -97,12 +100,26 @@ class _ErrorReply(Struct):
 def decode_reply(server: str, body: bytes, type_: type[T]) -> T:
     """A reply of a type; UnreadableReplyError, which names the server, if it is none."""
     try:
-        return msgspec.json.decode(body, type=type_)
+        return _decode(body, type_)
     except Exception as error:  # RecursionError is not a MsgspecError
         raise UnreadableReplyError(
             f"{server} does not answer as Elasticsearch or OpenSearch: {error}; its reply begins"
             f" with: {excerpt(body)}"
         ) from error
+
+
+def _decode(body: bytes, type_: type[T]) -> T:
+    """A reply with U+FFFD for halves of surrogate pairs, which documents may have."""
+    try:
+        return msgspec.json.decode(body, type=type_)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        return msgspec.json.decode(_ESCAPE.sub(_without_half, body), type=type_)
+
+
+def _without_half(escape: re.Match[bytes]) -> bytes:
+    return rb"\ufffd" if escape[1] else escape[0]
 
 
 def cause_of(body: bytes) -> Cause:

@@ -50,7 +50,8 @@ def open_recordings(names: Sequence[str], settings: Settings) -> Sequence[Record
     """The recordings of files, or of --elasticsearch; PathError if one cannot be read."""
     if settings.elasticsearch and names:
         raise UsageError(
-            f"--elasticsearch is given and {names[0]}, should be one of them: an index or files"
+            f"--elasticsearch (DSIEM_ELASTICSEARCH) is given and {names[0]}, should be one of them:"
+            " an index or files"
         )
     if settings.elasticsearch:
         from shards.sources.elasticsearch import ElasticsearchEvents  # noqa: PLC0415 - its libraries are large

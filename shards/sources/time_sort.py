@@ -1,6 +1,5 @@
 """Sorting recorded events by time, in temporary files if they do not fit into memory."""
 
-import os
 import struct
 from collections.abc import Iterable, Iterator
 from operator import itemgetter
@@ -100,7 +99,7 @@ class TimeSorter:
     def _write(self, run: Iterable[TimedEvent]) -> IO[bytes]:
         file = TemporaryFile()  # noqa: SIM115
         for time, event in run:
-            name = os.fsencode(event.file)
+            name = event.file.encode("utf-8", "surrogatepass")
             file.write(_HEADER.pack(time, len(name), event.line, event.column, len(event.raw)))
             file.write(name + event.raw)
         file.seek(0)
@@ -109,5 +108,5 @@ class TimeSorter:
     def _read(self, file: IO[bytes]) -> Iterator[TimedEvent]:
         while header := file.read(_HEADER.size):
             time, name_length, line, column, length = _HEADER.unpack(header)
-            name = os.fsdecode(file.read(name_length))
+            name = file.read(name_length).decode("utf-8", "surrogatepass")
             yield time, decode_recorded_event(name, file.read(length), line, column)

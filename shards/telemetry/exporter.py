@@ -123,7 +123,8 @@ class Exporter:
         try:
             if spans:
                 body = otlp.encode_spans(self._resource, spans)
-                rejected_spans, spans = otlp.count_rejected(_post(client, "/v1/traces", body)), []
+                rejected = otlp.count_rejected(_post(client, "/v1/traces", body))
+                rejected_spans, spans = min(rejected, len(spans)), []
             if metrics is not None:
                 body = otlp.encode_metrics(self._resource, metrics)
                 rejected_points = otlp.count_rejected(_post(client, "/v1/metrics", body))

@@ -61,12 +61,12 @@ def encode_metrics(resource: Mapping[str, str], snapshot: MetricsSnapshot) -> by
 
 
 def count_rejected(answer: bytes) -> int:
-    """The number of spans, or of points of metrics, that the collector has refused by an answer."""
+    """The number of spans, or of points of metrics, that a collector says that it has refused."""
     try:  # the answers to both have the same form
         response = ExportTraceServiceResponse.FromString(answer)
     except DecodeError:
         return 0
-    return int(response.partial_success.rejected_spans)
+    return max(0, response.partial_success.rejected_spans)
 
 
 def _resource(attributes: Mapping[str, str]) -> Resource:

@@ -55,8 +55,9 @@ class EnrichmentTasks:
         elif sources:
             from shards.worker.enrichment import Enrichment  # noqa: PLC0415 - large libraries
 
-            shard = self._shard
-            enrichment = Enrichment(shard.correlator, sources, self._settings, shard.on_lookup)
+            correlator, tracer = self._shard.correlator, self._shard.tracer
+            on_lookup = None if tracer is None else tracer.on_lookup
+            enrichment = Enrichment(correlator, sources, self._settings, on_lookup)
             self._shard.enrichment = enrichment
             self._tasks = [
                 self._group.create_task(enrichment.run()),

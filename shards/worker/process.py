@@ -56,15 +56,6 @@ async def _run_worker(
     await _WorkerProcess(control, settings, reports, start).run()
 
 
-def _choose_shard(settings: Settings) -> type[Shard]:
-    """With tracing, a shard that notes spans."""
-    if not settings.otel_tracing_enabled:
-        return Shard
-    from shards.worker.traced_shard import TracedShard  # noqa: PLC0415 - rarely wanted
-
-    return TracedShard
-
-
 class _WorkerProcess:
     """Connects a Shard to its data pipes, the clock, its checkpoints and the supervisor."""
 
@@ -92,8 +83,11 @@ class _WorkerProcess:
             generation=first.generation,
         )
         options = shard_options(settings, lookups=bool(self._sources))
-        make_shard = _choose_shard(settings)
-        self._shard = make_shard(settings, options, directives, progress, start.written_until)
+        self._shard = Shard(settings, options, directives, progress, start.written_until)
+        if settings.otel_tracing_enabled:
+            from shards.worker.shard_tracer import ShardTracer  # noqa: PLC0415 - rarely wanted
+
+            self._shard.tracer = ShardTracer(self._shard.correlator, settings.otel_sample)
         self._checkpointer = Checkpointer(
             self._shard.correlator,
             directives.directives,
@@ -128,8 +122,9 @@ class _WorkerProcess:
         self._shard.resume(self._checkpointer.ahead)
         tune_memory()
         ticking = run_every(TICK_SECONDS, self._tick)
+        tracer = self._shard.tracer
         async with (
-            reporting_spans(self._control, self._shard.spans),
+            reporting_spans(self._control, None if tracer is None else tracer.spans),
             self._enrichment_tasks.running(),
             ticking,
             self._checkpointer.running(),

@@ -25,13 +25,12 @@ from shards.ipc.messages import WorkerDetails, WorkerReport
 from shards.ledger import ENDED, encode_ledger
 from shards.logs import EventLog
 from shards.settings.settings import Settings
-from shards.tracing.span import SpanBuffer
 from shards.worker.alarm_details import about_alarms
 from shards.worker.deliveries import Deliveries
 
 if TYPE_CHECKING:  # places without lookups do without their libraries
-    from shards.lookups.source_client import OnAnswered
     from shards.worker.enrichment import Enrichment
+    from shards.worker.shard_tracer import ShardTracer
 
 NANOSECONDS = 1_000_000_000
 ALARMS_PER_TURN = 100
@@ -40,9 +39,6 @@ ALARMS_PER_TURN = 100
 
 class Shard:
     """Correlates the events of one worker, and counts the results."""
-
-    spans: SpanBuffer | None = None  # only TracedShard notes spans
-    on_lookup: "OnAnswered | None" = None  # and wants to know the answers of lookup sources
 
     def __init__(
         self,
@@ -82,6 +78,8 @@ class Shard:
         """The events of the last batch that had some."""
         self.enrichment: Enrichment | None = None
         """Set by the owner if there are lookup sources; it gets every published alarm."""
+        self.tracer: ShardTracer | None = None
+        """Set by the owner if tracing is on."""
         self._requested = 0
         """Number of published alarms in `_outputs` already passed to enrichment."""
         self._busy_seconds = 0.0
@@ -131,7 +129,7 @@ class Shard:
         late_before = (present - self._max_delay) * NANOSECONDS if self._max_delay else 0
         consumed = invalid = received = 0
         repaired: list[str] = []
-        for raw in self._each_event(events):
+        for raw in events if self.tracer is None else self.tracer.watch(events, outputs):
             try:
                 event = decode_event(raw, repaired)
             except InvalidEventError as error:
@@ -158,10 +156,6 @@ class Shard:
         self._observe_batch(time.perf_counter() - started, len(events), received)
         self._request_lookups()
         self._drop_lines(*lines_before, are_written=self.deliveries.are_written(last))
-
-    def _each_event(self, events: Sequence[bytes]) -> Iterable[bytes]:
-        """The events of a batch, in their order; one is asked for when that before it is done."""
-        return events
 
     def _drop_lines(self, alarm_events: int, published: int, *, are_written: bool) -> None:
         """Drop the lines after these numbers, and the counts, if a worker before wrote them."""

@@ -4,6 +4,8 @@ import os
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from errno import ENOENT, ENOSPC
 from pathlib import Path
 from urllib.request import urlopen
@@ -13,15 +15,26 @@ import pytest
 import cli
 from shards.commands import demo as demo_command
 from shards.demo.service import DemoError, JsonLinesFile, Service
-from shards.exit_codes import INVALID, NO_PATH
+from shards.exit_codes import INTERRUPTED, INVALID, NO_PATH
 from tests.support.demo import running_demo
 from tests.support.serving import COMMAND, own_environment, wait_until
 
 pytestmark = pytest.mark.usefixtures("clean_process")
 
 
+@pytest.fixture(autouse=True)
+def _restored_handlers() -> Iterator[None]:
+    """The demo handles signals; it is a process of its own, but for these tests."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.integration
-def test_once_it_sees_each_attack_and_what_lookups_find(tmp_path: Path) -> None:
+def test_once_it_sees_each_attack_and_what_lookups_find_and_the_next_run_begins_anew(
+    tmp_path: Path,
+) -> None:
     demo = subprocess.run(
         [*COMMAND, "demo", "--once", f"--demo-dir={tmp_path}"],
         capture_output=True,
@@ -33,6 +46,12 @@ def test_once_it_sees_each_attack_and_what_lookups_find(tmp_path: Path) -> None:
     for shown in ("Account created and made administrator", "Wise, 198.51.100.77: ip.asn"):
         assert shown in demo.stdout
     assert (tmp_path / "siem_alarms.json").stat().st_size > 0
+    again = Service(tmp_path, 0)
+    try:
+        again.wait_for_log("serving")
+        assert "backlogs_restored" not in again.stop()
+    finally:
+        again.kill()
 
 
 def services_in(folder: Path) -> list[int]:
@@ -66,6 +85,23 @@ def test_it_ends_if_its_service_does(tmp_path: Path) -> None:
         os.kill(service, signal.SIGKILL)
         demo.process.communicate(timeout=120)
         assert demo.process.returncode == INVALID
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_its_service_starts_does_not_leave_that_behind(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def serving(folder: Path, _: int) -> Iterator[Service]:
+        assert signal.getsignal(number) is signal.default_int_handler  # else the signal ends pytest
+        folders.append(folder)
+        signal.raise_signal(number)
+        yield pytest.fail("the signal had no effect")
+
+    folders: list[Path] = []
+    monkeypatch.setattr("shards.commands.demo.serving", serving)
+    assert cli.main(["demo", "--once"]) == INTERRUPTED
+    assert not folders[0].exists()
 
 
 def test_a_port_that_is_taken_is_named(capsys: pytest.CaptureFixture[str]) -> None:

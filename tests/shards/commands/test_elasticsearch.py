@@ -27,6 +27,11 @@ STORY = [
 DIFF_NEEDS = (
     "diff needs OLD and NEW, two config folders, and at least one EVENTS or --elasticsearch"
 )
+NO_URL = (
+    "is no URL of a server, must be one like http://host:8080; special characters of a user or a"
+    " password as %23"
+)
+GIVEN = "--elasticsearch (DSIEM_ELASTICSEARCH) is given"
 COMMANDS = {
     "replay": ["replay", "--config-dir", "conf", "--alarms"],
     "stats": ["stats", "--config-dir", "conf"],
@@ -152,11 +157,15 @@ def test_a_wrong_login_is_2_and_not_shown(
         (["stats"], "there are no EVENTS: files should be given, or --elasticsearch"),
         (
             ["explain", "--elasticsearch", "http://a", "x"],
-            "--elasticsearch is given and x, should be one of them: an index or files",
+            f"{GIVEN} and x, should be one of them: an index or files",
         ),
         (
             ["diff", "conf", "--elasticsearch", "http://a"],
             DIFF_NEEDS,
+        ),
+        (
+            ["replay", "--config-dir", "conf", "--elasticsearch", "http://a:99999"],
+            f"--elasticsearch: http://a:99999 {NO_URL}",
         ),
         (
             ["test", "conf", "--elasticsearch", "http://a"],
@@ -223,7 +232,10 @@ def test_documents_of_several_lines_become_one(run: Run, server: Elasticsearch) 
 def test_an_existing_file_is_not_replaced(run: Run, server: Elasticsearch) -> None:
     Path("conf/rec.ndjson").write_text("mine")
     result = recorded(run, server)
-    text = "conf/rec.ndjson exists; with --elasticsearch, --record makes a new file\n"
+    text = (
+        "conf/rec.ndjson exists; with --elasticsearch (DSIEM_ELASTICSEARCH), --record makes a new"
+        " file\n"
+    )
     assert result == Ran(NO_PATH, "", text)
     assert Path("conf/rec.ndjson").read_text() == "mine"
 

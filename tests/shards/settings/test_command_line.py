@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shards.exit_codes import NO_PATH
-from shards.settings.command_line import parse_command
+from shards.settings.command_line import Command, parse_command
 from shards.settings.schema import Origin, UsageError
 from shards.settings.settings import SETTINGS_TABLE, Settings
 from shards.settings.spellings import canonical_arguments
@@ -155,6 +155,12 @@ def test_no_abbreviations_and_no_unknown_flags(flag: str) -> None:
 
 def test_a_setting_of_another_command_is_unknown() -> None:
     assert "unrecognized arguments: --node=x" in fault("--node=x", command=VALIDATE)
+
+
+@pytest.mark.parametrize("name", ["demo", "schema", "completion"])
+@pytest.mark.parametrize("flag", ["--format=json", "--lenient-directives"])
+def test_a_setting_that_a_command_would_ignore_is_unknown(name: str, flag: str) -> None:
+    assert "unrecognized arguments" in fault(flag, command=Command(name, "help"))
 
 
 def test_a_flag_without_its_value_is_named() -> None:

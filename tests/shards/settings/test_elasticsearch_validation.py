@@ -40,6 +40,12 @@ def test_what_is_wrong_is_said(argument: str) -> None:
     assert "hunter2" not in said
 
 
+@pytest.mark.parametrize("flag", ["--from=now-1d", "--query=a", "--index=siem_events*"])
+def test_a_flag_without_a_server_is_refused_for_it_would_select_nothing(flag: str) -> None:
+    text = "is for events that are read from --elasticsearch, which is not given"
+    assert fault(flag, command=READER) == f"{flag.partition('=')[0]} {text}"
+
+
 HALF = f"{USER} and {PASSWORD} are one without the other, should be both"
 LOGINS: list[tuple[dict[str, str], str]] = [
     ({USER: "ann"}, HALF),

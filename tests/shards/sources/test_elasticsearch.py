@@ -193,6 +193,17 @@ def test_a_document_that_cannot_be_read_is_an_invalid_event_and_no_end(
     assert server.searches[-1]["size"] > 10
 
 
+def test_half_a_surrogate_pair_is_repaired_as_in_a_file(server: Elasticsearch) -> None:
+    whole = json.dumps(event("a", 0, LOGIN, title="t")).encode()
+    titles = rb"\ud83d\ude00 \\ud800", rb"a\ud800", rb"\udc00b\uD83d\u0041"
+    server.add(*(whole.replace(b'"t"', b'"%s"' % title) for title in titles), whole)
+    found = list(opened(server).events())
+    read = [json.loads(one.raw)["title"] for one in found]
+    assert read == ["\U0001f600 \\ud800", "a\ufffd", "\ufffdb\ufffdA", "t"]
+    assert None not in [one.key for one in found]
+    assert len(server.searches) == 1
+
+
 # Logins.
 
 
@@ -245,6 +256,12 @@ def test_something_else_is_recognized(server: Elasticsearch) -> None:
     text = fault(lambda: opened(server))
     assert "does not answer as Elasticsearch or OpenSearch" in text
     assert text.endswith("its reply begins with: <html>")
+
+
+@pytest.mark.parametrize("number", ["9" * 5000 + ".1", "x", "²."], ids=["long", "text", "digit"])
+def test_a_number_that_is_no_version_is_refused(server: Elasticsearch, number: str) -> None:
+    server.replies["/"] = json_reply({"version": {"number": number}})
+    assert "must be 7.12 or newer" in fault(lambda: opened(server))
 
 
 def test_an_index_that_is_missing(server: Elasticsearch) -> None:

@@ -39,6 +39,14 @@ def test_events_come_in_the_order_of_their_times_and_else_in_their_own(run_bytes
     assert [event.line for event in events] == [number + 1 for number in order]
 
 
+@pytest.mark.parametrize("name", ["файл", "a\udcff", "\ud800"])
+def test_the_name_of_a_recording_may_be_any_text(name: str) -> None:
+    [event] = recording(1)
+    event.file = name
+    [sorted_event, _] = TimeSorter(A_RUN_EACH).sort([event, event])
+    assert sorted_event.file == name
+
+
 def test_full_levels_of_runs_are_merged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time_sort, "_MOST_RUNS", 3)
     open_files, most = open_descriptors(), 0

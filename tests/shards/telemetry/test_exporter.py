@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from loguru import logger
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from shards.settings.otlp_endpoint import OtlpEndpoint
 from shards.telemetry import exporter
@@ -94,14 +95,19 @@ def test_a_collector_that_misbehaves_is_logged_once_and_counted(
     assert SECRET not in "".join(log)
 
 
-def test_what_a_collector_refuses_is_counted() -> None:
-    refused = bytes([0x0A, 0x02, 0x08, 0x02])  # partial_success { rejected_spans: 2 }
+@pytest.mark.parametrize(
+    ("said", "counted"), [(2, {"span": 2, "metrics": 1}), (99, {"span": 3, "metrics": 1}), (-9, {})]
+)
+def test_what_a_collector_refuses_is_counted(said: int, counted: dict[str, int]) -> None:
+    refused = ExportTraceServiceResponse()
+    refused.partial_success.rejected_spans = said
+    answer = Reply(body=refused.SerializeToString())
     with OtlpCollector() as collector:
-        collector.replies = {TRACES: Reply(body=refused), METRICS: Reply(body=refused)}
+        collector.replies = {TRACES: answer, METRICS: answer}
         with exporting(collector.url) as made:
             made.add_spans("router", spans(3), 0)
             made.add_metrics(read_metrics(overview()))
-    assert made.dropped == {"span": 2, "metrics": 1}
+    assert made.dropped == {"span": 0, "metrics": 0} | counted
 
 
 def test_a_collector_that_hangs_fills_a_bounded_queue_and_delays_no_stop(log: list[str]) -> None:

@@ -1,15 +1,13 @@
-"""A shard that notes a span for each sampled event, and for lookups. Used only if tracing is on."""
+"""Notes a span for each sampled event of a shard, and for lookups. Used only if tracing is on."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-from engine.correlation.directive_set import DirectiveSet
+from engine.correlation.correlator import Correlator
+from engine.correlation.outputs import Outputs
 from engine.errors import InvalidEventError
 from engine.event import decode_event
-from engine.options import Options
-from shards.checkpoint.stats import ShardProgress
 from shards.ledger import OUTCOMES
-from shards.settings.settings import Settings
 from shards.tracing.sampling import Sampler, route_span_id, trace_id
 from shards.tracing.span import (
     AttributeValue,
@@ -20,39 +18,38 @@ from shards.tracing.span import (
     short_text,
 )
 from shards.worker.lookup_spans import LookupSpans
-from shards.worker.shard import Shard
 
 _OUTCOMES = (*OUTCOMES, "finished", "averted")
 
 
-class TracedShard(Shard):
-    """Correlates like a Shard, and looks at its outputs before and after each sampled event."""
+class ShardTracer:
+    """Looks at the outputs of a shard before and after each sampled event."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        options: Options,
-        directives: DirectiveSet,
-        progress: ShardProgress | None = None,
-        written_until: int = 0,
-    ) -> None:
-        """As Shard."""
-        super().__init__(settings, options, directives, progress, written_until)
-        self.spans = self._spans = SpanBuffer()
-        self._sampler = Sampler(settings.otel_sample)
-        self._lookup_spans = LookupSpans(self._spans, self._sampler)
+    def __init__(self, correlator: Correlator, one_in: int) -> None:
+        """`correlator`: that of the shard. `one_in`: see Sampler."""
+        self.spans = SpanBuffer()
+        self._correlator = correlator
+        self._sampler = Sampler(one_in)
+        self._lookup_spans = LookupSpans(self.spans, self._sampler)
         self.on_lookup = self._lookup_spans.answered
+        """To be called with each answer of a lookup source."""
 
-    def _each_event(self, events: Sequence[bytes]) -> Iterable[bytes]:
+    def watch(self, events: Sequence[bytes], outputs: Outputs) -> Iterable[bytes]:
+        """The events of a batch, each of which is to be done before the next one is asked for.
+
+        `outputs`: what they add to.
+        """
         sampled = self._sampler.find(events)
-        return self._watch(events, sampled) if sampled else events
+        return self._watch(events, sampled, outputs) if sampled else events
 
-    def _watch(self, events: Sequence[bytes], sampled: Iterable[int]) -> Iterator[bytes]:
-        """The events; a span is noted when the next one after a sampled one is asked for."""
+    def _watch(
+        self, events: Sequence[bytes], sampled: Iterable[int], outputs: Outputs
+    ) -> Iterator[bytes]:
+        """A span is noted when the next event after a sampled one is asked for."""
         done = 0
         for index in sampled:
             yield from events[done:index]
-            start, outputs = time.time_ns(), self._outputs
+            start = time.time_ns()
             counts = {name: outputs.counts.get(name, 0) for name in _OUTCOMES}
             lines, published = len(outputs.alarm_events), len(outputs.published)
             yield events[index]
@@ -82,10 +79,10 @@ class TracedShard(Shard):
         except InvalidEventError as invalid:
             error = invalid.reason
         else:
-            concerned = self.correlator.concerned(event)
+            concerned = self._correlator.concerned(event)
             attributes["dsiem.event_id"] = short_text(event.event_id)
             attributes["dsiem.directives"] = short_list(concerned)
             attributes["dsiem.directive_count"] = len(concerned)
         context, parent = SpanContext.in_trace(trace), route_span_id(trace)
-        self._spans.add(Span("correlate", context, parent, start, end, attributes, error))
+        self.spans.add(Span("correlate", context, parent, start, end, attributes, error))
         return context
