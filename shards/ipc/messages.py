@@ -131,7 +131,8 @@ class WorkerReport(AlarmLines, frozen=True, array_like=True, tag=True, dict=True
 
     `encoded_ledger`: its counts in MessagePack, since they are asked for more rarely than they are
     sent; `late`: as in them. `position`: that of the last delivery processed, whose lines are all
-    in this report or earlier ones; `life`: the router whose deliveries it takes. `sync`: unless 0,
+    in this report or earlier ones; `last_event`, `clock`: see Written. `life`: the router whose
+    deliveries it takes. `sync`: unless 0,
     the number to be sent back as Synced once all lines are on the disk. `saved`, `saved_processed`,
     `saved_sync`: position of the last checkpoint, number of deliveries processed by then, and
     number of its report. `stream`: the one that `saved` is in. `generation`, `saved_generation`: of
@@ -142,6 +143,8 @@ class WorkerReport(AlarmLines, frozen=True, array_like=True, tag=True, dict=True
     encoded_ledger: bytes
     late: int = 0
     position: int = 0
+    last_event: int = 0
+    clock: int = 0
     life: int = 0
     sync: int = 0
     saved: int = 0

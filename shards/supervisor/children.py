@@ -39,7 +39,7 @@ from shards.supervisor.report_taker import ReportTaker
 from shards.supervisor.restarts import Restarts
 from shards.supervisor.shutdown import Shutdown
 from shards.supervisor.worker_queries import WorkerQueries
-from shards.worker.start import WORKER_TARGET, WorkerStart
+from shards.worker.start import NOTHING_WRITTEN, WORKER_TARGET, WorkerStart
 
 
 class Children:
@@ -151,10 +151,11 @@ class Children:
 
     def _how_to_start(self, number: int) -> WorkerStart:
         is_first = not self._ready[worker_name(number)].is_set()
-        written = self._reports.written_until(number)
-        until, position = (written, 0) if self._has_checkpoints else (0, written)
+        written, position = self._reports.written(number), 0
+        if not self._has_checkpoints:
+            written, position = NOTHING_WRITTEN, written.position
         generations = self._generations.of_worker(number)
-        return WorkerStart(number, self.run, generations, is_first, until, position)
+        return WorkerStart(number, self.run, generations, is_first, written, position)
 
     def _on_worker_message(self, number: int, message: FromChild) -> None:
         if isinstance(message, Ready):
@@ -266,7 +267,7 @@ class Children:
             attach = AttachPipe(number, self._router_life, after, generation)
             child.send_descriptor(attach, reader.fileno())
             self._router.send_descriptor(attach, writer.fileno())
-        reached = max(ready.position, self._reports.written_until(number))
+        reached = max(ready.position, self._reports.written(number).position)
         self.handover.connected(number, reached if self._settings.source_keeps_events else 0)
 
     def check_progress(self) -> None:

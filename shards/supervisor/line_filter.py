@@ -10,6 +10,7 @@ from collections import Counter
 from xxhash import xxh64_intdigest
 
 from shards.ipc.messages import AlarmLines, WorkerReport
+from shards.worker.start import NOTHING_WRITTEN, Written
 
 MAX_LINES = 1_000_000
 """Number of lines that are known; those that are too many may be written twice after a death."""
@@ -19,10 +20,10 @@ class LineFilter:
     """The lines of one worker, over all its deaths."""
 
     def __init__(self) -> None:
-        self.position = 0
-        """Position up to which all lines are written."""
+        self.written = NOTHING_WRITTEN
+        """Until when all lines are written."""
         self._since: dict[int, int] = {}
-        """Hashes of alarm lines written since that position, with the number of the last sync."""
+        """Hashes of alarm lines written since then, with the number of the last sync."""
         self._last: list[bytes] = []
         """Lines of the last report, as long as nothing says that their hashes are needed."""
         self._partial: list[bytes] = []
@@ -44,15 +45,16 @@ class LineFilter:
         It has also done what time causes there once a delivery follows, or at a second sync: syncs
         belong to checkpoints, and time goes on between two of them.
         """
-        return self.position > self._died_at or self._syncs_there > 1
+        return self.written.position > self._died_at or self._syncs_there > 1
 
     def note(self, report: AlarmLines) -> None:
         """Note lines that have been written."""
         if not isinstance(report, WorkerReport):
             self._partial += (report.alarm_events, report.alarms)
             return
-        if report.position > self.position:
-            self.position = report.position
+        reported = Written(report.position, report.last_event, report.clock)
+        if reported > self.written:
+            self.written = reported
             self._since.clear()
         elif self._last:
             self._since |= dict.fromkeys(_hashes(self._last), self._sync)
@@ -83,7 +85,7 @@ class LineFilter:
             self._repeated.clear()
         self._since.clear()
         self._sync = self._saved_sync = 0
-        self._died_at, self._syncs_there, self._settled_sync = self.position, 0, 0
+        self._died_at, self._syncs_there, self._settled_sync = self.written.position, 0, 0
 
     def new_lines(self, lines: bytes) -> bytes:
         """The lines without those that are written already."""

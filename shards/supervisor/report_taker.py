@@ -20,6 +20,7 @@ from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.line_filter import LineFilter
 from shards.supervisor.observer import Observer
 from shards.supervisor.written_lines import WrittenLines
+from shards.worker.start import Written
 
 if TYPE_CHECKING:
     from shards.supervisor.overload_signals import OverloadSignals
@@ -75,9 +76,9 @@ class ReportTaker:
         self._starts[worker] = start
         self._aggregator.checkpoint_holds(worker, processed)
 
-    def written_until(self, worker: int) -> int:
-        """The position up to which the lines of a worker are written."""
-        return self._filters[worker].position
+    def written(self, worker: int) -> Written:
+        """Which lines of a worker are written."""
+        return self._filters[worker].written
 
     async def take(
         self,

@@ -10,6 +10,7 @@ from engine.correlation.correlator import Correlator
 from shards.checkpoint.stats import ShardProgress
 from shards.ipc.messages import Batch
 from shards.positions import life_of
+from shards.worker.start import NOTHING_WRITTEN, Written
 
 
 class Deliveries:
@@ -19,21 +20,21 @@ class Deliveries:
         self,
         progress: ShardProgress,
         correlator: Correlator,
-        written_until: int,
+        written: Written,
         *,
         has_stream: bool,
     ) -> None:
-        """`written_until`: the lines that deliveries up to this position cause are written."""
+        """`written`: the lines that are, of the worker before this one."""
         self._progress = progress
         self._correlator = correlator
-        self.written_until = written_until
+        self.written = written
         self._has_stream = has_stream
         self._ahead: Mapping[int, int] = {}
 
     def begin_life(self, life: int) -> None:
         """A router begins to deliver. Without a stream it does not give again what others gave."""
-        if not self._has_stream and life_of(self.written_until) != life:
-            self.written_until = 0
+        if not self._has_stream and life_of(self.written.position) != life:
+            self.written = NOTHING_WRITTEN
 
     def put_ahead(self, positions: Mapping[int, int]) -> None:
         """These directives are ahead of the shard, each at its own position."""
@@ -55,7 +56,7 @@ class Deliveries:
             self._note_stream(batch.stream)
         if not batch.now or batch.last < position or (batch.last == position and batch.events):
             return
-        limits = sorted({self.written_until, *self._ahead.values()})
+        limits = sorted({self.written.position, *self._ahead.values()})
         for part in batch.after(position).split(limits):
             if part.events:  # a shard does not get every event: its position may be far before
                 self._leave_ahead(part.first - 1)
@@ -78,9 +79,11 @@ class Deliveries:
 
     def are_written(self, last: int) -> bool:
         """Whether the lines are written that deliveries up to this position cause."""
-        return last <= self.written_until
+        return last <= self.written.position
 
-    @property
-    def follow_written(self) -> bool:
-        """Whether the next delivery's lines are written, and so those of the time before it."""
-        return self._progress.position < self.written_until
+    def is_time_written(self, now: int) -> bool:
+        """Whether the lines are written that time alone causes until now."""
+        position, written = self._progress.position, self.written
+        return position < written.last_event or (
+            position <= written.position and now <= written.clock
+        )

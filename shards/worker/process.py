@@ -83,7 +83,7 @@ class _WorkerProcess:
             generation=first.generation,
         )
         options = shard_options(settings, lookups=bool(self._sources))
-        self._shard = Shard(settings, options, directives, progress, start.written_until)
+        self._shard = Shard(settings, options, directives, progress, start.written)
         if settings.otel_tracing_enabled:
             from shards.worker.shard_tracer import ShardTracer  # noqa: PLC0415 - rarely wanted
 

@@ -27,6 +27,7 @@ from shards.logs import EventLog
 from shards.settings.settings import Settings
 from shards.worker.alarm_details import about_alarms
 from shards.worker.deliveries import Deliveries
+from shards.worker.start import NOTHING_WRITTEN, Written
 
 if TYPE_CHECKING:  # places without lookups do without their libraries
     from shards.worker.enrichment import Enrichment
@@ -46,12 +47,11 @@ class Shard:
         options: Options,
         directives: DirectiveSet,
         progress: ShardProgress | None = None,
-        written_until: int = 0,
+        written: Written = NOTHING_WRITTEN,
     ) -> None:
         """`progress`: kept up to date, and set by a restore from a checkpoint.
 
-        `written_until`: the lines that deliveries up to this position cause are written already,
-        by a worker that died. So are those that time causes before that position is reached.
+        `written`: the lines that are written already, by a worker that died.
         """
         self.directives = directives
         """Those of the configuration that runs."""
@@ -62,13 +62,17 @@ class Shard:
         self.has_stream = settings.source_keeps_events
         self.now = sys.maxsize
         """The latest `now`; the first one corrects restored backlogs like a clock set back."""
+        self._last_event = 0
+        """The position of the last event."""
+        self._done_until = 0
+        """The time by which all is done that time alone causes after that event; 0 for none."""
         self._event_log = EventLog()
         self._encoder = msgspec.json.Encoder()
         self.progress = progress or ShardProgress()
         self.ledger = self.progress.ledger
         self.ledger.capped = self.correlator.capped
         self.deliveries = Deliveries(
-            self.progress, self.correlator, written_until, has_stream=self.has_stream
+            self.progress, self.correlator, written, has_stream=self.has_stream
         )
         self.life = 0
         """Number of the router whose deliveries are processed."""
@@ -149,11 +153,10 @@ class Shard:
                 self.ledger.late += len(outputs.alarm_events) > before
             elif correlate(event, now, outputs):
                 consumed += 1
-        self.recent_events = events or self.recent_events
         self.ledger.deliveries.consumed += consumed
         self.ledger.deliveries.unmatched += len(events) - consumed - invalid
         self.deliveries.reach(last)
-        self._observe_batch(time.perf_counter() - started, len(events), received)
+        self._observe_batch(time.perf_counter() - started, last, events, received)
         self._request_lookups()
         self._drop_lines(*lines_before, are_written=self.deliveries.are_written(last))
 
@@ -165,15 +168,18 @@ class Shard:
             del self._outputs.published[published:]
             self._requested = len(self._outputs.published)
 
-    def _observe_batch(self, seconds: float, events: int, received: int) -> None:
-        """Add a batch to the timings; `received`: `rcvd_time` of its first event, in ns."""
+    def _observe_batch(
+        self, seconds: float, last: int, events: Sequence[bytes], received: int
+    ) -> None:
+        """Note a batch, and add it to the timings; `received`: `rcvd_time` of its first event."""
         self._busy_seconds += seconds
         if not events:
             return
-        observe(self._timings.processing, PROCESSING_BOUNDS, seconds / events, events)
+        self.recent_events, self._last_event, self._done_until = events, last, 0
+        observe(self._timings.processing, PROCESSING_BOUNDS, seconds / len(events), len(events))
         if received > 0:
             lag = time.time() - received / NANOSECONDS
-            observe(self._timings.lag, LAG_BOUNDS, max(0.0, lag), events)
+            observe(self._timings.lag, LAG_BOUNDS, max(0.0, lag), len(events))
 
     def _count_invalid(self, error: InvalidEventError, raw: bytes) -> None:
         self.ledger.count_invalid(self.ledger.deliveries.invalid, error)
@@ -206,15 +212,24 @@ class Shard:
         At most ALARMS_PER_TURN of them; returns whether that was all. Before a batch it has to be
         repeated until it was: an event must not find a backlog that has expired.
         """
+        written = self.deliveries.written.clock
+        if self._done_until < written < now:  # the lines until then are to be told from others
+            return self._advance_time(written) and self._advance_time(now)
+        return self._advance_time(now)
+
+    def _advance_time(self, now: int) -> bool:
         now = self._follow_clock(now)
         lines_before = len(self._outputs.alarm_events), len(self._outputs.published)
         self.correlator.advance_time(now, self._outputs, ALARMS_PER_TURN)
         self._request_lookups()
-        self._drop_lines(*lines_before, are_written=self.deliveries.follow_written)
-        if self.enrichment is None:
-            return not self.correlator.is_due(now)
-        self._add_enriched(self.enrichment.pop_changed(now, ALARMS_PER_TURN))
-        return not (self.correlator.is_due(now) or self.enrichment.is_due(now))
+        self._drop_lines(*lines_before, are_written=self.deliveries.is_time_written(now))
+        is_done = not self.correlator.is_due(now)
+        if self.enrichment is not None:
+            self._add_enriched(self.enrichment.pop_changed(now, ALARMS_PER_TURN))
+            is_done = is_done and not self.enrichment.is_due(now)
+        if is_done:
+            self._done_until = now
+        return is_done
 
     def _request_lookups(self) -> None:
         """Pass new published alarms to enrichment."""
@@ -256,6 +271,8 @@ class Shard:
             encoded_ledger=encode_ledger(ledger),
             late=ledger.late,
             position=self.progress.position,
+            last_event=self._last_event,
+            clock=self._done_until if self.has_stream else 0,
             life=self.life,
             sync=sync,
             saved=checkpoints.position,

@@ -47,7 +47,7 @@ from shards.supervisor import children, observer, reloader, restarts
 from shards.supervisor.config_loading import Loaded
 from shards.supervisor.restart_policy import MAX_DEATHS, WINDOW_SECONDS
 from shards.supervisor.supervisor import Supervisor
-from shards.worker.start import WorkerStart
+from shards.worker.start import WorkerStart, Written
 from tests.support.generations import generation
 from tests.support.reports import router_report, worker_report
 
@@ -345,7 +345,7 @@ def test_a_worker_that_dies_is_restarted_with_a_new_pipe(run_supervisor: RunSupe
     known = old.start.generations
     assert [begun.generation for begun in known] == [1]
     assert old.start == WorkerStart(0, run, known)
-    assert new.start == WorkerStart(0, run, known, is_first=False, written_until=base_of(1) + 7)
+    assert new.start == WorkerStart(0, run, known, is_first=False, written=Written(base_of(1) + 7))
     (router,), (other,) = result.children_named("router"), result.children_named("worker-1")
     assert router.sent[:-1] == [
         *old.pipes,

@@ -15,7 +15,7 @@ def note(lines: LineFilter, alarms: bytes, position: int, sync: int = 0) -> None
 def test_lines_pass_while_no_worker_has_died() -> None:
     lines = LineFilter()
     note(lines, b"a\n", 5)
-    assert (lines.new_lines(b"a\nb\n"), lines.position) == (b"a\nb\n", 5)
+    assert (lines.new_lines(b"a\nb\n"), lines.written.position) == (b"a\nb\n", 5)
 
 
 def test_lines_after_the_last_delivery_do_not_pass_twice() -> None:
@@ -27,7 +27,7 @@ def test_lines_after_the_last_delivery_do_not_pass_twice() -> None:
     note(lines, b"time 1\n", 5)
     note(lines, b"time 2\n", 5)
     lines.worker_died()
-    assert lines.position == 5
+    assert lines.written.position == 5
     assert lines.new_lines(b"time 1\nnew\ntime 2\n") == b"new\n"
     assert lines.new_lines(b"time 1\n") == b"time 1\n", "once, for one line"
     assert lines.new_lines(b"by a delivery\n") == b"by a delivery\n"
@@ -49,7 +49,7 @@ def test_lines_of_a_report_whose_end_is_missing_do_not_pass_twice() -> None:
     lines.note(AlarmLines(b"event\n", b""))
     lines.note(AlarmLines(b"", b"alarm\n"))
     lines.worker_died()
-    assert lines.position == 5
+    assert lines.written.position == 5
     assert lines.new_lines(b"event\n") == lines.new_lines(b"alarm\n") == b""
 
 

@@ -113,9 +113,9 @@ def test_while_no_checkpoint_can_be_written_the_router_keeps_nothing(world: Worl
 def test_lines_that_time_caused_before_a_death_are_not_written_twice(world: World) -> None:
     world.take(worker_report(3, alarm_events=b"e\n"))
     world.take(worker_report(3, alarms=b'{"alarm_id":"x"}\n'))
-    position = world.reports.written_until(0)
+    position = world.reports.written(0).position
     world.reports.worker_ended(0, clean=False)
-    assert (world.reports.written_until(0), world.reports.written_until(1)) == (position, 0)
+    assert (world.reports.written(0).position, world.reports.written(1).position) == (position, 0)
     again = worker_report(3, alarms=b'{"alarm_id":"x"}\n{"alarm_id":"y"}\n')
     world.take(again, worker=1)  # another one's lines are its own
     world.take(again)
@@ -137,7 +137,7 @@ def test_after_giving_up_nothing_is_confirmed(world: World) -> None:
     world.writer.give_up()
     world.take(worker_report(3, alarms=b"a\n", sync=1, saved=9))
     assert world.steps == []
-    assert world.reports.written_until(0) == 0
+    assert world.reports.written(0).position == 0
     assert world.aggregator.total().deliveries.consumed == 3
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from engine.correlation.directive_set import DirectiveSet
 from engine.directives.asset_document import parse_assets
@@ -37,7 +38,7 @@ from shards.supervisor.generations import Generations
 from shards.supervisor.line_filter import LineFilter
 from shards.worker.setup import first_generation
 from shards.worker.shard import Shard
-from shards.worker.start import WorkerStart
+from shards.worker.start import NOTHING_WRITTEN, WorkerStart, Written
 from tests.support.examples import some_of
 from tests.support.generations import directive_set, generation
 
@@ -102,8 +103,10 @@ class Batch:
 class World:
     """A router, a worker over all its lives, and a supervisor; `dies_at`: numbers of steps."""
 
+    settings = Settings()
+
     def __init__(self, folder: Path, dies_at: Sequence[int] = ()) -> None:
-        self._settings = Settings(log_dir=folder)
+        self._settings = replace(self.settings, log_dir=folder)
         self._configs = {1: all_directives()}
         """By generation."""
         self._generations = Generations(
@@ -123,20 +126,20 @@ class World:
         self._start(is_first=True)
 
     def _start(self, *, is_first: bool) -> None:
-        written_until = 0 if is_first else self._filter.position
-        self._start_shard("run", written_until, is_first=is_first)
+        written = NOTHING_WRITTEN if is_first else self._filter.written
+        self._start_shard("run", written, is_first=is_first)
         progress = self._shard.progress
         saved = progress.position, progress.generation
         for batch in self._kept:
             if not batch.is_held(*saved):
                 self._deliver(batch)
 
-    def _start_shard(self, run: str, written_until: int, *, is_first: bool) -> None:
+    def _start_shard(self, run: str, written: Written, *, is_first: bool) -> None:
         """Start a shard from its checkpoint, with the generation that it had there."""
-        start = WorkerStart(0, run, self._generations.of_worker(0), is_first, written_until)
+        start = WorkerStart(0, run, self._generations.of_worker(0), is_first, written)
         first = first_generation(self._settings, start).generation
         directives, progress = self._configs[first], ShardProgress(0, run, generation=first)
-        self._shard = Shard(self._settings, OPTIONS, directives, progress, written_until)
+        self._shard = Shard(self._settings, OPTIONS, directives, progress, written)
         self._checkpointer = Checkpointer(
             self._shard.correlator,
             directives.directives,

@@ -149,7 +149,7 @@ class Service(World):
 
     def _start_worker(self, *, is_first: bool) -> None:
         run = "run" if self._stream else f"run {self._runs}"
-        self._start_shard(run, self._reports.written_until(0), is_first=is_first)
+        self._start_shard(run, self._reports.written(0), is_first=is_first)
 
     def _close(self) -> None:
         super()._close()

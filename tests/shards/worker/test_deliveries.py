@@ -12,6 +12,7 @@ from engine.options import Options
 from shards.checkpoint.stats import ShardProgress
 from shards.ipc.messages import POSITION_CODE, Batch
 from shards.worker.deliveries import Deliveries
+from shards.worker.start import Written
 from tests.support.examples import examples
 
 LAST = 30
@@ -40,7 +41,7 @@ def test_each_directive_gets_what_follows_its_own_position_and_nothing_else(
     """A shard gets only events that concern it, so most positions lie between its batches."""
     correlator = Correlator([], NetworkAssets([]), Options())
     progress = ShardProgress(position=position)
-    deliveries = Deliveries(progress, correlator, written_until, has_stream=True)
+    deliveries = Deliveries(progress, correlator, Written(written_until), has_stream=True)
     deliveries.put_ahead({id_: at for id_, at in ahead.items() if at > position})
     got: dict[int, list[int]] = {id_: [] for id_ in (1, 2, 3)}
     written: list[int] = []

@@ -20,6 +20,7 @@ from shards.ipc.messages import POSITION_CODE, Batch, WorkerReport
 from shards.positions import base_of
 from shards.settings.settings import Settings
 from shards.worker.shard import Shard
+from shards.worker.start import Written
 from tests.support.generations import directive_set
 
 NOW = 1_800_000_000
@@ -243,7 +244,7 @@ BASE = base_of(LIFE)
 
 def successor(written_until: int, life: int = LIFE) -> Shard:
     worker = shard(0)
-    worker.deliveries.written_until = written_until
+    worker.deliveries.written = Written(written_until, written_until)
     worker.begin_life(life)
     return worker
 
@@ -306,7 +307,7 @@ def test_what_time_causes_under_another_router_is_new() -> None:
     worker = successor(0)
     worker.process_batch(BASE + 1, [event(0, event_id="a")], NOW)
     lines_of(worker)
-    worker.deliveries.written_until = BASE + 2
+    worker.deliveries.written = Written(BASE + 2, BASE + 2)
     worker.begin_life(LIFE + 1)
     worker.advance_time(NOW + 61)
     assert lines_of(worker) == (0, 1)
@@ -333,7 +334,10 @@ def test_a_report_says_what_checkpoints_hold() -> None:
 def reader(position: int = 0, written_until: int = 0) -> Shard:
     worker = shard(0)
     worker.has_stream = worker.deliveries._has_stream = True
-    worker.progress.position, worker.deliveries.written_until = position, written_until
+    worker.progress.position, worker.deliveries.written = (
+        position,
+        Written(written_until, written_until),
+    )
     worker.resume({})
     return worker
 
