@@ -71,11 +71,9 @@ def _rows(put: Mapping[str, list[tuple[Any, Stamp]]]) -> Iterator[MemoryRow]:
             yield MemoryRow(kind, until, msgspec.msgpack.encode(entries))
 
 
-def restore_cool_downs(
-    memory: Memory, rows: Iterable[CoolDownRow], directives: Collection[int]
-) -> None:
-    """Restore the cool-downs of these directives."""
-    memory.cool_downs.restore(CoolDown(*row) for row in rows if row.directive in directives)
+def restore_cool_downs(memory: Memory, rows: Iterable[CoolDownRow]) -> None:
+    """Restore cool-downs."""
+    memory.cool_downs.restore(CoolDown(*row) for row in rows)
 
 
 def restore_memory(

@@ -119,7 +119,7 @@ def _restore_memory(
 def _restore_memory_of(memory: Memory, store: CheckpointStore, directives: Collection[int]) -> None:
     with suppress(CheckpointError):  # which recover_backlogs has logged
         restore_memory(memory, store.load_memory(), directives)
-        restore_cool_downs(memory, store.load_cool_downs(), directives)
+        restore_cool_downs(memory, store.load_cool_downs(directives))
 
 
 def _restore_progress(progress: ShardProgress, store: CheckpointStore) -> bytes | None:

@@ -97,10 +97,10 @@ class CheckpointStore:
         with self._connected() as connection:
             return tables.load_memory(connection)
 
-    def load_cool_downs(self) -> list[CoolDownRow]:
-        """All cool-downs, the first to end first."""
+    def load_cool_downs(self, directives: Collection[int]) -> list[CoolDownRow]:
+        """The cool-downs of these directives, as many as a shard keeps; the last to end first."""
         with self._connected() as connection:
-            return load_cool_downs(connection)
+            return load_cool_downs(connection, directives)
 
     def load_shard(self, worker: int, run: str) -> ShardRow | None:
         """What a shard has saved in this run of the service, if it has."""

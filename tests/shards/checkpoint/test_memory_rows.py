@@ -16,7 +16,7 @@ from engine.correlation.correlator import Correlator
 from engine.correlation.memory import Memory
 from engine.directives.suppress import Suppress
 from engine.options import Options
-from shards.checkpoint import tables
+from shards.checkpoint import cool_down_table, tables
 from shards.checkpoint.checkpointer import Checkpointer
 from shards.checkpoint.cool_down_table import CoolDownRow
 from shards.checkpoint.database_file import prepare_database
@@ -249,11 +249,34 @@ def test_rows_are_kept_until_the_last_shard_is_past_them(path: Path) -> None:
         taken = MemoryRow("taken", 5000, b"x")
         store.save([taken, cool_down, clock_of(0, 0), clock_of(1, 9000)], [], NOW)
         store.save([clock_of(0, 5600), clock_of(1, 9000)], [], NOW)
-        assert (store.load_memory(), store.load_cool_downs()) == ([("taken", b"x")], [cool_down])
+        assert (store.load_memory(), store.load_cool_downs([1])) == ([("taken", b"x")], [cool_down])
         store.save([clock_of(0, 5601)], [], NOW)
-        assert (store.load_memory(), store.load_cool_downs()) == ([], [cool_down])
+        assert (store.load_memory(), store.load_cool_downs([1])) == ([], [cool_down])
         store.save([clock_of(0, 7000)], [], NOW)
-        assert store.load_cool_downs() == []
+        assert store.load_cool_downs([1]) == []
+
+
+def test_the_table_of_cool_downs_has_a_bound_and_a_shard_reads_no_more_than_it_keeps(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Growth: rows of those that a shard has forgotten since there were too many."""
+    monkeypatch.setattr(cool_down_table, "MAX_ROWS", 10)
+    monkeypatch.setattr(cool_down_table, "MAX_COOL_DOWNS", 4)
+    rows = [CoolDownRow(n, 1 + n % 2, until=9000 + n, seconds=3600) for n in range(30)]
+    with closing(CheckpointStore(path, WINDOW)) as store:
+        store.save([clock_of(0, 5000), *rows], [], NOW)
+        assert [row.key for row in store.load_cool_downs([2, 3])] == [29, 27, 25, 23]
+        monkeypatch.setattr(cool_down_table, "MAX_COOL_DOWNS", 100)
+        assert [row.key for row in store.load_cool_downs([1, 2])] == [*range(29, 19, -1)]
+
+
+def test_a_cool_down_without_end_fits_into_the_checkpoint(tmp_path: Path) -> None:
+    endless = Suppress(2**63 - 1, ("src_ip",))
+    worker, now = Worker(tmp_path, suppress=endless), int(time.time())
+    finish_an_alarm(worker, now)
+    worker.save()
+    restarted = Worker(tmp_path, suppress=endless)
+    assert outcome(restarted, 1, "again", now + 2**40) == {"suppressed": 1}
 
 
 def cooling(folder: Path, ids: Iterable[int] = (1,)) -> Worker:
