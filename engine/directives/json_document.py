@@ -151,7 +151,7 @@ def _check_choices(field: Field, value: Any) -> Sequence[Finding]:
     found: list[Finding] = []
     for position, item in enumerate(value):
         path = (field.name, position)
-        found += _check_str(field, item, path) if item else _fault("empty", field, item, path)
+        found += _fault("empty", field, item, path) if item == "" else _check_str(field, item, path)
         if item in value[:position]:
             message = f"is {describe_value(item)} a second time, must be there once"
             found.append(Finding("unknown-value", message, path, field=field.name))
