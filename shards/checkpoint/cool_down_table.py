@@ -5,7 +5,7 @@ of the memory.
 """
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Callable
 from typing import NamedTuple
 
 from engine.correlation.cool_downs import MAX_COOL_DOWNS
@@ -19,6 +19,7 @@ UPSERT_COOL_DOWNS = """
 INSERT INTO cool_down (key, directive, until, seconds) VALUES {}
 ON CONFLICT (key) DO UPDATE SET until = excluded.until, seconds = excluded.seconds
 """
+_DIRECTIVES = "SELECT DISTINCT directive FROM cool_down"
 _LOAD = """
 SELECT key, directive, until, seconds FROM cool_down
 WHERE directive IN (SELECT value FROM json_each(?)) ORDER BY until DESC LIMIT ?
@@ -41,9 +42,13 @@ class CoolDownRow(NamedTuple):
 
 
 def load_cool_downs(
-    connection: sqlite3.Connection, directives: Collection[int]
+    connection: sqlite3.Connection, is_here: Callable[[int], bool]
 ) -> list[CoolDownRow]:
-    """The cool-downs of these directives, as many as a shard keeps; the last to end first."""
+    """The cool-downs of a shard, as many as it keeps; the last to end first.
+
+    `is_here`: whether a directive is of this shard.
+    """
+    directives = [id_ for (id_,) in connection.execute(_DIRECTIVES) if is_here(id_)]
     found = connection.execute(_LOAD, (json_array(directives), MAX_COOL_DOWNS))
     return [CoolDownRow(*row) for row in found]
 
