@@ -24,9 +24,8 @@ _LOAD = """
 SELECT key, directive, until, seconds FROM cool_down
 WHERE directive IN (SELECT value FROM json_each(?)) ORDER BY until DESC LIMIT ?
 """
-_FORGET = f"DELETE FROM cool_down WHERE until <= {OLDEST_CLOCK}"
-_FORGET_EXCESS = """
-DELETE FROM cool_down WHERE key IN (
+_FORGET = f"""
+DELETE FROM cool_down WHERE until <= {OLDEST_CLOCK} OR key IN (
     SELECT key FROM cool_down ORDER BY until LIMIT max(0, (SELECT count(*) FROM cool_down) - ?)
 )
 """
@@ -55,5 +54,4 @@ def load_cool_downs(
 
 def forget_cool_downs(connection: sqlite3.Connection) -> None:
     """Delete those that have ended by the clocks of all shards; of too many, the first to end."""
-    connection.execute(_FORGET)
-    connection.execute(_FORGET_EXCESS, (MAX_ROWS,))
+    connection.execute(_FORGET, (MAX_ROWS,))
