@@ -39,7 +39,7 @@ _CODES = (
     FindingCode("too-few-rules", "error", "A directive has no rule"),
     FindingCode("bad-stage", "error", "The stages of a directive are not 1 to n, each once"),
     FindingCode("bad-condition", "error", "A condition cannot be understood"),
-    FindingCode("bad-reference", "error", "A reference is to its own or a later stage"),
+    FindingCode("bad-reference", "error", "A reference is to its own, a later or an absent stage"),
     FindingCode("bad-combination", "error", "Settings of a directive exclude each other"),
     FindingCode("duplicate-id", "error", "Two directives have the same id"),
     FindingCode("bad-address", "error", "The cidr of an asset is no network"),

@@ -69,9 +69,13 @@ class CoolDowns:
             while len(self._by_key) > self._limit:
                 self._pop_end()
         if len(self._ends) > 2 * len(self._by_key) + _SPARE:
-            self._ends = [(one.until, one.key) for one in self._by_key.values()]
-            heapify(self._ends)
+            self._renew_ends()
         self.prune_at = self._ends[0][0]
+
+    def _renew_ends(self) -> None:
+        """Make the heap of the ends that hold."""
+        self._ends = [(one.until, one.key) for one in self._by_key.values()]
+        heapify(self._ends)
 
     def _pop_end(self) -> None:
         """Take the first end from the heap, and forget the cool-down that it is still of."""
@@ -91,7 +95,8 @@ class CoolDowns:
         ahead = [one for one in self._by_key.values() if one.until > now + one.seconds]
         for one in ahead:
             self._by_key[one.key] = replace(one, until=now + one.seconds)
-            heappush(self._ends, (now + one.seconds, one.key))
+        if ahead:
+            self._renew_ends()
         self.prune(now)
 
     def last_begun(self, number: int) -> list[CoolDown]:

@@ -95,11 +95,10 @@ class Correlator:
         expired by `now` is to be closed before. `lookups`: as in Options.
         """
         before = self._set
+        for id_ in [id_ for id_ in self._by_directive if id_ not in new.directives]:
+            self._remove_directive(id_, now, outputs)
         self._use(new, replace(self._options, lookups=lookups))
-        for id_, backlogs in list(self._by_directive.items()):
-            if id_ not in new.directives:
-                self._remove_directive(id_, now, outputs)
-                continue
+        for id_, backlogs in self._by_directive.items():
             backlogs.stages.change_surroundings(self._assets, self._options)
             if not new.has_same(id_, before):
                 backlogs.change_definition(new.directives[id_])

@@ -178,13 +178,14 @@ class DirectiveBacklogs(OpenBacklogs):
     def expire(self, backlog: Backlog, now: int, outputs: Outputs) -> bool:
         """Pass the timeout of an open stage of a backlog, which has left the expiry queue.
 
-        Finishes the stage if it is absent, else closes the backlog, and returns True.
+        Finishes the stage if it is absent, else closes the backlog, and returns True. What follows
+        from the finish follows from when it was due: after a death it may be noticed later.
         """
         self._activity.before_change(self._id, backlog.opened_by)
         self._activity.add_changed(self._id, backlog.opened_by)
         stage = backlog.expiring_stage
         if backlog.pass_timeout():
-            self._advance(backlog, stage, now, outputs)
+            self._advance(backlog, stage, backlog.expires_at, outputs)
             return False
         self._close(backlog, stage, "expired", now, outputs)
         return True

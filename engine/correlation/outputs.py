@@ -9,16 +9,19 @@ from msgspec import Struct, field
 
 from engine.alarm import AlarmEvent, PublishedAlarm
 
-_CONSUMED = ("opened", "taken", "repeated", "sticky_seen", "out_of_order", "too_late")
+_CONSUMED = (
+    *("opened", "taken", "repeated", "suppressed", "sticky_seen", "out_of_order"),
+    "too_late",
+)
 
 
 class Outputs(Struct):
     """Lines to write, in order, and outcomes, counted once per backlog.
 
-    Keys of `counts`: taken, repeated, sticky_seen, out_of_order, too_late, opened (consumed
-    events); finished, expired, averted, removed (closed backlogs); id_reused (events whose id
-    another event had); outdated (alarms not written since a line with more finished stages had
-    been).
+    Keys of `counts`: taken, repeated, suppressed, sticky_seen, out_of_order, too_late, opened
+    (consumed events); finished, expired, averted, removed (closed backlogs); id_reused (events
+    whose id another event had); outdated (alarms not written since a line with more finished stages
+    had been).
     """
 
     alarm_events: list[AlarmEvent] = field(default_factory=list)

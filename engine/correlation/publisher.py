@@ -9,6 +9,7 @@ from engine.correlation.backlog import Backlog
 from engine.correlation.cool_downs import CoolDown
 from engine.correlation.memory import Memory
 from engine.correlation.outputs import Outputs
+from engine.directives.field import MAX_NUMBER
 
 
 class Publisher:
@@ -56,8 +57,8 @@ class Publisher:
         compiled = backlog.compiled
         if compiled.suppress and backlog.risk:
             key, seconds = compiled.finished_key(backlog.bound), compiled.suppress.seconds
-            new = CoolDown(key, compiled.directive.id, now + seconds, seconds)
-            self._memory.cool_downs.begin(new)
+            until = min(now + seconds, MAX_NUMBER)  # the checkpoint has no larger numbers
+            self._memory.cool_downs.begin(CoolDown(key, compiled.directive.id, until, seconds))
 
     def find_predecessor(self, backlog: Backlog, open_one: Backlog | None, now: int) -> None:
         """Note whether an alarm has the id of this backlog already, which is to be added.

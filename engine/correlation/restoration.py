@@ -107,8 +107,8 @@ def _restore_stages(backlog: AnyOrderBacklog, state: BacklogSnapshot) -> None:
     finished = state.finished_stages
     backlog.begin_stages(finished)
     opened = backlog.open_ids.keys()
-    numbers = sorted((*finished, *opened))
-    fits = numbers == list(range(1, len(numbers) + 1)) and len(finished) == len(state.starts) - 1
+    every = range(1, len(backlog.compiled.rules) + 1)
+    fits = sorted((*finished, *opened)) == [*every] and len(finished) == len(state.starts) - 1
     if not (fits and finished[0] == 1 and opened >= state.open_ids.keys()):
         raise UnusableBacklogError("its finished stages are not those that its directive can have")
     for stage in opened:

@@ -58,13 +58,19 @@ def describe_field(field: Field, *, in_list: bool = False) -> str:
     """The permitted values of a field, or of an item of its list, in words."""
     type_ = field.type.removesuffix("_list") if in_list else field.type
     if field.choices:
-        names = ", ".join(choice or '""' for choice in field.choices)
-        return (
-            f"one of {names}, or a list of them" if field.type == "choices" else f"one of {names}"
-        )
+        return _describe_choices(field, in_list=in_list)
     if "int" in type_:
         return f"{_EXPECTED[type_]} {_range(field)}"
     return _EXPECTED[type_] + (", not empty" if field.filled else "")
+
+
+def _describe_choices(field: Field, *, in_list: bool) -> str:
+    if in_list:
+        return f"one of {', '.join(filter(None, field.choices))}"
+    names = ", ".join(choice or '""' for choice in field.choices)
+    if field.type.endswith("_list"):
+        return f"a list of one or more of {names}"
+    return f"one of {names}, or a list of them" if field.type == "choices" else f"one of {names}"
 
 
 def _range(field: Field) -> str:

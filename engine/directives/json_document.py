@@ -149,13 +149,22 @@ def _check_choices(field: Field, value: Any) -> Sequence[Finding]:
     if not value:
         return _fault("empty", field, value, (field.name,))
     found: list[Finding] = []
+    seen: set[str] = set()
     for position, item in enumerate(value):
         path = (field.name, position)
-        found += _check_str(field, item, path) if item else _fault("empty", field, item, path)
-        if item in value[:position]:
+        if faults := _check_item(field, item, path):
+            found += faults
+        elif item in seen:
             message = f"is {describe_value(item)} a second time, must be there once"
             found.append(Finding("unknown-value", message, path, field=field.name))
+        else:
+            seen.add(item)
     return found
+
+
+def _check_item(field: Field, item: Any, path: DocumentPath) -> Sequence[Finding]:
+    """The item of a list of choices; "" is a choice only by itself."""
+    return _fault("empty", field, item, path) if item == "" else _check_str(field, item, path)
 
 
 def _check_list(field: Field, value: Any) -> Sequence[Finding]:

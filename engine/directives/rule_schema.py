@@ -31,7 +31,7 @@ _KNOWN_CONDITIONS = 8192
 """Size of the cache of findings by conditions; thousands of directives share a few."""
 _FIELDS = tuple(name.rstrip("_") for name in CONDITION_FIELDS)
 """The names of the conditions in the document."""
-_ALMOST_REFERENCE = re.compile(r"\s*!?\s*:\s*[0-9]+\s*(?:\.\s*\w+\s*)?")
+_ALMOST_REFERENCE = re.compile(r"\s*(?:!\s*)?:\s*[0-9]+\s*(?:\.\s*\w+\s*)?")
 _SHARED_TEXTS = ("type", "from_", "to", "port_from", "port_to", "protocol")
 """Fields whose texts many rules share."""
 

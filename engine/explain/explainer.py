@@ -175,8 +175,7 @@ class _Asked:
         expired = backlog.expiring_stage
         rule = backlog.compiled.rules[expired - 1].record
         late = self._event.time - backlog.start_of(expired) - rule.timeout
-        kind: VerdictKind = "too_late" if rule.absent else "expired_before"
-        return replace(verdict, verdict=kind, seconds=max(0, late))
+        return replace(verdict, verdict="expired_before", seconds=max(0, late))
 
 
 def _nearness(verdict: Verdict) -> tuple[bool, bool]:

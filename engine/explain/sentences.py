@@ -105,10 +105,10 @@ def _how_far(summary: DirectiveSummary) -> Iterator[str]:
             furthest = f"The furthest of its {summary.opened:,} backlogs"
             yield f"{furthest} {_got_to(backlog, open_stages)}."
         for events in open_stages[:_SHOWN]:
-            yield from _of_stage(events, backlog)
+            yield from _of_stage(events, backlog.compiled)
     elif summary.opened:
         yield f"{_were(summary.opened, 'backlog')} opened."
-        yield from _nothing_came(summary.compiled, StageEvents(2))
+        yield from _of_stage(StageEvents(2), summary.compiled)
     else:
         yield from _never_opened(summary)
 
@@ -134,14 +134,14 @@ def _risk_of(summary: DirectiveSummary) -> str:
     return f"{needs} {question} The highest value of theirs is {value}."
 
 
-def _of_stage(events: StageEvents, backlog: Backlog) -> Iterator[str]:
-    """The events that came for the stage at which the backlog is, and what is missing."""
-    record = backlog.compiled.rules[events.stage - 1].record
+def _of_stage(events: StageEvents, compiled: CompiledDirective) -> Iterator[str]:
+    """The events that came for the stage at which a backlog is, and what is missing."""
+    record = compiled.rules[events.stage - 1].record
     if record.absent:
         yield _how_to_finish(record)
     if not events.came:
         if not record.absent:
-            yield from _nothing_came(backlog.compiled, events)
+            yield from _nothing_came(compiled, events)
         return
     came = _count(events.came, "event")
     needed = "" if record.absent else f", {_were(record.occurrence)} needed"

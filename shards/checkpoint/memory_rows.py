@@ -1,10 +1,11 @@
 """The memory of shards in the checkpoint: the events taken and the alarms written lately.
 
 Each checkpoint adds rows. All shards read all of them, and keep what is theirs, since directives go
-to other shards if the number of workers changes.
+to other shards if the number of workers changes. A directive that is not in the configuration may
+come back by a reload: what it has taken is known then, too.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -71,24 +72,25 @@ def _rows(put: Mapping[str, list[tuple[Any, Stamp]]]) -> Iterator[MemoryRow]:
             yield MemoryRow(kind, until, msgspec.msgpack.encode(entries))
 
 
-def restore_cool_downs(
-    memory: Memory, rows: Iterable[CoolDownRow], directives: Collection[int]
-) -> None:
-    """Restore the cool-downs of these directives."""
-    memory.cool_downs.restore(CoolDown(*row) for row in rows if row.directive in directives)
+def restore_cool_downs(memory: Memory, rows: Iterable[CoolDownRow]) -> None:
+    """Restore cool-downs."""
+    memory.cool_downs.restore(CoolDown(*row) for row in rows)
 
 
 def restore_memory(
-    memory: Memory, rows: Iterable[tuple[str, bytes]], directives: Collection[int]
+    memory: Memory, rows: Iterable[tuple[str, bytes]], is_here: Callable[[int], bool]
 ) -> None:
-    """Restore what these directives have taken, and the alarms; logs the number of damaged rows."""
+    """Restore what directives have taken, and the alarms; logs the number of damaged rows.
+
+    `is_here`: whether a directive is of this shard.
+    """
     taken: list[Entry[int]] = []
     written: list[Entry[str]] = []
     damaged = 0
     for kind, entries in rows:
         try:
             if kind == "taken":
-                taken += [entry for entry in _decode_taken(entries) if entry[2] in directives]
+                taken += [entry for entry in _decode_taken(entries) if is_here(entry[2])]
             else:
                 written += _decode_written(entries)
         except ValueError:

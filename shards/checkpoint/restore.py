@@ -1,7 +1,8 @@
 """Restores a shard from what is on disk: open backlogs, its memory, its position and counts."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import closing, suppress
+from functools import cache
 
 from loguru import logger
 from msgspec import Struct
@@ -23,6 +24,7 @@ from shards.checkpoint.stats import ShardProgress
 from shards.checkpoint.store import CheckpointStore
 from shards.checkpoint.stream_positions import SavedShard, find_positions
 from shards.ledger import Ledger, decode_ledger
+from shards.placement import shard_of_directive
 from shards.progress import TrackProgress, untracked
 
 
@@ -57,7 +59,7 @@ def restore_shard(
     """
     recovered = _recover(checkpoints, folder, directives, options, track_progress)
     dropped: list[DroppedBacklog] = []
-    remembered = _restore_memory(correlator.memory, checkpoints, directives)
+    remembered = _restore_memory(correlator.memory, checkpoints, progress)
     for state in track_progress(sorted(recovered.states, key=lambda state: state.order)):
         ids_only = state.ids_only and state.directive not in remembered
         dropped += correlator.restore((replace(state, ids_only=ids_only),))
@@ -105,21 +107,27 @@ def _recover(
     return RecoveredBacklogs(found.states + states, found.rows, found.files + files, found.changed)
 
 
-def _restore_memory(
-    memory: Memory, checkpoints: Checkpoints, directives: Collection[int]
-) -> set[int]:
+def _restore_memory(memory: Memory, checkpoints: Checkpoints, progress: ShardProgress) -> set[int]:
     """Restore the memory; returns the directives of what was taken."""
+
+    @cache
+    def is_here(directive: int) -> bool:
+        _, worker = shard_of_directive(directive, progress.nodes, progress.workers)
+        return worker == progress.worker
+
     for path, ids in checkpoints.taken_over.items():
         with closing(CheckpointStore(path)) as store:
-            _restore_memory_of(memory, store, ids)
-    _restore_memory_of(memory, checkpoints.own, directives)
+            _restore_memory_of(memory, store, ids.__contains__)
+    _restore_memory_of(memory, checkpoints.own, is_here)
     return {directive for _, directive in memory.taken.stamps.values()}
 
 
-def _restore_memory_of(memory: Memory, store: CheckpointStore, directives: Collection[int]) -> None:
+def _restore_memory_of(
+    memory: Memory, store: CheckpointStore, is_here: Callable[[int], bool]
+) -> None:
     with suppress(CheckpointError):  # which recover_backlogs has logged
-        restore_memory(memory, store.load_memory(), directives)
-        restore_cool_downs(memory, store.load_cool_downs(), directives)
+        restore_memory(memory, store.load_memory(), is_here)
+        restore_cool_downs(memory, store.load_cool_downs(is_here))
 
 
 def _restore_progress(progress: ShardProgress, store: CheckpointStore) -> bytes | None:

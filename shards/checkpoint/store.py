@@ -5,7 +5,7 @@ stays outside: times are arguments.
 """
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -97,10 +97,10 @@ class CheckpointStore:
         with self._connected() as connection:
             return tables.load_memory(connection)
 
-    def load_cool_downs(self) -> list[CoolDownRow]:
-        """All cool-downs, the first to end first."""
+    def load_cool_downs(self, is_here: Callable[[int], bool]) -> list[CoolDownRow]:
+        """As `cool_down_table.load_cool_downs`."""
         with self._connected() as connection:
-            return load_cool_downs(connection)
+            return load_cool_downs(connection, is_here)
 
     def load_shard(self, worker: int, run: str) -> ShardRow | None:
         """What a shard has saved in this run of the service, if it has."""

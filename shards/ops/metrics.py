@@ -54,7 +54,8 @@ METRICS: tuple[Metric, ...] = (
     ),
     counter(
         "alarm_items_capped_total",
-        "Addresses, custom data and hits above a thousand of an alarm; repeats above a million.",
+        "Addresses, custom data and hits above a thousand of an alarm; repeats, alarms and "
+        "cool-downs above a million.",
         by_label(lambda o: o.ledger.capped),
         "field",
     ),

@@ -451,7 +451,7 @@ class Oracle:
         for backlog in list(self.backlogs):
             if backlog.changed_at not in (None, now):
                 self.publish(backlog, now, output, lookups=False)
-            while not is_closed(backlog) and self.is_expired(backlog, now):
+            while not is_closed(backlog) and self.expires_at(backlog) <= now:
                 self.expire(backlog, now, output)
         return output
 
@@ -620,17 +620,20 @@ class Oracle:
         reliability: int = stage.rule["reliability"]
         return priority * reliability * value // 25
 
-    def is_expired(self, backlog: Backlog, now: int) -> bool:
-        """Its stage's time is over, and the grace of wall time has passed too."""
-        over = deadline(first_to_expire(backlog)) < now - self.options.min_alarm_lifetime
-        return over and now - backlog.now_at_stage >= self.options.expiry_grace
+    def expires_at(self, backlog: Backlog) -> int:
+        """When its stage's time is over, and the grace of wall time has passed too."""
+        over = deadline(first_to_expire(backlog)) + self.options.min_alarm_lifetime + 1
+        return max(over, backlog.now_at_stage + self.options.expiry_grace)
 
     def expire(self, backlog: Backlog, now: int, output: Output) -> None:
-        """An absent stage is finished by its timeout; any other one closes the backlog."""
+        """An absent stage is finished by its timeout; any other one closes the backlog.
+
+        What follows from the finish begins when it was due, however late that is noticed.
+        """
         stage = first_to_expire(backlog)
         if stage.rule.get("absent"):
             backlog.update_time = max(backlog.update_time, deadline(stage))
-            self.finish(backlog, stage, deadline(stage), now, output)
+            self.finish(backlog, stage, deadline(stage), self.expires_at(backlog), output)
             return
         stage.status = "timeout"
         self.backlogs.remove(backlog)

@@ -83,6 +83,7 @@ def test_a_snapshot_leaves_out_the_held_items_of_open_stages_only() -> None:
         {"finished_stages": (1,)},
         {"finished_stages": (3, 1)},
         {"finished_stages": (1, 1)},
+        {"finished_stages": (1, 5)},
         {"finished_stages": (1, 9)},
         {"finished_stages": (1, 2**60)},
         {"open_ids": {3: ("x",)}},

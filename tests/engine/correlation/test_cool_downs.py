@@ -54,6 +54,18 @@ def test_after_the_clock_was_set_back_none_lasts_longer_than_its_seconds() -> No
     assert not cool_downs.is_active(1, 600)
 
 
+def test_a_clock_that_is_set_back_again_and_again_takes_no_memory() -> None:
+    cool_downs = CoolDowns(Counter())
+    cool_downs.begin(cool_down(1, 10_000))
+    for now in range(9_000, 0, -1):
+        cool_downs.follow_clock_back(now)
+    assert len(cool_downs._ends) < 100
+    assert [cool_downs.is_active(1, now) for now in (100, 101)] == [True, False]
+    assert cool_downs.prune_at == 101
+    cool_downs.prune(101)
+    assert len(cool_downs) == 0
+
+
 def test_restored_ones_do_not_replace_those_begun_since() -> None:
     cool_downs = CoolDowns(Counter())
     cool_downs.begin(cool_down(1, 1000))

@@ -13,6 +13,7 @@ from engine.correlation.outputs import Outputs
         (("taken",), True),
         (("expired", "expired", "opened"), True),
         (("sticky_seen",), True),
+        (("suppressed",), True),
     ],
 )
 def test_an_event_is_consumed_unless_backlogs_only_expired(

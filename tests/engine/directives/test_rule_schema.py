@@ -49,6 +49,15 @@ def test_lenient_a_number_out_of_range_is_repaired_with_a_warning() -> None:
     assert values[1]["reliability"] == 10
 
 
+def test_long_texts_and_lists_take_a_time_that_grows_with_their_length() -> None:
+    """Growth: with the square of it, each of them would take minutes."""
+    blanks, names = " " * 2**19, [f"name {n}" for n in range(100_000)]
+    _, findings = read_rules([document(1, custom_data1=blanks, port_to=blanks)], lenient=False)
+    assert findings == []
+    _, findings = read_rules([document(1, sticky_different=names)], lenient=False)
+    assert len(findings) == len(names)
+
+
 def test_one_rule_is_enough() -> None:
     assert read_rules([document(1)], lenient=False)[1] == []
     _, findings = read_rules([], lenient=False)

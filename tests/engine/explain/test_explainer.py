@@ -119,6 +119,17 @@ def test_a_live_backlog_that_is_about_to_expire_does_not_take_the_event() -> Non
     assert kinds(Explainer().explain(backlogs, second, backlog.expires_at - 1)) == ["taken"]
 
 
+def test_an_absent_stage_that_is_about_to_be_finished_does_not_take_the_event() -> None:
+    correlator = of_absent()
+    backlogs = correlator.backlogs_of(7)
+    assert backlogs is not None
+    [backlog] = backlogs.backlogs()
+    second = event(2, "second", time=backlog.expires_at)
+    found = Explainer().explain(backlogs, second, backlog.expires_at)
+    assert kinds(found) == ["expired_before", "no_match"]
+    assert correlator.process_event(second, backlog.expires_at).counts == {"finished": 1}
+
+
 def test_an_event_that_was_taken_is_a_repeat() -> None:
     correlator = with_backlogs(2)
     assert kinds(explain(correlator, event(1, "e0", src_ip=source(0)))) == ["repeated"]

@@ -204,6 +204,8 @@ def test_what_finishes_an_absent_stage_is_said() -> None:
     finishes = "Stage 2 is finished if no event (plugin_id 1, plugin_sid 2) comes within 60 s."
     other_kind = Refusal("plugin_sid", "2", "2", "8", 1, 2)
     assert said([("no_match", {"refusal": other_kind})], *ABSENT) == f"It did not fire. {finishes}"
+    opened = said([("opened", {"stage": 1})], *ABSENT)
+    assert opened == f"It did not fire. 1 backlog was opened. {finishes}"
     assert said([("too_late", {})], *ABSENT).endswith(
         "1 event came for stage 2. 1 came after its timeout, too late to prevent it. "
         "None was taken."

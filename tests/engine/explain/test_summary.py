@@ -1,5 +1,6 @@
 """What became of a directive over many verdicts, and the bounds of what is kept."""
 
+from engine.correlation.absence_backlog import AbsenceBacklog
 from engine.correlation.any_order_backlog import AnyOrderBacklog
 from engine.correlation.backlog import Backlog
 from engine.correlation.compiled_directive import CompiledDirective
@@ -160,6 +161,7 @@ def test_stages_in_any_order_are_followed_at_once() -> None:
     assert found is not None
     assert [(one.stage, one.taken, one.came) for one in found[1]] == [(2, 1, 2)]
     assert (summary.finished, len(found[0].open_stages)) == (0, 1)
+    assert summary._followed[found[0]].keys() == {2}
     summary.add(DirectiveVerdicts(7, [(found[0], Verdict("finished", 7, 2))]))
     assert summary.finished == 1
 
@@ -170,3 +172,80 @@ def test_averted_backlogs_are_counted_and_not_followed() -> None:
     events = best_of(summary)
     assert (summary.averted, summary.finished) == (1, 0)
     assert (events.too_late, events.taken, events.came) == (1, 1, 2)
+    assert one not in summary._followed
+
+
+def test_a_backlog_that_opens_with_its_only_rule_has_finished() -> None:
+    summary = DirectiveSummary(compiled(rule(1)))
+    summary.add(DirectiveVerdicts(7, [(None, Verdict("opened", 7, 1))]))
+    summary.add(DirectiveVerdicts(7, [(None, Verdict("suppressed", 7, 1))]))
+    assert (summary.opened, summary.finished, summary.suppressed) == (1, 1, 1)
+
+
+def test_of_backlogs_that_have_closed_the_furthest_is_kept_whenever_it_closed() -> None:
+    near, far, middle = backlog(), backlog(), backlog()
+    averted = Verdict("averted", 7, 2)
+    summary = summary_of(
+        (near, averted),
+        (far, Verdict("finished", 7, 2)),
+        (far, Verdict("finished", 7, 3)),
+        (middle, averted),
+    )
+    assert summary.furthest is not None
+    assert summary.furthest[0] is far
+    assert not summary._followed
+
+
+def test_of_backlogs_at_one_stage_the_furthest_has_taken_most_then_most_came_for_it() -> None:
+    patient, furthest, last = backlog(), backlog(), backlog()
+    taken, other = Verdict("taken", 7, 2), refused("from", "a")
+    verdicts = [*((patient, other) for _ in range(5)), (last, taken), (furthest, taken)]
+    best = summary_of(*verdicts, (furthest, other)).best()
+    assert best is not None
+    assert best[0] is furthest
+
+
+def test_events_that_a_backlog_had_taken_before_it_is_followed_count() -> None:
+    one = backlog()
+    one.consume(2, event(2, "x"), 1000)
+    assert best_of(summary_of((one, refused("from", "a")))).taken == 1
+
+
+def test_a_backlog_that_time_has_moved_on_is_at_its_present_stage() -> None:
+    one = AbsenceBacklog(compiled(rule(1), rule(2, absent=True), rule(3)), 0)
+    one.open(event(1), INFO, INFO, 1000)
+    summary = summary_of((one, Verdict("too_late", 7, 2)))
+    assert one.pass_timeout()
+    assert (best_of(summary).stage, best_of(summary).came) == (3, 0)
+    summary.add(DirectiveVerdicts(7, [(one, refused("from", "a", 3))]))
+    assert (best_of(summary).stage, best_of(summary).came) == (3, 1)
+    assert summary._followed[one].keys() == {3}
+
+
+def test_in_any_order_the_furthest_has_finished_most_stages_and_all_open_ones_are_shown() -> None:
+    made = compiled(rule(1), rule(2), rule(3), rule(4, occurrence=2), any_order=True)
+    far, near = (AnyOrderBacklog(made, order) for order in range(2))
+    summary = DirectiveSummary(made)
+    for one in (far, near):
+        one.open(event(1), INFO, INFO, 1000)
+    for one, verdict in (
+        (far, Verdict("finished", 7, 2)),
+        (near, Verdict("taken", 7, 4)),
+        (far, refused("from", "a", 3)),
+        (far, refused("from", "a", 4)),
+    ):
+        summary.add(DirectiveVerdicts(7, [(one, verdict)]))
+        if verdict.verdict != "no_match":
+            one.consume(verdict.stage, event(verdict.stage, "x"), 1000)
+    found = summary.open_of_best()
+    assert found is not None
+    assert found[0] is far
+    assert [(one.stage, one.came) for one in found[1]] == [(3, 1), (4, 1)]
+
+
+def test_the_last_stage_is_shown_of_a_backlog_in_any_order_that_has_finished() -> None:
+    summary = in_any_order()
+    [(one, _)] = summary._followed.items()
+    for n in (1, 2):
+        one.consume(2, event(2, f"y{n}"), 1000)
+    assert best_of(summary).stage == 3

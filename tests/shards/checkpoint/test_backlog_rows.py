@@ -120,8 +120,10 @@ def test_the_sets_of_several_open_stages_are_kept_by_stage(store: CheckpointStor
     followed = correlator(any_order=True)
     checkpoint = Checkpoint(store, followed)
     take(followed, 1, 0, 1)
-    take(followed, 2, 0, 2 * BLOCK_ITEMS)
     take(followed, 3, 0, BLOCK_ITEMS + 1)
+    checkpoint.save()
+    assert checkpoint.blocks == 1
+    take(followed, 2, 0, 2 * BLOCK_ITEMS)
     checkpoint.save()
     assert checkpoint.blocks == 5  # ids and sticky values of stage 2, ids of stage 3
     take(followed, 3, MANY, MANY - BLOCK_ITEMS - 1)  # finishes it

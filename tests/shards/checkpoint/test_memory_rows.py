@@ -14,9 +14,11 @@ import pytest
 
 from engine.correlation.correlator import Correlator
 from engine.correlation.memory import Memory
+from engine.correlation.outputs import Outputs
+from engine.directives.directive import Directive
 from engine.directives.suppress import Suppress
 from engine.options import Options
-from shards.checkpoint import tables
+from shards.checkpoint import cool_down_table, tables
 from shards.checkpoint.checkpointer import Checkpointer
 from shards.checkpoint.cool_down_table import CoolDownRow
 from shards.checkpoint.database_file import prepare_database
@@ -26,11 +28,14 @@ from shards.checkpoint.shard_table import ShardRow
 from shards.checkpoint.stats import ShardProgress
 from shards.checkpoint.store import CheckpointStore
 from shards.checkpoint.tables import MemoryRow
+from shards.placement import shard_of_directive
 from shards.settings.settings import Settings
 from tests.support.checkpoint_files import NOW, open_store
 from tests.support.directives import ASSETS, directive, event, rule
+from tests.support.generations import directive_set
 
 WINDOW = 600
+RULES = rule(1), rule(2, timeout=2**31)
 OPTIONS = Options(track_changes=True, repeat_window=WINDOW)
 
 
@@ -43,15 +48,20 @@ class Worker:
         ids: Iterable[int] = (1,),
         *,
         first_start: bool = True,
+        progress: ShardProgress | None = None,
         **more: Any,
     ) -> None:
-        rules = rule(1), rule(2, timeout=2**31)
-        directives = {id_: directive(*rules, id=id_, **more) for id_ in ids}
+        directives = {id_: directive(*RULES, id=id_, **more) for id_ in ids}
         settings = Settings(log_dir=folder)
         prepare_database(checkpoint_path(settings))
         self.correlator = Correlator(directives.values(), ASSETS, OPTIONS)
         self.checkpointer = Checkpointer(
-            self.correlator, directives, ShardProgress(), settings, OPTIONS, first_start=first_start
+            self.correlator,
+            directives,
+            progress or ShardProgress(),
+            settings,
+            OPTIONS,
+            first_start=first_start,
         )
         self.checkpointer.restore()
 
@@ -161,13 +171,30 @@ def test_the_memory_of_another_directive_does_not_count(tmp_path: Path) -> None:
 
 def test_directives_take_their_memory_to_another_worker(tmp_path: Path) -> None:
     now = int(time.time())
-    both = Worker(tmp_path, (1, 2))
+    by_worker = {shard_of_directive(id_, 1, 2)[1]: id_ for id_ in range(1, 9)}
+    both = Worker(tmp_path, by_worker.values())
     assert outcome(both, 1, "opens", now) == {"opened": 2}
     both.save()
-    for id_ in (1, 2):
-        worker = Worker(tmp_path, (id_,))
+    for number, id_ in by_worker.items():
+        worker = Worker(tmp_path, (id_,), progress=ShardProgress(number, workers=2))
         assert len(worker.correlator.memory.taken) == 1
         assert outcome(worker, 1, "opens", now) == {"repeated": 1}
+
+
+def test_what_a_directive_has_taken_is_known_when_it_comes_back_after_a_death(
+    tmp_path: Path,
+) -> None:
+    now, outputs = int(time.time()), Outputs()
+    worker = cooling(tmp_path, (1, 2))
+    assert outcome(worker, 1, "opens", now) == {"opened": 2}
+    assert outcome(worker, 2, "ends", now) == {"taken": 2, "finished": 2}
+    without, with_it = (directive_set(map(cooled, ids), ()) for ids in ((2,), (1, 2)))
+    worker.correlator.reload(without, now, outputs, lookups=False)
+    worker.save()
+    for one in (worker, cooling(tmp_path, (2,), first_start=False)):
+        one.correlator.reload(with_it, now, outputs, lookups=False)
+        assert outcome(one, 1, "opens", now + 1) == {"repeated": 2}
+        assert outcome(one, 1, "again", now + 1) == {"suppressed": 2}
 
 
 def test_each_entry_is_written_once(tmp_path: Path) -> None:
@@ -249,17 +276,52 @@ def test_rows_are_kept_until_the_last_shard_is_past_them(path: Path) -> None:
         taken = MemoryRow("taken", 5000, b"x")
         store.save([taken, cool_down, clock_of(0, 0), clock_of(1, 9000)], [], NOW)
         store.save([clock_of(0, 5600), clock_of(1, 9000)], [], NOW)
-        assert (store.load_memory(), store.load_cool_downs()) == ([("taken", b"x")], [cool_down])
+        assert (store.load_memory(), store.load_cool_downs([1].__contains__)) == (
+            [("taken", b"x")],
+            [cool_down],
+        )
         store.save([clock_of(0, 5601)], [], NOW)
-        assert (store.load_memory(), store.load_cool_downs()) == ([], [cool_down])
+        assert (store.load_memory(), store.load_cool_downs([1].__contains__)) == ([], [cool_down])
         store.save([clock_of(0, 7000)], [], NOW)
-        assert store.load_cool_downs() == []
+        assert store.load_cool_downs([1].__contains__) == []
 
 
-def cooling(folder: Path, ids: Iterable[int] = (1,)) -> Worker:
+def test_the_table_of_cool_downs_has_a_bound_and_a_shard_reads_no_more_than_it_keeps(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Growth: rows of those that a shard has forgotten since there were too many."""
+    monkeypatch.setattr(cool_down_table, "MAX_ROWS", 10)
+    monkeypatch.setattr(cool_down_table, "MAX_COOL_DOWNS", 4)
+    rows = [CoolDownRow(n, 1 + n % 2, until=9000 + n, seconds=3600) for n in range(30)]
+    with closing(CheckpointStore(path, WINDOW)) as store:
+        store.save([clock_of(0, 5000), *rows], [], NOW)
+        assert [row.key for row in store.load_cool_downs([2, 3].__contains__)] == [29, 27, 25, 23]
+        monkeypatch.setattr(cool_down_table, "MAX_COOL_DOWNS", 100)
+        assert [row.key for row in store.load_cool_downs([1, 2].__contains__)] == [
+            *range(29, 19, -1)
+        ]
+
+
+def test_a_cool_down_without_end_fits_into_the_checkpoint(tmp_path: Path) -> None:
+    endless = Suppress(2**63 - 1, ("src_ip",))
+    worker, now = Worker(tmp_path, suppress=endless), int(time.time())
+    finish_an_alarm(worker, now)
+    worker.save()
+    restarted = Worker(tmp_path, suppress=endless)
+    assert outcome(restarted, 1, "again", now + 2**40) == {"suppressed": 1}
+
+
+SUPPRESS = Suppress(3600, ("src_ip",))
+
+
+def cooled(id_: int) -> Directive:
+    """A directive as those of `cooling`."""
+    return directive(*RULES, id=id_, suppress=SUPPRESS)
+
+
+def cooling(folder: Path, ids: Iterable[int] = (1,), *, first_start: bool = True) -> Worker:
     """A worker whose directives have a cool-down of an hour for each source."""
-    suppress = Suppress(3600, ("src_ip",))
-    return Worker(folder, ids, suppress=suppress)
+    return Worker(folder, ids, first_start=first_start, suppress=SUPPRESS)
 
 
 def test_a_cool_down_outlives_a_death(tmp_path: Path) -> None:
@@ -291,6 +353,8 @@ def test_damaged_rows_are_left_out_and_counted(
     tmp_path: Path, damaged: bytes, logged: list[Any]
 ) -> None:
     memory = Worker(tmp_path).correlator.memory
-    restore_memory(memory, [("taken", damaged), ("taken", b"\x91\x93\x05\x01\x01")], {1})
+    restore_memory(
+        memory, [("taken", damaged), ("taken", b"\x91\x93\x05\x01\x01")], {1}.__contains__
+    )
     assert list(memory.taken.stamps) == [5]
     assert [line["rows"] for line in logged] == [1]

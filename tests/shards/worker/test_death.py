@@ -42,7 +42,7 @@ from shards.worker.start import NOTHING_WRITTEN, WorkerStart, Written
 from tests.support.examples import some_of
 from tests.support.generations import directive_set, generation
 
-OPTIONS = Options(track_changes=True, expiry_grace=0)
+OPTIONS = Options(track_changes=True, expiry_grace=2)
 SOURCES = 5
 Action = tuple[str, Any]
 """What happens: its kind, and its events, its time, or what happens meanwhile."""
@@ -71,6 +71,8 @@ DIRECTIVES = [
     | {"rules": absent_rules(3)},
     {"id": 4, "name": "any order", "kingdom": "k", "category": "c", "priority": 5}
     | {"any_order": True, "rules": absent_rules(5)},
+    {"id": 5, "name": "suppressed", "kingdom": "k", "category": "c", "priority": 5}
+    | {"suppress": {"seconds": 3, "by": ["src_ip"]}, "rules": absent_rules(3)[:2]},
 ]
 
 
@@ -110,7 +112,7 @@ class World:
         self._configs = {1: all_directives()}
         """By generation."""
         self._generations = Generations(
-            generation([1, 2, 3, 4]), 1, has_checkpoints=True, has_stream=False
+            generation([1, 2, 3, 4, 5]), 1, has_checkpoints=True, has_stream=False
         )
         self._dies_at = set(dies_at)
         self.steps = self._now = 0
@@ -330,6 +332,24 @@ def test_a_death_at_any_step_changes_no_line(tmp_path: Path, seed: int) -> None:
     assert len(expected[0]) > 10
     steps = range(1, without.steps - 1)  # the last two are those of the end
     for step in some_of(steps, seed):
+        check(run(tmp_path / str(step), actions, step)[1], expected)
+
+
+def test_a_death_does_not_delay_what_follows_from_an_absent_stage(tmp_path: Path) -> None:
+    """Time alone finishes it; the next life may notice that with the next batch only."""
+    now = int(time.time())
+    opening, later = (event(n, 1, Random(1), now + n) for n in (0, 6))
+    actions: list[Action] = [
+        ("batch", ([opening], now)),
+        ("checkpoint", []),
+        ("tick", now + 3),
+        ("report", None),
+        ("batch", ([later], now + 6)),
+    ]
+    without, expected = run(tmp_path / "without", actions)
+    opened = [line for line in expected[0] if b'"e6"' in line]
+    assert len(opened) == len(DIRECTIVES), "the cool-down after the first alarm has ended"
+    for step in range(1, without.steps - 1):
         check(run(tmp_path / str(step), actions, step)[1], expected)
 
 

@@ -61,7 +61,7 @@ VARIANTS: list[list[Json]] = [
 
 Config = tuple[tuple[int | None, ...], int]
 """The variant of each directive, None without it, and the value of the asset."""
-FIRST: Config = (0, 0, 0, 0), 5
+FIRST: Config = (0,) * len(DIRECTIVES), 5
 
 
 @cache
@@ -150,7 +150,7 @@ def test_a_generation_that_began_after_a_checkpoint_begins_again_before_time_goe
 ) -> None:
     """The checkpoint is at the position where it began; what is removed does not expire."""
     now, random = int(time.time()), Random(1)
-    without_first = configured(((None, 0, None, None), 5))
+    without_first = configured(((None, 0, None, None, None), 5))
     actions: list[Action] = [
         ("batch", ([event(number, 1, random, now) for number in range(3)], now)),
         ("checkpoint", [("reload", without_first), ("report", None)]),
@@ -159,6 +159,29 @@ def test_a_generation_that_began_after_a_checkpoint_begins_again_before_time_goe
     without, expected = run(tmp_path / "without", actions)
     assert expected[1]["removed"] >= 3
     assert expected[1]["expired"] == 0
+    for step in range(1, without.steps - 1):
+        check_all(run(tmp_path / str(step), actions, step)[1], expected)
+
+
+def test_a_directive_that_goes_while_it_is_encoded_is_saved_with_its_definition(
+    tmp_path: Path,
+) -> None:
+    """The next life begins with the generation that has it, and with its backlogs."""
+    now, random = int(time.time()), Random(1)
+
+    def opening(number: int) -> Action:
+        return "batch", ([event(number, 1, random, now)], now)
+
+    actions: list[Action] = [
+        opening(0),
+        ("checkpoint", []),
+        ("reload", configured(((2, 0, 0, 0, 0), 5))),
+        *map(opening, range(1, 9)),
+        ("checkpoint", [("reload", configured(((None, 0, 0, 0, 0), 5)))]),
+        ("report", None),
+    ]
+    without, expected = run(tmp_path / "without", actions)
+    assert expected[1]["removed"] > 1
     for step in range(1, without.steps - 1):
         check_all(run(tmp_path / str(step), actions, step)[1], expected)
 

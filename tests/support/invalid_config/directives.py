@@ -1,7 +1,7 @@
 """Broken directives, rules aside: a case for every rule about them, and about their stages."""
 
 from tests.support.invalid_config.build import MARK, Case, directive, directives, rule
-from tests.support.invalid_config.words import STAGE, TEXT, WHOLE
+from tests.support.invalid_config.words import ONE_BY, STAGE, TEXT, WHOLE
 
 
 def _case(name: str, marked: str, *lines: str) -> Case:
@@ -17,6 +17,24 @@ _INSTEAD = {"null": "null", "5": "5", '"d"': 'the text "d"', "[]": "a list"}
 _NO_RULES = {"{}": "an object", '"r"': 'the text "r"', "1": "1"}
 _TWICE = "a second time, must be there once"
 _NO_THIRD = "bad-stage 7 3 stage: is 3, must be from 1 to 2: there are 2 rules"
+
+_SUPPRESS = {
+    "§false": ["wrong-type 7 - suppress: is false, must be an object with seconds and by"],
+    "§§{}": [
+        f"missing 7 - seconds: is missing, {WHOLE} from 1 up",
+        f"missing 7 - by: is missing, must be a list of one or more of {ONE_BY}",
+    ],
+    '{"seconds": §0, "by": §[]}': [
+        f"out-of-range 7 - seconds: is 0, {WHOLE} from 1 up",
+        f"empty 7 - by: is empty, must be a list of one or more of {ONE_BY}",
+    ],
+    '{"seconds": 1, "by": §"src_ip"}': [
+        f'wrong-type 7 - by: is the text "src_ip", must be a list of one or more of {ONE_BY}'
+    ],
+    '{"seconds": 1, "by": [§"SRC_IP"]}': [
+        f'unknown-value 7 - by: is the text "SRC_IP", must be one of {ONE_BY}'
+    ],
+}
 
 CASES = [
     *(
@@ -85,7 +103,11 @@ CASES = [
             directive(**{name: "§1"}),
             f"wrong-type 7 - {name}: is 1, must be true or false",
         )
-        for name in ("disabled", "all_rules_always_active")
+        for name in ("disabled", "all_rules_always_active", "wildcards", "any_order")
+    ),
+    *(
+        _case(f"suppress {value}", directive(suppress=value), *lines)
+        for value, lines in _SUPPRESS.items()
     ),
     _case(
         "disabled, whatever else is wrong",

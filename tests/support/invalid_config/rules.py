@@ -1,7 +1,16 @@
 """Broken rules, conditions aside: a case for every rule about each of their fields."""
 
 from tests.support.invalid_config.build import MARK, Case, directive, directives, rule, taxonomy
-from tests.support.invalid_config.words import FIRST, SIDS, STICKY, TEXT, TEXTS, TYPES, WHOLE
+from tests.support.invalid_config.words import (
+    FIRST,
+    ONE_STICKY,
+    SIDS,
+    STICKY,
+    TEXT,
+    TEXTS,
+    TYPES,
+    WHOLE,
+)
 
 
 def _case(name: str, marked: str, *lines: str) -> Case:
@@ -79,10 +88,11 @@ CASES = [
     _field("sticky_different", "5", f"wrong-type 5, {STICKY}"),
     _case(
         "sticky_different, several",
-        rule(2, sticky_different='["SRC_IP", §"SRC", §"", §7, §"SRC_IP"]'),
-        f'unknown-value 7 2 sticky_different: is the text "SRC", {STICKY}',
-        f"empty 7 2 sticky_different: is empty, {STICKY}",
-        f"wrong-type 7 2 sticky_different: is 7, {STICKY}",
+        rule(2, sticky_different='["SRC_IP", §"SRC", §"", §7, §null, §"SRC_IP"]'),
+        f'unknown-value 7 2 sticky_different: is the text "SRC", {ONE_STICKY}',
+        f"empty 7 2 sticky_different: is empty, {ONE_STICKY}",
+        f"wrong-type 7 2 sticky_different: is 7, {ONE_STICKY}",
+        f"wrong-type 7 2 sticky_different: is null, {ONE_STICKY}",
         'unknown-value 7 2 sticky_different: is the text "SRC_IP" a second time, '
         "must be there once",
     ),

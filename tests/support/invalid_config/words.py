@@ -16,6 +16,14 @@ STICKY = (
     'must be one of "", PLUGIN_SID, SRC_IP, DST_IP, SRC_PORT, DST_PORT, '
     "CUSTOM_DATA1, CUSTOM_DATA2, CUSTOM_DATA3, or a list of them"
 )
+ONE_STICKY = (
+    "must be one of PLUGIN_SID, SRC_IP, DST_IP, SRC_PORT, DST_PORT, "
+    "CUSTOM_DATA1, CUSTOM_DATA2, CUSTOM_DATA3"
+)
+ONE_BY = (
+    "src_ip, dst_ip, src_port, dst_port, plugin_sid, protocol, "
+    "custom_data1, custom_data2, custom_data3"
+)
 SOURCE = "must be a JSON object as a text, with a url that begins with http:// or https://"
 FIRST = "must be 1 for stage 1: its event opens the backlog"
 UNIQUE = "must be unique over all files"
