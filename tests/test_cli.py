@@ -158,6 +158,33 @@ def test_a_usage_error_is_one_line_on_stderr_and_3(
     assert err.count("\n") == 1
 
 
+TOO_LONG = "x" * 300  # asking for it is an error, as in a folder that is closed to the user
+CONF, OTHER = "shards/demo/example/configs", "shards/demo/example/events.ndjson.gz"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"validate {TOO_LONG}",
+        f"serve --check --config-dir {TOO_LONG}",
+        f"replay --config-dir {TOO_LONG} {OTHER}",
+        f"diff {TOO_LONG} {CONF} {OTHER}",
+        f"diff {CONF} {TOO_LONG} {OTHER}",
+        f"test {TOO_LONG}",
+        f"test {TOO_LONG} --record {OTHER} --directive 1001",
+        f"test {CONF} --record {TOO_LONG} --directive 1001 --elasticsearch http://127.0.0.1:1",
+    ],
+    ids=range(8),
+)
+def test_a_path_that_cannot_be_asked_for_is_2(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert cli.main(command.split()) == 2
+    out, err = capsys.readouterr()
+    assert re.search(f"{TOO_LONG} cannot be (read|written): File name too long\n", out + err)
+
+
 def test_a_missing_settings_file_is_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["replay", "--settings", str(tmp_path / "none"), "-"]) == 2
     assert str(tmp_path / "none") in capsys.readouterr().err

@@ -11,6 +11,7 @@ from shards.commands.diff_text import print_text
 from shards.commands.directive_changes import compare_directives
 from shards.commands.recordings import load_and_report, read_recordings
 from shards.commands.terminal import print_error, print_json
+from shards.config.config_files import is_folder
 from shards.config.config_folder import Config
 from shards.errors import PathError
 from shards.exit_codes import INVALID, NO_PATH
@@ -40,10 +41,10 @@ def run(settings: Settings, operands: list[str]) -> int:
             "diff needs OLD and NEW, two config folders, and at least one EVENTS or --elasticsearch"
         )
     folders, names = operands[:2], operands[2:]
-    for name, folder in zip(("OLD", "NEW"), folders, strict=True):
-        if Path(folder).exists() and not Path(folder).is_dir():
-            raise UsageError(f"{name} is {folder!r}, should be a config folder")
     try:
+        for name, folder in zip(("OLD", "NEW"), folders, strict=True):
+            if not is_folder(Path(folder)) and Path(folder).exists():
+                raise UsageError(f"{name} is {folder!r}, should be a config folder")
         reader = EventReader(names, settings)
         old, new = (load_and_report(replace(settings, config_dir=Path(f))) for f in folders)
     except PathError as error:

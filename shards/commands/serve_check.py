@@ -1,6 +1,7 @@
 """`serve --check`: effective settings with their origins, then the faults of the config folder."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ def effective_settings(parsed: ParsedCommand) -> list[EffectiveSetting]:
 
 def _validate_folder(parsed: ParsedCommand) -> ValidationResult:
     settings, folder = parsed.settings, parsed.settings.config_dir
-    if folder.is_file():  # a path that validate would read and serve would not
-        folder /= "directives_*.json"
+    with suppress(OSError):  # if it cannot be read, validate says so
+        if folder.is_file():  # a path that validate would read and serve would not
+            folder /= "directives_*.json"
     return validate_paths([folder], settings)

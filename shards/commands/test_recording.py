@@ -5,6 +5,7 @@ Events of Elasticsearch are first written to a file, so that the test needs no s
 Apart from test.py, which runs tests and does not read recordings.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -14,6 +15,7 @@ from engine.event import decode_timed_routing_key
 from shards.commands.explain import selected_directives
 from shards.commands.recordings import load_and_report, read_recordings, warn_of_times
 from shards.commands.terminal import counted, print_error, print_line
+from shards.config.config_files import is_folder
 from shards.config.config_folder import Config
 from shards.directive_tests.outcome import MAX_ALARMS
 from shards.directive_tests.recorder import MAX_EVENTS, MAX_EXPECTED, RecordingReplay
@@ -30,7 +32,7 @@ def record(settings: Settings, paths: list[Path]) -> int:
     directives = selected_directives(settings.directive)
     if len(directives) != 1:
         raise UsageError("--record needs --directive with the id of one directive")
-    if len(paths) != 1 or not paths[0].is_dir():
+    if len(paths) != 1 or not is_folder(paths[0]):
         raise UsageError("--record needs the folder of the directives, and nothing else")
     source = _open_source(settings)
     settings = replace(settings, config_dir=paths[0])
@@ -53,7 +55,13 @@ def _open_source(settings: Settings) -> EventReader:
     """What reads the file, or the index whose events it is to hold."""
     if not settings.elasticsearch:
         return EventReader([settings.record], settings)
-    if Path(settings.record).exists():
+    if settings.record == "-":
+        raise UsageError("--record is standard input, should be a new file with --elasticsearch")
+    try:
+        exists = Path(settings.record).exists()
+    except OSError as error:
+        raise PathError(f"{settings.record} cannot be written: {error.strerror}") from error
+    if exists:
         raise PathError(
             f"{settings.record} exists; with --elasticsearch (DSIEM_ELASTICSEARCH), --record makes"
             " a new file"
@@ -85,7 +93,8 @@ def _save_events(reader: EventReader, config: Config, directive: int, path: Path
     except OSError as error:
         raise PathError(f"{path} cannot be written: {error.strerror}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # there is none
+            part.unlink()
     if reader.stopped:
         return reader.exit_code
     if not saved:

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from shards.commands import problem_formats
 from shards.commands.terminal import counted, print_error, print_json, print_line
+from shards.config.config_files import is_folder
 from shards.config.config_reader import ConfigReader
 from shards.config.problem import MAX_LISTED, ProblemList
 from shards.errors import PathError
@@ -124,7 +125,7 @@ def validate_paths(
     readers = [files]
     for path in paths:
         try:
-            if path.is_dir():
+            if is_folder(path):
                 readers.append(reader())
                 readers[-1].read_folder(path)
             else:

@@ -34,7 +34,11 @@ def changes_of(paths: Sequence[Path]) -> Iterator[None]:
 
 def _wait(paths: Sequence[Path]) -> None:
     """Wait for a change in any of the folders, at most a second."""
-    folders = {folder for path in paths for folder in _folders(path.absolute())}
+    try:
+        folders = {folder for path in paths for folder in _folders(path.absolute())}
+    except OSError:  # a path in a closed folder, or one that is too long
+        time.sleep(_LOOK_SECONDS)
+        return
     notifications = watch(
         *folders,
         watch_filter=None,

@@ -18,9 +18,17 @@ FilesByKind = Mapping[str, Sequence[Path]]
 """Configuration files by kind, in reading order."""
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder; PathError if its own folder is closed, or its name too long."""
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise PathError(f"{path} cannot be read: {error.strerror}") from error
+
+
 def config_files(folder: Path) -> dict[str, list[Path]]:
     """The configuration files of a folder by kind, in reading order; PathError if unreadable."""
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise PathError(f"{folder} is not a folder" if folder.exists() else f"{folder} is missing")
     try:
         return {kind: sorted(folder.glob(f"{kind}_*.json")) for kind in LIST_KEYS}

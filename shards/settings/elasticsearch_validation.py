@@ -6,7 +6,6 @@ Apart from validation.py, so that either file can be read at one sitting.
 import json
 import re
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from shards.settings.schema import Origin, Setting, UsageError, parse_time
 from shards.settings.settings import SETTINGS_TABLE, Settings
@@ -20,7 +19,7 @@ def check_elasticsearch(settings: Settings, origins: Mapping[str, Origin]) -> No
     if not settings.elasticsearch:
         _check_unused(origins)
         return
-    if "@" in urlsplit(settings.elasticsearch).netloc:
+    if "@" in settings.elasticsearch:
         raise UsageError(
             "--elasticsearch has a login, should be a URL without one: lists of processes show it;"
             " DSIEM_ELASTICSEARCH_USERNAME and DSIEM_ELASTICSEARCH_PASSWORD are for it"

@@ -65,7 +65,8 @@ def grpc_port_warning(settings: Settings, environ: Mapping[str, str]) -> str:
     if not (settings.has_telemetry and is_grpc):
         return ""
     name = "--otel-endpoint (DSIEM_OTEL_ENDPOINT)" if settings.otel_endpoint else _ENDPOINT_VARIABLE
-    right = f"{parts.scheme}://{parts.hostname}:{_HTTP_PORT}"
+    host = parts.netloc.rpartition("@")[2].removesuffix(f":{_GRPC_PORT}")
+    right = f"{parts.scheme}://{host}:{_HTTP_PORT}"
     return (
         f"{name} has port {_GRPC_PORT}, where collectors usually expect gRPC: telemetry is sent"
         f" over HTTP, which they expect at {right}"

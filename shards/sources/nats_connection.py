@@ -33,7 +33,13 @@ def check_settings(settings: Settings) -> None:
     """Raise NatsSettingsError for an invalid URL or a missing file."""
     _servers(settings)
     _tls(settings)
-    if settings.nats_creds and not Path(settings.nats_creds).is_file():
+    try:
+        is_file = not settings.nats_creds or Path(settings.nats_creds).is_file()
+    except OSError as error:
+        raise NatsSettingsError(
+            f"--nats-creds: {settings.nats_creds} cannot be read: {error.strerror}"
+        ) from error
+    if not is_file:
         raise NatsSettingsError(f"--nats-creds: {settings.nats_creds} is not a file")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from shards.commands import watched_paths
 from tests.support.invalid_config.build import GOOD_ASSETS, directive, directives
 from tests.support.paths import ROOT
 
@@ -179,6 +180,16 @@ def test_a_loop_of_links_is_unreadable_and_harmless(tmp_path: Path, started: lis
     replace_file(tmp_path / "b.json", GOOD)
     assert len(run.result()) == 1
     assert run.interrupt() == 0
+
+
+def test_a_path_that_cannot_be_asked_for_is_watched_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    states = iter([0, 0, 1, 1])
+    monkeypatch.setattr(watched_paths, "_LOOK_SECONDS", 0)
+    monkeypatch.setattr(watched_paths, "_state_of_all", lambda _: next(states))
+    changes = watched_paths.changes_of([Path("x" * 300)])
+    next(changes), next(changes)
 
 
 def test_other_files_in_a_folder_wake_nobody(tmp_path: Path, started: list[Watch]) -> None:

@@ -168,6 +168,14 @@ def test_a_wrong_login_is_2_and_not_shown(
             f"--elasticsearch: http://a:99999 {NO_URL}",
         ),
         (
+            ["replay", "--config-dir", "conf", "--elasticsearch", "https://[::1:9200"],
+            f"--elasticsearch: https://[::1:9200 {NO_URL}",
+        ),
+        (
+            ["test", "conf", "--record", "-", "--directive", "1", "--elasticsearch", "http://a"],
+            "--record is standard input, should be a new file with --elasticsearch",
+        ),
+        (
             ["test", "conf", "--elasticsearch", "http://a"],
             "--elasticsearch is for --record: tests do not read events from a server",
         ),

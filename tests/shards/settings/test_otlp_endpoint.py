@@ -40,11 +40,12 @@ def test_a_wrong_url_in_the_variable_is_refused() -> None:
     [
         ("http://otel-collector:4317", "", "expect at http://otel-collector:4318"),
         ("", "http://user:s3cr3t@c:4317", f"{ENDPOINT} has port 4317"),
+        ("https://[::1]:4317", "", "expect at https://[::1]:4318"),
         ("http://c:4318", "http://c:4317", ""),
         ("http://c:port", "", ""),
         ("", "", ""),
     ],
-    ids=["peer", "variable", "right", "invalid", "default"],
+    ids=["peer", "variable", "IPv6", "right", "invalid", "default"],
 )
 def test_the_port_of_grpc_is_warned_of(endpoint: str, variable: str, expected: str) -> None:
     settings = Settings(otel_endpoint=endpoint, otel_tracing_enabled=True)

@@ -51,6 +51,8 @@ def test_a_password_is_never_shown() -> None:
 def test_credentials_must_be_there() -> None:
     with pytest.raises(NatsSettingsError, match=r"--nats-creds: /nowhere/x\.creds"):
         nats_connection.check_settings(Settings(nats_creds="/nowhere/x.creds"))
+    with pytest.raises(NatsSettingsError, match=r"--nats-creds: x+ cannot be read: File name too"):
+        nats_connection.check_settings(Settings(nats_creds="x" * 300))
 
 
 def test_a_certificate_needs_its_key() -> None:
