@@ -83,7 +83,9 @@ class Deliveries:
 
     def is_time_written(self, now: int) -> bool:
         """Whether the lines are written that time alone causes until now."""
-        position, written = self._progress.position, self.written
-        return position < written.last_event or (
-            position <= written.position and now <= written.clock
-        )
+        return self._progress.position < self.written.last_event or now <= self.written_clock
+
+    @property
+    def written_clock(self) -> int:
+        """The time until which they are written after the last written event; 0 for nothing."""
+        return self.written.clock if self._progress.position <= self.written.position else 0

@@ -5,7 +5,6 @@ Synchronous, with `now` as an argument; pipes and the event loop belong to proce
 
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -20,20 +19,19 @@ from engine.errors import InvalidEventError
 from engine.event import NormalizedEvent, decode_event
 from engine.options import Options
 from shards.checkpoint.stats import CheckpointStats, ShardProgress
-from shards.histograms import LAG_BOUNDS, PROCESSING_BOUNDS, Timings, observe
-from shards.ipc.messages import WorkerDetails, WorkerReport
+from shards.ipc.messages import WorkerReport
 from shards.ledger import ENDED, encode_ledger
 from shards.logs import EventLog
 from shards.settings.settings import Settings
 from shards.worker.alarm_details import about_alarms
 from shards.worker.deliveries import Deliveries
+from shards.worker.measurements import NANOSECONDS, Measurements
 from shards.worker.start import NOTHING_WRITTEN, Written
 
 if TYPE_CHECKING:  # places without lookups do without their libraries
     from shards.worker.enrichment import Enrichment
     from shards.worker.shard_tracer import ShardTracer
 
-NANOSECONDS = 1_000_000_000
 ALARMS_PER_TURN = 100
 """Alarms that time alone causes, per turn of the event loop: some milliseconds."""
 
@@ -64,8 +62,8 @@ class Shard:
         """The latest `now`; the first one corrects restored backlogs like a clock set back."""
         self._last_event = 0
         """The position of the last event."""
-        self._done_until = 0
-        """The time by which all is done that time alone causes after that event; 0 for none."""
+        self._done = 0, 0
+        """The last event and the time when all was done that time alone causes until then."""
         self._event_log = EventLog()
         self._encoder = msgspec.json.Encoder()
         self.progress = progress or ShardProgress()
@@ -86,11 +84,7 @@ class Shard:
         """Set by the owner if tracing is on."""
         self._requested = 0
         """Number of published alarms in `_outputs` already passed to enrichment."""
-        self._busy_seconds = 0.0
-        self._active_directives = 0
-        self._timings = Timings()
-        self._alarms: Counter[str] = Counter()
-        """Alarm lines by risk class; like the timings, since the last details."""
+        self._measurements = Measurements(self.correlator)
 
     def resume(self, ahead: Mapping[int, int]) -> None:
         """Begin after a restore; `ahead`: as in Deliveries.put_ahead.
@@ -155,8 +149,10 @@ class Shard:
                 consumed += 1
         self.ledger.deliveries.consumed += consumed
         self.ledger.deliveries.unmatched += len(events) - consumed - invalid
+        self.recent_events = events or self.recent_events
+        self._last_event = last if events else self._last_event
         self.deliveries.reach(last)
-        self._observe_batch(time.perf_counter() - started, last, events, received)
+        self._measurements.observe_batch(time.perf_counter() - started, len(events), received)
         self._request_lookups()
         self._drop_lines(*lines_before, are_written=self.deliveries.are_written(last))
 
@@ -167,19 +163,6 @@ class Shard:
             del self._outputs.alarm_events[alarm_events:]
             del self._outputs.published[published:]
             self._requested = len(self._outputs.published)
-
-    def _observe_batch(
-        self, seconds: float, last: int, events: Sequence[bytes], received: int
-    ) -> None:
-        """Note a batch, and add it to the timings; `received`: `rcvd_time` of its first event."""
-        self._busy_seconds += seconds
-        if not events:
-            return
-        self.recent_events, self._last_event, self._done_until = events, last, 0
-        observe(self._timings.processing, PROCESSING_BOUNDS, seconds / len(events), len(events))
-        if received > 0:
-            lag = time.time() - received / NANOSECONDS
-            observe(self._timings.lag, LAG_BOUNDS, max(0.0, lag), len(events))
 
     def _count_invalid(self, error: InvalidEventError, raw: bytes) -> None:
         self.ledger.count_invalid(self.ledger.deliveries.invalid, error)
@@ -212,9 +195,9 @@ class Shard:
         At most ALARMS_PER_TURN of them; returns whether that was all. Before a batch it has to be
         repeated until it was: an event must not find a backlog that has expired.
         """
-        written = self.deliveries.written.clock
-        if self._done_until < written < now:  # the lines until then are to be told from others
-            return self._advance_time(written) and self._advance_time(now)
+        written = self.deliveries.written_clock
+        if 0 < written < now and not self._advance_time(written):
+            return False  # the lines until then are to be told from others
         return self._advance_time(now)
 
     def _advance_time(self, now: int) -> bool:
@@ -228,7 +211,7 @@ class Shard:
             self._add_enriched(self.enrichment.pop_changed(now, ALARMS_PER_TURN))
             is_done = is_done and not self.enrichment.is_due(now)
         if is_done:
-            self._done_until = now
+            self._done = self._last_event, now
         return is_done
 
     def _request_lookups(self) -> None:
@@ -253,16 +236,15 @@ class Shard:
         if reused := self.correlator.memory.take_reused():
             self._event_log.log_reused(reused, time.monotonic())
         ledger = self.ledger
+        done_after, done_until = self._done
         outputs, self._outputs = self._outputs, Outputs()
         self._requested = 0
-        for publish in outputs.published:
-            self._alarms[publish.alarm.risk_class] += 1
+        self._measurements.count_lines(outputs.published)
         ledger.add_outputs(outputs.counts)
         backlogs = ledger.backlogs
         begun = backlogs["opened"] + backlogs["restored"]
         backlogs["open"] = begun - sum(backlogs[name] for name in ENDED)
-        if details:
-            self._active_directives = self.correlator.active_directives
+        taken = self._measurements.take_details(checkpoints) if details else None
         if self.enrichment is not None:
             ledger.lookups = self.enrichment.counts
         return WorkerReport(
@@ -272,7 +254,7 @@ class Shard:
             late=ledger.late,
             position=self.progress.position,
             last_event=self._last_event,
-            clock=self._done_until if self.has_stream else 0,
+            clock=done_until if self.has_stream and done_after == self._last_event else 0,
             life=self.life,
             sync=sync,
             saved=checkpoints.position,
@@ -281,25 +263,12 @@ class Shard:
             stream=checkpoints.stream,
             generation=self.progress.generation,
             saved_generation=checkpoints.generation,
-            busy_seconds=self._busy_seconds,
-            active_directives=self._active_directives,
-            details=self._take_details(checkpoints) if details else None,
+            busy_seconds=self._measurements.busy_seconds,
+            active_directives=self._measurements.active_directives,
+            details=taken,
             about=about_alarms(self.directives.assets, outputs.published)
             if self._has_console
             else {},
-        )
-
-    def _take_details(self, checkpoints: CheckpointStats) -> WorkerDetails:
-        timings, self._timings = self._timings, Timings()
-        timings.checkpoints = checkpoints.take_durations()
-        alarms, self._alarms = self._alarms, Counter()
-        return WorkerDetails(
-            timings,
-            dict(alarms),
-            self.correlator.take_counts(),
-            checkpoints.written_at,
-            checkpoints.trouble,
-            sorted(self.correlator.former_directives),
         )
 
     def close(self) -> None:
