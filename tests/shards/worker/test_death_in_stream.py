@@ -23,6 +23,7 @@ from tests.shards.worker.test_death import (
     random_actions,
     slow_encoding,
 )
+from tests.shards.worker.test_death_of_all import Service, files_of
 from tests.support.examples import some_of
 
 pytestmark = pytest.mark.integration  # databases and files for each of a thousand deaths
@@ -81,10 +82,41 @@ def run(folder: Path, actions: Sequence[Action], *dies_at: int) -> tuple[World, 
     return world, (sorted(world.alarm_events), alarms)
 
 
+def quiet_history(seed: int) -> list[Action]:
+    random = Random(seed)
+    return with_quiet_times(random_actions(random, int(time.time())), random)
+
+
 @pytest.mark.parametrize("seed", range(1, 5))
 def test_a_death_at_any_step_changes_no_line(tmp_path: Path, seed: int) -> None:
-    actions = with_quiet_times(random_actions(Random(seed), int(time.time())), Random(seed))
+    actions = quiet_history(seed)
     without, expected = run(tmp_path / "without", actions)
     assert len(expected[0]) > 10
     for step in some_of(range(1, without.steps - 1), seed):
         check(run(tmp_path / str(step), actions, step)[1], expected)
+
+
+@pytest.mark.parametrize("seed", range(5, 15))
+def test_several_deaths_change_no_line(tmp_path: Path, seed: int) -> None:
+    actions = quiet_history(seed)
+    without, expected = run(tmp_path / "without", actions)
+    deaths = sorted(Random(seed).sample(range(1, without.steps - 1), 4))
+    check(run(tmp_path / "with", actions, *deaths)[1], expected)
+
+
+class StreamService(StreamWorld, Service):
+    """The same with a supervisor, which may die as well."""
+
+
+@pytest.mark.parametrize("power", [False, True], ids=["killed", "power failure"])
+def test_a_death_of_all_at_any_step_changes_no_line(tmp_path: Path, power: bool) -> None:
+    actions = quiet_history(15)
+
+    def files(name: str, *dies_at: int) -> tuple[int, Files]:
+        service = StreamService(tmp_path / name, dies_at, power=power)
+        service.run(actions)
+        return service.steps, files_of(service)
+
+    steps, expected = files("without")
+    for step in some_of(range(1, steps - 5), power):
+        check(files(str(step), step)[1], expected)
