@@ -9,11 +9,13 @@ from msgspec import Struct
 
 from shards.commands.terminal import print_json, print_line
 from shards.commands.validate import ValidationResult, validate_paths
+from shards.exit_codes import USAGE
 from shards.safe_text import escape_control
 from shards.settings.command_line import ParsedCommand
-from shards.settings.schema import Origin, format_value
-from shards.settings.settings import settings_of
+from shards.settings.schema import Origin, UsageError, format_value
+from shards.settings.settings import Settings, settings_of
 from shards.settings.validation import settings_warnings
+from shards.supervisor.connection_settings import check_connections
 
 _OUTPUT_GROUP = "output"
 """The group of settings that choose what is shown here; they are not listed."""
@@ -39,14 +41,19 @@ class EffectiveSetting(Struct, frozen=True):
 
 
 def run(parsed: ParsedCommand, environ: Mapping[str, str]) -> int:
-    """Print settings, warnings and faults; returns the exit code of validate for the folder."""
+    """Print settings, warnings and faults.
+
+    Returns the exit code of validate for the folder, or 3 if the service could not start.
+    """
     effective = effective_settings(parsed)
     warnings = settings_warnings(parsed.settings, environ)
+    fault = _fault_of_connections(parsed.settings, environ)
     config = _validate_folder(parsed)
     if parsed.settings.format == "json":
         document = {
             "settings": {setting.name: setting.as_document() for setting in effective},
             "warnings": warnings,
+            "error": fault,
             "config": config.as_document(),
         }
         print_json(document)
@@ -55,8 +62,18 @@ def run(parsed: ParsedCommand, environ: Mapping[str, str]) -> int:
             print_line(str(setting))
         for text in warnings:
             print_line(escape_control(f"warning: {text}"))
+        if fault:
+            print_line(escape_control(f"error: {fault}"))
         config.print_text()
-    return config.exit_code
+    return USAGE if fault else config.exit_code
+
+
+def _fault_of_connections(settings: Settings, environ: Mapping[str, str]) -> str:
+    try:
+        check_connections(settings, environ)
+    except UsageError as error:
+        return str(error)
+    return ""
 
 
 def effective_settings(parsed: ParsedCommand) -> list[EffectiveSetting]:

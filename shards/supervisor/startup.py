@@ -23,13 +23,13 @@ from shards.checkpoint.store import CheckpointStore
 from shards.config.folder_watcher import FolderWatcher
 from shards.config.generation import LoadRequest
 from shards.errors import PathError
-from shards.exit_codes import INVALID, NO_PATH, USAGE
+from shards.exit_codes import INVALID, NO_PATH
 from shards.ipc.forked_process import ForkServer
 from shards.ops.reload_outcome import log_problems
-from shards.settings.otlp_endpoint import read_endpoint
 from shards.settings.schema import Origin, UsageError
 from shards.settings.settings import Settings
 from shards.supervisor.config_loading import ConfigLoading, Loaded
+from shards.supervisor.connection_settings import check_connections
 from shards.supervisor.former_run import read_former_run
 from shards.supervisor.generations import Generation
 from shards.supervisor.service_lock import LockedError, service_lock
@@ -54,11 +54,10 @@ def run(settings: Settings, fork_server: ForkServer, origins: Mapping[str, Origi
     _raise_descriptor_limit()
     try:
         with _service_lock(settings):
-            _check_nats(settings)
-            _check_telemetry(settings)
+            check_connections(settings, os.environ)
             with FirstLoad(settings, fork_server) as load:
                 return _run(settings, fork_server, origins, load)
-    except _StartError as error:
+    except (_StartError, UsageError) as error:
         if text := str(error):
             logger.error(text)
         return error.exit_code
@@ -158,28 +157,6 @@ def _open_alarm_files(settings: Settings) -> AlarmFiles:
         raise _StartError(NO_PATH, str(error)) from error
     except OSError as error:
         raise _StartError(NO_PATH, f"{error.filename}: {error.strerror}") from error
-
-
-def _check_nats(settings: Settings) -> None:
-    if settings.mode != "cluster-backend":
-        return
-    from shards.sources import nats_connection  # noqa: PLC0415 - standalone needs no NATS
-
-    try:
-        nats_connection.check_settings(settings)
-    except nats_connection.NatsSettingsError as error:
-        raise _StartError(USAGE, str(error)) from error
-
-
-def _check_telemetry(settings: Settings) -> None:
-    if not settings.has_telemetry:
-        return
-    from shards import http_client  # noqa: PLC0415 - a large library
-
-    try:
-        http_client.parse_server_url(read_endpoint(settings, os.environ).url)
-    except (UsageError, http_client.HttpClientError) as error:
-        raise _StartError(USAGE, str(error)) from error
 
 
 def _prepare_checkpoint(settings: Settings) -> None:

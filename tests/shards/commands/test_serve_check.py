@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from shards.commands import serve_check, validate
+from shards.exit_codes import USAGE
 from shards.settings.command_line import Command, ParsedCommand, parse_command
 from shards.settings.settings import Settings, settings_of
 from shards.settings.spellings import canonical_arguments
@@ -45,6 +46,25 @@ def folder(tmp_path: Path) -> Path:
         '{"directives": [{"id": 0, "rules": []}]}'
     )
     return tmp_path / "configs"
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"DSIEM_MSQ": "ftp://host", "DSIEM_NODE": "n1"}, "ftp://host"),
+        ({"DSIEM_NATS_CREDS": "/missing", "DSIEM_NODE": "n1"}, "/missing is not a file"),
+        ({"DSIEM_OTEL_TRACING_ENABLED": "true", "OTEL_EXPORTER_OTLP_HEADERS": "x"}, "HEADERS"),
+    ],
+)
+def test_what_the_service_could_not_start_with_is_said(
+    environ: dict[str, str], said: str, capsys: Capture
+) -> None:
+    options = ("--config-dir", str(CONFIGS))
+    assert checked(*options, **environ) == USAGE
+    [line] = [one for one in capsys.readouterr().out.splitlines() if one.startswith("error: ")]
+    assert said in line
+    assert checked(*options, "--format=json", **environ) == USAGE
+    assert said in msgspec.json.decode(capsys.readouterr().out)["error"]
 
 
 def test_each_setting_is_shown_with_its_source(tmp_path: Path, capsys: Capture) -> None:
@@ -115,7 +135,7 @@ def test_json_is_one_document(folder: Path, capsys: Capture) -> None:
     assert checked(*options) == 1
     out, err = capsys.readouterr()
     document: dict[str, Any] = msgspec.json.decode(out)
-    assert list(document) == ["settings", "warnings", "config"]
+    assert list(document) == ["settings", "warnings", "error", "config"]
     shown = document["settings"]
     assert shown["tags"] == {"value": ["A", "B"], "source": "flag", "where": "--tags"}
     assert shown["port"] == {"value": 8080, "source": "default", "where": ""}
