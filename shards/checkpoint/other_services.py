@@ -4,7 +4,6 @@ Services that divide the directives of a node can share a log folder. After anot
 the checkpoint of a directive is that of the service that had it, until the one here is further.
 """
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +13,7 @@ from loguru import logger
 from msgspec import Struct
 
 from shards.checkpoint.database_file import CheckpointError
-from shards.checkpoint.paths import checkpoint_path
+from shards.checkpoint.paths import checkpoint_path, node_checkpoint_paths
 from shards.checkpoint.readable import wait_until_readable
 from shards.checkpoint.shard_table import ShardRow
 from shards.checkpoint.store import CheckpointStore
@@ -22,8 +21,6 @@ from shards.checkpoint.stream_positions import SavedShard, last_owners
 from shards.positions import base_of, life_of, sequence_of
 from shards.progress import TrackProgress, untracked
 from shards.settings.settings import Settings
-
-_PART = re.compile(r"(.*?)(?:\.([1-9]\d{0,8}))?\.sqlite")
 
 
 class Checkpoints(Struct, frozen=True):
@@ -73,24 +70,13 @@ def load_others(
         return []
     found = [
         SavedShard(row, part, path)
-        for part, path in _other_paths(checkpoint_path(settings)).items()
+        for part, path in node_checkpoint_paths(settings).items()
+        if part != settings.cluster_part
         for row in _load_rows(path, settings, track_progress)
         if row.nodes != settings.cluster_size
     ]
     here = _PositionsHere(settings, own, [shard.row for shard in found])
     return [shard._replace(row=here.convert(shard.row)) for shard in found]
-
-
-def _other_paths(own: Path) -> dict[int, Path]:
-    """The checkpoints of other services of the node, by their numbers."""
-    names = {path.name: path for path in own.parent.glob("checkpoint*.sqlite")}
-    parts = {name: _PART.fullmatch(name) for name in sorted(names.keys() | {own.name})}
-    mine = parts[own.name]
-    return {
-        int(match[2] or 0): names[name]
-        for name, match in parts.items()
-        if match and mine and name != own.name and match[1] == mine[1]
-    }
 
 
 def _load_rows(path: Path, settings: Settings, track_progress: TrackProgress) -> list[ShardRow]:

@@ -149,11 +149,15 @@ def test_without_reload_backlogs_nothing_is_taken_over(tmp_path: Path) -> None:
     assert node.run(SIZE).backlogs == []
 
 
-def test_a_service_of_another_node_has_nothing_to_do_with_it(tmp_path: Path) -> None:
-    other = Node(tmp_path, node="n-other").run(1)
-    open_backlogs(other.correlator, 1, 0)
-    other.save()
-    assert Node(tmp_path).run(SIZE).backlogs == []
+@pytest.mark.parametrize(("node", "other"), [("n", "n-other"), ("10.0.0.5", "10.0.0")])
+def test_a_service_of_another_node_has_nothing_to_do_with_it(
+    tmp_path: Path, node: str, other: str
+) -> None:
+    run = Node(tmp_path, node=other).run(1)
+    open_backlogs(run.correlator, 1, 0)
+    run.save()
+    assert Node(tmp_path, node=node).run(SIZE).backlogs == []
+    assert Node(tmp_path, node=other).run(SIZE).backlogs != []
 
 
 @pytest.mark.parametrize("damage", [b"garbage" * 10_000, b""])
