@@ -35,14 +35,11 @@ class AppendedLines:
     After the iteration `why` says why some may be missing; "" if none is.
     """
 
-    def __init__(self, path: Path, since: FilePosition, at_ns: int, limit: int) -> None:
-        """`at_ns`: when the file was at that position; `limit`: number of lines."""
+    def __init__(self, path: Path, since: FilePosition, at_ns: int) -> None:
+        """`at_ns`: when the file was at that position."""
         self._path = path
         self._since = since
         self._at_ns = at_ns
-        self._limit = limit
-        self.read = 0
-        """Number of lines read."""
         self.why = ""
 
     def __iter__(self) -> Iterator[bytes]:
@@ -61,14 +58,10 @@ class AppendedLines:
 
     def _lines(self, file: BinaryIO) -> Iterator[bytes]:
         while line := file.readline(MAX_LINE_BYTES):
-            if self.read == self._limit:
-                self.why = "there are too many"
-                return
             is_whole = line.endswith(b"\n")
             if not is_whole and len(line) == MAX_LINE_BYTES:
                 _skip_line(file)
             elif is_whole or is_json(line):
-                self.read += 1
                 yield line.removesuffix(b"\n")
 
     def parts(self) -> list[FilePart]:

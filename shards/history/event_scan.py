@@ -55,7 +55,7 @@ def scan_events(path: Path, alarm: str, positions: Positions, until: float) -> T
     if not positions:
         return TakenEvents([], "the history does not know where its events are")
     at, first = positions[0]
-    appended = AppendedLines(path, first, int(at * 1e9), 0)
+    appended = AppendedLines(path, first, int(at * 1e9))
     try:
         parts = appended.parts()
     except OSError as error:

@@ -131,8 +131,9 @@ class WorkerReport(AlarmLines, frozen=True, array_like=True, tag=True, dict=True
 
     `encoded_ledger`: its counts in MessagePack, since they are asked for more rarely than they are
     sent; `late`: as in them. `position`: that of the last delivery processed, whose lines are all
-    in this report or earlier ones; `last_event`, `clock`: see Written. `life`: the router whose
-    deliveries it takes. `sync`: unless 0,
+    in this report or earlier ones; `last_event`: that of the last one with an event. `clock`: with
+    a stream, the time of the shard; `is_time_done`: whether all is done that time alone causes
+    after that event until then. `life`: the router whose deliveries it takes. `sync`: unless 0,
     the number to be sent back as Synced once all lines are on the disk. `saved`, `saved_processed`,
     `saved_sync`: position of the last checkpoint, number of deliveries processed by then, and
     number of its report. `stream`: the one that `saved` is in. `generation`, `saved_generation`: of
@@ -145,6 +146,7 @@ class WorkerReport(AlarmLines, frozen=True, array_like=True, tag=True, dict=True
     position: int = 0
     last_event: int = 0
     clock: int = 0
+    is_time_done: bool = False
     life: int = 0
     sync: int = 0
     saved: int = 0

@@ -167,16 +167,16 @@ def _read_lines(files: AlarmFiles, since: FilePositions, *, has_died: bool) -> W
     """Read the lines since these positions. Logs if some are missing, if that matters."""
     written = WrittenLines(since)
     alarms, alarm_events = files.paths
-    limit = written_lines.MAX_LINES
     for path, position, add in (
         (alarms, since.alarms, written.add_alarms),
         (alarm_events, since.alarm_events, written.add_alarm_events),
     ):
-        lines = AppendedLines(path, position, since.at, limit)
+        lines = AppendedLines(path, position, since.at)
         add(lines)
-        limit -= lines.read
         if lines.why and has_died:
             _log_unknown(path, lines.why)
+    if has_died and not written.has_all:
+        _log_unknown(alarms.parent, f"there are too many, more than {written_lines.MAX_LINES}")
     return written
 
 

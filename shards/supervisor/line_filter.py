@@ -52,7 +52,8 @@ class LineFilter:
         if not isinstance(report, WorkerReport):
             self._partial += (report.alarm_events, report.alarms)
             return
-        reported = Written(report.position, report.last_event, report.clock)
+        clock = report.clock if report.is_time_done else 0
+        reported = Written(report.position, report.last_event, clock)
         if reported > self.written:
             self.written = reported
             self._since.clear()

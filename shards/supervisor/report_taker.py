@@ -5,6 +5,7 @@ checkpoint is committed only when the lines that it rests on are on the disk, an
 router forget the deliveries.
 """
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,10 @@ from shards.worker.start import Written
 
 if TYPE_CHECKING:
     from shards.supervisor.overload_signals import OverloadSignals
+
+
+_CLOCKS_DIFFER_SECONDS = 60
+"""The clock of a stream is that of its server: by so much it may be ahead of the one here."""
 
 
 class ReportTaker:
@@ -47,6 +52,10 @@ class ReportTaker:
         self._alarm_writer = alarm_writer
         self._overload_signals = overload_signals
         self._written = written or WrittenLines()
+        self._former_until = int(time.time()) + _CLOCKS_DIFFER_SECONDS
+        """The time by which the run before this one has ended, by any clock; 0: it is forgotten."""
+        self._clocks = [0] * workers
+        """By worker: its time, with a stream."""
         self._filters = [LineFilter() for _ in range(workers)]
         self._saved = [(0, 0)] * workers
         """By worker: the position, and generation, up to which the router keeps nothing."""
@@ -97,12 +106,26 @@ class ReportTaker:
         new = self._without_known_lines(worker, report)
         if await self._alarm_writer.write(new):
             self._filters[worker].note(report)
+            self._forget_former_run(worker, report)
             self._observer.wrote(worker, new)
             if isinstance(report, WorkerReport):
                 if report.sync:
                     await self._sync(worker, report.sync, to_worker)
                 self._take_saved(worker, report, to_router)
         self.writing.discard(worker)
+
+    def _forget_former_run(self, worker: int, report: AlarmLines) -> None:
+        """Forget its lines once all workers have done all that it can have done, and more.
+
+        Otherwise the lines that the next run has to know would be those of all runs, if each is
+        short.
+        """
+        if not self._former_until or not isinstance(report, WorkerReport):
+            return
+        self._clocks[worker] = max(self._clocks[worker], report.clock)
+        if min(self._clocks) > self._former_until:
+            self._former_until = 0
+            self._written.forget()
 
     def _without_known_lines(self, worker: int, report: AlarmLines) -> AlarmLines:
         """The report without lines that this run, or the one before it, has written already."""

@@ -236,7 +236,7 @@ class Shard:
         if reused := self.correlator.memory.take_reused():
             self._event_log.log_reused(reused, time.monotonic())
         ledger = self.ledger
-        done_after, done_until = self._done
+        is_time_done = self._done == (self._last_event, self.progress.clock)
         outputs, self._outputs = self._outputs, Outputs()
         self._requested = 0
         self._measurements.count_lines(outputs.published)
@@ -254,7 +254,8 @@ class Shard:
             late=ledger.late,
             position=self.progress.position,
             last_event=self._last_event,
-            clock=done_until if self.has_stream and done_after == self._last_event else 0,
+            clock=self.progress.clock if self.has_stream else 0,
+            is_time_done=is_time_done,
             life=self.life,
             sync=sync,
             saved=checkpoints.position,

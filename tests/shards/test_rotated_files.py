@@ -48,11 +48,9 @@ class World:
         os.truncate(self.path, 0)
         return target
 
-    def read(self, limit: int = 1000) -> tuple[list[bytes], str]:
-        lines = AppendedLines(self.path, self.since, self.at_ns, limit)
-        found = list(lines)
-        assert lines.read == len(found)
-        return sorted(found), lines.why
+    def read(self) -> tuple[list[bytes], str]:
+        lines = AppendedLines(self.path, self.since, self.at_ns)
+        return sorted(lines), lines.why
 
 
 @pytest.fixture
@@ -140,13 +138,6 @@ def test_a_torn_last_line_is_left_out_and_a_complete_one_is_not(world: World) ->
     with world.path.open("ab") as file:
         file.write(b"2}")
     assert world.read() == ([b'{"a":1}', b'{"b":2}'], "")
-
-
-def test_not_more_lines_are_read_than_the_limit(world: World) -> None:
-    append(world.path, *[b"%d" % number for number in range(50)])
-    assert world.read(50)[1] == ""
-    found, why = world.read(49)
-    assert (len(found), why) == (49, "there are too many")
 
 
 def test_a_line_without_an_end_is_not_held_in_memory(

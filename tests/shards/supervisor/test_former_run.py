@@ -129,15 +129,19 @@ def test_after_an_orderly_stop_they_are_not_missed(world: World, warnings: list[
     assert warnings == []
 
 
-def test_the_number_of_known_lines_is_bounded_for_both_files_together(
+def test_of_too_many_lines_the_last_ones_are_known(
     world: World, warnings: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(written_lines, "MAX_LINES", 150)
+    monkeypatch.setattr(written_lines, "MAX_LINES", 60)
+    lines = [b"%d" % number for number in range(100)]
     world.save(row(0, world.write()), row(1, world.write()))
-    world.write(*[b"%d" % number for number in range(100)])
-    assert len(world.read().written._lines) == 100
+    world.write(*lines)
+    assert world.known(*lines) == lines[40:]
     [record] = warnings
-    assert record["extra"]["why"] == "there are too many"
+    assert record["extra"]["why"] == "there are too many, more than 60"
+    world.save(row(0, ended=True), row(1, ended=True))
+    assert world.known(*lines) == lines[40:]
+    assert len(warnings) == 1, "after an orderly end nothing comes again"
 
 
 def test_a_death_leaves_the_time_since_the_oldest_of_the_last_checkpoints(world: World) -> None:

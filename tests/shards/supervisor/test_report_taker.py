@@ -1,6 +1,7 @@
 """The report taker: the order of lines, syncs and confirmations, and what comes twice."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from shards.alarm_files import ALARM_EVENTS, ALARMS, AlarmFiles
-from shards.file_position import decode_positions
+from shards.file_position import FilePosition, FilePositions, decode_positions
 from shards.histograms import Timings
 from shards.ipc.messages import AlarmLines, Ready, Saved, Synced, WorkerDetails
 from shards.positions import base_of
@@ -20,6 +21,7 @@ from shards.supervisor.ledger_aggregator import LedgerAggregator
 from shards.supervisor.observer import Observer
 from shards.supervisor.overload_signals import OverloadSignals
 from shards.supervisor.report_taker import ReportTaker
+from shards.supervisor.written_lines import WrittenLines
 from tests.support.generations import generation
 from tests.support.reports import worker_report
 
@@ -108,6 +110,24 @@ def test_while_no_checkpoint_can_be_written_the_router_keeps_nothing(world: Worl
     world.take(replace(report, generation=3))  # also what began a generation
     held = base_of(1) + 2
     assert world.steps == [(Saved(0, held, held), b""), (Saved(0, base_of(1) + 9, held, 3), b"")]
+
+
+def test_lines_of_the_run_before_are_forgotten_when_all_workers_are_later_than_its_end(
+    world: World,
+) -> None:
+    """A run that dies soon has few lines to know; a short one after another does not add up."""
+    position = FilePosition(1, 0, 0)
+    known = WrittenLines(FilePositions(1, position, position))
+    known.add_alarm_events([b"e", b"f", b"g"])
+    world.reports._written = known
+    later = int(time.time()) + 1000
+    for worker, clock in ((0, later), (1, 5), (1, 6)):
+        world.take(replace(worker_report(3, alarm_events=b"e\n"), clock=clock), worker)
+        assert known.positions
+    world.take(replace(worker_report(4), clock=later), worker=1)
+    assert known.positions is None
+    world.take(worker_report(5, alarm_events=b"f\n"))
+    assert (world.folder / ALARM_EVENTS).read_bytes() == b"e\ne\nf\n"
 
 
 def test_lines_that_time_caused_before_a_death_are_not_written_twice(world: World) -> None:
