@@ -187,13 +187,14 @@ def test_health_metrics_and_status_from_start_to_stop(  # noqa: PLR0915 - it is 
         unmatched = NumberedEvents(9999, name="u")
         publish(server, unmatched.take(3))
         until(lambda: _signatures(ops) == [(9999, 3)], "a signature")
+        until(lambda: _unmatched(ops)["events"] == 3, "a report of the router")
         os.kill(service.router, signal.SIGKILL)
         until(lambda: ops.metric("router_restarts_total") == 1, "a restart of the router")
         until(lambda: ops.ready, "ready with another router")
         publish(server, unmatched.take(2))
         until(lambda: _signatures(ops) == [(9999, 5)], "the signature again")
-        found = ops.status()["stats"]["unmatched"]
-        assert (found["events"], found["other_events"]) == (5, 0)
+        until(lambda: _unmatched(ops)["events"] == 5, "a report of the other router")
+        assert _unmatched(ops)["other_events"] == 0
 
         # A stuck process makes it not alive; nothing else does.
         status = ops.status()
@@ -253,8 +254,12 @@ def test_a_port_that_is_taken_is_tried_again_and_correlation_goes_on(tmp_path: P
 
 
 def _signatures(ops: Ops) -> list[tuple[int, int]]:
-    found = ops.status()["stats"]["unmatched"]["signatures"]
-    return [(row["plugin_sid"], row["events"]) for row in found]
+    return [(row["plugin_sid"], row["events"]) for row in _unmatched(ops)["signatures"]]
+
+
+def _unmatched(ops: Ops) -> dict[str, Any]:
+    found: dict[str, Any] = ops.status()["stats"]["unmatched"]
+    return found
 
 
 def _reachable(port: int) -> bool:

@@ -117,4 +117,4 @@ print(*(name for name in sys.modules if any(part in name for part in {PARTS!r}))
     assert done.stdout == "\n"
 
 
-PARTS = ("opentelemetry", "protobuf", "telemetry", "tracer", "traced_", "lookup_spans")
+PARTS = ("opentelemetry", "protobuf", "telemetry", "shard_tracer", "traced_", "lookup_spans")
