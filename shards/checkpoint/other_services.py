@@ -80,10 +80,11 @@ def load_others(
 
 
 def _load_rows(path: Path, settings: Settings, track_progress: TrackProgress) -> list[ShardRow]:
-    try:
+    if settings.source_keeps_events:
         with closing(CheckpointStore(path)) as store:
-            if settings.source_keeps_events:
-                wait_until_readable(store, track_progress)
+            wait_until_readable(store, track_progress)
+    try:
+        # A new store: one that has found the file damaged would replace it at the next call.
         with closing(CheckpointStore(path)) as store:
             return store.load_shards()
     except CheckpointError as error:
@@ -106,7 +107,7 @@ class _PositionsHere:
         for rows in (own, others):
             read = [row for row in rows if row.stream.startswith(f"{settings.stream}@")]
             if read and settings.stream and not self._lives:
-                newest = max(read, key=_time_of)
+                newest = max(read, key=lambda row: row.at)
                 self._lives[newest.stream] = life_of(newest.position)
 
     def convert(self, row: ShardRow) -> ShardRow:
@@ -115,7 +116,3 @@ class _PositionsHere:
         if life is None:
             return row._replace(position=0, stream="")
         return row._replace(position=base_of(life) + sequence_of(row.position))
-
-
-def _time_of(row: ShardRow) -> int:
-    return row.at
